@@ -1,0 +1,1 @@
+"""Policy-gradient agents for Gymnasium."""
