@@ -1,0 +1,23 @@
+"""Losses as pure functions of arrays [T, B]; a term a row, which the agent weighs and sums."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def policy_gradient(log_probs: Tensor, advantages: Tensor) -> Tensor:
+    """Return −Ψ_t ln π(A_t|S_t), whose gradient is minus the policy-gradient estimate, [T, B].
+
+    No gradient flows through the advantages.
+
+    Reference: Williams (1992); Schulman et al. (2016), equation 1.
+    """
+    return -advantages.detach() * log_probs
+
+
+def squared_error(values: Tensor, targets: Tensor) -> Tensor:
+    """Return ½ (V(S_t) − G_t)², [T, B]; no gradient flows through the targets (a semi-gradient where they bootstrap).
+
+    Reference: Sutton & Barto (2018), section 9.3.
+    """
+    return 0.5 * (values - targets.detach()).square()

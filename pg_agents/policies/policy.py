@@ -1,0 +1,52 @@
+"""What a policy and a critic are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+from pg_agents.distributions import Distribution
+from pg_agents.tree import Tree
+
+Memory = Any  # None, or whatever a policy carries from step to step: it is passed explicitly, the collector owns it
+
+
+class Policy(nn.Module, ABC):
+    """π_θ: observations → a distribution over actions.
+
+    Attributes:
+        num_learners: how many independent policies the rows of a batch belong to: 1, or B where environment b has
+            parameters of its own. The losses of independent learners are summed, those of one learner averaged.
+        recurrent: whether the memory carries something that the present observation does not; then learning needs it.
+    """
+
+    num_learners: int = 1
+    recurrent: bool = False
+
+    @abstractmethod
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Distribution:
+        """Return the distributions for observations [T, B, …] at once (learning).
+
+        Args:
+            observations: [T, B, …], as in a rollout.
+            memory: before row 0.
+            starts: rows before which the memory is reset, [T, B].
+        """
+
+    def step(self, observation: Tree, memory: Memory = None) -> tuple[Distribution, Memory]:
+        """Return the distribution for observations [B, …] and the memory after them (acting)."""
+        return self(observation), memory
+
+    def reset_memory(self, memory: Memory, starts: Tensor) -> Memory:
+        """Return the memory with the rows reset in which an episode starts, bool [B]."""
+        return memory
+
+
+class Critic(nn.Module, ABC):
+    """V_ψ: observations → values; the same arguments as a policy."""
+
+    @abstractmethod
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+        """Return V(s) for observations [T, B, …] or [B, …], in the shape of their leading dimensions."""

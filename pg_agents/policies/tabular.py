@@ -1,0 +1,65 @@
+"""One parameter for every state and action: softmax policies and values for finite problems."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pg_agents.distributions import Categorical
+from pg_agents.policies.policy import Critic, Memory, Policy
+from pg_agents.tree import Tree
+
+
+class TabularPolicy(Policy):
+    """π_θ(a|s) = exp(θ_{s,a}) / Σ_b exp(θ_{s,b}), θ_0 = 0.
+
+    With `num_learners` = L > 1, environment b learns θ[b] of its own: L independent runs as one batch.
+
+    Args:
+        num_states: S; observations are integers start … start + S − 1.
+        num_actions: A.
+        num_learners: L.
+        start: the smallest observation.
+    """
+
+    def __init__(self, num_states: int, num_actions: int, *, num_learners: int = 1, start: int = 0) -> None:
+        super().__init__()
+        self.num_learners = num_learners
+        self.start = start
+        self.logits = nn.Parameter(torch.zeros(num_learners, num_states, num_actions))
+
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Categorical:
+        """Return the distributions for observations [..., B]."""
+        return Categorical(_look_up(self.logits, observations - self.start))
+
+    def probabilities(self) -> Tensor:
+        """Return π(a|s) of all learners, [L, S, A]."""
+        return self.logits.detach().softmax(-1)
+
+
+class TabularCritic(Critic):
+    """V_ψ(s) = ψ_s, ψ_0 = 0; a row of values for each of `num_learners` learners.
+
+    Args:
+        num_states: S.
+        num_learners: L.
+        start: the smallest observation.
+    """
+
+    def __init__(self, num_states: int, *, num_learners: int = 1, start: int = 0) -> None:
+        super().__init__()
+        self.start = start
+        self.values = nn.Parameter(torch.zeros(num_learners, num_states))
+
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+        """Return the values of observations [..., B]."""
+        return _look_up(self.values, observations - self.start)
+
+
+def _look_up(table: Tensor, states: Tensor) -> Tensor:
+    """Return table[b, states[..., b]] for a table [B, S, …], or table[0, states] for one row [1, S, …]."""
+    if table.shape[0] == 1:
+        return nn.functional.embedding(states, table[0]) if table.ndim == 3 else table[0][states]
+    if table.shape[1] == 1:  # one state: nothing to look up
+        return table[:, 0].expand(*states.shape, *table.shape[2:])
+    return table[torch.arange(table.shape[0], device=table.device), states]

@@ -1,0 +1,24 @@
+"""Observations and memories are trees: a leaf, or a dict of trees with the same keys everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Tree = Any  # a leaf (tensor or array), or dict[str, Tree]
+
+
+def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
+    """Apply `function` to the leaves of `tree` (and to the leaves of `others` at the same places)."""
+    if isinstance(tree, dict):
+        return {key: tree_map(function, value, *(other[key] for other in others)) for key, value in tree.items()}
+    return function(tree, *others)
+
+
+def tree_leaves(tree: Tree) -> Iterator[Any]:
+    """Return the leaves of `tree`, in the order of its keys."""
+    if isinstance(tree, dict):
+        for value in tree.values():
+            yield from tree_leaves(value)
+    else:
+        yield tree
