@@ -1,5 +1,45 @@
 """Bandits, Markov decision processes and token generation for Gymnasium; importing it registers the pg/… ids."""
 
-from pg_envs.rows import KnownReturns, RowEnv, RowsVectorEnv, known_returns
+from pg_envs.bandits import BernoulliBandit, BernoulliBanditVector, ContextualBandit, ContextualBanditVector
+from pg_envs.gaussian_bandits import (
+    GaussianBandit,
+    GaussianBanditVector,
+    NonStationaryBandit,
+    NonStationaryBanditVector,
+)
+from pg_envs.rows import KnownReturns, RowEnv, RowsVectorEnv, known_returns, register
+from pg_envs.task_envs import AdditionEnv, CopyEnv, ParityEnv, ReverseEnv, ShorterEnv, SortEnv
+from pg_envs.token_task import TokenTask
+from pg_envs.tokens import TokenEnv, TokenVectorEnv
 
-__all__ = ["KnownReturns", "RowEnv", "RowsVectorEnv", "known_returns"]
+__all__ = [
+    "BernoulliBandit",
+    "BernoulliBanditVector",
+    "ContextualBandit",
+    "ContextualBanditVector",
+    "GaussianBandit",
+    "GaussianBanditVector",
+    "KnownReturns",
+    "NonStationaryBandit",
+    "NonStationaryBanditVector",
+    "RowEnv",
+    "RowsVectorEnv",
+    "TokenEnv",
+    "TokenTask",
+    "TokenVectorEnv",
+    "known_returns",
+]
+
+register("BernoulliBandit-v0", BernoulliBandit)
+register("TwoArmedBandit-v0", BernoulliBandit, probabilities=(0.6, 0.4))
+register("TwoArmedBanditClose-v0", BernoulliBandit, probabilities=(0.96, 0.94))
+register("ContextualBandit-v0", ContextualBandit)
+register("GaussianBandit-v0", GaussianBandit)
+register("NonStationaryBandit-v0", NonStationaryBandit)
+
+register("Copy-v0", CopyEnv)
+register("Reverse-v0", ReverseEnv)
+register("Sort-v0", SortEnv)
+register("Addition-v0", AdditionEnv)
+register("Parity-v0", ParityEnv)
+register("Shorter-v0", ShorterEnv)

@@ -16,26 +16,39 @@ class Blocks:
     """Random numbers for B rows: each row draws from its own generator, `size` numbers ahead.
 
     Row b's numbers depend on its generator alone, whatever the other rows do, so a row of a vector environment and a
-    single environment with the same seed see the same numbers.
+    single environment with the same seed see the same numbers. A `draw` may return vectors, [size, …].
     """
 
-    def __init__(self, generators: Sequence[np.random.Generator], draw: Draw, size: int = 128) -> None:
+    def __init__(self, generators: Sequence[np.random.Generator], draw: Draw, size: int = 512) -> None:
         self.generators = generators
         self.draw = draw
         self.size = size
-        self.values = np.stack([draw(generator, size) for generator in generators])  # [B, size]
-        self.position = np.zeros(len(generators), np.int64)
+        self.num_rows = len(generators)
+        drawn = np.stack([draw(generator, size) for generator in generators], axis=1)  # [size, B, …]
+        self.values = drawn.reshape(-1, *drawn.shape[2:])  # number i of row b stands at i·B + b
+        self.cursor = np.arange(self.num_rows)  # where each row's next number stands
+        self.spare = size  # so many takes are possible before any row can run out
 
     def take(self, rows: Rows) -> NDArray[Any]:
-        """Return the next number of each of `rows`, [len(rows)]."""
-        position = self.position[rows]
-        if position.max(initial=0) >= self.size:
-            for row in rows[position >= self.size]:
-                self.values[row] = self.draw(self.generators[row], self.size)
-                self.position[row] = 0
-            position = self.position[rows]
-        self.position[rows] = position + 1
-        return self.values[rows, position]
+        """Return the next number of each of `rows`, which are distinct and ascending, [len(rows), …]."""
+        if self.spare <= 0:
+            self._refill(rows)
+        self.spare -= 1
+        if len(rows) == self.num_rows:  # all of them: no need to gather the cursors
+            taken = self.values.take(self.cursor, axis=0)
+            self.cursor += self.num_rows
+        else:
+            cursor = self.cursor[rows]
+            taken = self.values.take(cursor, axis=0)
+            self.cursor[rows] = cursor + self.num_rows
+        return taken
+
+    def _refill(self, rows: Rows) -> None:
+        """Draw anew for those of `rows` that have run out; the others wait until they are asked for."""
+        for row in rows[self.cursor[rows] >= len(self.values)].tolist():
+            self.values[row :: self.num_rows] = self.draw(self.generators[row], self.size)
+            self.cursor[row] = row
+        self.spare = self.size - int(self.cursor.max()) // self.num_rows
 
 
 def uniform(generator: np.random.Generator, size: int) -> NDArray[np.float64]:

@@ -104,51 +104,61 @@ class RowsVectorEnv(VectorEnv):
 
     # -- Gymnasium's interface ---------------------------------------------------------------------------------------
     def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Start new episodes in all rows, or in those of `options["reset_mask"]`."""
-        mask = (options or {}).get("reset_mask")
-        rows = self.all_rows if mask is None else np.flatnonzero(mask)
+        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs)), bool)
+        if mask.shape != (self.num_envs,):
+            raise ValueError(f"reset_mask must have one entry for each of {self.num_envs} rows, got shape {mask.shape}")
         if seed is not None or not self.generators:
+            if not mask.all():
+                raise ValueError("reset_mask: a seed restarts every row, as the first reset does; leave the mask out")
             self._reseed(seed)
-        self._restart(rows)
+        self._restart(self._select(mask))
         return self._observe(), self._infos()
 
     def step(self, actions: Any) -> tuple[Any, NDArray, NDArray, NDArray, dict[str, Any]]:  # noqa: ANN401
         """Take one step in every row; rows that have ended are reset or left alone, as the autoreset mode says."""
-        actions = np.asarray(actions)
         rows, waiting = self.all_rows, None
-        if self.ended.any():
+        if np.count_nonzero(self.ended):
             rows, waiting = np.flatnonzero(~self.ended), np.flatnonzero(self.ended)
+        at = self._index(rows)
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
-        rewards[rows], terminated[rows] = self._move(actions[rows], rows)
-        self.elapsed[rows] += 1
+        rewards[at], terminated[at] = self._move(np.asarray(actions)[at], rows)
+        self.elapsed[at] += 1
         truncated = np.zeros(self.num_envs, bool)
         if self.max_episode_steps is not None:
-            truncated[rows] = self.elapsed[rows] >= self.max_episode_steps
+            truncated[at] = self.elapsed[at] >= self.max_episode_steps
         self.ended = terminated | truncated
         if waiting is not None:
             self._wait(waiting)
         infos = self._infos()
-        if self.autoreset_mode is AutoresetMode.SAME_STEP and self.ended.any():
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and np.count_nonzero(self.ended):
             infos = self._reset_ended(infos)
         return self._observe(), rewards, terminated, truncated, infos
 
     # -- the mechanics -----------------------------------------------------------------------------------------------
-    def _reseed(self, seed: int | Sequence[int | None] | None) -> None:
-        if seed is None or isinstance(seed, int):
-            seeds = [None if seed is None else seed + row for row in range(self.num_envs)]
-        else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ValueError(f"seed: a list needs one seed for each of the {self.num_envs} rows, got {len(seeds)}")
+    def _select(self, mask: NDArray[np.bool_]) -> Rows:
+        """Return the rows where `mask` is True: `all_rows` itself when that is all of them."""
+        return self.all_rows if np.count_nonzero(mask) == self.num_envs else np.flatnonzero(mask)
+
+    def _index(self, rows: Rows) -> Rows | slice:
+        """Return what to index arrays by: for all rows a slice, which numpy copies several times faster."""
+        return slice(None) if rows is self.all_rows else rows
+
+    def _reseed(self, seed: int | Sequence[int] | None) -> None:
+        if isinstance(seed, int):
+            seed = range(seed, seed + self.num_envs)
+        seeds = [None] * self.num_envs if seed is None else list(seed)
+        if len(seeds) != self.num_envs or (seed is not None and None in seeds):
+            raise ValueError(f"seed: a list must have one int for each of the {self.num_envs} rows, got {seeds}")
         self.generators = [seeding.np_random(seed)[0] for seed in seeds]
         self._seed(self.generators)
 
     def _restart(self, rows: Rows) -> None:
         self._start(rows)
-        self.elapsed[rows] = 0
-        self.ended[rows] = False
+        at = self._index(rows)
+        self.elapsed[at], self.ended[at] = 0, False
 
     def _wait(self, waiting: Rows) -> None:
         """Pass one step over rows that had ended before it: NEXT_STEP resets them, DISABLED leaves them as they are."""
@@ -158,15 +168,15 @@ class RowsVectorEnv(VectorEnv):
             self.ended[waiting] = True
 
     def _reset_ended(self, infos: dict[str, Any]) -> dict[str, Any]:
-        """Reset the ended rows in the step in which they ended; what they last saw goes to `final_obs`."""
-        ended = self.ended.copy()
-        final = self._observe()
+        """Reset the rows that ended in this very step; what they last saw goes to `final_obs`."""
+        ended, final = self.ended.copy(), self._observe()
         if isinstance(final, dict):  # Gymnasium's form: an object array of single observations
             single = np.full(self.num_envs, None, object)
             for row in np.flatnonzero(ended):
                 single[row] = {key: value[row] for key, value in final.items()}
             final = single
-        self._restart(np.flatnonzero(ended))
+        self._restart(self._select(ended))
+        infos = {key: ended if key.startswith("_") else value for key, value in infos.items()}
         return {**self._infos(), "final_obs": final, "_final_obs": ended, "final_info": infos, "_final_info": ended}
 
     def _infos(self) -> dict[str, Any]:
@@ -177,8 +187,8 @@ class RowsVectorEnv(VectorEnv):
 class RowEnv(gym.Env):
     """One row of a `RowsVectorEnv` as a single environment: the same dynamics and, for the same seed, the same draws.
 
-    A subclass names its vector form in `vector_form` and carries the environment's documentation. Time limits are the
-    business of Gymnasium's TimeLimit wrapper, which `gymnasium.make` adds where the registration asks for one.
+    A subclass names its vector form in `vector_form` and carries the documentation. Time limits are left to the
+    TimeLimit wrapper, which `gymnasium.make` adds where the registration asks for one.
     """
 
     vector_form: ClassVar[type[RowsVectorEnv]]
@@ -219,11 +229,10 @@ def _first_info(infos: dict[str, Any]) -> dict[str, Any]:
 
 
 def known_returns(env: gym.Env | VectorEnv) -> KnownReturns:
-    """Return what is known of a pg/… environment (single or vector, wrapped or not) under its own time limit.
-
-    Environments that are not of this package give `KnownReturns(None, None)`.
-    """
+    """Return what is known of a pg/… environment, single or vector, under its own time limit; of others nothing."""
     core = env.unwrapped
+    if isinstance(core, gym.vector.SyncVectorEnv):
+        return known_returns(core.envs[0])
     if not isinstance(core, RowEnv | RowsVectorEnv):
         return KnownReturns()
     limit = core.max_episode_steps if isinstance(core, RowsVectorEnv) else env.spec and env.spec.max_episode_steps
