@@ -219,8 +219,7 @@ class TokenEnv(RowEnv):
     - `window`: N; by default the longest prompt plus `max_new_tokens`, so that nothing is ever dequeued.
     - `max_prompt_length`: needed where `prompts` is a callable and `window` is not given.
     - `token_reward`: callable (prompt, completion so far) → number, or None.
-    - `pad`: the id behind the end of the text, 0.
-    - `decode`: callable ids → text, or None: the ids.
+    - `pad`: the id behind the end of the text, 0; `decode`: callable ids → text, or None: the ids.
     - `render_mode`: "ansi" gives the text so far.
 
     Anything outside its range raises ValueError, at construction or, for a prompt drawn by a callable, at reset.
@@ -239,6 +238,7 @@ class TokenEnv(RowEnv):
 
     def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:  # noqa: ANN401
         super().__init__(render_mode, **arguments)
+        self.task = self.rows.task
         self.metadata = {**self.metadata, "append_only": self.rows.metadata["append_only"]}
 
     def decode(self, ids: Iterable[int]) -> str:
