@@ -21,3 +21,17 @@ def squared_error(values: Tensor, targets: Tensor) -> Tensor:
     Reference: Sutton & Barto (2018), section 9.3.
     """
     return 0.5 * (values - targets.detach()).square()
+
+
+def mean_over_episodes(mask: Tensor, num_learners: int = 1) -> Tensor:
+    """Return weights that sum a term over each episode's steps and average over the B episodes, [T, B].
+
+    A column is an episode. With independent learners (one a column) each keeps its own sum.
+    """
+    return mask * (num_learners / mask.shape[1])
+
+
+def mean_over_steps(mask: Tensor, num_learners: int = 1) -> Tensor:
+    """Return weights that average a term over all valid steps, [T, B]; with independent learners, over each column."""
+    total = mask.sum(0) if num_learners > 1 else mask.sum()
+    return mask / total.clamp(min=1)

@@ -56,7 +56,7 @@ def reward_to_go(rewards: Tensor, terminated: Tensor, truncated: Tensor, discoun
 def whole_returns(rewards: Tensor, terminated: Tensor, truncated: Tensor, starts: Tensor, discount: float) -> Tensor:
     """Return G_0 = Σ_k γ^k R_{k+1} of the whole episode at each of its rows, [T, B].
 
-    Rows before a column's first start belong to an episode whose beginning was not seen; they get the return from row 0.
+    Rows before a column's first start are of an episode whose beginning was not seen: they get the return from row 0.
     """
     to_go = reward_to_go(rewards, terminated, truncated, discount)
     row = torch.arange(rewards.shape[0], device=rewards.device)[:, None]

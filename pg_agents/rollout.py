@@ -54,7 +54,7 @@ class TokenBlock:
     lengths: Tensor
 
     def windows(self) -> dict[str, Tensor]:
-        """Return the observations as stacked windows: {"tokens": [T, B, W], "length": [T, B]}; tokens past the length are 0."""
+        """Return {"tokens": [T, B, W], "length": [T, B]}, the stacked observations; tokens past the length are 0."""
         position = torch.arange(self.tokens.shape[1], device=self.tokens.device)
         visible = position < self.lengths[..., None]  # [T, B, W]
         return {"tokens": self.tokens * visible, "length": self.lengths}
@@ -145,3 +145,21 @@ class Batch:
     targets: Tensor | None = None
     starts: Tensor | None = None
     memory: Any = None
+
+    @classmethod
+    def of(cls, rollout: Rollout, *, advantages: Tensor, weights: Tensor, targets: Tensor | None = None) -> Batch:
+        """Return the batch of a whole rollout."""
+        return cls(
+            observations=rollout.observations,
+            actions=rollout.actions,
+            weights=weights,
+            advantages=advantages,
+            log_probs=rollout.log_probs,
+            targets=targets,
+            starts=rollout.starts,
+            memory=rollout.memory,
+        )
+
+    def mean(self, total: Tensor) -> Tensor:
+        """Return a weighted sum as a weighted mean, detached: what is reported."""
+        return total.detach() / self.weights.sum()

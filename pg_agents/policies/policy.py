@@ -50,3 +50,7 @@ class Critic(nn.Module, ABC):
     @abstractmethod
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return V(s) for observations [T, B, …] or [B, …], in the shape of their leading dimensions."""
+
+    def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
+        """Return V(s) for observations [K, …] that were seen in the environments `columns`, int64 [K]."""
+        return self(observations)

@@ -55,6 +55,11 @@ class TabularCritic(Critic):
         """Return the values of observations [..., B]."""
         return _look_up(self.values, observations - self.start)
 
+    def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
+        """Return the values of observations [K] that were seen by the learners `columns`, int64 [K]."""
+        learners = columns if len(self.values) > 1 else torch.zeros_like(columns)
+        return self.values[learners, observations - self.start]
+
 
 def _look_up(table: Tensor, states: Tensor) -> Tensor:
     """Return table[b, states[..., b]] for a table [B, S, …], or table[0, states] for one row [1, S, …]."""

@@ -1,0 +1,113 @@
+"""The actor-critic with TD value."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.signals import state_values, time_weights
+from pg_agents.losses import mean_over_steps, policy_gradient, squared_error
+from pg_agents.policies import Critic, Policy
+from pg_agents.returns import explained_variance, lambda_returns, standardize, step_discounts, step_lambdas
+from pg_agents.rollout import Batch, Rollout, Steps
+
+
+class ActorCritic(Agent):
+    """Actor-critic with TD value: reinforce with the temporal difference, as soon as the next state is seen.
+
+        δ_t = R_{t+1} + γ V_ψ(S_{t+1}) − V_ψ(S_t)
+        θ ← θ + α δ_t ∇ ln π_θ(A_t|S_t),   ψ ← ψ + β δ_t ∇ V_ψ(S_t)
+
+    averaged over the environments. With num_steps = n > 1 an update uses n steps of each environment and R_{t+1} + γ V
+    becomes the longest return those contain: n steps for the first of them, one for the last. Where an episode
+    terminated V is 0; where it was truncated V of its final observation stands for what was cut. With a learned V the
+    expected update is not exactly a gradient of the return.
+
+    Args:
+        policy: π_θ.
+        critic: V_ψ.
+        num_steps: n, between updates.
+        learning_rate: α of the policy.
+        critic_learning_rate: β of the critic; None: the policy's.
+        discount: γ, between 0 and 1.
+        discounted_time: weight the update at time t of an episode by γ^t, as the gradient of the discounted return asks.
+        entropy_weight: of the policy's entropy, added to what is maximised.
+        normalize_advantages: standardise δ over the batch.
+        normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        max_grad_norm: longer gradients are scaled down to this norm; None: never.
+        optimizer: "adam" or "sgd".
+
+    Raises:
+        ValueError: for arguments out of range.
+
+    Reference: Sutton & Barto (2018), section 13.5; Mnih et al. (2016) for n steps.
+    """
+
+    learning_rates: ClassVar[dict[str, float]] = {"TabularPolicy": 0.1}
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        critic: Critic,
+        num_steps: int = 1,
+        learning_rate: float = 1e-3,
+        critic_learning_rate: float | None = None,
+        discount: float = 0.99,
+        discounted_time: bool = False,
+        entropy_weight: float = 0.0,
+        normalize_advantages: bool = False,
+        normalize_rewards: bool = False,
+        max_grad_norm: float | None = None,
+        optimizer: OptimizerName = "adam",
+    ) -> None:
+        super().__init__(
+            policy,
+            critic,
+            learning_rate=learning_rate,
+            critic_learning_rate=critic_learning_rate,
+            discount=discount,
+            max_grad_norm=max_grad_norm,
+            normalize_rewards=normalize_rewards,
+            optimizer=optimizer,
+        )
+        self.num_steps = num_steps
+        self.discounted_time = discounted_time
+        self.entropy_weight = entropy_weight
+        self.normalize_advantages = normalize_advantages
+        self.check()
+
+    @property
+    def cadence(self) -> Steps:
+        """`num_steps` steps of each environment."""
+        return Steps(self.num_steps)
+
+    def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
+        """Compute the bootstrapped returns and δ."""
+        assert self.critic is not None
+        values, next_values = state_values(self.critic, rollout)
+        discounts = step_discounts(rollout.terminated, self.discount, values.dtype)
+        lambdas = step_lambdas(rollout.truncated, 1.0, values.dtype)
+        targets = lambda_returns(rollout.rewards, next_values, discounts, lambdas)
+        advantages = targets - values
+        if self.normalize_advantages:
+            advantages = standardize(advantages, rollout.mask)
+        if self.discounted_time:
+            advantages = time_weights(rollout, self.discount) * advantages
+        weights = mean_over_steps(rollout.mask, self.policy.num_learners)
+        metrics = {"explained_variance": explained_variance(values, targets, rollout.mask)}
+        return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+        """Return −δ_t ln π(A_t|S_t) − η H(π(·|S_t)) + ½ (V(S_t) − G_t)², averaged over steps."""
+        assert self.critic is not None and batch.targets is not None
+        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        values = self.critic(batch.observations, batch.memory, batch.starts)
+        policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
+        value_loss = (batch.weights * squared_error(values, batch.targets)).sum()
+        entropy = (batch.weights * distribution.entropy()).sum()
+        loss = policy_loss + value_loss - self.entropy_weight * entropy
+        metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
+        return loss, metrics | {"entropy": batch.mean(entropy)}

@@ -1,0 +1,226 @@
+"""What an agent is: networks, an optimizer, and a loss that is a pure function of (parameters, batch)."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from pg_agents.normalize import RewardScale
+from pg_agents.policies import Critic, Memory, Policy, make_networks
+from pg_agents.rollout import Batch, Episodes, Rollout, Steps
+from pg_agents.spaces import action_door, spaces_of
+from pg_agents.tree import Tree, tree_map
+
+Metrics = dict[str, Tensor]
+OptimizerName = Literal["adam", "sgd"]
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+
+# What every hyperparameter of a name must fulfil, whichever agent has it.
+RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "learning_rate": ("a finite number above 0", lambda x: 0 < x < math.inf),
+    "critic_learning_rate": ("a finite number above 0, or None", lambda x: x is None or 0 < x < math.inf),
+    "discount": ("between 0 and 1", lambda x: 0 <= x <= 1),
+    "entropy_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
+    "max_grad_norm": ("a number above 0, or None for no clipping", lambda x: x is None or x > 0),
+    "num_steps": ("a whole number, 1 or above", lambda x: x == int(x) and x >= 1),
+    "max_episode_steps": ("a whole number, 1 or above, or None", lambda x: x is None or (x == int(x) and x >= 1)),
+    "constant": ("a finite number", lambda x: math.isfinite(x)),
+}
+
+
+class Agent(nn.Module, ABC):
+    """A policy that learns from rollouts.
+
+    A subclass is its algorithm: `prepare` turns a rollout into what the loss needs (returns, advantages, weights) and
+    `forward` is the loss. Every constructor argument but the networks is also an attribute of the same name.
+
+    Args:
+        policy: π_θ.
+        critic: V_ψ, or None.
+        learning_rate: α of the policy.
+        critic_learning_rate: β of the critic; None: the same as the policy's.
+        max_grad_norm: the gradient is scaled down to this norm where it is longer; None: never.
+        normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        optimizer: "adam" or "sgd".
+    """
+
+    learning_rates: ClassVar[dict[str, float]] = {}  # that suit a kind of policy, where the default does not
+
+    def __init__(
+        self,
+        policy: Policy,
+        critic: Critic | None,
+        *,
+        learning_rate: float,
+        critic_learning_rate: float | None = None,
+        discount: float,
+        max_grad_norm: float | None,
+        normalize_rewards: bool,
+        optimizer: OptimizerName,
+    ) -> None:
+        super().__init__()
+        self.policy, self.critic = policy, critic
+        self.learning_rate, self.critic_learning_rate = learning_rate, critic_learning_rate
+        self.discount, self.max_grad_norm = discount, max_grad_norm
+        self.normalize_rewards, self.optimizer = normalize_rewards, optimizer
+        self.reward_scale = RewardScale(discount) if normalize_rewards else None
+        self.spaces: tuple[Any, Any] | None = None
+        self.networks: dict[str, Any] = {}
+        self.check()
+        groups: list[dict[str, Any]] = [{"params": list(policy.parameters()), "lr": learning_rate}]
+        if critic is not None:
+            groups.append({"params": list(critic.parameters()), "lr": critic_learning_rate or learning_rate})
+        fused = {"fused": True} if optimizer == "adam" else {}
+        self.optim = OPTIMIZERS[optimizer](groups, **fused)
+
+    # -- what a subclass writes --------------------------------------------------------------------------------------
+    @property
+    @abstractmethod
+    def cadence(self) -> Steps | Episodes:
+        """What the agent learns from: so many steps of each environment, or whole episodes."""
+
+    @abstractmethod
+    def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
+        """Return what the loss needs, computed from a rollout without gradients, and metrics."""
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+        """Return the loss, Σ weights · term, and its parts."""
+
+    # -- learning ----------------------------------------------------------------------------------------------------
+    def update(self, rollout: Rollout) -> Metrics:
+        """Learn from one rollout and return metrics: scalars by name.
+
+        Raises:
+            FloatingPointError: the gradient is not finite; the parameters are as they were.
+        """
+        with torch.no_grad():
+            batch, metrics = self.prepare(self._scaled(rollout))
+        return metrics | self.improve(batch)
+
+    def improve(self, batch: Batch) -> Metrics:
+        """Take one step down the gradient of the loss of `batch`."""
+        loss, metrics = self(batch)
+        self.optim.zero_grad()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters(), self.max_grad_norm or math.inf)
+        if not math.isfinite(norm):
+            raise FloatingPointError(
+                f"the gradient of {type(self).__name__} is not finite; a smaller learning_rate (now "
+                f"{self.learning_rate}) or max_grad_norm (now {self.max_grad_norm}) may help"
+            )
+        self.optim.step()
+        return metrics | {"grad_norm": norm}
+
+    def _scaled(self, rollout: Rollout) -> Rollout:
+        return rollout if self.reward_scale is None else self.reward_scale(rollout)
+
+    # -- acting ------------------------------------------------------------------------------------------------------
+    @torch.no_grad()
+    def act(
+        self,
+        observation: Tree,
+        memory: Memory = None,
+        *,
+        greedy: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Any, Memory]:
+        """Return an action for one observation as a single environment gives it, and the memory for the next call.
+
+        Args:
+            observation: of one environment.
+            memory: what the last call returned; None at the start of an episode.
+            greedy: take the most probable action instead of sampling one.
+            generator: to sample with; None: torch's default.
+        """
+        device = next(self.policy.parameters()).device
+        batch = tree_map(lambda leaf: torch.as_tensor(leaf, device=device)[None], observation)
+        distribution, memory = self.policy.step(batch, memory)
+        action = distribution.mode() if greedy else distribution.sample(generator)
+        if self.spaces is None:
+            return action[0].numpy(force=True), memory
+        return action_door(self.spaces[1])(action)[0], memory
+
+    # -- making ------------------------------------------------------------------------------------------------------
+    @classmethod
+    def for_env(cls, env: Any, *, seed: int = 0, num_learners: int = 1, **arguments: Any) -> Self:  # noqa: ANN401
+        """Return an agent with networks that suit the environment's spaces; `arguments` are the constructor's.
+
+        Args:
+            env: any Gymnasium environment, single or vector.
+            seed: of the initial parameters; torch's global generator is left as it is.
+            num_learners: 1, or the number of environments: an independent learner in each (finite problems only).
+            **arguments: the constructor's; `hidden=(64, 64)` sets the sizes of the hidden layers.
+
+        Raises:
+            UnsupportedSpaceError: for spaces without a network.
+            ValueError: for arguments out of range.
+        """
+        return cls.for_spaces(*spaces_of(env), seed=seed, num_learners=num_learners, **arguments)
+
+    @classmethod
+    def for_spaces(
+        cls,
+        observation_space: Any,  # noqa: ANN401
+        action_space: Any,  # noqa: ANN401
+        *,
+        seed: int = 0,
+        num_learners: int = 1,
+        hidden: tuple[int, ...] | None = None,
+        **arguments: Any,  # noqa: ANN401
+    ) -> Self:
+        """Return an agent with networks that suit the spaces of one environment; see `for_env`."""
+        networks: dict[str, Any] = {"num_learners": num_learners, "hidden": hidden}
+        needed = cls.needs_critic(arguments)
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(seed)
+            policy, critic = make_networks(observation_space, action_space, critic=needed, **networks)
+        kind = type(policy).__name__
+        if kind in cls.learning_rates:
+            arguments.setdefault("learning_rate", cls.learning_rates[kind])
+        if needed:
+            arguments["critic"] = critic
+        agent = cls(policy=policy, **arguments)  # type: ignore[call-arg]
+        agent.spaces, agent.networks = (observation_space, action_space), networks
+        return agent
+
+    @classmethod
+    def argument_names(cls) -> list[str]:
+        """Return the names of the constructor's hyperparameters."""
+        return [name for name in inspect.signature(cls).parameters if name not in ("policy", "critic")]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The hyperparameters, by the names of the constructor's arguments."""
+        return {name: getattr(self, name) for name in self.argument_names()}
+
+    @classmethod
+    def needs_critic(cls, arguments: dict[str, Any]) -> bool:
+        """Return whether an agent with these constructor arguments has a critic."""
+        return "critic" in inspect.signature(cls).parameters
+
+    def check(self) -> None:
+        """Raise ValueError for a hyperparameter that is out of range; a constructor that adds some calls it again."""
+        for name, (rule, holds) in RULES.items():
+            if hasattr(self, name) and not _holds(holds, getattr(self, name)):
+                raise ValueError(f"{name} must be {rule}, got {getattr(self, name)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
+        coupled = [name for name in ("max_grad_norm", "normalize_advantages") if getattr(self, name, None)]
+        if self.policy.num_learners > 1 and coupled:
+            raise ValueError(
+                f"{coupled[0]} would couple the {self.policy.num_learners} independent learners: leave it off"
+            )
+
+
+def _holds(rule: Callable[[Any], bool], value: Any) -> bool:  # noqa: ANN401
+    try:
+        return bool(rule(value))
+    except (TypeError, ValueError, OverflowError):
+        return False

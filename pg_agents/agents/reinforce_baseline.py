@@ -1,0 +1,145 @@
+"""REINFORCE with a baseline."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.baselines import Baseline, BatchMean, Constant, RunningAverage
+from pg_agents.agents.signals import Signal, monte_carlo
+from pg_agents.losses import mean_over_episodes, policy_gradient, squared_error
+from pg_agents.policies import Critic, Policy
+from pg_agents.returns import explained_variance, standardize
+from pg_agents.rollout import Batch, Episodes, Rollout
+
+BaselineName = Literal["value", "running-average", "batch-mean", "constant"]
+
+
+class ReinforceBaseline(Agent):
+    """REINFORCE with a baseline: reinforce by how much better than expected the return was.
+
+        θ ← θ + α (1/n) Σ_i Σ_t (G_t − b) ∇ ln π_θ(A_t|S_t)
+
+    A baseline that does not see the action leaves the expected gradient alone and, chosen well, lowers its variance.
+    Episodes and truncation are treated as in `Reinforce`.
+
+    Args:
+        policy: π_θ.
+        critic: V_ψ, for baseline="value"; it regresses on the returns.
+        baseline: "value" V_ψ(S_t); "running-average" of all earlier returns; "batch-mean" of the batch's returns at the
+            same time step (scales the expected gradient by (n − 1)/n); "constant".
+        constant: the value of a constant baseline.
+        learning_rate: α of the policy.
+        critic_learning_rate: β of the critic; None: the policy's.
+        discount: γ, between 0 and 1.
+        signal: the return, as in `Reinforce`.
+        entropy_weight: of the policy's entropy, added to what is maximised.
+        normalize_advantages: standardise G − b over the batch.
+        normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        max_grad_norm: longer gradients are scaled down to this norm; None: never.
+        max_episode_steps: cut episodes at that many steps, for environments without a time limit.
+        optimizer: "adam" or "sgd".
+
+    Raises:
+        ValueError: for arguments out of range; baseline="value" without a critic, or another with one; "batch-mean"
+            with independent learners, who share no batch.
+
+    Reference: Williams (1992); Sutton & Barto (2018), section 13.4.
+    """
+
+    learning_rates: ClassVar[dict[str, float]] = {"TabularPolicy": 0.1}
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        critic: Critic | None = None,
+        baseline: BaselineName = "value",
+        constant: float = 0.0,
+        learning_rate: float = 3e-3,
+        critic_learning_rate: float | None = None,
+        discount: float = 0.99,
+        signal: Signal = "reward-to-go",
+        entropy_weight: float = 0.0,
+        normalize_advantages: bool = False,
+        normalize_rewards: bool = False,
+        max_grad_norm: float | None = None,
+        max_episode_steps: int | None = None,
+        optimizer: OptimizerName = "adam",
+    ) -> None:
+        super().__init__(
+            policy,
+            critic,
+            learning_rate=learning_rate,
+            critic_learning_rate=critic_learning_rate,
+            discount=discount,
+            max_grad_norm=max_grad_norm,
+            normalize_rewards=normalize_rewards,
+            optimizer=optimizer,
+        )
+        self.baseline: BaselineName = baseline
+        self.constant = constant
+        self.signal: Signal = signal
+        self.entropy_weight = entropy_weight
+        self.normalize_advantages = normalize_advantages
+        self.max_episode_steps = max_episode_steps
+        self.check()
+        self.compare = self._baseline()
+
+    @property
+    def cadence(self) -> Episodes:
+        """One whole episode of each environment."""
+        return Episodes(self.max_episode_steps)
+
+    def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
+        """Compute G − b, and what the critic learns from."""
+        returns, time_weights = monte_carlo(self.signal, rollout, self.discount)
+        metrics: Metrics = {}
+        if self.compare is not None:
+            baseline = self.compare(rollout, returns)
+        else:
+            assert self.critic is not None
+            baseline = self.critic(rollout.observations, rollout.memory, rollout.starts)
+            metrics["explained_variance"] = explained_variance(baseline, returns, rollout.mask)
+        advantages = returns - baseline
+        if self.normalize_advantages:
+            advantages = standardize(advantages, rollout.mask)
+        weights = mean_over_episodes(rollout.mask, self.policy.num_learners)
+        return Batch.of(rollout, advantages=time_weights * advantages, weights=weights, targets=returns), metrics
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+        """Return Σ_t [−(G_t − b) ln π(A_t|S_t) − η H(π(·|S_t)) + ½ (V(S_t) − G_t)²], averaged over episodes."""
+        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
+        entropy = (batch.weights * distribution.entropy()).sum()
+        loss = policy_loss - self.entropy_weight * entropy
+        metrics = {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}
+        if self.critic is not None and batch.targets is not None:
+            values = self.critic(batch.observations, batch.memory, batch.starts)
+            value_loss = (batch.weights * squared_error(values, batch.targets)).sum()
+            loss, metrics["value_loss"] = loss + value_loss, batch.mean(value_loss)
+        return loss, metrics
+
+    @classmethod
+    def needs_critic(cls, arguments: dict[str, Any]) -> bool:
+        """Return whether the baseline is a value function."""
+        return arguments.get("baseline", "value") == "value"
+
+    def _baseline(self) -> Baseline | None:
+        """Return the baseline that is not a critic, None where it is one."""
+        learners = self.policy.num_learners
+        known = ("value", "running-average", "batch-mean", "constant")
+        if self.baseline not in known:
+            raise ValueError(f"baseline must be one of {', '.join(known)}, got {self.baseline!r}")
+        if (self.baseline == "value") != (self.critic is not None):
+            raise ValueError(f"baseline={self.baseline!r} with critic={self.critic}: a critic goes with 'value' alone")
+        if self.baseline == "batch-mean" and learners > 1:
+            raise ValueError(f"baseline='batch-mean' needs a batch, and each of {learners} learners has one episode")
+        others: dict[str, Baseline] = {
+            "constant": Constant(self.constant),
+            "batch-mean": BatchMean(),
+            "running-average": RunningAverage(learners),
+        }
+        return others.get(self.baseline)

@@ -1,0 +1,55 @@
+"""The Monte-Carlo signals that REINFORCE reinforces with, and values along a rollout."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pg_agents.policies import Critic
+from pg_agents.returns import reward_to_go, whole_returns
+from pg_agents.rollout import Rollout
+
+Signal = Literal["reward-to-go", "discounted-reward-to-go", "whole-return"]
+SIGNALS: tuple[Signal, ...] = ("reward-to-go", "discounted-reward-to-go", "whole-return")
+
+
+def monte_carlo(signal: Signal, rollout: Rollout, discount: float) -> tuple[Tensor, Tensor]:
+    """Return the returns that are reinforced with and the weight of each step, [T, B] each.
+
+    | signal | return | weight |
+    |---|---|---|
+    | whole-return | Σ_k γ^k R_{k+1}, of the whole episode | 1 |
+    | discounted-reward-to-go | G_t = Σ_{k≥t} γ^{k−t} R_{k+1} | γ^t |
+    | reward-to-go | G_t | 1 |
+
+    The first two give the gradient of E Σ_t γ^t R_{t+1}. The third, in common use, leaves out γ^t: for γ < 1 it is the
+    gradient of no objective in general.
+
+    A truncated episode counts as if it had ended there: there is no value to stand for what was cut.
+    """
+    record = (rollout.rewards, rollout.terminated, rollout.truncated)
+    if signal == "whole-return":
+        return whole_returns(*record, rollout.starts, discount), torch.ones_like(rollout.rewards)
+    discounted = signal == "discounted-reward-to-go"
+    weights = time_weights(rollout, discount) if discounted else torch.ones_like(rollout.rewards)
+    return reward_to_go(*record, discount), weights
+
+
+def time_weights(rollout: Rollout, discount: float) -> Tensor:
+    """Return γ^t for each row's time t within its episode, [T, B]."""
+    return discount ** rollout.times.to(rollout.rewards.dtype)
+
+
+def state_values(critic: Critic, rollout: Rollout) -> tuple[Tensor, Tensor]:
+    """Return V(S_t) and V(S_{t+1}), [T, B] each; the latter from the true final observation wherever one was kept.
+
+    Where the episode terminated, V(S_{t+1}) is of no state and to be multiplied by γ_t = 0.
+    """
+    values = critic(rollout.observations, rollout.memory, rollout.starts)
+    next_values = torch.cat([values[1:], torch.zeros_like(values[:1])])
+    if len(rollout.final_rows):
+        times, columns = rollout.final_rows.unbind(1)
+        next_values[times, columns] = critic.of_columns(rollout.final_observations, columns)
+    return values, next_values

@@ -1,0 +1,203 @@
+"""A small causal transformer over a window of tokens, with a key-value cache as its memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pg_agents.distributions import Categorical
+from pg_agents.policies.policy import Critic, Memory, Policy
+from pg_agents.rollout import TokenBlock
+from pg_agents.tree import Tree
+
+
+@dataclass(frozen=True)
+class KVCache:
+    """What has been read of each row: the tokens, and every layer's keys and values at their positions.
+
+    It is a cache and nothing more: rows whose observation does not continue what was read (a new episode, a window
+    that slid and so moved every token) are read again.
+
+    Attributes:
+        tokens: int64 [B, W]; −1 at positions not read.
+        keys: [L, B, H, W, D].
+        values: [L, B, H, W, D].
+    """
+
+    tokens: Tensor
+    keys: Tensor
+    values: Tensor
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + MLP(norm(x))."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.project = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values, each [N, H, T, D], of x [N, T, width]."""
+        n, t, width = x.shape
+        q, k, v = self.project(self.norm1(x)).view(n, t, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Return the block's output from its input x [N, T, width] and what its heads attended to [N, H, T, D]."""
+        x = x + self.out(attended.transpose(1, 2).flatten(-2))
+        return x + self.mlp(self.norm2(x))
+
+
+class Trunk(nn.Module):
+    """Token windows → hidden states: learned token and position embeddings, pre-norm blocks, a final norm.
+
+    Args:
+        vocabulary: V, number of tokens.
+        window: W, the longest sequence.
+        width: of the hidden states.
+        layers: number of blocks.
+        heads: attention heads a block.
+
+    Raises:
+        ValueError: width that heads do not divide.
+    """
+
+    def __init__(self, vocabulary: int, window: int, *, width: int = 64, layers: int = 2, heads: int = 4) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width must be a multiple of heads={heads}, got {width}")
+        self.window, self.heads = window, heads
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(window, width)
+        self.blocks = nn.ModuleList([Block(width, heads) for _ in range(layers)])
+        self.norm = nn.LayerNorm(width)
+        for embedding in (self.tokens, self.positions):
+            nn.init.normal_(embedding.weight, std=width**-0.5)
+
+    def layers(self) -> list[Block]:
+        """Return the blocks, in order."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+    def empty_cache(self, tokens: Tensor) -> KVCache:
+        """Return a cache for rows of windows like `tokens` [B, W], with nothing read yet."""
+        batch, window = tokens.shape
+        width, heads = self.tokens.embedding_dim, self.heads
+        keys = self.tokens.weight.new_zeros(len(self.blocks), batch, heads, window, width // heads)
+        return KVCache(torch.full_like(tokens, -1), keys, keys.clone())
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return hidden states [N, T, width] of tokens [N, T], each position seeing itself and what stands before."""
+        return self.read(tokens)[0]
+
+    def read(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return hidden states [N, T, width] and all keys and values, [L, N, H, T, D] each."""
+        x = self.tokens(tokens) + self.positions.weight[: tokens.shape[1]]
+        keys, values = [], []
+        for block in self.layers():
+            q, k, v = block.queries_keys_values(x)
+            x = block.finish(x, functional.scaled_dot_product_attention(q, k, v, is_causal=True))
+            keys.append(k)
+            values.append(v)
+        return self.norm(x), torch.stack(keys), torch.stack(values)
+
+    def extend(self, cache: KVCache, tokens: Tensor, position: Tensor) -> Tensor:
+        """Read one more token of each row into the cache, in place, and return its hidden state, [B, width].
+
+        Args:
+            cache: of what stands before.
+            tokens: int64 [B].
+            position: of each token, int64 [B].
+        """
+        rows = torch.arange(len(tokens), device=tokens.device)
+        x = (self.tokens(tokens) + self.positions(position))[:, None]  # [B, 1, width]
+        visible = torch.arange(cache.keys.shape[3], device=tokens.device) <= position[:, None]  # [B, W]
+        for block, keys, values in zip(self.layers(), cache.keys, cache.values, strict=True):
+            q, k, v = block.queries_keys_values(x)
+            keys[rows, :, position], values[rows, :, position] = k[:, :, 0], v[:, :, 0]
+            attended = functional.scaled_dot_product_attention(q, keys, values, attn_mask=visible[:, None, None])
+            x = block.finish(x, attended)
+        cache.tokens[rows, position] = tokens
+        return self.norm(x)[:, 0]
+
+
+def hidden_states(trunk: Trunk, observations: Tree) -> Tensor:
+    """Return the hidden state at the last token of each observation.
+
+    Args:
+        trunk: the transformer.
+        observations: a `TokenBlock` (one pass over [B, W] gives all T steps: [T, B, width]), or
+            {"tokens": [..., W], "length": [...]}, a pass over every window: [..., width].
+    """
+    if isinstance(observations, TokenBlock):
+        hidden = trunk(observations.tokens)  # [B, W, width]
+        rows = torch.arange(hidden.shape[0], device=hidden.device)
+        return hidden[rows, (observations.lengths - 1).clamp(max=hidden.shape[1] - 1)]  # [T, B, width]
+    length = observations["length"]
+    tokens = observations["tokens"].flatten(0, -2)[:, : max(1, int(length.max()))]
+    last = (length.flatten() - 1).clamp(min=0)
+    hidden = trunk(tokens)[torch.arange(len(tokens), device=tokens.device), last]
+    return hidden.view(*length.shape, -1)
+
+
+class TransformerPolicy(Policy):
+    """π_θ(a|s), the next token after a window of tokens.
+
+    Args:
+        vocabulary: number of tokens.
+        window: longest window.
+        width: of the hidden states.
+        layers: number of blocks.
+        heads: attention heads a block.
+    """
+
+    def __init__(self, vocabulary: int, window: int, *, width: int = 64, layers: int = 2, heads: int = 4) -> None:
+        super().__init__()
+        self.trunk = Trunk(vocabulary, window, width=width, layers=layers, heads=heads)
+        self.head = nn.Linear(width, vocabulary)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Categorical:
+        """Return the distributions of the next tokens; see `hidden_states` for the forms of observations."""
+        return Categorical(self.head(hidden_states(self.trunk, observations)))
+
+    def step(self, observation: Tree, memory: KVCache | None = None) -> tuple[Categorical, KVCache]:
+        """Return the distributions [B, V] after windows {"tokens": [B, W], "length": [B]}, and the cache.
+
+        One token is read where the window continues what the cache holds; where any does not, it is read from the
+        start. The cache passed in is extended in place: use the one returned.
+        """
+        tokens, last = observation["tokens"], observation["length"] - 1
+        cache = self.trunk.empty_cache(tokens) if memory is None else memory
+        before = torch.arange(tokens.shape[1], device=tokens.device) < last[:, None]  # read already, if all is well
+        stale = ((cache.tokens != tokens) & before).any(1)
+        if stale.any():
+            self._read_again(cache, tokens, stale)
+        rows = torch.arange(len(tokens), device=tokens.device)
+        return Categorical(self.head(self.trunk.extend(cache, tokens[rows, last], last))), cache
+
+    def _read_again(self, cache: KVCache, tokens: Tensor, stale: Tensor) -> None:
+        _, keys, values = self.trunk.read(tokens[stale])
+        cache.tokens[stale], cache.keys[:, stale], cache.values[:, stale] = tokens[stale], keys, values
+
+
+class TransformerCritic(Critic):
+    """V_ψ(s) of a window of tokens; the same arguments as `TransformerPolicy`."""
+
+    def __init__(self, vocabulary: int, window: int, *, width: int = 64, layers: int = 2, heads: int = 4) -> None:
+        super().__init__()
+        self.trunk = Trunk(vocabulary, window, width=width, layers=layers, heads=heads)
+        self.head = nn.Linear(width, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+        """Return the values; see `hidden_states` for the forms of observations."""
+        return self.head(hidden_states(self.trunk, observations)).squeeze(-1)
