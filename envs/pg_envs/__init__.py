@@ -7,6 +7,10 @@ from pg_envs.gaussian_bandits import (
     NonStationaryBandit,
     NonStationaryBanditVector,
 )
+from pg_envs.grids import CliffEnv, GridWorldEnv
+from pg_envs.mdp import TabularMDP
+from pg_envs.mdp_envs import MDPEnv, MDPVectorEnv, ProblemEnv, ProblemVectorEnv
+from pg_envs.problems import ChainEnv, GarnetEnv, RiverSwimEnv, TwoStateMDPEnv
 from pg_envs.rows import KnownReturns, RowEnv, RowsVectorEnv, known_returns, register
 from pg_envs.task_envs import AdditionEnv, CopyEnv, ParityEnv, ReverseEnv, ShorterEnv, SortEnv
 from pg_envs.token_task import TokenTask
@@ -20,14 +24,20 @@ __all__ = [
     "GaussianBandit",
     "GaussianBanditVector",
     "KnownReturns",
+    "MDPEnv",
+    "MDPVectorEnv",
     "NonStationaryBandit",
     "NonStationaryBanditVector",
+    "ProblemEnv",
+    "ProblemVectorEnv",
     "RowEnv",
     "RowsVectorEnv",
+    "TabularMDP",
     "TokenEnv",
     "TokenTask",
     "TokenVectorEnv",
     "known_returns",
+    "register",
 ]
 
 register("BernoulliBandit-v0", BernoulliBandit)
@@ -36,6 +46,13 @@ register("TwoArmedBanditClose-v0", BernoulliBandit, probabilities=(0.96, 0.94))
 register("ContextualBandit-v0", ContextualBandit)
 register("GaussianBandit-v0", GaussianBandit)
 register("NonStationaryBandit-v0", NonStationaryBandit)
+
+register("Chain-v0", ChainEnv, max_episode_steps=100)
+register("GridWorld-v0", GridWorldEnv, max_episode_steps=100)
+register("Cliff-v0", CliffEnv, max_episode_steps=200)
+register("RiverSwim-v0", RiverSwimEnv)
+register("Garnet-v0", GarnetEnv)
+register("TwoStateMDP-v0", TwoStateMDPEnv)
 
 register("Copy-v0", CopyEnv)
 register("Reverse-v0", ReverseEnv)

@@ -11,7 +11,6 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-
 FloatArray = NDArray[np.float64]
 Outcome = tuple[float, int, float, bool]  # probability, next state, reward, terminated
 Table = Mapping[int, Mapping[int, Sequence[Outcome]]]  # outcomes by state and action, as Gymnasium's toy text has them

@@ -59,11 +59,12 @@ class MDPVectorEnv(RowsVectorEnv):
         self.state[rows] = self._first_states[0, below.sum(0)]
 
     def _move(self, actions: NDArray[Any], rows: Rows) -> tuple[FloatArray, NDArray[np.bool_]]:
-        pair = np.ravel_multi_index((self.state[rows], actions), self._sizes)  # raises for an action out of range
+        at = self._index(rows)
+        pair = np.ravel_multi_index((self.state[at], actions), self._sizes)  # raises for an action out of range
         below = self._thresholds.take(pair, 1) <= self.uniforms.take(rows)  # [successors - 1, rows]
         outcome = pair * self._num_successors + below.sum(0)
         states = self._successors[outcome]
-        self.state[rows] = states
+        self.state[at] = states
         return self._rewards[outcome], self.mdp.terminal[states]
 
     def _observe(self) -> NDArray[np.int64]:
@@ -81,9 +82,38 @@ class MDPVectorEnv(RowsVectorEnv):
 
 
 class MDPEnv(RowEnv):
-    """A `TabularMDP` as a single environment; `pg_envs.rows.register("Mine-v0", MDPEnv, mdp=mdp)` gives it an id."""
+    """A `TabularMDP` as an environment; `pg_envs.register("Mine-v0", MDPEnv, mdp=mdp)` gives it the id pg/Mine-v0.
+
+    ## Description
+    A finite Markov decision process, seen as it is: the observation is the state.
+
+    ## Action Space
+    `Discrete(A)`.
+
+    ## Observation Space
+    `Discrete(S)`: the state.
+
+    ## Rewards
+    r(s, a, s').
+
+    ## Starting State
+    Drawn from the initial distribution.
+
+    ## Episode End
+    The episode terminates in a terminal state; without one the task is continuing.
+
+    ## Arguments
+    - `mdp`: the process, a `TabularMDP`. Its discount is no part of the environment.
+
+    ## References
+    Puterman, "Markov Decision Processes", 1994.
+
+    ## Version History
+    - v0: first version.
+    """
 
     vector_form = MDPVectorEnv
+    rows: MDPVectorEnv
 
     def __init__(self, mdp: TabularMDP, render_mode: str | None = None) -> None:
         super().__init__(render_mode, mdp=mdp)
@@ -91,7 +121,7 @@ class MDPEnv(RowEnv):
     @property
     def mdp(self) -> TabularMDP:
         """The process that is played."""
-        return self.rows.mdp  # pyright: ignore[reportAttributeAccessIssue] - vector_form is an MDPVectorEnv
+        return self.rows.mdp
 
 
 class ProblemVectorEnv(MDPVectorEnv):
@@ -119,8 +149,6 @@ class ProblemVectorEnv(MDPVectorEnv):
 
 class ProblemEnv(MDPEnv):
     """The single form of a `ProblemVectorEnv`, which a subclass names in `vector_form`."""
-
-    vector_form: ClassVar[type[ProblemVectorEnv]]
 
     def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:  # noqa: ANN401
         RowEnv.__init__(self, render_mode, **arguments)
