@@ -133,14 +133,23 @@ def test_the_next_context_does_not_depend_on_the_last():
     assert ((pairs - expected) ** 2 / expected).sum() < 26.1  # χ², 8 degrees of freedom, p = 0.001
 
 
+def test_a_masked_reset_draws_new_contexts_for_its_rows_alone():
+    env = ContextualBanditVector(300)
+    contexts, _ = env.reset(seed=0)
+    mask = np.arange(300) >= 100
+    after, _ = env.reset(options={"reset_mask": mask})
+    np.testing.assert_array_equal(after[:100], contexts[:100])
+    assert 90 < (after != contexts)[mask].sum() < 175  # two in three of 200 differ: 133 ± 6.7
+
+
 def test_the_best_arm_depends_on_the_context():
     env = ContextualBandit()
     table = env.rows.probabilities
     assert table.argmax(axis=1).tolist() == [0, 1, 2]
     assert pg_envs.known_returns(env) == pg_envs.KnownReturns(random=pytest.approx(0.5), optimal=pytest.approx(0.9))
     assert table.mean(axis=0) == pytest.approx([0.5] * 3)  # a policy that does not look earns no more than chance
-    uneven = ContextualBandit(probabilities=((0.8, 0.0), (0.1, 0.3)))
-    assert pg_envs.known_returns(uneven) == pg_envs.KnownReturns(pytest.approx(0.3), pytest.approx(0.55))
+    uneven = ContextualBandit(probabilities=((0.8, 0.6), (0.1, 0.3)))
+    assert pg_envs.known_returns(uneven) == pg_envs.KnownReturns(pytest.approx(0.45), pytest.approx(0.55))
 
 
 @pytest.mark.parametrize("probabilities", [(0.5, 0.5), ((0.5, 0.5), (0.5,)), ((0.5, 2.0),), ((),)])
