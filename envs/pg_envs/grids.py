@@ -29,13 +29,7 @@ def grid_world(
     """
     if not 0 <= slip <= 1:
         raise ValueError(f"slip must lie in [0, 1], got {slip}")
-    cells = np.array([cell for row in layout for cell in row])
-    if not layout or len(cells) != len(layout) * len(layout[0]) or len({len(row) for row in layout}) > 1:
-        raise ValueError(f"layout must have rows of one length, got lengths {[len(row) for row in layout]}")
-    if unknown := set(cells.tolist()) - {FREE, WALL, START, GOAL, PIT, CLIFF}:
-        raise ValueError(f"layout: cells are . # S G P C (free, wall, start, goal, pit, cliff), got {sorted(unknown)}")
-    if START not in cells:
-        raise ValueError("layout has no start: mark at least one cell S")
+    cells = _cells(layout)
     starts = cells == START
     extra = {GOAL: goal_reward, PIT: pit_reward, CLIFF: cliff_reward}
 
@@ -51,6 +45,18 @@ def grid_world(
 
     table = {cell: {move: outcomes(cell, move) for move in range(4)} for cell in range(len(cells))}
     return TabularMDP.from_table(table, starts / starts.sum())
+
+
+def _cells(layout: Sequence[str]) -> np.ndarray:
+    """Return the characters of the map, row by row, [height · width]."""
+    cells = np.array([cell for row in layout for cell in row])
+    if not layout or len(cells) != len(layout) * len(layout[0]) or len({len(row) for row in layout}) > 1:
+        raise ValueError(f"layout must have rows of one length, got lengths {[len(row) for row in layout]}")
+    if unknown := set(cells.tolist()) - {FREE, WALL, START, GOAL, PIT, CLIFF}:
+        raise ValueError(f"layout: cells are . # S G P C (free, wall, start, goal, pit, cliff), got {sorted(unknown)}")
+    if START not in cells:
+        raise ValueError("layout has no start: mark at least one cell S")
+    return cells
 
 
 def _neighbour(cells: np.ndarray, width: int, cell: int, move: tuple[int, int]) -> int:

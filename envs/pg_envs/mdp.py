@@ -54,20 +54,14 @@ class TabularMDP:
         p = np.array(transitions, np.float64)
         if p.ndim != 3 or p.shape[0] != p.shape[2] or 0 in p.shape:
             raise ValueError(f"transitions must have shape [S, A, S] with at least one state and action, got {p.shape}")
-        r = np.array(rewards, np.float64)
-        if r.shape not in (p.shape, p.shape[:2]):
-            raise ValueError(f"rewards must have shape {p.shape} (s, a, s') or {p.shape[:2]} (s, a), got {r.shape}")
-        r = np.broadcast_to(r[..., None] if r.ndim == 2 else r, p.shape).copy()
         if not 0 <= discount <= 1:
             raise ValueError(f"discount must lie in [0, 1], got {discount}")
         end = _terminal_mask(terminal, len(p))
+        r, rho = _full_rewards(rewards, p.shape), np.array(initial, np.float64)
         p[end], r[end] = np.eye(len(p))[end][:, None], 0.0
-        if not np.isfinite(r).all():
-            raise ValueError(f"rewards must be finite, got {r[~np.isfinite(r)][0]} in {_first(~np.isfinite(r))}")
-        rho = np.array(initial, np.float64)
+        _check_distributions("transitions", p)
         if rho.shape != (len(p),):
             raise ValueError(f"initial must have shape [S] = {(len(p),)}, got {rho.shape}")
-        _check_distributions("transitions", p)
         _check_distributions("initial", rho)
         if rho[end].any():
             raise ValueError(f"initial must not begin in a terminal state, got mass on {np.flatnonzero(rho * end)}")
@@ -136,6 +130,17 @@ class TabularMDP:
                 "CliffWalking-v1 and Taxi have; for others build TabularMDP(transitions, rewards, initial) yourself"
             )
         return cls.from_table(core.P, core.initial_state_distrib, discount)
+
+
+def _full_rewards(rewards: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
+    """Return r(s,a,s') of `shape` [S, A, S], also where r(s,a) is given."""
+    r = np.array(rewards, np.float64)
+    if r.shape not in (shape, shape[:2]):
+        raise ValueError(f"rewards must have shape {shape} (s, a, s') or {shape[:2]} (s, a), got {r.shape}")
+    wrong = ~np.isfinite(r)
+    if wrong.any():
+        raise ValueError(f"rewards must be finite, got {r[wrong][0]} in {_first(wrong)}")
+    return r if r.ndim == 3 else np.broadcast_to(r[..., None], shape).copy()
 
 
 def _terminal_mask(terminal: ArrayLike, num_states: int) -> NDArray[np.bool_]:
