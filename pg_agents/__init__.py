@@ -1,1 +1,34 @@
-"""Policy-gradient agents for Gymnasium."""
+"""Policy-gradient agents for Gymnasium: from a two-armed bandit to a language model, one interface."""
+
+from pg_agents.agents import AGENTS, ActorCritic, Agent, Reinforce, ReinforceBaseline, load
+from pg_agents.collect import collect_episodes, collect_steps
+from pg_agents.evaluate import Evaluation, evaluate
+from pg_agents.policies import Critic, Policy, UnsupportedSpaceError
+from pg_agents.rollout import Batch, Episodes, Rollout, Steps
+from pg_agents.stream import FaultyEnvironmentError
+from pg_agents.train import Summary, train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AGENTS",
+    "ActorCritic",
+    "Agent",
+    "Batch",
+    "Critic",
+    "Episodes",
+    "Evaluation",
+    "FaultyEnvironmentError",
+    "Policy",
+    "Reinforce",
+    "ReinforceBaseline",
+    "Rollout",
+    "Steps",
+    "Summary",
+    "UnsupportedSpaceError",
+    "collect_episodes",
+    "collect_steps",
+    "evaluate",
+    "load",
+    "train",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import gymnasium as gym
@@ -17,10 +18,41 @@ from pg_agents.spaces import action_door
 from pg_agents.stream import Stream, Transition
 from pg_agents.tree import Tree, tree_map
 
+Acted = tuple[Tree, Tensor, Tensor]  # observations, actions, log-probabilities, [B, …] each
 EPISODE_LIMIT = 100_000  # steps after which an episode without any limit is taken for one that never ends
 
 
-class Collector:
+class Actor:
+    """A policy acting in a stream: its generator and its memory.
+
+    Args:
+        stream: what it acts in.
+        policy: whose actions are taken.
+        seed: of the sampled actions.
+        greedy: take the mode of the policy's distribution instead of sampling.
+    """
+
+    def __init__(self, stream: Stream, policy: Policy, seed: int, *, greedy: bool = False) -> None:
+        self.stream, self.policy, self.greedy = stream, policy, greedy
+        self.device = next(policy.parameters()).device
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.door = action_door(stream.env.single_action_space)
+        self.memory: Any = None
+
+    def act(self) -> tuple[NDArray[Any], Acted]:
+        """Return the actions for the environment, and what was seen and done, [B, …] each."""
+        observation = tree_map(self._tensor, self.stream.observation)
+        if self.policy.recurrent and self.stream.starts.any():
+            self.memory = self.policy.reset_memory(self.memory, self._tensor(self.stream.starts))
+        distribution, self.memory = self.policy.step(observation, self.memory)
+        actions = distribution.mode() if self.greedy else distribution.sample(self.generator)
+        return self.door(actions), (observation, actions, distribution.log_prob(actions))
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.array(array)).to(self.device)  # a copy: environments may reuse their arrays
+
+
+class Collector(ABC):
     """Runs a policy in an environment; each `next` returns the next rollout.
 
     The policy is used as it is at the time: update it in place and the next rollout is of the new policy.
@@ -36,30 +68,31 @@ class Collector:
 
     def __init__(self, env: gym.Env | VectorEnv, policy: Policy, *, seed: int = 0) -> None:
         self.policy = policy
-        parameter = next(policy.parameters())
-        self.device, self.dtype = parameter.device, parameter.dtype
-        self.generator = torch.Generator(self.device).manual_seed(seed)
         self.stream = Stream(env, seed)
-        self.door = action_door(self.stream.env.single_action_space)
-        self.memory: Any = None
+        self.actor = Actor(self.stream, policy, seed)
+        self.device, self.dtype = self.actor.device, next(policy.parameters()).dtype
 
     def __iter__(self) -> Collector:
         return self
 
+    @abstractmethod
     def __next__(self) -> Rollout:
-        raise NotImplementedError
+        """Return the next rollout."""
 
-    def _act(self) -> tuple[Tree, Tensor, Tensor]:
-        """Return the present observation and, sampled by the policy, actions and their log-probabilities, [B, …]."""
-        observation = tree_map(self._tensor, self.stream.observation)
-        if self.stream.starts.any():
-            self.memory = self.policy.reset_memory(self.memory, torch.from_numpy(self.stream.starts).to(self.device))
-        distribution, self.memory = self.policy.step(observation, self.memory)
-        actions = distribution.sample(self.generator)
-        return observation, actions, distribution.log_prob(actions)
 
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.array(array)).to(self.device)  # a copy: environments may reuse their arrays
+def is_over(step: Transition, max_episode_steps: int | None, name: str) -> NDArray[np.bool_]:
+    """Return which running episodes have reached `max_episode_steps`, bool [B].
+
+    Raises:
+        ValueError: there is no such limit, and an episode has gone on for so long that it may never end.
+    """
+    over = step.live & ~step.done & (step.lengths >= (max_episode_steps or EPISODE_LIMIT))
+    if max_episode_steps is None and over.any():
+        raise ValueError(
+            f"max_episode_steps: an episode of {name} has not ended after {EPISODE_LIMIT} steps; "
+            "give a number of steps at which to cut its episodes"
+        )
+    return over
 
 
 class StepCollector(Collector):
@@ -72,11 +105,11 @@ class StepCollector(Collector):
     @torch.no_grad()
     def __next__(self) -> Rollout:
         """Return the next `num_steps` steps."""
-        record = _Record(self, memory=self.memory if self.policy.recurrent else None)
+        record = _Record(self, memory=self.actor.memory if self.policy.recurrent else None)
         for _ in range(self.num_steps):
             starts, times = self.stream.starts, self.stream.times
-            acted = self._act()
-            transition = self.stream.step(self.door(acted[1]))
+            actions, acted = self.actor.act()
+            transition = self.stream.step(actions)
             record.add(acted, transition, transition.live, transition.truncated, starts, times)
         record.finish(transition.live & ~transition.done)
         return record.rollout()
@@ -109,20 +142,14 @@ class EpisodeCollector(Collector):
         if not self.stream.starts.all():
             self.stream.reset()
         record = _Record(self, append_only=self.append_only)
-        active, limit = np.ones(self.stream.num_envs, bool), self.max_episode_steps or EPISODE_LIMIT
+        active = np.ones(self.stream.num_envs, bool)
         while active.any():
-            starts, times = self.stream.starts, self.stream.times
-            acted = self._act()
-            transition = self.stream.step(self.door(acted[1]))
-            mask = transition.live & active
-            cut = transition.truncated | (mask & ~transition.done & (transition.lengths >= limit))
-            if self.max_episode_steps is None and (cut & ~transition.truncated).any():
-                raise ValueError(
-                    f"an episode of {self.stream.name} has not ended after {EPISODE_LIMIT} steps: "
-                    "give max_episode_steps=... to cut its episodes"
-                )
-            record.add(acted, transition, mask, cut & active, starts & active, times)
-            active = active & ~(transition.done | cut)
+            starts, times = self.stream.starts & active, self.stream.times
+            actions, acted = self.actor.act()
+            step = self.stream.step(actions)
+            truncated = active & (step.truncated | is_over(step, self.max_episode_steps, self.stream.name))
+            record.add(acted, step, step.live & active, truncated, starts, times)
+            active = active & ~(step.terminated | truncated)
         return record.rollout()
 
 
@@ -135,7 +162,7 @@ class _Record:
         self.memory = memory
         groups = collector.stream.infos.get("group_id")
         self.group_ids = None if groups is None else torch.as_tensor(np.array(groups))
-        self.acted: list[tuple[Tree, Tensor, Tensor]] = []
+        self.acted: list[Acted] = []
         self.arrays: list[tuple[NDArray[Any], ...]] = []
         self.finals: list[tuple[int, NDArray[np.int64], Tree]] = []
         self.ended: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
@@ -143,7 +170,7 @@ class _Record:
 
     def add(
         self,
-        acted: tuple[Tree, Tensor, Tensor],
+        acted: Acted,
         transition: Transition,
         mask: NDArray[np.bool_],
         truncated: NDArray[np.bool_],

@@ -1,14 +1,27 @@
 """The algorithms, one file each."""
 
+from pathlib import Path
+from typing import Any
+
 from pg_agents.agents.actor_critic import ActorCritic
 from pg_agents.agents.agent import Agent
 from pg_agents.agents.reinforce import Reinforce
 from pg_agents.agents.reinforce_baseline import ReinforceBaseline
+from pg_agents.agents.saving import SavedAgentError, load_agent
 
-AGENTS: dict[str, type[Agent]] = {
-    "reinforce": Reinforce,
-    "reinforce-baseline": ReinforceBaseline,
-    "actor-critic": ActorCritic,
-}
+AGENTS: dict[str, type[Agent]] = {agent.name: agent for agent in (Reinforce, ReinforceBaseline, ActorCritic)}
 
-__all__ = ["AGENTS", "ActorCritic", "Agent", "Reinforce", "ReinforceBaseline"]
+__all__ = ["AGENTS", "ActorCritic", "Agent", "Reinforce", "ReinforceBaseline", "SavedAgentError", "load"]
+
+
+def load(path: str | Path, **networks: Any) -> Agent:  # noqa: ANN401
+    """Return the agent that `agent.save(path)` wrote.
+
+    Args:
+        path: the folder.
+        **networks: policy=… and, where it had one, critic=…, for an agent that was given its own networks.
+
+    Raises:
+        SavedAgentError: no agent there, a damaged one, or parameters that do not fit the networks.
+    """
+    return load_agent(Path(path), AGENTS, networks)

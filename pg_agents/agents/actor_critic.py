@@ -32,7 +32,7 @@ class ActorCritic(Agent):
         learning_rate: α of the policy.
         critic_learning_rate: β of the critic; None: the policy's.
         discount: γ, between 0 and 1.
-        discounted_time: weight the update at time t of an episode by γ^t, as the gradient of the discounted return asks.
+        discounted_time: weight the update at time t of an episode by γ^t, as the discounted return's gradient asks.
         entropy_weight: of the policy's entropy, added to what is maximised.
         normalize_advantages: standardise δ over the batch.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
@@ -45,6 +45,7 @@ class ActorCritic(Agent):
     Reference: Sutton & Barto (2018), section 13.5; Mnih et al. (2016) for n steps.
     """
 
+    name = "actor-critic"
     learning_rates: ClassVar[dict[str, float]] = {"TabularPolicy": 0.1}
 
     def __init__(

@@ -6,11 +6,13 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
+from pg_agents.agents.saving import save_agent
 from pg_agents.normalize import RewardScale
 from pg_agents.policies import Critic, Memory, Policy, make_networks
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps
@@ -50,6 +52,7 @@ class Agent(nn.Module, ABC):
         optimizer: "adam" or "sgd".
     """
 
+    name: ClassVar[str]  # on the command line and in files
     learning_rates: ClassVar[dict[str, float]] = {}  # that suit a kind of policy, where the default does not
 
     def __init__(
@@ -146,6 +149,13 @@ class Agent(nn.Module, ABC):
         if self.spaces is None:
             return action[0].numpy(force=True), memory
         return action_door(self.spaces[1])(action)[0], memory
+
+    def save(self, path: str | Path) -> None:
+        """Write the agent to the folder `path`: its arguments and spaces as JSON, its parameters as safetensors.
+
+        What it takes to act and to be evaluated is there; the optimizer's state is not.
+        """
+        save_agent(self, Path(path))
 
     # -- making ------------------------------------------------------------------------------------------------------
     @classmethod

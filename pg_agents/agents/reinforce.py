@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
-from pg_agents.agents.signals import SIGNALS, Signal, monte_carlo
+from pg_agents.agents.signals import Signal, monte_carlo
 from pg_agents.losses import mean_over_episodes, policy_gradient
 from pg_agents.policies import Policy
 from pg_agents.returns import standardize
@@ -41,6 +41,7 @@ class Reinforce(Agent):
     Reference: Williams (1992); Sutton & Barto (2018), section 13.3.
     """
 
+    name = "reinforce"
     learning_rates: ClassVar[dict[str, float]] = {"TabularPolicy": 0.1}
 
     def __init__(
@@ -92,6 +93,3 @@ class Reinforce(Agent):
         entropy = (batch.weights * distribution.entropy()).sum()
         loss = policy_loss - self.entropy_weight * entropy
         return loss, {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}
-
-
-__all__ = ["SIGNALS", "Reinforce"]

@@ -49,6 +49,7 @@ class ReinforceBaseline(Agent):
     Reference: Williams (1992); Sutton & Barto (2018), section 13.4.
     """
 
+    name = "reinforce-baseline"
     learning_rates: ClassVar[dict[str, float]] = {"TabularPolicy": 0.1}
 
     def __init__(

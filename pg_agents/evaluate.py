@@ -1,0 +1,78 @@
+"""How well an agent does, measured on episodes it does not learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+from pg_agents.agents.agent import Agent
+from pg_agents.collect import Actor, is_over
+from pg_agents.stream import Stream
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Returns (undiscounted) and lengths of evaluation episodes.
+
+    Attributes:
+        mean_return: over the episodes.
+        std_return: their standard deviation (dividing by n).
+        episodes: n.
+        returns: of each.
+        lengths: of each, in steps.
+    """
+
+    mean_return: float
+    std_return: float
+    episodes: int
+    returns: list[float]
+    lengths: list[int]
+
+
+@torch.no_grad()
+def evaluate(
+    agent: Agent,
+    env: gym.Env | VectorEnv,
+    *,
+    episodes: int = 100,
+    greedy: bool = True,
+    seed: int = 1_000_000,
+    max_episode_steps: int | None = None,
+) -> Evaluation:
+    """Run `agent` for `episodes` whole episodes and return what it collected; nothing is learned.
+
+    Every environment plays one episode, then every one its next: counting the first to end would favour short ones.
+
+    Args:
+        agent: any.
+        env: any Gymnasium environment, single or vector; it is left open.
+        episodes: how many.
+        greedy: take the most probable action; False: sample.
+        seed: of the environment and of sampled actions; far from usual training seeds.
+        max_episode_steps: episodes are cut at that many steps, for environments without a time limit.
+
+    Raises:
+        ValueError: episodes below 1, or an episode without end and without max_episode_steps.
+        FaultyEnvironmentError: the environment returned something not finite or of a wrong shape.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes must be 1 or above, got {episodes}")
+    stream = Stream(env, seed)
+    actor = Actor(stream, agent.policy, seed, greedy=greedy)
+    returns: list[float] = []
+    lengths: list[int] = []
+    while len(returns) < episodes:
+        if not stream.starts.all():
+            stream.reset()
+        active = np.arange(stream.num_envs) < episodes - len(returns)
+        while active.any():
+            step = stream.step(actor.act()[0])
+            ended = active & (step.done | is_over(step, max_episode_steps, stream.name))
+            returns += step.returns[ended].tolist()
+            lengths += step.lengths[ended].tolist()
+            active = active & ~ended
+    return Evaluation(float(np.mean(returns)), float(np.std(returns)), len(returns), returns, lengths)
