@@ -147,7 +147,8 @@ class Stream:
             raise
         self._check("reward", rewards)
         self._check("observation", observation, self.env.observation_space)
-        return observation, np.asarray(rewards, np.float64), np.asarray(terminated), np.asarray(truncated), infos
+        flags = np.asarray(terminated, np.bool_), np.asarray(truncated, np.bool_)
+        return observation, np.asarray(rewards, np.float64), *flags, infos
 
     def _check(self, what: str, values: Tree, space: gym.Space | None = None) -> None:
         """Refuse what is not finite or has the wrong shape."""

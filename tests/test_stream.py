@@ -1,0 +1,178 @@
+"""The three autoreset modes show the same transitions."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_envs import ACTIONS, MODES, Dice, OneStep, dice, leaves
+
+from pg_agents.stream import Stream, as_vector_env
+
+SAFE = {"buffer": [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED]}  # SAME_STEP resets before anyone can copy
+
+
+def live_through(env, seed, num_steps=25):
+    """Return each row's valid transitions; actions depend on the row and on its count of valid steps alone."""
+    stream = Stream(env, seed)
+    lived = [[] for _ in range(stream.num_envs)]
+    for _ in range(num_steps):
+        before, starts, times = stream.observation, stream.starts.copy(), stream.times.copy()
+        before = {b: leaves(before, b) for b in range(stream.num_envs)}
+        space = env.single_action_space
+        codes = np.array([7 * b + 3 * len(rows) for b, rows in enumerate(lived)])
+        if isinstance(space, gym.spaces.Discrete):
+            actions = codes % int(space.n) + int(space.start)
+        else:
+            actions = np.stack([np.sin(codes), np.cos(codes)], 1).astype(np.float32)
+        step = stream.step(actions)
+        for b in np.flatnonzero(step.live):
+            flags = (bool(step.terminated[b]), bool(step.truncated[b]), bool(step.done[b]))
+            account = (bool(starts[b]), int(times[b]), step.returns[b], int(step.lengths[b]))
+            lived[b].append((before[b], float(step.rewards[b]), *flags, *account, leaves(step.final, b)))
+    stream.env.close()
+    return lived
+
+
+def assert_same(lives, at_least):
+    first = lives[0]
+    for other in lives[1:]:
+        for mine, theirs in zip(first, other, strict=True):
+            n = min(len(mine), len(theirs))
+            assert n >= at_least
+            assert mine[:n] == theirs[:n]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    limit=st.one_of(st.none(), st.integers(1, 5)),
+    ends=st.sampled_from([0.0, 0.2, 0.5, 1.0]),
+    observation=st.sampled_from(["box", "discrete", "dict"]),
+    action=st.sampled_from(list(ACTIONS)),
+)
+def test_modes_give_the_same_valid_transitions(seed, limit, ends, observation, action):
+    form = {"limit": limit, "ends": ends, "observation": observation, "action": action}
+    assert_same([live_through(dice(mode, **form), seed) for mode in MODES], at_least=12)
+
+
+def test_dice_terminate_are_truncated_and_both_in_one_step_and_last_one_step():
+    raw = dice(AutoresetMode.NEXT_STEP, num_envs=8)
+    raw.reset(seed=0)
+    ends = set()
+    for _ in range(60):
+        _, _, terminated, truncated, _ = raw.step(np.zeros(8, np.int64))
+        ends |= set(zip(terminated.tolist(), truncated.tolist(), strict=True))
+    assert ends == {(False, False), (False, True), (True, False), (True, True)}
+    lengths = [row[8] for rows in live_through(dice(AutoresetMode.NEXT_STEP), 0) for row in rows if row[4]]
+    assert set(lengths) == {1, 2, 3, 4}
+    flags = [row[2:5] for rows in live_through(dice(AutoresetMode.SAME_STEP, num_envs=8), 0) for row in rows]
+    assert set(flags) == {(False, False, False), (True, False, True), (False, True, True)}  # terminated wins
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+def test_final_observation_is_the_one_that_followed_the_step(mode):
+    """Dice shows its clock: after a step at time t it reads t + 1, whatever was reset meanwhile."""
+    for rows in live_through(dice(mode), 3):
+        for observation, _, _, _, _, start, time, _, length, final in rows:
+            assert observation[0] == time and final[0] == time + 1 == length
+            assert start == (time == 0)
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+def test_returns_and_lengths_are_of_the_running_episode(mode):
+    for rows in live_through(dice(mode), 5):
+        total, count = 0.0, 0
+        for _, reward, _, _, done, start, _, returns, length, _ in rows:
+            total, count = (0.0, 0) if start else (total, count)
+            total, count = total + reward, count + 1
+            assert returns == pytest.approx(total, abs=1e-12) and length == count
+            if done:
+                total, count = 0.0, 0
+
+
+@pytest.mark.parametrize("mode", SAFE["buffer"], ids=lambda mode: mode.name)
+def test_environments_that_reuse_their_observation_array(mode):
+    fresh = live_through(dice(mode), 1)
+    assert_same([fresh, live_through(dice(mode, observation="buffer"), 1)], at_least=12)
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+def test_vector_environments_that_reuse_their_observation_array(mode):
+    """SyncVectorEnv(copy=False) returns the same array each time, also from a masked reset."""
+    fresh = live_through(dice(mode), 1)
+    assert_same([fresh, live_through(dice(mode, form={"copy": False}), 1)], at_least=12)
+
+
+def test_nested_dict_observations_in_every_mode():
+    lives = [live_through(dice(mode, observation="nested"), 2) for mode in MODES]
+    assert_same(lives, at_least=12)
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.name)
+def test_async_environments_give_the_same_transitions(mode):
+    lives = [live_through(dice(mode, 2, vector, observation="dict"), 4) for vector in (SyncVectorEnv, AsyncVectorEnv)]
+    assert_same(lives, at_least=12)
+
+
+@pytest.mark.parametrize("shared_memory", [True, False])
+def test_reset_in_the_middle_of_async_episodes_starts_all_rows(shared_memory):
+    """A full reset while rows wait for their automatic one: the next step counts in all of them."""
+    env = dice(AutoresetMode.NEXT_STEP, 2, AsyncVectorEnv, limit=1, form={"shared_memory": shared_memory})
+    stream = Stream(env, 0)
+    try:
+        stream.step(np.zeros(2, np.int64))
+        stream.reset()
+        step = stream.step(np.zeros(2, np.int64))
+        assert step.live.all() and step.done.all()
+        assert step.final[:, 0].tolist() == [1, 1]  # the clock: one step was taken
+    finally:
+        env.close(terminate=True)
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "pg/Chain-v0", "pg/GridWorld-v0", "pg/TwoArmedBandit-v0"])
+def test_modes_agree_on_registered_environments(name):
+    __import__("pg_envs")
+    forms = [gym.make_vec(name, 3, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode}) for mode in MODES]
+    if name.startswith("pg/"):
+        forms += [gym.make_vec(name, 3, vectorization_mode="vector_entry_point", autoreset_mode=mode) for mode in MODES]
+    assert_same([live_through(env, 8, num_steps=60) for env in forms], at_least=30)
+
+
+def test_native_cartpole_counts_only_its_valid_steps():
+    """Gymnasium's vector form resets at the next step; each valid step is rewarded 1 and moves the pole a little."""
+    env = gym.make_vec("CartPole-v1", 4, vectorization_mode="vector_entry_point")
+    lived = live_through(env, 0, num_steps=120)
+    for rows in lived:
+        assert sum(row[4] for row in rows) >= 2
+        for (_, reward, _, _, done, _, _, returns, length, final), after in zip(rows, rows[1:], strict=False):
+            assert reward == 1 and returns == length
+            assert (after[0] == final) != done and after[5] == done
+
+
+def test_seeds_differ_from_row_to_row_and_run_to_run():
+    first = [Stream(dice(AutoresetMode.NEXT_STEP, 3), seed).observation[:, 1].tolist() for seed in range(4)]
+    assert len({number for row in first for number in row}) == 12
+    assert first[2] == Stream(dice(AutoresetMode.SAME_STEP, 3), 2).observation[:, 1].tolist()
+
+
+def test_one_step_bandits_pay_one_on_average_under_next_step():
+    stream = Stream(SyncVectorEnv([OneStep] * 3, autoreset_mode=AutoresetMode.NEXT_STEP), 0)
+    steps = [stream.step(np.zeros(3, np.int64)) for _ in range(10)]
+    rewards, live = np.stack([step.rewards for step in steps]), np.stack([step.live for step in steps])
+    assert live.sum() == 15 and rewards[live].tolist() == [1.0] * 15 and not rewards[~live].any()
+
+
+def test_single_environment_is_wrapped_and_nonsense_refused():
+    env = as_vector_env(Dice())
+    assert env.num_envs == 1 and env.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    with pytest.raises(TypeError, match="got str"):
+        as_vector_env("CartPole-v1")
+
+
+def test_undeclared_autoreset_mode_is_refused():
+    env = dice(AutoresetMode.NEXT_STEP)
+    env.metadata = {}
+    with pytest.raises(ValueError, match="autoreset_mode"):
+        Stream(env, 0)
