@@ -114,7 +114,7 @@ class Chosen(MLPPolicy):
         distribution = self(observation)
         code = (self.encoder(observation).double() * 1000).sum(-1)
         if self.log_std is None:
-            chosen = code.round().long() % 3
+            chosen = code.round().long() % self.network[-1].out_features
         else:
             chosen = torch.stack([2 * code.sin(), 2 * code.cos()], -1).float()
         distribution.sample = lambda generator=None: chosen
