@@ -119,8 +119,8 @@ def train(
             was after its last update, and saved if there is a run folder.
     """
     _check(agent, env, total_steps, seed, log_every)
-    recorder = Recorder(run_dir) if run_dir is not None else None
     collector = make_collector(agent, env, seed)
+    recorder = Recorder(run_dir) if run_dir is not None else None
     run = _Progress()
     try:
         if recorder:

@@ -1,0 +1,156 @@
+"""Environments from what is typed: an id and key=value arguments; whatever is wrong with them becomes one sentence."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import pg_envs  # noqa: F401 - registers the pg/ ids
+from gymnasium.error import DependencyNotInstalled, Error, UnregisteredEnv
+from gymnasium.vector import VectorEnv
+
+EXTRAS = {"Box2D": "box2d", "mujoco": "mujoco", "MuJoCo": "mujoco", "pygame": "video", "moviepy": "video"}
+WORDS = {"true": True, "false": False, "none": None}
+
+
+class UserError(ValueError):
+    """Something that was typed cannot be done; the message names the argument, its value and the way out."""
+
+
+def make_env(env_id: str, num_envs: int, arguments: dict[str, Any]) -> VectorEnv:
+    """Return `num_envs` copies of an environment: its own vector form where it has one, else a SyncVectorEnv.
+
+    Args:
+        env_id: of Gymnasium's registry; "module:id" imports the module first.
+        num_envs: how many.
+        arguments: for the environment's constructor.
+
+    Raises:
+        UserError: an unknown id, a module or dependency that is missing, arguments the environment refuses.
+    """
+    if num_envs < 1:
+        raise UserError(f"num_envs must be a whole number, 1 or above, got {num_envs}")
+    name = _import_module(env_id)
+    return _made(lambda: gym.make_vec(name, num_envs, **arguments), env_id, arguments)
+
+
+def make_video_env(env_id: str, arguments: dict[str, Any], folder: str) -> gym.Env:
+    """Return one environment of which episodes 0, 1, 8, 27, … are filmed into `folder`.
+
+    Raises:
+        UserError: as `make_env`; an environment that draws no pictures; a missing package.
+    """
+    name = _import_module(env_id)
+    single = _made(lambda: gym.make(name, **arguments), env_id, arguments)
+    modes = single.metadata.get("render_modes") or ["none"]
+    single.close()
+    if "rgb_array" not in modes:
+        raise UserError(f"video: {env_id} draws no pictures (its render modes: {', '.join(modes)}); leave --video out")
+
+    def film() -> gym.Env:
+        env = gym.make(name, **{**arguments, "render_mode": "rgb_array"})
+        env.reset()
+        env.render()  # asks for the package that draws now, not in the middle of an episode
+        return gym.wrappers.RecordVideo(env, folder)
+
+    return _made(film, env_id, arguments)
+
+
+def _import_module(env_id: str) -> str:
+    """Import the module of "module:id", if there is one, and return the id; the present folder is searched last.
+
+    Raises:
+        UserError: there is no such module, it needs one that is missing, or it refuses its own tables.
+    """
+    module, colon, name = env_id.rpartition(":")
+    if not colon:
+        return name
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+            reason = f"there is no module {module!r} to import; install it, or start from the folder it is in"
+        else:
+            reason = f"module {module!r} needs {error.name!r}, which is not installed: pip install {error.name}"
+        raise UserError(f"env: {env_id!r}: {reason}") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"env: {env_id!r}: importing {module!r} failed: {error}") from error
+    return name
+
+
+def _unknown(env_id: str, error: Error) -> UserError:
+    near = nearest(env_id.rpartition(":")[2], gym.registry)
+    way_out = f"did you mean {' or '.join(near)}?" if near else "`pg-agents list` shows those that come with it"
+    return UserError(f"env: there is no environment {env_id!r}; {way_out} ({error})")
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Return up to `count` of `known` that look like `name`, the most similar first; case does not matter."""
+    by_lower = {known_name.lower(): known_name for known_name in known}
+    without = {lower.rpartition("/")[2]: lower for lower in by_lower}  # pg/Chain-v0 is found as Chain-v0 too
+    found = difflib.get_close_matches(name.lower(), by_lower, count)
+    found += [without[match] for match in difflib.get_close_matches(name.lower(), without, count)]
+    return [by_lower[lower] for lower in dict.fromkeys(found)][:count]
+
+
+def parse_arguments(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return {"k": v} for texts "k=v"; a value is a Python literal, true, false, none, or else a text.
+
+    Raises:
+        UserError: no "=", no name before it, or a name that comes twice.
+    """
+    arguments: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise UserError(f"env_arg must be name=value, got {pair!r}; for example --env-arg is_slippery=False")
+        if name in arguments:
+            raise UserError(f"env_arg: {name!r} is given twice; leave one out")
+        arguments[name] = _value(value)
+    return arguments
+
+
+def _value(text: str) -> Any:  # noqa: ANN401
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _made(make: Callable[[], Any], env_id: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Return `make()`, an environment's constructor, with what it raises turned into a sentence."""
+    given = f" with {', '.join(f'{k}={v!r}' for k, v in arguments.items())}" if arguments else ""
+    try:
+        return make()
+    except UnregisteredEnv as error:
+        raise _unknown(env_id, error) from error
+    except DependencyNotInstalled as error:
+        raise UserError(f"env: {env_id} needs a package that is not installed. {_install(str(error))}") from error
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"env: {env_id} needs {error.name!r}, which is not installed: pip install {error.name}"
+        ) from error
+    except TypeError as error:
+        if not arguments:  # nobody's arguments: a mistake in the environment's code, to be seen in full
+            raise
+        raise UserError(f"env_arg: {env_id} cannot be made{given}: {error}") from error
+    except (ValueError, AssertionError, ImportError, OSError, Error) as error:
+        raise UserError(f"env: {env_id} cannot be made{given}: {error}") from error
+
+
+def _install(message: str) -> str:
+    """Return the line that installs what Gymnasium misses, in words of ours where we have an extra for it."""
+    for word, extra in EXTRAS.items():
+        if word in message:
+            return f'Install it with: pip install "pg-agents[{extra}]"'
+    return message

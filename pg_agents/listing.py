@@ -1,0 +1,68 @@
+"""What there is to train, and what to train it on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import gymnasium as gym
+import pg_envs
+
+from pg_agents.agents import AGENTS
+from pg_agents.options import summary
+from pg_agents.policies import is_token_window
+
+
+def show_list(*, as_json: bool) -> None:
+    """Print the agents and the pg/ environments."""
+    environments = [describe(env_id) for env_id in gym.registry if env_id.startswith("pg/")]
+    agents: list[dict[str, Any]] = [
+        {"name": name, "description": summary(agent), "arguments": agent.argument_names()}
+        for name, agent in AGENTS.items()
+    ]
+    if as_json:
+        print(json.dumps({"agents": agents, "environments": environments}, indent=2))
+        return
+    print(columns(["agent", "what it does"], [[agent["name"], agent["description"]] for agent in agents]), end="\n\n")
+    head = ["environment", "observed", "done", "random return", "optimal", "per"]
+    rows = [[env["id"], env["observation"], env["action"], *numbers(env), env["per"]] for env in environments]
+    print(columns(head, rows, right=(3, 4)), end="\n\n")
+    print("ENV can be the id of any Gymnasium environment, or module:id.")
+
+
+def numbers(env: dict[str, Any]) -> list[str]:
+    """Return the random and the optimal return as text."""
+    return ["–" if env[key] is None else f"{env[key]:.4g}" for key in ("random", "optimal")]
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
+    """Return a table as text, as wide as it needs to be; the columns `right` are aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = []
+    for row in (head, *rows):
+        cells = zip(range(len(row)), row, widths, strict=True)
+        lines.append("  ".join(f"{cell:>{width}}" if i in right else f"{cell:<{width}}" for i, cell, width in cells))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def describe(env_id: str) -> dict[str, Any]:
+    """Return what `list` says of an environment."""
+    env = gym.make(env_id)
+    known = pg_envs.known_returns(env)
+    return {
+        "id": env_id,
+        "description": summary(type(env.unwrapped)),
+        "observation": _space(env.observation_space),
+        "action": _space(env.action_space),
+        "random": known.random,
+        "optimal": known.optimal,
+        "per": known.per,
+    }
+
+
+def _space(space: gym.Space) -> str:
+    """Return a space in few words."""
+    if is_token_window(space):
+        return f"up to {space['length'].n - 1} tokens"  # type: ignore[attr-defined]
+    return str(space)

@@ -1,0 +1,175 @@
+"""What can be typed: the commands' options as dataclasses, those of an agent made from its constructor."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from pg_agents.agents import AGENTS, Agent
+from pg_agents.environments import UserError, nearest
+
+PROGRAM = "pg-agents"
+Env = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
+RunDir = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_DIR")]
+
+
+@dataclasses.dataclass
+class ListOptions:
+    """Show the agents and the environments that come with them."""
+
+    json: bool = False
+    """Write JSON to standard output."""
+
+
+@dataclasses.dataclass
+class RunOptions:
+    """Train an agent."""
+
+    env: Env
+    """Id of a Gymnasium environment: CartPole-v1, pg/Reverse-v0, module:Mine-v0 (the module is imported)."""
+    total_steps: int = 100_000
+    """Environment steps to learn from, summed over the parallel environments."""
+    seed: int = 0
+    """The same seed on the same machine gives the same bits."""
+    num_envs: int = 8
+    """Environments that are stepped together."""
+    env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """name=value for the environment's constructor."""
+    run_dir: Path | None = None
+    """A new or empty folder; a fresh one under runs/ unless given."""
+    hidden: tuple[int, ...] | None = None
+    """Sizes of the hidden layers; tables for finite problems and 64 64 for others unless given."""
+    device: str = "cpu"
+    """Where the networks are: cpu, cuda, cuda:1."""
+    threads: int = 1
+    """Of torch; one is fastest for small networks."""
+    log_every: int | None = None
+    """Steps between rows of metrics; a 200th of the total unless given."""
+    quiet: bool = False
+    """Show no progress bar and no result."""
+
+
+@dataclasses.dataclass
+class EvaluateOptions:
+    """Play episodes with a trained agent and report what it collects; nothing is learned."""
+
+    run_dir: RunDir
+    """The folder of a run, as train wrote it."""
+    episodes: int = 100
+    """How many."""
+    stochastic: bool = False
+    """Sample the actions instead of taking the most probable ones."""
+    seed: int = 1_000_000
+    """Of the environment and of sampled actions."""
+    max_episode_steps: int | None = None
+    """Cut episodes at that many steps; as in training unless given."""
+    video: bool = False
+    """Film episodes 0, 1, 8, 27, … into the folder's videos/."""
+    device: str = "cpu"
+    """Where the networks are."""
+    json: bool = False
+    """Write JSON to standard output."""
+
+
+@dataclasses.dataclass
+class DemoOptions:
+    """Train every agent on a bandit, a decision process, token generation and CartPole: under two minutes."""
+
+    root: Path = Path("runs")
+    """Where the folder with the runs is made."""
+    scale: float = 1.0
+    """Of every run's length; below 1 the results are worse."""
+    processes: int = 2
+    """That train at the same time."""
+    seed: int = 0
+    """Of every run."""
+
+
+@dataclasses.dataclass
+class TrainOptions:
+    """`RunOptions` and, by name, those of the agent's arguments that were typed."""
+
+    agent: type[Agent]
+    run: RunOptions
+    arguments: dict[str, Any]
+
+
+Options = ListOptions | EvaluateOptions | DemoOptions | TrainOptions
+COMMANDS: dict[str, type] = {
+    "list": ListOptions, "train": RunOptions, "evaluate": EvaluateOptions, "demo": DemoOptions,
+}  # fmt: skip
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Return what `argv` asks for.
+
+    Raises:
+        UserError: an unknown command or agent.
+        SystemExit: 0 after help, 2 after what tyro finds wrong with an option, which it has printed.
+    """
+    command, rest = _choose(argv, COMMANDS, "command", PROGRAM)
+    if command != "train":
+        return tyro.cli(COMMANDS[command], args=rest, prog=f"{PROGRAM} {command}", config=CONFIG)
+    forms = {name: agent_form(agent) for name, agent in AGENTS.items()}
+    name, rest = _choose(rest, forms, "agent", f"{PROGRAM} train")
+    parsed: Any = tyro.cli(forms[name], args=rest, prog=f"{PROGRAM} train {name}", config=CONFIG)
+    typed = {
+        word.partition("=")[0].lstrip("-").replace("-", "_").removeprefix("no_")
+        for word in rest
+        if word.startswith("--")
+    }
+    arguments = {key: value for key, value in vars(parsed.agent).items() if key in typed}
+    return TrainOptions(AGENTS[name], parsed.run, arguments)
+
+
+CONFIG = (tyro.conf.FlagCreatePairsOff,)
+
+
+def agent_form(agent: type[Agent]) -> type:
+    """Return a dataclass with `RunOptions` and a field for each of the constructor's arguments but the networks."""
+    hints = typing.get_type_hints(agent.__init__)
+    parameters = inspect.signature(agent).parameters
+    fields: list[Any] = []
+    for name in agent.argument_names():
+        default = parameters[name].default
+        kinds = agent.learning_rates if name == "learning_rate" else {}
+        suited = "".join(f"; {value} for a {kind}" for kind, value in kinds.items())
+        shown = tyro.conf.arg(help_behavior_hint=f"(default: {default}{suited})")
+        fields.append((name, Annotated.__class_getitem__((hints[name], shown)), dataclasses.field(default=default)))
+    arguments = dataclasses.make_dataclass(f"{agent.__name__}Arguments", fields)
+    arguments.__doc__ = agent.__doc__
+    unprefixed = tyro.conf.arg(name="")
+    parts = [("run", Annotated[RunOptions, unprefixed]), ("agent", Annotated[arguments, unprefixed])]
+    form = dataclasses.make_dataclass(agent.__name__, parts)
+    form.__doc__ = summary(agent)
+    return form
+
+
+def summary(thing: object) -> str:
+    """Return the first sentence of a docstring."""
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
+
+
+def _choose(argv: Sequence[str], forms: dict[str, type], what: str, prog: str) -> tuple[str, list[str]]:
+    """Return the first word of `argv` if it is one of `forms`, and the rest; help and errors end here."""
+    if argv and argv[0] in forms:
+        return argv[0], list(argv[1:])
+    if argv and not argv[0].startswith("-"):
+        near = nearest(argv[0], forms, 1)
+        known = f"did you mean {near[0]}?" if near else f"known: {', '.join(forms)}"
+        raise UserError(f"{what}: there is no {what} {argv[0]!r}; {known}")
+    lines = [f"usage: {prog} {what.upper()} ...", "", f"{what}s:"]
+    lines += [f"  {name:20} {summary(form)}" for name, form in forms.items()]
+    lines += ["", f"{prog} {what.upper()} --help shows the options."]
+    wanted = bool(argv) and argv[0] in ("-h", "--help")
+    if argv and not wanted:
+        raise UserError(f"{what}: {argv[0]} comes before it; write {prog} {what.upper()} ... {argv[0]}")
+    print("\n".join(lines), file=sys.stdout if wanted else sys.stderr)
+    raise SystemExit(0 if wanted else 2)
