@@ -89,7 +89,10 @@ class Stream:
 
     def reset(self, seed: int | list[int] | None = None) -> None:
         """Start new episodes in all rows."""
-        observation, infos = self.env.reset(seed=seed)
+        try:
+            observation, infos = self.env.reset(seed=seed)
+        except (ValueError, TypeError) as error:
+            raise FaultyEnvironmentError(f"{self.name} failed at reset, after step {self.steps}: {error}") from error
         self._check("observation", observation, self.env.observation_space)
         self._begin(observation, infos)
 
