@@ -1,0 +1,147 @@
+"""What all agents share: independent learners, refused arguments, gradients that are not finite."""
+
+import math
+from dataclasses import replace
+
+import gymnasium as gym
+import pytest
+import torch
+from gymnasium.vector import AutoresetMode
+from hand_made import column, rollout
+
+from pg_agents.agents import ActorCritic, Reinforce, ReinforceBaseline
+from pg_agents.collect import collect_episodes, collect_steps
+from pg_agents.policies import TabularCritic, TabularPolicy
+
+
+def make(kind, learners, **arguments):
+    policy = TabularPolicy(5, 2, num_learners=learners).double()
+    critic = TabularCritic(5, num_learners=learners).double()
+    if kind is Reinforce:
+        return Reinforce(policy=policy, **arguments)
+    if kind is ReinforceBaseline and arguments.get("baseline", "value") != "value":
+        return ReinforceBaseline(policy=policy, **arguments)
+    return kind(policy=policy, critic=critic, **arguments)
+
+
+LEARNERS = [
+    (Reinforce, {"signal": "whole-return", "entropy_weight": 0.1}),
+    (Reinforce, {"signal": "discounted-reward-to-go"}),
+    (ReinforceBaseline, {"baseline": "value", "critic_learning_rate": 0.2}),
+    (ReinforceBaseline, {"baseline": "running-average"}),
+    (ReinforceBaseline, {"baseline": "constant", "constant": 0.3}),
+    (ActorCritic, {"num_steps": 3, "entropy_weight": 0.1}),
+    (ActorCritic, {"num_steps": 1, "discounted_time": True}),
+]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize(("kind", "arguments"), LEARNERS)
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP], ids=lambda mode: mode.name)
+def test_independent_learners_are_single_learners_run_side_by_side(kind, arguments, optimizer, mode):
+    """Learner b of four, after 25 updates, against an agent that saw column b alone."""
+    __import__("pg_envs")
+    arguments = {"optimizer": optimizer, "learning_rate": 0.1, "discount": 0.9, **arguments}
+    together = make(kind, 4, **arguments)
+    alone = [make(kind, 1, **arguments) for _ in range(4)]
+    steps = arguments.get("num_steps")
+    if steps == 1:  # an update without a decision is another matter: see the actor-critic's tests
+        mode = AutoresetMode.SAME_STEP
+    form = {"vectorization_mode": "vector_entry_point", "autoreset_mode": mode}
+    env = gym.make_vec("pg/Chain-v0", 4, num_states=5, max_episode_steps=6, **form)
+    collector = collect_steps(env, together.policy, steps) if steps else collect_episodes(env, together.policy)
+    for _ in range(25):
+        record = next(collector)
+        together.update(record)
+        for b, agent in enumerate(alone):
+            agent.update(column(record, b))
+    assert len({tuple(row.flatten().tolist()) for row in together.policy.logits}) == 4
+    for b, agent in enumerate(alone):
+        torch.testing.assert_close(together.policy.logits[b], agent.policy.logits[0], rtol=0, atol=1e-12)
+        if agent.critic is not None:
+            torch.testing.assert_close(together.critic.values[b], agent.critic.values[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "coupling", [{"max_grad_norm": 1.0}, {"normalize_advantages": True}, {"normalize_rewards": True}]
+)
+@pytest.mark.parametrize("kind", [Reinforce, ReinforceBaseline, ActorCritic])
+def test_what_would_couple_independent_learners_is_refused(kind, coupling):
+    with pytest.raises(ValueError, match=f"{next(iter(coupling))} would couple the 3 independent learners"):
+        make(kind, 3, **coupling)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        *[(Reinforce, {"learning_rate": value}) for value in (0, -1.0, math.nan, math.inf, "fast", None)],
+        *[(ActorCritic, {"critic_learning_rate": value}) for value in (0.0, -1.0, math.nan)],
+        *[(kind, {"discount": 1.5}) for kind in (Reinforce, ReinforceBaseline, ActorCritic)],
+        *[(ActorCritic, {"discount": value}) for value in (-0.1, math.nan, None)],
+        *[(Reinforce, {"entropy_weight": value}) for value in (-0.1, math.nan, math.inf)],
+        *[(Reinforce, {"max_grad_norm": value}) for value in (0, -1.0, math.nan)],
+        *[(ActorCritic, {"num_steps": value}) for value in (0, -1, 1.5, math.nan, math.inf, "3", None, 2.0)],
+        *[(Reinforce, {"max_episode_steps": value}) for value in (0, -1, 1.5, math.nan)],
+        (Reinforce, {"optimizer": "lion"}),
+        (Reinforce, {"signal": "whole_return"}),
+        (ReinforceBaseline, {"signal": "to-go"}),
+    ],
+)
+def test_hyperparameters_out_of_range_are_refused_by_name(kind, arguments):
+    name, value = next(iter(arguments.items()))
+    shown = str(value) if not isinstance(value, str) else value
+    with pytest.raises(ValueError, match=f"{name} must be .*{shown}"):
+        make(kind, 1, **arguments)
+
+
+@pytest.mark.parametrize("kind", [Reinforce, ReinforceBaseline, ActorCritic])
+@pytest.mark.parametrize("limit", [None, 0.5])
+@pytest.mark.parametrize("reward", [math.nan, math.inf])
+def test_gradients_that_are_not_finite_change_nothing(kind, limit, reward):
+    agent = make(kind, 1, max_grad_norm=limit, learning_rate=0.1)
+    agent.update(rollout([(0, 0, 1, "T")]))
+    before = {name: value.clone() for name, value in agent.state_dict().items()}
+    moments = [value.clone() for state in agent.optim.state.values() for value in state.values()]
+    with pytest.raises(FloatingPointError, match="learning_rate"):
+        agent.update(rollout([(0, 0, reward, "T")]))
+    assert all(torch.equal(value, before[name]) for name, value in agent.state_dict().items())
+    after = [value for state in agent.optim.state.values() for value in state.values()]
+    assert all(torch.equal(old, new) for old, new in zip(moments, after, strict=True))
+    agent.update(rollout([(0, 0, 1, "T")]))
+    assert all(torch.isfinite(parameter).all() for parameter in agent.parameters())
+
+
+def test_statistics_survive_a_gradient_that_is_not_finite():
+    """The running average and the scale of rewards are part of the agent: a bad rollout may not spoil them for good."""
+    for form in ({"kind": ReinforceBaseline, "baseline": "running-average"}, {"kind": Reinforce}):
+        agent = make(form.pop("kind"), 1, normalize_rewards=True, **form)
+        agent.update(rollout([(0, 0, 1, ""), (0, 0, 2, "T")]))
+        with pytest.raises(FloatingPointError):
+            agent.update(rollout([(0, 0, math.inf, "T")]))
+        agent.update(rollout([(0, 0, 1, "T")]))
+
+
+@pytest.mark.parametrize("kind", [Reinforce, ReinforceBaseline, ActorCritic])
+def test_scales_of_rewards_can_be_copied_to_an_agent_that_saw_nothing_yet(kind):
+    agent, other = make(kind, 1, normalize_rewards=True), make(kind, 1, normalize_rewards=True)
+    agent.update(rollout(*[[(0, 0, reward, "T")] for reward in (1, 2, 4)]))
+    other.load_state_dict(agent.state_dict())
+    pull = rollout(*[[(0, 0, reward, "T")] for reward in (1, 5, 4)])
+    assert torch.equal(other.reward_scale(pull).rewards, agent.reward_scale(pull).rewards)
+
+
+def test_scales_of_rewards_follow_to_another_number_of_environments():
+    agent = make(Reinforce, 1, normalize_rewards=True)
+    agent.update(rollout(*[[(0, 0, reward, "T")] for reward in (1, 2, 4)]))
+    assert torch.isfinite(agent.update(rollout([(0, 0, 1, "T")], [(0, 0, 2, "T")]))["grad_norm"])
+
+
+@pytest.mark.parametrize(("kind", "arguments"), LEARNERS)
+def test_the_loss_is_additive_over_parts_of_the_batch(kind, arguments):
+    """Weights are made once for the whole batch, so that losses of its rows add up to its loss."""
+    agent = make(kind, 1, **arguments)
+    record = rollout([(0, 0, 1, ""), (1, 0, 2, "T")], [(2, 1, 3, "T")], [(1, 1, 5, ""), (0, 0, 1, "T")])
+    with torch.no_grad():
+        batch, _ = agent.prepare(record)
+        parts = [agent(replace(batch, weights=batch.weights * part)) for part in torch.eye(3, dtype=torch.float64)]
+        torch.testing.assert_close(sum(loss for loss, _ in parts), agent(batch)[0], rtol=0, atol=1e-12)
