@@ -63,7 +63,7 @@ def test_discounted_time_weighs_by_the_time_in_the_episode():
 
 
 def test_gradients_by_hand():
-    """δ = (12 − 10, 21 − 20, 16 − 40) in states 0, 1, 3; uniform policy: the score of action 0 is (½, −½); three valid rows."""
+    """δ = (12 − 10, 21 − 20, 16 − 40) in states 0, 1, 3; uniform policy, scores (±½, ∓½); three rows."""
     record = rollout([(0, 0, 12, "T")], [(1, 0, 1, "X")], [(3, 1, 1, "")], final={(0, 1): 3, (0, 2): 2})
     grads = gradients(agent_with(VALUES), record)
     expected = [[-2 / 6, 2 / 6], [-1 / 6, 1 / 6], [0, 0], [-24 / 6, 24 / 6]]

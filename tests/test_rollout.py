@@ -1,0 +1,51 @@
+"""The record: what it counts, how it moves."""
+
+import torch
+
+from pg_agents.rollout import Batch, Rollout, TokenBlock
+
+
+def record(observations=None):
+    return Rollout(
+        observations=torch.arange(6).reshape(3, 2) if observations is None else observations,
+        actions=torch.ones(3, 2, dtype=torch.int64),
+        log_probs=torch.full((3, 2), -0.5),
+        rewards=torch.arange(6.0).reshape(3, 2),
+        terminated=torch.tensor([[0, 0], [1, 0], [0, 1]]).bool(),
+        truncated=torch.zeros(3, 2, dtype=torch.bool),
+        mask=torch.tensor([[1, 1], [1, 1], [0, 1]]).bool(),
+        starts=torch.tensor([[1, 1], [0, 0], [0, 0]]).bool(),
+        times=torch.tensor([[0, 0], [1, 1], [0, 2]]),
+        final_observations=torch.zeros(0, dtype=torch.int64),
+        final_rows=torch.zeros(0, 2, dtype=torch.int64),
+        episode_returns=torch.tensor([2.0, 9.0]),
+        episode_lengths=torch.tensor([2, 3]),
+    )
+
+
+def test_only_valid_rows_are_transitions():
+    assert record().num_transitions == 5
+
+
+def test_moving_to_where_it_is_returns_itself_and_elsewhere_moves_every_leaf():
+    block = TokenBlock(torch.zeros(2, 4, dtype=torch.int64), torch.ones(3, 2, dtype=torch.int64))
+    for observations in (None, {"a": torch.zeros(3, 2, 1), "b": {"c": torch.zeros(3, 2)}}, block):
+        here = record(observations)
+        assert here.to("cpu") is here
+        there = here.to("meta")
+        assert there.rewards.device.type == there.final_rows.device.type == there.mask.device.type == "meta"
+    assert there.observations.tokens.device.type == there.observations.lengths.device.type == "meta"
+    nested = record({"a": torch.zeros(3, 2, 1), "b": {"c": torch.zeros(3, 2)}}).to("meta").observations
+    assert nested["b"]["c"].device.type == nested["a"].device.type == "meta"
+    assert there.memory is None and there.group_ids is None
+
+
+def test_batch_of_a_rollout_and_its_weighted_mean():
+    """Weights ¼, ½: a weighted sum of 3 is a mean of 3 / ¾ = 4."""
+    whole = record()
+    weights = torch.tensor([[0.25, 0.5], [0, 0], [0, 0]])
+    batch = Batch.of(whole, advantages=whole.rewards, weights=weights)
+    assert batch.observations is whole.observations and batch.log_probs is whole.log_probs
+    assert batch.starts is whole.starts and batch.targets is None
+    assert float(batch.mean(torch.tensor(3.0, requires_grad=True))) == 4
+    assert not batch.mean(torch.tensor(3.0, requires_grad=True)).requires_grad
