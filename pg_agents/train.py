@@ -146,7 +146,7 @@ def _loop(
     probes: Sequence[Probe],
     show: Callable[[_Progress], None],
 ) -> None:
-    due = 0
+    due = log_every
     while run.steps < total_steps:
         rollout = next(collector).to(collector.device)
         run.add(rollout, agent.update(rollout))

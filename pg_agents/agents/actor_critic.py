@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -46,7 +46,9 @@ class ActorCritic(Agent):
     """
 
     name = "actor-critic"
-    learning_rates: ClassVar[dict[str, float]] = {"TabularPolicy": 0.1}
+    suited: ClassVar[dict[str, dict[str, Any]]] = {
+        "TabularPolicy": {"learning_rate": 0.01, "critic_learning_rate": 0.1}
+    }
 
     def __init__(
         self,
@@ -55,7 +57,7 @@ class ActorCritic(Agent):
         critic: Critic,
         num_steps: int = 1,
         learning_rate: float = 1e-3,
-        critic_learning_rate: float | None = None,
+        critic_learning_rate: float | None = 3e-3,
         discount: float = 0.99,
         discounted_time: bool = False,
         entropy_weight: float = 0.0,

@@ -53,7 +53,7 @@ class Agent(nn.Module, ABC):
     """
 
     name: ClassVar[str]  # on the command line and in files
-    learning_rates: ClassVar[dict[str, float]] = {}  # that suit a kind of policy, where the default does not
+    suited: ClassVar[dict[str, dict[str, Any]]] = {}  # defaults of `for_env` for a kind of policy
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Agent(nn.Module, ABC):
         loss, metrics = self(batch)
         self.optim.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters(), self.max_grad_norm or math.inf)
+        norm = self._clip()
         if not math.isfinite(norm):
             raise FloatingPointError(
                 f"the gradient of {type(self).__name__} is not finite; a smaller learning_rate (now "
@@ -120,6 +120,12 @@ class Agent(nn.Module, ABC):
             )
         self.optim.step()
         return metrics | {"grad_norm": norm}
+
+    def _clip(self) -> Tensor:
+        """Scale the gradient down to `max_grad_norm` where it is longer; return its norm as it was."""
+        if self.max_grad_norm is not None:
+            return nn.utils.clip_grad_norm_(self.parameters(), self.max_grad_norm)
+        return nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
 
     def _scaled(self, rollout: Rollout) -> Rollout:
         return rollout if self.reward_scale is None else self.reward_scale(rollout)
@@ -191,9 +197,7 @@ class Agent(nn.Module, ABC):
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(seed)
             policy, critic = make_networks(observation_space, action_space, critic=needed, **networks)
-        kind = type(policy).__name__
-        if kind in cls.learning_rates:
-            arguments.setdefault("learning_rate", cls.learning_rates[kind])
+        arguments = cls.suited.get(type(policy).__name__, {}) | arguments
         if needed:
             arguments["critic"] = critic
         agent = cls(policy=policy, **arguments)  # type: ignore[call-arg]

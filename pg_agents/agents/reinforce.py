@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -42,7 +42,7 @@ class Reinforce(Agent):
     """
 
     name = "reinforce"
-    learning_rates: ClassVar[dict[str, float]] = {"TabularPolicy": 0.1}
+    suited: ClassVar[dict[str, dict[str, Any]]] = {"TabularPolicy": {"learning_rate": 0.1}}
 
     def __init__(
         self,

@@ -50,7 +50,7 @@ class ReinforceBaseline(Agent):
     """
 
     name = "reinforce-baseline"
-    learning_rates: ClassVar[dict[str, float]] = {"TabularPolicy": 0.1}
+    suited: ClassVar[dict[str, dict[str, Any]]] = {"TabularPolicy": {"learning_rate": 0.1}}
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""Experiments, their results, and the pictures drawn from them: `python -m benchmarks`."""

@@ -1,0 +1,37 @@
+"""`python -m benchmarks [NAME …]`: run experiments (all of them, or those named), draw what they found."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from benchmarks.experiments import EXPERIMENTS, run_all
+from benchmarks.figures import run_figures
+from benchmarks.plots import plot_bandits, plot_learning, plot_overview
+
+NAMES = ("bandits", *EXPERIMENTS)
+PLOTS = {"bandits": plot_bandits, "learning": plot_learning, "overview": plot_overview}
+
+
+def main(names: list[str]) -> int:
+    """Run the experiments `names` and draw all pictures; "plots" draws them from what is there."""
+    unknown = [name for name in names if name not in (*NAMES, "plots")]
+    if unknown:
+        print(f"unknown experiment {unknown[0]!r}: choose from {', '.join((*NAMES, 'plots'))}", file=sys.stderr)
+        return 2
+    for name in names or NAMES:
+        started = time.perf_counter()
+        if name == "bandits":
+            run_figures()
+        elif name in EXPERIMENTS:
+            for cell in run_all(name)["results"]:
+                before = sum(one["before"] for one in cell["runs"]) / len(cell["runs"])
+                print(f"{cell['agent']:20} {cell['env']:16} {before:8.3f} → {cell['iqm']:8.3f} (IQM)")
+        print(f"{name}: {time.perf_counter() - started:.0f} s")
+    for plot in PLOTS.values():
+        plot()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

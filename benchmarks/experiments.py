@@ -1,0 +1,114 @@
+"""What is run: agents × environments × seeds, and what is written down of each run."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pg_envs
+import torch
+
+import pg_agents as pg
+
+RESULTS = Path(__file__).parent / "results"
+SEEDS = range(5)  # reported; hyperparameters were chosen on seeds 100 and above
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of an experiment: an agent in an environment.
+
+    Attributes:
+        agent: its name.
+        env: the environment's id.
+        num_envs: how many are stepped together.
+        total_steps: valid transitions.
+        arguments: of the agent, where they are not its defaults.
+        episodes: of the evaluation afterwards, greedy, in fresh environments.
+    """
+
+    agent: str
+    env: str
+    num_envs: int
+    total_steps: int
+    arguments: dict[str, Any] = field(default_factory=dict)
+    episodes: int = 100
+
+
+AGENTS = ("reinforce", "reinforce-baseline", "actor-critic")
+
+CARTPOLE = [Run(agent, "CartPole-v1", 32 if agent == "actor-critic" else 16, 200_000) for agent in AGENTS]
+
+TABULAR = [
+    *(Run(agent, "pg/GridWorld-v0", 16, 100_000, episodes=1000) for agent in AGENTS),
+    Run("reinforce", "pg/Chain-v0", 16, 200_000, {"normalize_advantages": True}, 1000),
+    Run("reinforce-baseline", "pg/Chain-v0", 16, 200_000, {"normalize_advantages": True}, 1000),
+    Run("actor-critic", "pg/Chain-v0", 16, 200_000, {"num_steps": 8}, 1000),
+    Run("reinforce", "FrozenLake-v1", 16, 200_000, {"entropy_weight": 0.01}, 1000),
+    Run("reinforce-baseline", "FrozenLake-v1", 16, 200_000, {"entropy_weight": 0.01}, 1000),
+    Run("actor-critic", "FrozenLake-v1", 16, 200_000, episodes=1000),
+]
+
+TOKENS = [
+    Run("reinforce", "pg/Reverse-v0", 64, 150_000, episodes=1000),
+    Run("reinforce-baseline", "pg/Reverse-v0", 64, 150_000, episodes=1000),
+]
+
+EXPERIMENTS = {"cartpole": CARTPOLE, "tabular": TABULAR, "tokens": TOKENS}
+
+
+def run(cell: Run, seed: int) -> dict[str, Any]:
+    """Train and evaluate; return the summary, the returns before and after, and the learning curve."""
+    torch.set_num_threads(1)
+    env = gym.make_vec(cell.env, cell.num_envs)
+    agent = pg.AGENTS[cell.agent].for_env(env, seed=seed, **cell.arguments)
+    before = evaluate(agent, cell)
+    with tempfile.TemporaryDirectory() as folder:
+        summary = pg.train(agent, env, total_steps=cell.total_steps, seed=seed, run_dir=folder, progress=False)
+        rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    curve = [[row["step"], row["rollout/ep_rew_mean"]] for row in rows if "rollout/ep_rew_mean" in row]
+    after = evaluate(agent, cell)
+    return {**asdict(summary), "before": before, "after": after, "curve": curve}
+
+
+def evaluate(agent: pg.Agent, cell: Run) -> float:
+    """Return the mean greedy return in fresh environments."""
+    return pg.evaluate(agent, gym.make_vec(cell.env, 50), episodes=cell.episodes).mean_return
+
+
+def run_all(name: str, seeds: Sequence[int] = SEEDS, workers: int = 2) -> dict[str, Any]:
+    """Run an experiment, write results/`name`.json and return what it holds."""
+    cells = [(cell, seed) for cell in EXPERIMENTS[name] for seed in seeds]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        done = list(pool.map(run, *zip(*cells, strict=True)))
+    results = []
+    for i, cell in enumerate(EXPERIMENTS[name]):
+        runs = done[i * len(seeds) : (i + 1) * len(seeds)]
+        results.append(asdict(cell) | known(cell) | {"runs": runs, "iqm": iqm([one["after"] for one in runs])})
+    content = {"command": f"python -m benchmarks {name}", "torch": torch.__version__, "results": results}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(content) + "\n")
+    return content
+
+
+def known(cell: Run) -> dict[str, float | None]:
+    """Return the random and the optimal return, computed from the model where there is one."""
+    env = gym.make(cell.env)
+    returns = pg_envs.known_returns(env)
+    if cell.env == "FrozenLake-v1":
+        returns = pg_envs.MDPEnv(pg_envs.TabularMDP.from_gymnasium(env)).known_returns(env.spec.max_episode_steps)
+    return {"random": returns.random, "optimal": returns.optimal}
+
+
+def iqm(values: Sequence[float]) -> float:
+    """Return the interquartile mean: of what is left without the lowest and the highest quarter (rounded down)."""
+    cut = len(values) // 4
+    middle = sorted(values)[cut : len(values) - cut]
+    return sum(middle) / len(middle)
