@@ -54,6 +54,7 @@ def test_modes_give_the_same_rollouts(seed, limit, num_steps, observation, actio
 def test_async_cartpole_and_reused_arrays_give_the_same_rollouts():
     safe = [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED]
     lives = [transitions(step_rollouts(dice(mode, observation="buffer"))) for mode in safe]
+    lives += [transitions(step_rollouts(dice(mode, form={"copy": False}))) for mode in MODES[:2]]
     assert_same([*lives, transitions(step_rollouts(dice(MODES[1], vector=AsyncVectorEnv)))])
     envs = [
         gym.make_vec("CartPole-v1", 2, vectorization_mode="sync", vector_kwargs={"autoreset_mode": m}) for m in MODES
