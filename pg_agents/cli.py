@@ -33,8 +33,8 @@ from pg_agents.spaces import spaces_of
 from pg_agents.stream import FaultyEnvironmentError
 from pg_agents.train import Summary, train
 
-OURS = (UserError, UnsupportedSpaceError, SavedAgentError, FaultyEnvironmentError, FloatingPointError)
-FLAG = re.compile(r"([a-z][a-z_]*)(?=:| must )")  # how a message about an argument begins
+OURS = (UserError, SavedAgentError, FaultyEnvironmentError, FloatingPointError)
+FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an argument begins
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,12 +79,13 @@ def run_training(options: TrainOptions) -> None:
     """Make environment and agent, train, and print what came of it."""
     run = options.run
     device = usable_device(run.device)
-    if run.threads < 1:
-        raise UserError(f"threads must be a whole number, 1 or above, got {run.threads}")
+    check_whole("threads", run.threads)
+    for size in run.hidden or ():
+        check_whole("hidden", size)
     torch.set_num_threads(run.threads)
     env_arguments = parse_arguments(run.env_arg)
     with closing(make_env(run.env, run.num_envs, env_arguments)) as env:
-        agent = options.agent.for_env(env, seed=run.seed, hidden=run.hidden, **options.arguments).to(device)
+        agent = make_agent(options, env).to(device)
         run_dir = run.run_dir or fresh_run_dir(f"{agent.name}-{run.env}")
         try:
             result = train(
@@ -101,10 +102,25 @@ def run_training(options: TrainOptions) -> None:
             saved = (run_dir / "agent").is_dir()
             raise KeyboardInterrupt(f"the agent is saved in {run_dir / 'agent'}" if saved else "") from error
         finally:
-            if run_dir.is_dir() and not any(run_dir.iterdir()):
+            if run.run_dir is None and not any(run_dir.iterdir()):
                 run_dir.rmdir()  # nothing was started
         if not run.quiet:
             print(result_lines(result, run_dir, pg_envs.known_returns(env)))
+
+
+def make_agent(options: TrainOptions, env: VectorEnv) -> Agent:
+    """Return a new agent with the arguments that were typed."""
+    run = options.run
+    try:
+        return options.agent.for_env(env, seed=run.seed, hidden=run.hidden, **options.arguments)
+    except UnsupportedSpaceError as error:
+        raise UserError(f"env: {options.agent.name} cannot be trained in {run.env}: {error}") from error
+
+
+def check_whole(name: str, value: int | None, least: int = 1) -> None:
+    """Raise UserError where a number that was typed is below `least`."""
+    if value is not None and value < least:
+        raise UserError(f"{name} must be a whole number, {least} or above, got {value}")
 
 
 def usable_device(name: str) -> torch.device:
@@ -153,20 +169,16 @@ def known_text(known: pg_envs.KnownReturns) -> str:
 # -- evaluate ----------------------------------------------------------------------------------------------------------
 def run_evaluation(options: EvaluateOptions) -> None:
     """Load a run's agent, play episodes in its environment and print what came of it."""
-    for name, value, least in (
-        ("episodes", options.episodes, 1),
-        ("seed", options.seed, 0),
-        ("max_episode_steps", options.max_episode_steps, 1),
-    ):
-        if value is not None and value < least:
-            raise UserError(f"{name} must be a whole number, {least} or above, got {value}")
+    check_whole("episodes", options.episodes)
+    check_whole("seed", options.seed, 0)
+    check_whole("max_episode_steps", options.max_episode_steps)
     device = usable_device(options.device)
     torch.set_num_threads(1)
-    config = read_config(options.run_dir)
-    agent = load(options.run_dir / "agent").to(device)
+    config = read_config(options.path)
+    agent = load(options.path / "agent").to(device)
     limit = options.max_episode_steps or getattr(agent, "max_episode_steps", None)
     with closing(_evaluation_env(options, config)) as env:
-        _check_spaces(agent, env, options.run_dir)
+        _check_spaces(agent, env, options.path)
         result = evaluate(
             agent,
             env,
@@ -185,12 +197,12 @@ def run_evaluation(options: EvaluateOptions) -> None:
     print(f"return   {result.mean_return:.4g} ± {result.std_return:.4g} (mean ± standard deviation{known_text(known)})")
     print(f"length   {sum(result.lengths) / len(result.lengths):.1f} steps")
     if options.video:
-        print(f"videos   {options.run_dir / 'videos'}")
+        print(f"videos   {options.path / 'videos'}")
 
 
 def _evaluation_env(options: EvaluateOptions, config: dict[str, Any]) -> gym.Env | VectorEnv:
     if options.video:
-        return make_video_env(config["env"], config["env_args"], str(options.run_dir / "videos"))
+        return make_video_env(config["env"], config["env_args"], str(options.path / "videos"))
     return make_env(config["env"], min(options.episodes, config["num_envs"]), config["env_args"])
 
 
@@ -205,14 +217,14 @@ def read_config(run_dir: Path) -> dict[str, Any]:
         config = json.loads(path.read_text())
         return {key: config[key] for key in ("agent", "env", "env_args", "num_envs")}
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"run_dir: {run_dir} holds no run (no config.json); give a folder that train wrote") from error
+        raise UserError(f"path: {run_dir} holds no run (no config.json); give a folder that train wrote") from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"run_dir: {path} is damaged or not of this program ({error!r})") from error
+        raise UserError(f"path: {path} is damaged or not of this program ({error!r})") from error
 
 
 def _check_spaces(agent: Agent, env: gym.Env | VectorEnv, run_dir: Path) -> None:
     if agent.spaces is not None and agent.spaces != spaces_of(env):
         raise UserError(
-            f"run_dir: the agent in {run_dir} was made for the spaces {agent.spaces}, the environment has now "
+            f"path: the agent in {run_dir} was made for the spaces {agent.spaces}, the environment has now "
             f"{spaces_of(env)}; evaluate with the version of the environment that it was trained in"
         )

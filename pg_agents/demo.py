@@ -1,7 +1,251 @@
-"""Demo."""
+"""`pg-agents demo`: every agent on an environment of each kind, in about a minute."""
 
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pg_envs
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pg_agents.agents import AGENTS, Agent
+from pg_agents.environments import UserError, make_env
+from pg_agents.evaluate import evaluate
+from pg_agents.listing import columns
+from pg_agents.record import Value, fresh_run_dir
+from pg_agents.rollout import Rollout
+from pg_agents.train import train
 
 
-def demo(root: Path, *, scale: float, processes: int, seed: int) -> None:
-    """Demo."""
+@dataclass(frozen=True)
+class Task:
+    """An environment, and how long every agent learns in it.
+
+    Attributes:
+        env: its id.
+        num_envs: stepped together.
+        total_steps: of training.
+        episodes: of the greedy evaluation; more where an episode's return is noisy.
+        env_args: for its constructor.
+        optimum: the best expected return, where `pg_envs.known_returns` does not know it.
+        arguments: what an agent, by name, is given instead of its defaults.
+    """
+
+    env: str
+    num_envs: int
+    total_steps: int
+    episodes: int
+    env_args: Mapping[str, Any] = field(default_factory=dict)
+    optimum: float | None = None
+    arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+MEANS = (0.2, -0.8, 1.5, 0.4, 1.2, -1.5, -0.2, -1.0, 0.8, -0.5)  # of a ten-armed bandit, drawn from N(0, 1)
+
+TASKS = (  # the slowest first: then both processes are busy until the end
+    Task("pg/Reverse-v0", 64, 70_000, 200, {"length": 3, "symbols": 3}, arguments={"actor-critic": {"num_steps": 7}}),
+    Task("CartPole-v1", 16, 150_000, 100, optimum=500.0),  # its episodes are cut after 500 steps
+    Task("pg/GridWorld-v0", 16, 50_000, 2_000),
+    Task("pg/GaussianBandit-v0", 16, 20_000, 20_000, {"means": MEANS}),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One agent in one task."""
+
+    agent: str
+    task: Task
+    seed: int
+    scale: float
+    run_dir: Path
+
+    @property
+    def total_steps(self) -> int:
+        """The task's, scaled."""
+        return max(1, round(self.task.total_steps * self.scale))
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of a job; `seconds` is the time of training."""
+
+    agent: str
+    env: str
+    random: float
+    learned: float
+    optimum: float | None
+    seconds: float
+
+
+Report = Callable[[str, int], None]  # called with a job's folder and the steps it has taken
+
+
+def demo(
+    root: Path = Path("runs"),
+    *,
+    scale: float = 1.0,
+    processes: int = 2,
+    seed: int = 0,
+    tasks: tuple[Task, ...] = TASKS,
+) -> list[Row]:
+    """Train every agent in every task, print a table of what they learned, and return it.
+
+    Args:
+        root: where a fresh folder with the runs is made.
+        scale: of every run's length.
+        processes: that train at the same time; 1: all in this one.
+        seed: of every run.
+        tasks: what is learned.
+
+    Raises:
+        UserError: for arguments out of range.
+        KeyboardInterrupt: after the running jobs have saved their agents.
+    """
+    for name, value, fine in (("scale", scale, 0 < scale < 1e6), ("processes", processes, processes >= 1)):
+        if not fine:
+            raise UserError(f"{name} must be a number above 0, got {value}")
+    if seed < 0:
+        raise UserError(f"seed must be a whole number, 0 or above, got {seed}")
+    run_dir, started = fresh_run_dir("demo", root), time.perf_counter()
+    jobs = [
+        Job(agent, task, seed, scale, run_dir / f"{agent}-{task.env.replace('/', '-').replace(':', '-')}")
+        for task in tasks
+        for agent in AGENTS
+    ]
+    with _bars(jobs) as report:
+        rows = _here(jobs, report) if processes == 1 else _in_processes(jobs, report, processes)
+    print(table(rows))
+    print(f"\n{len(rows)} runs in {time.perf_counter() - started:.0f} s; returns are means of greedy episodes")
+    print(f"curves, probabilities and generated texts:  tensorboard --logdir {run_dir}")
+    return rows
+
+
+def table(rows: list[Row]) -> str:
+    """Return the results as text."""
+    head = ["agent", "environment", "random", "learned", "optimum", "seconds"]
+    cells = [
+        [row.agent, row.env, f"{row.random:.3g}", f"{row.learned:.3g}", _number(row.optimum), f"{row.seconds:.1f}"]
+        for row in rows
+    ]
+    return columns(head, cells, right=(2, 3, 4, 5))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def run_job(job: Job, report: Report) -> Row:
+    """Train, evaluate and return the job's row of the table."""
+    task, env_args = job.task, dict(job.task.env_args)
+    torch.set_num_threads(1)
+    with closing(make_env(task.env, task.num_envs, env_args)) as env:
+        agent = AGENTS[job.agent].for_env(env, seed=job.seed, **task.arguments.get(job.agent, {}))
+        steps = 0
+
+        def tell(agent: Agent, rollout: Rollout) -> dict[str, Value]:
+            nonlocal steps
+            steps += 1
+            report(job.run_dir.name, steps * max(1, job.total_steps // 200))
+            return {}
+
+        result = train(
+            agent,
+            env,
+            total_steps=job.total_steps,
+            seed=job.seed,
+            run_dir=job.run_dir,
+            progress=False,
+            probes=(tell,),
+            config={"env": task.env, "env_args": env_args, "device": "cpu"},
+        )
+        known = pg_envs.known_returns(env)
+    report(job.run_dir.name, job.total_steps)
+    with closing(make_env(task.env, 100, env_args)) as env:
+        learned = evaluate(agent, env, episodes=task.episodes).mean_return
+    random = random_return(task) if known.random is None else known.random
+    optimum = task.optimum if known.optimal is None else known.optimal
+    return Row(job.agent, task.env, random, learned, optimum, result.wall_seconds)
+
+
+def random_return(task: Task, episodes: int = 200) -> float:
+    """Return the mean return of a policy that draws its actions uniformly, measured."""
+    with closing(gym.make(task.env, **task.env_args)) as env:
+        env.action_space.seed(0)
+        total = 0.0
+        for episode in range(episodes):
+            env.reset(seed=0 if episode == 0 else None)
+            done = False
+            while not done:
+                _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
+                total, done = total + float(reward), terminated or truncated
+    return total / episodes
+
+
+# -- in this process or in several -------------------------------------------------------------------------------------
+def _here(jobs: list[Job], report: Report) -> list[Row]:
+    return [run_job(job, report) for job in jobs]
+
+
+_worker: dict[str, Any] = {}  # a worker process's end of the line to the first one: a queue and an event
+
+
+def _start_worker(queue: Any, stop: Any) -> None:  # noqa: ANN401 - multiprocessing's types depend on the context
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the first one tells when to stop
+    _worker.update(queue=queue, stop=stop)
+
+
+def _work(job: Job) -> Row:
+    def report(name: str, steps: int) -> None:
+        if _worker["stop"].is_set():
+            raise KeyboardInterrupt
+        _worker["queue"].put((name, steps))
+
+    return run_job(job, report)
+
+
+def _in_processes(jobs: list[Job], report: Report, processes: int) -> list[Row]:
+    """Run `jobs` in new processes and return their rows in the same order."""
+    context = multiprocessing.get_context("spawn")
+    queue, stop = context.SimpleQueue(), context.Event()
+    with ProcessPoolExecutor(processes, context, _start_worker, (queue, stop)) as pool:
+        futures: list[Future[Row]] = [pool.submit(_work, job) for job in jobs]
+        waiting = set(futures)
+        try:
+            while waiting:
+                done, waiting = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
+                while not queue.empty():
+                    report(*queue.get())
+                for future in done:
+                    future.result()  # raises what went wrong, without waiting for the others
+        finally:
+            if waiting:
+                stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+    return [future.result() for future in futures]
+
+
+@contextmanager
+def _bars(jobs: list[Job]) -> Iterator[Report]:
+    """Show a progress bar for each job."""
+    head = TextColumn("{task.description}")
+    with Progress(head, BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn()) as progress:
+        bars = {
+            job.run_dir.name: progress.add_task(f"{job.agent:20}{job.task.env}", total=job.total_steps, start=False)
+            for job in jobs
+        }
+
+        def report(name: str, steps: int) -> None:
+            progress.start_task(bars[name])
+            progress.update(bars[name], completed=steps)
+
+        yield report

@@ -88,8 +88,8 @@ def _import_module(env_id: str) -> str:
 
 def _unknown(env_id: str, error: Error) -> UserError:
     near = nearest(env_id.rpartition(":")[2], gym.registry)
-    way_out = f"did you mean {' or '.join(near)}?" if near else "`pg-agents list` shows those that come with it"
-    return UserError(f"env: there is no environment {env_id!r}; {way_out} ({error})")
+    way_out = f"did you mean {' or '.join(near)}?" if near else f"`pg-agents list` shows some ({error})"
+    return UserError(f"env: there is no environment {env_id!r}; {way_out}")
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:

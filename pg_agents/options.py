@@ -17,7 +17,7 @@ from pg_agents.environments import UserError, nearest
 
 PROGRAM = "pg-agents"
 Env = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
-RunDir = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN_DIR")]
+RunPath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PATH")]
 
 
 @dataclasses.dataclass
@@ -60,7 +60,7 @@ class RunOptions:
 class EvaluateOptions:
     """Play episodes with a trained agent and report what it collects; nothing is learned."""
 
-    run_dir: RunDir
+    path: RunPath
     """The folder of a run, as train wrote it."""
     episodes: int = 100
     """How many."""
@@ -139,10 +139,10 @@ def agent_form(agent: type[Agent]) -> type:
     fields: list[Any] = []
     for name in agent.argument_names():
         default = parameters[name].default
-        kinds = agent.learning_rates if name == "learning_rate" else {}
-        suited = "".join(f"; {value} for a {kind}" for kind, value in kinds.items())
+        suited = "".join(f"; {own[name]} for a {kind}" for kind, own in agent.suited.items() if name in own)
         shown = tyro.conf.arg(help_behavior_hint=f"(default: {default}{suited})")
-        fields.append((name, Annotated.__class_getitem__((hints[name], shown)), dataclasses.field(default=default)))
+        option: Any = Annotated[hints[name], shown]
+        fields.append((name, option, dataclasses.field(default=default)))
     arguments = dataclasses.make_dataclass(f"{agent.__name__}Arguments", fields)
     arguments.__doc__ = agent.__doc__
     unprefixed = tyro.conf.arg(name="")
