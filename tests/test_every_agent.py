@@ -1,0 +1,93 @@
+"""Every agent learns in every family of environments, through one interface; an untrained one does not pass."""
+
+import gymnasium as gym
+import numpy as np
+import pg_envs  # noqa: F401 - registers the ids
+import pytest
+import torch
+from gymnasium import spaces
+
+import pg_agents as pg
+
+
+class Aim(gym.Env):
+    """One step: see x, hit a = −x; reward −(a + x)². Box observations and actions."""
+
+    observation_space = spaces.Box(-1, 1, (1,))
+    action_space = spaces.Box(-2, 2, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = self.np_random.uniform(-1, 1, 1).astype(np.float32)
+        return self.x, {}
+
+    def step(self, action):
+        return self.x, -float(np.square(action + self.x).sum()), True, False, {}
+
+
+class Remember(gym.Env):
+    """Two steps: see a colour both times, name it with Discrete(3, start=4). Dict observations."""
+
+    observation_space = spaces.Dict({"colour": spaces.Discrete(3, start=1), "noise": spaces.Box(0, 1, (2, 2))})
+    action_space = spaces.Discrete(3, start=4)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.colour, self.left = int(self.np_random.integers(1, 4)), 2
+        return self.observe(), {}
+
+    def observe(self):
+        return {"colour": np.int64(self.colour), "noise": self.np_random.random((2, 2)).astype(np.float32)}
+
+    def step(self, action):
+        assert self.action_space.contains(int(action))
+        self.left -= 1
+        return self.observe(), float(action - 3 == self.colour), self.left == 0, False, {}
+
+
+def sync(make):
+    return lambda n: gym.vector.SyncVectorEnv([make] * n)
+
+
+# environment: (how to make n of it, steps, what a learner reaches and an untrained agent does not)
+FAMILIES = {
+    "bandit": (lambda n: gym.make_vec("pg/BernoulliBandit-v0", n, probabilities=(0.1, 0.2, 0.9)), 8_000, 0.8),
+    "contextual": (lambda n: gym.make_vec("pg/ContextualBandit-v0", n), 16_000, 0.8),
+    "mdp": (lambda n: gym.make_vec("pg/GridWorld-v0", n), 40_000, 0.6),
+    "tokens": (lambda n: gym.make_vec("pg/Shorter-v0", n), 6_000, 0.8),
+    "control": (lambda n: gym.make_vec("CartPole-v1", n), 40_000, 100.0),
+    "box": (sync(Aim), 24_000, -0.05),
+    "dict": (sync(Remember), 16_000, 1.9),
+}
+# What an agent needs besides its defaults to learn a family within these steps.
+ARGUMENTS = {("reinforce", "box"): {"normalize_advantages": True}}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", pg.AGENTS)
+def test_learns(name, family):
+    torch.set_num_threads(1)
+    make, steps, threshold = FAMILIES[family]
+    agent = pg.AGENTS[name].for_env(make(16), seed=11, **ARGUMENTS.get((name, family), {}))
+    before = pg.evaluate(agent, make(25), episodes=200, greedy=False).mean_return
+    pg.train(agent, make(16), total_steps=steps, seed=12, progress=False)
+    after = pg.evaluate(agent, make(25), episodes=200, greedy=True).mean_return
+    assert before < threshold, f"an untrained agent reaches {before}"
+    assert after >= threshold, f"{before} → {after}"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", pg.AGENTS)
+def test_act_takes_and_gives_what_a_single_environment_does(name, family):
+    make, _, _ = FAMILIES[family]
+    env = make(1)
+    agent = pg.AGENTS[name].for_env(env)
+    single = env.single_observation_space
+    single.seed(3)
+    observation = single.sample()
+    if family == "tokens":
+        observation["length"] = np.int64(5)
+    memory = None
+    for greedy in (True, False):
+        action, memory = agent.act(observation, memory, greedy=greedy)
+        assert env.single_action_space.contains(action), action
