@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
+from pg_agents.actor import Actor
 from pg_agents.agents.agent import Agent
-from pg_agents.collect import Actor, is_over
+from pg_agents.collect import is_over
 from pg_agents.stream import Stream
 
 

@@ -30,15 +30,16 @@ ALLOWED = {
         "pg_agents.tree",
     ),
     "pg_agents.stream": ("pg_agents.tree",),
+    "pg_agents.actor": ("pg_agents.policies", "pg_agents.spaces", "pg_agents.stream", "pg_agents.tree"),
     "pg_agents.collect": (
+        "pg_agents.actor",
         "pg_agents.policies",
         "pg_agents.rollout",
-        "pg_agents.spaces",
         "pg_agents.stream",
         "pg_agents.tree",
     ),
     "pg_agents.record": (),
-    "pg_agents.evaluate": ("pg_agents.agents.agent", "pg_agents.collect", "pg_agents.stream"),
+    "pg_agents.evaluate": ("pg_agents.actor", "pg_agents.agents.agent", "pg_agents.collect", "pg_agents.stream"),
     "pg_agents.probes": ("pg_agents.agents.agent", "pg_agents.policies", "pg_agents.record", "pg_agents.rollout"),
     "pg_agents.train": (
         "pg_agents.agents.agent",
