@@ -74,7 +74,8 @@ class StepCollector(Collector):
     @torch.no_grad()
     def __next__(self) -> Rollout:
         """Return the next `num_steps` steps."""
-        record = _Record(self, memory=self.actor.memory if self.policy.recurrent else None)
+        self.actor.renew()
+        record = _Record(self, memory=self.actor.memory)
         for _ in range(self.num_steps):
             starts, times = self.stream.starts, self.stream.times
             actions, acted = self.actor.act()
@@ -110,6 +111,7 @@ class EpisodeCollector(Collector):
         """Return the next episode of every environment."""
         if not self.stream.starts.all():
             self.stream.reset()
+        self.actor.renew()
         record = _Record(self, append_only=self.append_only)
         active = np.ones(self.stream.num_envs, bool)
         while active.any():
