@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import signal
 import time
@@ -52,7 +53,7 @@ class Task:
 MEANS = (0.2, -0.8, 1.5, 0.4, 1.2, -1.5, -0.2, -1.0, 0.8, -0.5)  # of a ten-armed bandit, drawn from N(0, 1)
 
 TASKS = (  # the slowest first: then both processes are busy until the end
-    Task("pg/Reverse-v0", 64, 70_000, 200, {"length": 3, "symbols": 3}, arguments={"actor-critic": {"num_steps": 7}}),
+    Task("pg/Reverse-v0", 64, 50_000, 200, {"length": 3, "symbols": 3}, arguments={"actor-critic": {"num_steps": 7}}),
     Task("CartPole-v1", 16, 150_000, 100, optimum=500.0),  # its episodes are cut after 500 steps
     Task("pg/GridWorld-v0", 16, 50_000, 2_000),
     Task("pg/GaussianBandit-v0", 16, 20_000, 20_000, {"means": MEANS}),
@@ -87,7 +88,7 @@ class Row:
     seconds: float
 
 
-Report = Callable[[str, int], None]  # called with a job's folder and the steps it has taken
+Report = Callable[[str, float], None]  # called with a job's folder and how many of its steps are done
 
 
 def demo(
@@ -123,7 +124,7 @@ def demo(
         for agent in AGENTS
     ]
     with _bars(jobs) as report:
-        rows = _here(jobs, report) if processes == 1 else _in_processes(jobs, report, processes)
+        rows = [run_job(job, report) for job in jobs] if processes == 1 else _in_processes(jobs, report, processes)
     print(table(rows))
     print(f"\n{len(rows)} runs in {time.perf_counter() - started:.0f} s; returns are means of greedy episodes")
     print(f"curves, probabilities and generated texts:  tensorboard --logdir {run_dir}")
@@ -133,15 +134,11 @@ def demo(
 def table(rows: list[Row]) -> str:
     """Return the results as text."""
     head = ["agent", "environment", "random", "learned", "optimum", "seconds"]
-    cells = [
-        [row.agent, row.env, f"{row.random:.3g}", f"{row.learned:.3g}", _number(row.optimum), f"{row.seconds:.1f}"]
-        for row in rows
-    ]
+    cells = []
+    for row in rows:
+        returns = ("–" if value is None else f"{value:.3g}" for value in (row.random, row.learned, row.optimum))
+        cells.append([row.agent, row.env, *returns, f"{row.seconds:.1f}"])
     return columns(head, cells, right=(2, 3, 4, 5))
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
 
 
 def run_job(job: Job, report: Report) -> Row:
@@ -150,14 +147,6 @@ def run_job(job: Job, report: Report) -> Row:
     torch.set_num_threads(1)
     with closing(make_env(task.env, task.num_envs, env_args)) as env:
         agent = AGENTS[job.agent].for_env(env, seed=job.seed, **task.arguments.get(job.agent, {}))
-        steps = 0
-
-        def tell(agent: Agent, rollout: Rollout) -> dict[str, Value]:
-            nonlocal steps
-            steps += 1
-            report(job.run_dir.name, steps * max(1, job.total_steps // 200))
-            return {}
-
         result = train(
             agent,
             env,
@@ -165,7 +154,7 @@ def run_job(job: Job, report: Report) -> Row:
             seed=job.seed,
             run_dir=job.run_dir,
             progress=False,
-            probes=(tell,),
+            probes=(_teller(job, report),),
             config={"env": task.env, "env_args": env_args, "device": "cpu"},
         )
         known = pg_envs.known_returns(env)
@@ -175,6 +164,17 @@ def run_job(job: Job, report: Report) -> Row:
     random = random_return(task) if known.random is None else known.random
     optimum = task.optimum if known.optimal is None else known.optimal
     return Row(job.agent, task.env, random, learned, optimum, result.wall_seconds)
+
+
+def _teller(job: Job, report: Report) -> Callable[[Agent, Rollout], dict[str, Value]]:
+    """Return a probe that reports a row of metrics, of which a run has 200."""
+    rows = itertools.count(1)
+
+    def tell(agent: Agent, rollout: Rollout) -> dict[str, Value]:
+        report(job.run_dir.name, min(next(rows) / 200, 1) * job.total_steps)
+        return {}
+
+    return tell
 
 
 def random_return(task: Task, episodes: int = 200) -> float:
@@ -191,11 +191,7 @@ def random_return(task: Task, episodes: int = 200) -> float:
     return total / episodes
 
 
-# -- in this process or in several -------------------------------------------------------------------------------------
-def _here(jobs: list[Job], report: Report) -> list[Row]:
-    return [run_job(job, report) for job in jobs]
-
-
+# -- in several processes ----------------------------------------------------------------------------------------------
 _worker: dict[str, Any] = {}  # a worker process's end of the line to the first one: a queue and an event
 
 
@@ -205,7 +201,7 @@ def _start_worker(queue: Any, stop: Any) -> None:  # noqa: ANN401 - multiprocess
 
 
 def _work(job: Job) -> Row:
-    def report(name: str, steps: int) -> None:
+    def report(name: str, steps: float) -> None:
         if _worker["stop"].is_set():
             raise KeyboardInterrupt
         _worker["queue"].put((name, steps))
@@ -244,7 +240,7 @@ def _bars(jobs: list[Job]) -> Iterator[Report]:
             for job in jobs
         }
 
-        def report(name: str, steps: int) -> None:
+        def report(name: str, steps: float) -> None:
             progress.start_task(bars[name])
             progress.update(bars[name], completed=steps)
 

@@ -15,7 +15,7 @@ import pg_envs  # noqa: F401 - registers the pg/ ids
 from gymnasium.error import DependencyNotInstalled, Error, UnregisteredEnv
 from gymnasium.vector import VectorEnv
 
-EXTRAS = {"Box2D": "box2d", "mujoco": "mujoco", "MuJoCo": "mujoco", "pygame": "video", "moviepy": "video"}
+EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video"}
 WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -145,12 +145,12 @@ def _made(make: Callable[[], Any], env_id: str, arguments: dict[str, Any]) -> An
             raise
         raise UserError(f"env_arg: {env_id} cannot be made{given}: {error}") from error
     except (ValueError, AssertionError, ImportError, OSError, Error) as error:
-        raise UserError(f"env: {env_id} cannot be made{given}: {error}") from error
+        raise UserError(f"env: {env_id!r} cannot be made{given}: {error}") from error
 
 
 def _install(message: str) -> str:
     """Return the line that installs what Gymnasium misses, in words of ours where we have an extra for it."""
     for word, extra in EXTRAS.items():
-        if word in message:
+        if word in message.lower():
             return f'Install it with: pip install "pg-agents[{extra}]"'
     return message
