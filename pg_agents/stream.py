@@ -75,7 +75,7 @@ class Stream:
     def __init__(self, env: gym.Env | VectorEnv, seed: int) -> None:
         self.env = as_vector_env(env)
         self.num_envs = self.env.num_envs
-        self.name = self.env.spec.id if self.env.spec is not None else type(self.env.unwrapped).__name__
+        self.name = _name(self.env)
         if "autoreset_mode" not in self.env.metadata:
             raise ValueError(
                 f"env: {self.name} does not declare how it resets; set its "
@@ -172,6 +172,14 @@ class Stream:
                 f"{self.name} returned a {what} that is not finite at step {self.steps}, "
                 f"environment {row}: {values[row]}"
             )
+
+
+def _name(env: gym.Env | VectorEnv) -> str:
+    """Return the environment's id, or the class of what is inside where it has none."""
+    if env.spec is not None:
+        return env.spec.id
+    core: Any = env.unwrapped
+    return _name(core.envs[0]) if isinstance(core, SyncVectorEnv) else type(core).__name__
 
 
 def _with_rows(observation: Tree, final: Any, done: NDArray[np.bool_]) -> Tree:  # noqa: ANN401
