@@ -43,10 +43,5 @@ class Actor:
         actions = distribution.mode() if self.greedy else distribution.sample(self.generator)
         return self.door(actions), (observation, actions, distribution.log_prob(actions))
 
-    def renew(self) -> None:
-        """Forget what was cached: the policy's parameters may have changed since. A recurrent memory is kept."""
-        if not self.policy.recurrent:
-            self.memory = None
-
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.array(array)).to(self.device)  # a copy: environments may reuse their arrays

@@ -68,14 +68,14 @@ class StepCollector(Collector):
     """Rollouts of `num_steps` steps of every environment; episodes go on from one rollout to the next."""
 
     def __init__(self, env: gym.Env | VectorEnv, policy: Policy, num_steps: int, *, seed: int = 0) -> None:
+        _check("num_steps", num_steps)
         super().__init__(env, policy, seed=seed)
         self.num_steps = num_steps
 
     @torch.no_grad()
     def __next__(self) -> Rollout:
         """Return the next `num_steps` steps."""
-        self.actor.renew()
-        record = _Record(self, memory=self.actor.memory)
+        record = _Record(self, memory=self.actor.memory if self.policy.recurrent else None)
         for _ in range(self.num_steps):
             starts, times = self.stream.starts, self.stream.times
             actions, acted = self.actor.act()
@@ -102,6 +102,8 @@ class EpisodeCollector(Collector):
     def __init__(
         self, env: gym.Env | VectorEnv, policy: Policy, *, max_episode_steps: int | None = None, seed: int = 0
     ) -> None:
+        if max_episode_steps is not None:
+            _check("max_episode_steps", max_episode_steps)
         super().__init__(env, policy, seed=seed)
         self.max_episode_steps = max_episode_steps
         self.append_only = bool(self.stream.env.metadata.get("append_only", False))
@@ -111,7 +113,6 @@ class EpisodeCollector(Collector):
         """Return the next episode of every environment."""
         if not self.stream.starts.all():
             self.stream.reset()
-        self.actor.renew()
         record = _Record(self, append_only=self.append_only)
         active = np.ones(self.stream.num_envs, bool)
         while active.any():
@@ -122,6 +123,11 @@ class EpisodeCollector(Collector):
             record.add(acted, step, step.live & active, truncated, starts, times)
             active = active & ~(step.terminated | truncated)
         return record.rollout()
+
+
+def _check(name: str, steps: int) -> None:
+    if not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"{name} must be a whole number, 1 or above, got {steps!r}")
 
 
 class _Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -23,15 +24,15 @@ def squared_error(values: Tensor, targets: Tensor) -> Tensor:
     return 0.5 * (values - targets.detach()).square()
 
 
-def mean_over_episodes(mask: Tensor, num_learners: int = 1) -> Tensor:
+def mean_over_episodes(mask: Tensor, num_learners: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return weights that sum a term over each episode's steps and average over the B episodes, [T, B].
 
-    A column is an episode. With independent learners (one a column) each keeps its own sum.
+    A column is an episode, unless it has no valid row. With independent learners (one a column) each keeps its own sum.
     """
-    return mask * (num_learners / mask.shape[1])
+    return mask.to(dtype) if num_learners > 1 else mask.to(dtype) / mask.any(0).sum().clamp(min=1)
 
 
-def mean_over_steps(mask: Tensor, num_learners: int = 1) -> Tensor:
+def mean_over_steps(mask: Tensor, num_learners: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return weights that average a term over all valid steps, [T, B]; with independent learners, over each column."""
     total = mask.sum(0) if num_learners > 1 else mask.sum()
-    return mask / total.clamp(min=1)
+    return mask.to(dtype) / total.clamp(min=1)

@@ -38,8 +38,9 @@ class RunningMoments(nn.Module):
 
     def std(self) -> Tensor:
         """Return the standard deviation; 1 before two different numbers were seen."""
-        variance = self.squares / self.count.clamp(min=1)
-        return torch.where(variance > 0, variance.sqrt(), torch.ones_like(variance))
+        std = (self.squares / self.count.clamp(min=1)).sqrt()
+        rounding = 16 * torch.finfo(std.dtype).eps * self.mean.abs()  # what equal numbers may seem to differ by
+        return torch.where(std > rounding, std, 1.0)
 
 
 class RewardScale(nn.Module):
@@ -59,11 +60,13 @@ class RewardScale(nn.Module):
         super().__init__()
         self.discount = discount
         self.moments = RunningMoments()
-        self.register_buffer("accumulated", torch.zeros(1, dtype=torch.float64))  # C of each environment, [B]
+        self.accumulated = torch.zeros(0, dtype=torch.float64)  # C of each environment, [B]; of the run, not the agent
 
     def forward(self, rollout: Rollout) -> Rollout:
         """Return the rollout with scaled rewards, after taking its own into the statistics."""
-        accumulated, sums = self.accumulated.expand(rollout.rewards.shape[1]), []
+        accumulated, sums = self.accumulated.to(rollout.rewards.device), []
+        if len(accumulated) != rollout.rewards.shape[1]:  # another number of environments: their past is not known
+            accumulated = accumulated.new_zeros(rollout.rewards.shape[1])
         for starts, rewards in zip(rollout.starts, rollout.rewards.double(), strict=True):
             accumulated = torch.where(starts, 0.0, self.discount * accumulated) + rewards
             sums.append(accumulated)

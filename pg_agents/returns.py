@@ -67,15 +67,26 @@ def whole_returns(rewards: Tensor, terminated: Tensor, truncated: Tensor, starts
 def standardize(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> Tensor:
     """Return (x − mean) / (std + ε) over the rows where mask is True, 0 elsewhere, [T, B].
 
-    The standard deviation divides by n. A single valid row, or rows that are all equal, give 0.
+    The standard deviation divides by n. A single valid row, or rows that are equal but for rounding, give 0.
     """
-    weights = mask / mask.sum().clamp(min=1)
-    centred = (values - (weights * values).sum()) * mask
-    std = (weights * centred.square()).sum().sqrt()
+    centred, std = centre(values, mask)
     return centred / (std + epsilon)
 
 
-def mean_by_time(values: Tensor, times: Tensor, mask: Tensor, num_episodes: int) -> Tensor:
+def centre(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return x − mean over the rows where mask is True, 0 elsewhere, [T, B], and their standard deviation.
+
+    Deviations that rounding alone can cause count as none.
+    """
+    weights = mask.to(values.dtype) / mask.sum().clamp(min=1)
+    centred = (values - (weights * values).sum()) * mask
+    std = (weights * centred.square()).sum().sqrt()
+    rounding = 16 * torch.finfo(values.dtype).eps * (values * mask).abs().max()
+    varies = std > rounding
+    return centred * varies, std * varies
+
+
+def mean_by_time(values: Tensor, times: Tensor, mask: Tensor, num_episodes: int | Tensor) -> Tensor:
     """Return at each row the mean over episodes of `values` at the same time within the episode, [T, B].
 
         b(t) = (1/n) Σ_i G_t^{(i)},   G_t^{(i)} = 0 for an episode that has ended before t
@@ -92,10 +103,5 @@ def explained_variance(predictions: Tensor, targets: Tensor, mask: Tensor) -> Te
 
     NaN where the targets do not vary.
     """
-    weights = mask / mask.sum().clamp(min=1)
-
-    def variance(x: Tensor) -> Tensor:
-        return (weights * (x - (weights * x).sum()).square()).sum()
-
-    total = variance(targets)
-    return torch.where(total > 0, 1 - variance(targets - predictions) / total, torch.nan)
+    total, left = centre(targets, mask)[1], centre(targets - predictions, mask)[1]
+    return torch.where(total > 0, 1 - (left / total).square(), torch.nan)

@@ -56,7 +56,7 @@ def space_to_json(space: gym.Space) -> dict[str, Any]:
     if isinstance(space, spaces.MultiDiscrete):
         return {"kind": kind, "nvec": space.nvec.tolist(), "start": space.start.tolist()}
     if isinstance(space, spaces.MultiBinary):
-        return {"kind": kind, "shape": list(space.shape)}
+        return {"kind": kind, "n": space.n if isinstance(space.n, int) else [int(n) for n in space.n]}
     if isinstance(space, spaces.Dict):
         return {"kind": kind, "spaces": {key: space_to_json(value) for key, value in space.items()}}
     raise UnsupportedSpaceError(f"space {space} cannot be saved: use Box, Discrete, MultiDiscrete, MultiBinary or Dict")
@@ -74,7 +74,7 @@ def space_from_json(description: dict[str, Any]) -> gym.Space:
     if kind == "MultiDiscrete":
         return spaces.MultiDiscrete(description["nvec"], start=description["start"])
     if kind == "MultiBinary":
-        return spaces.MultiBinary(description["shape"])
+        return spaces.MultiBinary(description["n"])
     if kind == "Dict":
         return spaces.Dict({key: space_from_json(value) for key, value in description["spaces"].items()})
     raise ValueError(f"unknown kind of space {kind!r}: the file is damaged or from a later version")

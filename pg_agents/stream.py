@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
-from pg_agents.tree import Tree, tree_map
+from pg_agents.tree import Tree, tree_leaves, tree_map
 
 
 class FaultyEnvironmentError(RuntimeError):
@@ -84,17 +84,20 @@ class Stream:
         self.mode = AutoresetMode(self.env.metadata["autoreset_mode"])
         self.absorbing = self.mode is AutoresetMode.DISABLED and bool(self.env.metadata.get("absorbing", False))
         self.none, self.all = np.zeros(self.num_envs, bool), np.ones(self.num_envs, bool)
-        self.steps = 0
+        self.steps, self.live = 0, self.all
         self.reset(_seeds(self.env, seed))
 
     def reset(self, seed: int | list[int] | None = None) -> None:
         """Start new episodes in all rows."""
+        ended = ~self.live if self.mode is AutoresetMode.NEXT_STEP else self.none
         try:
             observation, infos = self.env.reset(seed=seed)
         except (ValueError, TypeError) as error:
             raise FaultyEnvironmentError(f"{self.name} failed at reset, after step {self.steps}: {error}") from error
         self._check("observation", observation, self.env.observation_space)
         self._begin(observation, infos)
+        if ended.any() and not getattr(self.env.unwrapped, "shared_memory", True):
+            self.live = self.starts = ~ended  # Gymnasium's workers reset such rows once more, in place of the next step
 
     def _begin(self, observation: Tree, infos: dict[str, Any]) -> None:
         self.observation, self.infos = observation, infos
@@ -133,8 +136,11 @@ class Stream:
             self.starts = done if any_done else self.none
             if any_done and self.mode is AutoresetMode.SAME_STEP:
                 final = _with_rows(observation, infos["final_obs"], done)
-            elif any_done:  # the key is taken out of the dict by the environment, and the mask may be: pass copies
+                self._check("final observation", final, self.env.observation_space)
+            elif any_done:  # copies: the environment may write to its observation, and takes the mask out of the dict
+                final = tree_map(np.copy, observation)
                 self.observation, self.infos = self.env.reset(options={"reset_mask": done.copy()})
+                self._check("observation", self.observation, self.env.observation_space)
         if any_done:
             self.returns, self.times = np.where(done, 0.0, self.returns), np.where(done, 0, self.times)
         return final
@@ -183,15 +189,14 @@ def _name(env: gym.Env | VectorEnv) -> str:
 
 
 def _with_rows(observation: Tree, final: Any, done: NDArray[np.bool_]) -> Tree:  # noqa: ANN401
-    """Return `observation` with the rows `done` replaced by those of `final` (an array, or one object a row)."""
-    if isinstance(observation, dict):
-        parts = {key: [final[row][key] for row in np.flatnonzero(done)] for key in observation}
-        merged = tree_map(np.copy, observation)
-        for key, rows in parts.items():
-            merged[key][done] = rows
-        return merged
-    merged = observation.copy()
-    merged[done] = final[done] if final.dtype != object else np.stack(final[done])
+    """Return `observation` with the rows `done` replaced by those of `final` (arrays, or one tree for each row)."""
+    if isinstance(final, np.ndarray) and final.dtype == object:
+        rows = tree_map(lambda *leaves: np.stack(leaves), *final[done])
+    else:
+        rows = tree_map(lambda leaf: leaf[done], final)
+    merged = tree_map(np.array, observation)
+    for into, values in zip(tree_leaves(merged), tree_leaves(rows), strict=True):
+        into[done] = values
     return merged
 
 

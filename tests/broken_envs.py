@@ -36,7 +36,7 @@ class NeedsABox(gym.Env):
 
 class NeedsAModule(gym.Env):
     def __init__(self):
-        import a_simulator_nobody_has
+        import a_simulator_nobody_has  # noqa: F401
 
 
 def half_a_row():

@@ -53,7 +53,8 @@ ALLOWED = {
     "pg_envs": ("pg_envs",),
     "benchmarks": ("pg_agents", "pg_envs", "benchmarks"),
 }
-MAY_KNOW_PG_ENVS = ("pg_agents.cli", "pg_agents.gradients", "benchmarks")
+COMMAND_LINE = ("pg_agents.cli", "pg_agents.demo", "pg_agents.environments", "pg_agents.listing")
+MAY_KNOW_PG_ENVS = (*COMMAND_LINE, "pg_agents.gradients", "benchmarks")
 FORBIDDEN = {
     "pg_envs": ("torch", "tensorboard", "scipy", "pg_agents"),
     "pg_agents.agents": ("gymnasium", "tensorboard", "torch.utils.tensorboard", "pg_agents.collect", "pg_envs"),

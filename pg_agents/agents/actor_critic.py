@@ -99,7 +99,7 @@ class ActorCritic(Agent):
             advantages = standardize(advantages, rollout.mask)
         if self.discounted_time:
             advantages = time_weights(rollout, self.discount) * advantages
-        weights = mean_over_steps(rollout.mask, self.policy.num_learners)
+        weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         metrics = {"explained_variance": explained_variance(values, targets, rollout.mask)}
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
+from pg_agents.agents.hyperparameters import OPTIMIZERS, OptimizerName, check_hyperparameters
 from pg_agents.agents.saving import save_agent
 from pg_agents.normalize import RewardScale
 from pg_agents.policies import Critic, Memory, Policy, make_networks
@@ -20,20 +20,7 @@ from pg_agents.spaces import action_door, spaces_of
 from pg_agents.tree import Tree, tree_map
 
 Metrics = dict[str, Tensor]
-OptimizerName = Literal["adam", "sgd"]
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-
-# What every hyperparameter of a name must fulfil, whichever agent has it.
-RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "learning_rate": ("a finite number above 0", lambda x: 0 < x < math.inf),
-    "critic_learning_rate": ("a finite number above 0, or None", lambda x: x is None or 0 < x < math.inf),
-    "discount": ("between 0 and 1", lambda x: 0 <= x <= 1),
-    "entropy_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
-    "max_grad_norm": ("a number above 0, or None for no clipping", lambda x: x is None or x > 0),
-    "num_steps": ("a whole number, 1 or above", lambda x: x == int(x) and x >= 1),
-    "max_episode_steps": ("a whole number, 1 or above, or None", lambda x: x is None or (x == int(x) and x >= 1)),
-    "constant": ("a finite number", lambda x: math.isfinite(x)),
-}
+COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards")  # by statistics of the whole batch
 
 
 class Agent(nn.Module, ABC):
@@ -103,6 +90,10 @@ class Agent(nn.Module, ABC):
         Raises:
             FloatingPointError: the gradient is not finite; the parameters are as they were.
         """
+        if not rollout.mask.any():
+            return {}  # no decision was taken: nothing to learn from
+        if not math.isfinite(rollout.rewards.sum()):
+            raise self._not_finite("a reward")
         with torch.no_grad():
             batch, metrics = self.prepare(self._scaled(rollout))
         return metrics | self.improve(batch)
@@ -114,12 +105,15 @@ class Agent(nn.Module, ABC):
         loss.backward()
         norm = self._clip()
         if not math.isfinite(norm):
-            raise FloatingPointError(
-                f"the gradient of {type(self).__name__} is not finite; a smaller learning_rate (now "
-                f"{self.learning_rate}) or max_grad_norm (now {self.max_grad_norm}) may help"
-            )
+            raise self._not_finite("the gradient")
         self.optim.step()
         return metrics | {"grad_norm": norm}
+
+    def _not_finite(self, what: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"{what} of {type(self).__name__} is not finite; if the environment's rewards are, a smaller learning_rate "
+            f"(now {self.learning_rate}) or max_grad_norm (now {self.max_grad_norm}) may help"
+        )
 
     def _clip(self) -> Tensor:
         """Scale the gradient down to `max_grad_norm` where it is longer; return its norm as it was."""
@@ -221,20 +215,9 @@ class Agent(nn.Module, ABC):
 
     def check(self) -> None:
         """Raise ValueError for a hyperparameter that is out of range; a constructor that adds some calls it again."""
-        for name, (rule, holds) in RULES.items():
-            if hasattr(self, name) and not _holds(holds, getattr(self, name)):
-                raise ValueError(f"{name} must be {rule}, got {getattr(self, name)}")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
-        coupled = [name for name in ("max_grad_norm", "normalize_advantages") if getattr(self, name, None)]
+        check_hyperparameters(vars(self))
+        coupled = [name for name in COUPLING if getattr(self, name, None)]
         if self.policy.num_learners > 1 and coupled:
             raise ValueError(
                 f"{coupled[0]} would couple the {self.policy.num_learners} independent learners: leave it off"
             )
-
-
-def _holds(rule: Callable[[Any], bool], value: Any) -> bool:  # noqa: ANN401
-    try:
-        return bool(rule(value))
-    except (TypeError, ValueError, OverflowError):
-        return False

@@ -63,4 +63,4 @@ class BatchMean(Baseline):
 
     def forward(self, rollout: Rollout, returns: Tensor) -> Tensor:
         """Return the mean at each row's time."""
-        return mean_by_time(returns, rollout.times, rollout.mask, returns.shape[1])
+        return mean_by_time(returns, rollout.times, rollout.mask, rollout.mask.any(0).sum().clamp(min=1))

@@ -83,7 +83,7 @@ class Reinforce(Agent):
         returns, time_weights = monte_carlo(self.signal, rollout, self.discount)
         if self.normalize_advantages:
             returns = standardize(returns, rollout.mask)
-        weights = mean_over_episodes(rollout.mask, self.policy.num_learners)
+        weights = mean_over_episodes(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=time_weights * returns, weights=weights), {}
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:

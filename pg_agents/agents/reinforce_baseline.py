@@ -107,7 +107,7 @@ class ReinforceBaseline(Agent):
         advantages = returns - baseline
         if self.normalize_advantages:
             advantages = standardize(advantages, rollout.mask)
-        weights = mean_over_episodes(rollout.mask, self.policy.num_learners)
+        weights = mean_over_episodes(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=time_weights * advantages, weights=weights, targets=returns), metrics
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:

@@ -20,7 +20,6 @@ class Encoder(nn.Module):
 
     Args:
         space: of one observation: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of them.
-        dtype: of the features.
 
     Raises:
         UnsupportedSpaceError: for any other space.
@@ -28,13 +27,15 @@ class Encoder(nn.Module):
 
     size: int
 
-    def __init__(self, space: gym.Space, dtype: torch.dtype = torch.float32) -> None:
+    like: Tensor
+
+    def __init__(self, space: gym.Space) -> None:
         super().__init__()
         self.space = space
-        self.dtype = dtype
+        self.register_buffer("like", torch.zeros(0), persistent=False)  # of the dtype of the module's features
         self.children_by_key = None
         if isinstance(space, spaces.Dict):
-            self.children_by_key = nn.ModuleDict({key: Encoder(value, dtype) for key, value in space.items()})
+            self.children_by_key = nn.ModuleDict({key: Encoder(value) for key, value in space.items()})
             self.size = sum(child.size for child in self.children_by_key.values())  # type: ignore[misc]
         elif isinstance(space, spaces.Box | spaces.MultiBinary):
             self.size = int(np.prod(space.shape))
@@ -55,11 +56,11 @@ class Encoder(nn.Module):
         if self.children_by_key is not None:
             return torch.cat([child(observations[key]) for key, child in self.children_by_key.items()], -1)
         if isinstance(self.space, spaces.Discrete):
-            return nn.functional.one_hot(observations - self.start, self.size).to(self.dtype)
+            return nn.functional.one_hot(observations - self.start, self.size).to(self.like.dtype)
         rank = len(self.space.shape or ())
         flat = observations.flatten(-rank) if rank > 1 else observations[..., None] if rank == 0 else observations
         if isinstance(self.space, spaces.MultiDiscrete):
             indices = flat - self.starts
             hot = [nn.functional.one_hot(indices[..., i], n) for i, n in enumerate(self.categories)]
-            return torch.cat(hot, -1).to(self.dtype)
-        return flat.to(self.dtype)
+            return torch.cat(hot, -1).to(self.like.dtype)
+        return flat.to(self.like.dtype)

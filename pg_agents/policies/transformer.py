@@ -19,14 +19,16 @@ class KVCache:
     """What has been read of each row: the tokens, and every layer's keys and values at their positions.
 
     It is a cache and nothing more: rows whose observation does not continue what was read (a new episode, a window
-    that slid and so moved every token) are read again.
+    that slid and so moved every token) are read again, as is everything after the parameters have changed.
 
     Attributes:
+        version: of the parameters it was computed with.
         tokens: int64 [B, W]; −1 at positions not read.
         keys: [L, B, H, W, D].
         values: [L, B, H, W, D].
     """
 
+    version: int
     tokens: Tensor
     keys: Tensor
     values: Tensor
@@ -90,7 +92,11 @@ class Trunk(nn.Module):
         batch, window = tokens.shape
         width, heads = self.tokens.embedding_dim, self.heads
         keys = self.tokens.weight.new_zeros(len(self.blocks), batch, heads, window, width // heads)
-        return KVCache(torch.full_like(tokens, -1), keys, keys.clone())
+        return KVCache(self.version(), torch.full_like(tokens, -1), keys, keys.clone())
+
+    def version(self) -> int:
+        """Return a number that every change of the parameters in place makes larger."""
+        return sum(parameter._version for parameter in self.parameters())
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return hidden states [N, T, width] of tokens [N, T], each position seeing itself and what stands before."""
@@ -124,6 +130,7 @@ class Trunk(nn.Module):
             attended = functional.scaled_dot_product_attention(q, keys, values, attn_mask=visible[:, None, None])
             x = block.finish(x, attended)
         cache.tokens[rows, position] = tokens
+        cache.tokens[~visible] = -1  # what stands behind was read after other tokens
         return self.norm(x)[:, 0]
 
 
@@ -175,7 +182,8 @@ class TransformerPolicy(Policy):
         start. The cache passed in is extended in place: use the one returned.
         """
         tokens, last = observation["tokens"], observation["length"] - 1
-        cache = self.trunk.empty_cache(tokens) if memory is None else memory
+        known = memory is not None and memory.version == self.trunk.version() and memory.tokens.shape == tokens.shape
+        cache = memory if memory is not None and known else self.trunk.empty_cache(tokens)
         before = torch.arange(tokens.shape[1], device=tokens.device) < last[:, None]  # read already, if all is well
         stale = ((cache.tokens != tokens) & before).any(1)
         if stale.any():

@@ -43,7 +43,7 @@ def test_targets_by_hand():
     assert (batch.targets * RECORD.mask).tolist() == expected
     values = torch.tensor([[10, 10, 10], [20, 20, 20], [30, 0, 30], [40, 10, 40]])
     assert (batch.advantages * RECORD.mask).tolist() == (torch.tensor(expected) - values).tolist()
-    assert torch.allclose(batch.weights, RECORD.mask / 11)
+    assert torch.allclose(batch.weights, RECORD.mask.double() / 11)
 
 
 def test_one_step_targets_by_hand():
