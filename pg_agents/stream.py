@@ -91,7 +91,7 @@ class Stream:
         """Start new episodes in all rows."""
         ended = ~self.live if self.mode is AutoresetMode.NEXT_STEP else self.none
         try:
-            observation, infos = self.env.reset(seed=seed)
+            observation, infos = self.env.reset(seed=seed)  # type: ignore[arg-type] # VectorEnv forgets lists
         except (ValueError, TypeError) as error:
             raise FaultyEnvironmentError(f"{self.name} failed at reset, after step {self.steps}: {error}") from error
         self._check("observation", observation, self.env.observation_space)

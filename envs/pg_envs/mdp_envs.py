@@ -112,7 +112,7 @@ class MDPEnv(RowEnv):
     - v0: first version.
     """
 
-    vector_form = MDPVectorEnv
+    vector_form: ClassVar[type[RowsVectorEnv]] = MDPVectorEnv
     rows: MDPVectorEnv
 
     def __init__(self, mdp: TabularMDP, render_mode: str | None = None) -> None:

@@ -235,8 +235,9 @@ def known_returns(env: gym.Env | VectorEnv) -> KnownReturns:
         return known_returns(core.envs[0])
     if not isinstance(core, RowEnv | RowsVectorEnv):
         return KnownReturns()
-    limit = core.max_episode_steps if isinstance(core, RowsVectorEnv) else env.spec and env.spec.max_episode_steps
-    return core.known_returns(limit)
+    if isinstance(core, RowsVectorEnv):
+        return core.known_returns(core.max_episode_steps)
+    return core.known_returns(None if env.spec is None else env.spec.max_episode_steps)
 
 
 def register(name: str, form: type[RowEnv], *, max_episode_steps: int | None = None, **arguments: Any) -> None:  # noqa: ANN401

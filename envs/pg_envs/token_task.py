@@ -48,8 +48,8 @@ class TokenTask:
         for name, value in {**sizes, "max_prompt_length": self.max_prompt_length}.items():
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        for name, value in (("eos", self.eos), ("pad", self.pad)):
-            self._check(value if isinstance(value, Sequence) else [value], name)
+        self._check(self.eos if isinstance(self.eos, Sequence) else [self.eos], "eos")
+        self._check([self.pad], "pad")
         if not callable(self.prompts):
             for prompt in self.prompts:
                 self._check(prompt, "prompts", self.max_prompt_length)

@@ -194,7 +194,7 @@ class Agent(nn.Module, ABC):
         arguments = cls.suited.get(type(policy).__name__, {}) | arguments
         if needed:
             arguments["critic"] = critic
-        agent = cls(policy=policy, **arguments)  # type: ignore[call-arg]
+        agent = cls(policy=policy, **arguments)
         agent.spaces, agent.networks = (observation_space, action_space), networks
         return agent
 

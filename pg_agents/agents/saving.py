@@ -62,7 +62,8 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
     if networks:
         agent = form(**networks, **arguments)
     else:
-        agent = form.for_spaces(*map(space_from_json, spaces), **description["networks"], **arguments)
+        observations, actions = map(space_from_json, spaces)
+        agent = form.for_spaces(observations, actions, **description["networks"], **arguments)
     try:
         agent.load_state_dict(state)
     except RuntimeError as error:
