@@ -149,6 +149,8 @@ def _loop(
     due = log_every
     while run.steps < total_steps:
         rollout = next(collector).to(collector.device)
+        if not rollout.num_transitions:
+            continue  # resets alone: Adam's momentum would move the parameters without anything having been learned
         run.add(rollout, agent.update(rollout))
         if run.steps >= due or run.steps >= total_steps:
             due = (run.steps // log_every + 1) * log_every

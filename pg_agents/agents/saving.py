@@ -46,26 +46,30 @@ def save_agent(agent: Agent, path: Path) -> None:
 
 def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, Any]) -> Agent:
     """Return the agent that was saved to `path`; `networks` are policy=… and critic=… where it was given its own."""
+    for name in ("agent.json", "agent.safetensors"):
+        if not (path / name).is_file():
+            raise SavedAgentError(f"path: {path} holds no saved agent ({name} is missing)")
     try:
         description = json.loads((path / "agent.json").read_text())
         state = load_file(path / "agent.safetensors")
         if description["format"] != FORMAT:
             raise SavedAgentError(f"path: {path} is of format {description['format']}, this version reads {FORMAT}")
-        form = agents[description["agent"]]
-        arguments, spaces = description["arguments"], description["spaces"]
-    except FileNotFoundError as error:
-        raise SavedAgentError(f"path: {path} holds no saved agent ({error.filename} is missing)") from error
-    except (json.JSONDecodeError, SafetensorError, KeyError, TypeError) as error:
-        raise SavedAgentError(f"path: the agent saved in {path} is damaged ({error})") from error
-    if spaces is None and not networks:
-        raise SavedAgentError(f"path: the agent in {path} was saved with its own networks; give policy=... to load it")
-    if networks:
-        agent = form(**networks, **arguments)
-    else:
-        observations, actions = map(space_from_json, spaces)
-        agent = form.for_spaces(observations, actions, **description["networks"], **arguments)
+        form, arguments = agents[description["agent"]], description["arguments"]
+        if description["spaces"] is None and not networks:
+            raise SavedAgentError(f"path: the agent in {path} was saved with its own networks; load it with policy=...")
+        agent = None if networks else _make(form, description)
+    except SavedAgentError:
+        raise
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise SavedAgentError(f"path: the agent saved in {path} is damaged ({error!r})") from error
+    agent = agent or form(**networks, **arguments)
     try:
         agent.load_state_dict(state)
     except RuntimeError as error:
         raise SavedAgentError(f"path: the parameters in {path} do not fit the networks: {error}") from error
     return agent
+
+
+def _make(form: type[Agent], description: dict[str, Any]) -> Agent:
+    observations, actions = map(space_from_json, description["spaces"])
+    return form.for_spaces(observations, actions, **description["networks"], **description["arguments"])

@@ -1,0 +1,193 @@
+"""Agents as files: what is loaded acts as what was saved, and damage is named."""
+
+import json
+import os
+
+import gymnasium as gym
+import pg_envs  # noqa: F401 - registers the ids
+import pytest
+import torch
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
+
+import pg_agents as pg
+from pg_agents.agents import SavedAgentError
+from pg_agents.policies import Critic, MLPCritic, MLPPolicy
+from pg_agents.stream import Stream
+
+torch.set_num_threads(1)
+
+
+def trained(name, env, **arguments):
+    agent = pg.AGENTS[name].for_env(env, seed=1, **arguments)
+    pg.train(agent, env, total_steps=200, seed=1, progress=False)
+    return agent
+
+
+def same_state(first, second):
+    mine, theirs = first.state_dict(), second.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in mine)
+
+
+@pytest.mark.parametrize("name", pg.AGENTS)
+@pytest.mark.parametrize("env_id", ["pg/GridWorld-v0", "pg/Copy-v0", "CartPole-v1", "Pendulum-v1"])
+def test_a_loaded_agent_acts_as_the_saved_one_to_the_bit(tmp_path, name, env_id):
+    env = gym.make_vec(env_id, 2)
+    agent = trained(name, env, normalize_rewards=True, learning_rate=0.01)
+    agent.save(tmp_path / "agent")
+    loaded = pg.load(tmp_path / "agent")
+    assert type(loaded) is type(agent) and loaded.arguments == agent.arguments and loaded.spaces == agent.spaces
+    assert same_state(loaded, agent)
+    stream = Stream(gym.make(env_id), 3)
+    observation = {k: v[0] for k, v in stream.observation.items()} if env_id == "pg/Copy-v0" else stream.observation[0]
+    for greedy in (True, False):
+        first, again = (
+            one.act(observation, greedy=greedy, generator=torch.Generator().manual_seed(5))[0]
+            for one in (agent, loaded)
+        )
+        assert first.tobytes() == again.tobytes() and first.dtype == again.dtype
+    assert pg.evaluate(agent, env, episodes=4).returns == pg.evaluate(loaded, env, episodes=4).returns
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Discrete(3, start=5),
+        Box(-1, 2, (2, 2)),
+        MultiBinary((2, 3)),
+        MultiDiscrete([3, 4], start=[1, 0]),
+        Dict(a=Discrete(2), b=Dict(c=Box(0, 1, (1,)))),
+    ],
+    ids=lambda space: type(space).__name__,
+)
+def test_every_space_that_has_a_network_is_saved(tmp_path, space):
+    agent = pg.ActorCritic.for_spaces(space, Discrete(3, start=2), hidden=(7,), seed=4)
+    agent.save(tmp_path / "agent")
+    loaded = pg.load(tmp_path / "agent")
+    assert loaded.spaces == (space, Discrete(3, start=2)) and same_state(loaded, agent)
+    space.seed(1)
+    observation = space.sample()
+    assert loaded.act(observation, greedy=True)[0] == agent.act(observation, greedy=True)[0] >= 2
+
+
+def own_networks(width):
+    space = Box(-1, 1, (3,))
+    return {"policy": MLPPolicy(space, Discrete(2), hidden=(width,)), "critic": MLPCritic(space, hidden=(width,))}
+
+
+def test_own_networks_are_given_back_to_load(tmp_path):
+    torch.manual_seed(0)
+    agent = pg.ActorCritic(**own_networks(6), discount=0.5)
+    agent.save(tmp_path / "agent")
+    loaded = pg.load(tmp_path / "agent", **own_networks(6))
+    assert same_state(loaded, agent) and loaded.discount == 0.5 and loaded.spaces is None
+    observation = torch.tensor([0.1, -0.2, 0.3]).numpy()
+    with torch.no_grad():
+        assert torch.equal(loaded.policy(torch.tensor(observation)[None]).log_prob(torch.tensor([0])),
+                           agent.policy(torch.tensor(observation)[None]).log_prob(torch.tensor([0])))  # fmt: skip
+    with pytest.raises(SavedAgentError, match=r"saved with its own networks; load it with policy="):
+        pg.load(tmp_path / "agent")
+    with pytest.raises(SavedAgentError, match="do not fit the networks"):
+        pg.load(tmp_path / "agent", **own_networks(5))
+
+
+def test_a_critic_of_ones_own_is_trained_and_saved(tmp_path):
+    class Scaled(Critic):
+        def __init__(self):
+            super().__init__()
+            self.scale = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, observations, memory=None, starts=None):
+            return self.scale * observations.sum(-1)
+
+    env = gym.make_vec("CartPole-v1", 2)
+    policy = MLPPolicy(env.single_observation_space, env.single_action_space, hidden=(4,))
+    agent = pg.ActorCritic(policy=policy, critic=Scaled())
+    pg.train(agent, env, total_steps=50, run_dir=tmp_path / "r", progress=False)
+    again = MLPPolicy(env.single_observation_space, env.single_action_space, hidden=(4,))
+    loaded = pg.load(tmp_path / "r" / "agent", policy=again, critic=Scaled())
+    assert loaded.critic.scale == agent.critic.scale != 1.0
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def saved(tmp_path):
+    pg.Reinforce.for_env(gym.make("pg/Chain-v0")).save(tmp_path / "agent")
+    return tmp_path / "agent"
+
+
+def edited(saved, **changes):
+    description = json.loads((saved / "agent.json").read_text()) | changes
+    (saved / "agent.json").write_text(json.dumps({k: v for k, v in description.items() if v is not ...}))
+
+
+def test_a_folder_without_an_agent_is_named(tmp_path, saved):
+    with pytest.raises(SavedAgentError, match=r"nowhere holds no saved agent .*agent\.json is missing"):
+        pg.load(tmp_path / "nowhere")
+    (saved / "agent.safetensors").unlink()
+    with pytest.raises(SavedAgentError, match=r"holds no saved agent .*agent\.safetensors is missing"):
+        pg.load(saved)
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", b'\x08\x00\x00\x00\x00\x00\x00\x00{"a": 1'])
+def test_damaged_parameters_are_named(saved, content):
+    (saved / "agent.safetensors").write_bytes(content)
+    with pytest.raises(SavedAgentError, match="the agent saved in .*agent is damaged"):
+        pg.load(saved)
+
+
+def test_truncated_parameters_are_named(saved):
+    whole = (saved / "agent.safetensors").read_bytes()
+    (saved / "agent.safetensors").write_bytes(whole[: len(whole) - 4])
+    with pytest.raises(SavedAgentError, match="is damaged"):
+        pg.load(saved)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}'])
+def test_damaged_descriptions_are_named(saved, text):
+    (saved / "agent.json").write_text(text)
+    with pytest.raises(SavedAgentError, match="is damaged"):
+        pg.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("agent", "nobody"),
+        ("arguments", {"loudness": 3}),
+        ("arguments", {"discount": 7}),
+        ("spaces", [{"kind": "Sphere"}, {"kind": "Discrete", "n": 2, "start": 0}]),
+        ("spaces", [{"kind": "Discrete"}, {"kind": "Discrete"}]),
+        ("spaces", [{"kind": "Discrete", "n": 5, "start": 0}]),
+        ("networks", {"depth": 3}),
+        ("networks", ...),
+    ],
+)
+def test_descriptions_that_make_no_sense_are_named(saved, key, value):
+    edited(saved, **{key: value})
+    with pytest.raises(SavedAgentError, match=str(saved)):
+        pg.load(saved)
+
+
+def test_parameters_of_another_shape_and_later_formats_are_named(saved):
+    edited(saved, spaces=[{"kind": "Discrete", "n": 9, "start": 0}, {"kind": "Discrete", "n": 2, "start": 0}])
+    with pytest.raises(SavedAgentError, match="do not fit the networks"):
+        pg.load(saved)
+    edited(saved, format=2)
+    with pytest.raises(SavedAgentError, match="of format 2, this version reads 1"):
+        pg.load(saved)
+
+
+def test_saving_again_replaces_the_agent_whole_or_not_at_all(saved, monkeypatch):
+    other = pg.ActorCritic.for_env(gym.make("CartPole-v1"))
+
+    def no_space(*args, **kwargs):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("pg_agents.agents.saving.save_file", no_space)
+    with pytest.raises(OSError, match="no space"):
+        other.save(saved)
+    assert isinstance(pg.load(saved), pg.Reinforce)
+    monkeypatch.undo()
+    other.save(saved)
+    assert isinstance(pg.load(saved), pg.ActorCritic)
+    assert os.listdir(saved.parent) == ["agent"]
