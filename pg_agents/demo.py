@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +19,7 @@ from pg_agents.agents import AGENTS, Agent
 from pg_agents.environments import UserError, make_env
 from pg_agents.evaluate import evaluate
 from pg_agents.listing import columns
+from pg_agents.parallel import Report, in_processes
 from pg_agents.record import Value, fresh_run_dir
 from pg_agents.rollout import Rollout
 from pg_agents.train import train
@@ -88,9 +86,6 @@ class Row:
     seconds: float
 
 
-Report = Callable[[str, float], None]  # called with a job's folder and how many of its steps are done
-
-
 def demo(
     root: Path = Path("runs"),
     *,
@@ -124,8 +119,8 @@ def demo(
         for agent in AGENTS
     ]
     with _bars(jobs) as report:
-        rows = [run_job(job, report) for job in jobs] if processes == 1 else _in_processes(jobs, report, processes)
-    print(table(rows))
+        rows = in_processes(run_job, jobs, report, processes)
+    print(f"\n{table(rows)}")
     print(f"\n{len(rows)} runs in {time.perf_counter() - started:.0f} s; returns are means of greedy episodes")
     print(f"curves, probabilities and generated texts:  tensorboard --logdir {run_dir}")
     return rows
@@ -189,45 +184,6 @@ def random_return(task: Task, episodes: int = 200) -> float:
                 _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
                 total, done = total + float(reward), terminated or truncated
     return total / episodes
-
-
-# -- in several processes ----------------------------------------------------------------------------------------------
-_worker: dict[str, Any] = {}  # a worker process's end of the line to the first one: a queue and an event
-
-
-def _start_worker(queue: Any, stop: Any) -> None:  # noqa: ANN401 - multiprocessing's types depend on the context
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the first one tells when to stop
-    _worker.update(queue=queue, stop=stop)
-
-
-def _work(job: Job) -> Row:
-    def report(name: str, steps: float) -> None:
-        if _worker["stop"].is_set():
-            raise KeyboardInterrupt
-        _worker["queue"].put((name, steps))
-
-    return run_job(job, report)
-
-
-def _in_processes(jobs: list[Job], report: Report, processes: int) -> list[Row]:
-    """Run `jobs` in new processes and return their rows in the same order."""
-    context = multiprocessing.get_context("spawn")
-    queue, stop = context.SimpleQueue(), context.Event()
-    with ProcessPoolExecutor(processes, context, _start_worker, (queue, stop)) as pool:
-        futures: list[Future[Row]] = [pool.submit(_work, job) for job in jobs]
-        waiting = set(futures)
-        try:
-            while waiting:
-                done, waiting = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
-                while not queue.empty():
-                    report(*queue.get())
-                for future in done:
-                    future.result()  # raises what went wrong, without waiting for the others
-        finally:
-            if waiting:
-                stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-    return [future.result() for future in futures]
 
 
 @contextmanager
