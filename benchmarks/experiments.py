@@ -50,14 +50,21 @@ TABULAR = [
     *(Run(agent, "pg/GridWorld-v0", 16, 100_000, episodes=1000) for agent in AGENTS),
     Run("reinforce", "pg/Chain-v0", 16, 200_000, {"normalize_advantages": True}, 1000),
     Run("reinforce-baseline", "pg/Chain-v0", 16, 200_000, {"normalize_advantages": True}, 1000),
-    Run("actor-critic", "pg/Chain-v0", 16, 200_000, {"num_steps": 8}, 1000),
+    Run(
+        "actor-critic",
+        "pg/Chain-v0",
+        16,
+        200_000,
+        {"num_steps": 32, "learning_rate": 0.03, "normalize_advantages": True},
+        1000,
+    ),
     Run("reinforce", "FrozenLake-v1", 16, 200_000, {"entropy_weight": 0.01}, 1000),
     Run("reinforce-baseline", "FrozenLake-v1", 16, 200_000, {"entropy_weight": 0.01}, 1000),
     Run("actor-critic", "FrozenLake-v1", 16, 200_000, episodes=1000),
 ]
 
 TOKENS = [
-    Run("reinforce", "pg/Reverse-v0", 64, 150_000, episodes=1000),
+    Run("reinforce", "pg/Reverse-v0", 64, 150_000, {"normalize_advantages": True}, 1000),
     Run("reinforce-baseline", "pg/Reverse-v0", 64, 150_000, episodes=1000),
 ]
 
@@ -69,18 +76,18 @@ def run(cell: Run, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     env = gym.make_vec(cell.env, cell.num_envs)
     agent = pg.AGENTS[cell.agent].for_env(env, seed=seed, **cell.arguments)
-    before = evaluate(agent, cell)
+    before = evaluate(agent, cell, greedy=False)
     with tempfile.TemporaryDirectory() as folder:
         summary = pg.train(agent, env, total_steps=cell.total_steps, seed=seed, run_dir=folder, progress=False)
         rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
     curve = [[row["step"], row["rollout/ep_rew_mean"]] for row in rows if "rollout/ep_rew_mean" in row]
-    after = evaluate(agent, cell)
+    after = evaluate(agent, cell, greedy=True)
     return {**asdict(summary), "before": before, "after": after, "curve": curve}
 
 
-def evaluate(agent: pg.Agent, cell: Run) -> float:
-    """Return the mean greedy return in fresh environments."""
-    return pg.evaluate(agent, gym.make_vec(cell.env, 50), episodes=cell.episodes).mean_return
+def evaluate(agent: pg.Agent, cell: Run, *, greedy: bool) -> float:
+    """Return the mean return in fresh environments."""
+    return pg.evaluate(agent, gym.make_vec(cell.env, 50), episodes=cell.episodes, greedy=greedy).mean_return
 
 
 def run_all(name: str, seeds: Sequence[int] = SEEDS, workers: int = 2) -> dict[str, Any]:

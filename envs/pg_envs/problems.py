@@ -16,7 +16,7 @@ def chain(num_states: int = 5, slip: float = 0.2, small: float = 2.0, large: flo
     forward, back = np.zeros((2, num_states, num_states))
     forward[states, np.minimum(states + 1, num_states - 1)] = 1.0
     back[:, 0] = 1.0
-    transitions = np.stack([(1 - slip) * forward + slip * back, (1 - slip) * back + slip * forward], axis=1)
+    transitions = np.stack([(1 - slip) * back + slip * forward, (1 - slip) * forward + slip * back], axis=1)
     rewards = np.zeros((num_states, 2, num_states))
     rewards[:, :, 0], rewards[-1, :, -1] = small, large
     return TabularMDP(transitions, rewards, np.eye(num_states)[0], 0.99)
@@ -36,7 +36,7 @@ class ChainEnv(ProblemEnv):
     probability `slip` the other action is carried out.
 
     ## Action Space
-    `Discrete(2)`: 0 forward, 1 back.
+    `Discrete(2)`: 0 back, 1 forward (the best action is not the first, which a policy that knows nothing would take).
 
     ## Observation Space
     `Discrete(n)`: the state.

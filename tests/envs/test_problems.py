@@ -43,9 +43,9 @@ def test_random_play_collects_what_is_known(name):
 
 def test_chain_tables_and_figures():
     mdp = chain()
-    np.testing.assert_allclose(mdp.transitions[2], [[0.2, 0, 0, 0.8, 0], [0.8, 0, 0, 0.2, 0]])
-    np.testing.assert_allclose(mdp.transitions[4], [[0.2, 0, 0, 0, 0.8], [0.8, 0, 0, 0, 0.2]])
-    np.testing.assert_allclose(mdp.expected_rewards[[0, 4]], [[0.4, 1.6], [8.4, 3.6]])
+    np.testing.assert_allclose(mdp.transitions[2], [[0.8, 0, 0, 0.2, 0], [0.2, 0, 0, 0.8, 0]])
+    np.testing.assert_allclose(mdp.transitions[4], [[0.8, 0, 0, 0, 0.2], [0.2, 0, 0, 0, 0.8]])
+    np.testing.assert_allclose(mdp.expected_rewards[[0, 4]], [[1.6, 0.4], [3.6, 8.4]])
     assert solve.gain(mdp) == pytest.approx(0.8**5 * 10 + 0.2 * 2)  # Strens: 3677 in 1,000 steps
     assert solve.gain(mdp, solve.uniform_policy(mdp)) == pytest.approx(0.5**5 * 10 + 0.5 * 2)
 
