@@ -27,7 +27,7 @@ QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
 def learn(env_id: str, name: str, arguments: dict[str, Any], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return π(0) of every learner after every `EVERY` pulls, [PULLS / EVERY + 1, LEARNERS], and θ of both arms' mean."""
+    """Return π(0) after every `EVERY` pulls, [PULLS / EVERY + 1, LEARNERS], and θ of both arms, mean over learners."""
     env = gym.make_vec(env_id, LEARNERS)
     agent = pg.AGENTS[name].for_env(env, num_learners=LEARNERS, learning_rate=0.05, optimizer="sgd", **arguments)
     chosen, scores = [np.full(LEARNERS, 0.5)], [np.zeros(2)]
