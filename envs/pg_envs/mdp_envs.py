@@ -155,16 +155,19 @@ class ProblemEnv(MDPEnv):
 
 
 def _known_returns(mdp: TabularMDP, limit: int | None) -> KnownReturns:
-    policies = solve.uniform_policy(mdp), None
-    if limit is not None:
-        returns = [solve.expected_return(mdp, limit, policy) for policy in policies]
-    elif mdp.terminal.any():
-        starts = mdp.initial > 0  # states that do not matter may have no total
-        returns = [float(mdp.initial[starts] @ solve.total_values(mdp, policy)[starts]) for policy in policies]
-    else:
-        returns = [solve.gain(mdp, policy) for policy in policies]
-    random, optimal = (None if np.isnan(value) else value for value in returns)
-    return KnownReturns(random, optimal, "episode" if limit is not None or mdp.terminal.any() else "step")
+    episodic = limit is not None or bool(mdp.terminal.any())
+
+    def value(policy: FloatArray | None) -> float | None:
+        try:
+            if limit is not None:
+                return solve.expected_return(mdp, limit, policy)
+            if episodic:
+                return solve.evaluate(mdp, policy, "total").objective
+            return float(mdp.initial @ solve.gains(mdp, policy))
+        except ValueError:  # an episode that may never end, a sum without bound, too many states to solve
+            return None
+
+    return KnownReturns(value(solve.uniform_policy(mdp)), value(None), "episode" if episodic else "step")
 
 
 def _inverse(distributions: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:

@@ -72,10 +72,15 @@ def test_totals_that_do_not_exist_are_nan():
     p = np.zeros((4, 2, 4))
     p[0, 0, 1] = p[0, 1, 2] = p[1, :, 3] = p[2, :, 2] = 1
     mdp = TabularMDP(p, np.ones((4, 2)), [1, 0, 0, 0], terminal=[3])
+    past_the_trap = TabularMDP(p, np.ones((4, 2)), [0, 1, 0, 0], terminal=[3])
     avoid = [[1, 0]] * 4
     np.testing.assert_array_equal(solve.total_values(mdp, avoid), [2, 1, np.nan, 0])
-    np.testing.assert_array_equal(solve.total_values(mdp, solve.uniform_policy(mdp)), [np.nan, 1, np.nan, 0])
-    np.testing.assert_array_equal(solve.total_values(mdp, max_sweeps=50), [np.nan, 1, np.nan, 0])
+    with pytest.raises(ValueError, match="may never end the episode: it comes to state 2"):
+        solve.total_values(mdp, solve.uniform_policy(mdp))
+    uniform = solve.evaluate(past_the_trap, solve.uniform_policy(mdp), "total")
+    np.testing.assert_array_equal(uniform.state_values, [np.nan, 1, np.nan, 0])
+    np.testing.assert_array_equal(uniform.action_values, [[2, np.nan], [1, 1], [np.nan, np.nan], [0, 0]])
+    assert uniform.objective == 1
 
 
 def test_stationary_distribution_of_a_chain_with_a_period():
@@ -84,11 +89,13 @@ def test_stationary_distribution_of_a_chain_with_a_period():
     assert solve.gain(TURNS) == pytest.approx(1, abs=1e-8)
 
 
-def test_stationary_distribution_keeps_to_where_episodes_begin():
-    mdp = TabularMDP(np.eye(3)[:, None], [[1], [2], [3]], [0.5, 0.5, 0])
-    np.testing.assert_allclose(solve.stationary_distribution(mdp, np.ones((3, 1))), [0.5, 0.5, 0])
-    assert solve.gain(mdp, np.ones((3, 1))) == pytest.approx(1.5)
-    assert np.isnan(solve.gain(mdp, max_sweeps=100))  # it depends on the first state
+def test_long_runs_keep_to_where_episodes_begin():
+    mdp = TabularMDP(np.eye(3)[:, None], [[1], [2], [3]], [0, 1, 0])
+    alone = np.ones((3, 1))
+    np.testing.assert_array_equal(solve.stationary_distribution(mdp, alone), [0, 1, 0])
+    assert solve.gain(mdp, alone) == solve.gain(mdp) == 2
+    np.testing.assert_array_equal(solve.evaluate(mdp, alone, "average").state_values, [np.nan, 0, np.nan])
+    np.testing.assert_array_equal(solve.gains(mdp, alone), [1, 2, 3])
 
 
 def test_stationary_distribution_solves_its_equation():
