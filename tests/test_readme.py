@@ -1,0 +1,53 @@
+"""The README's Python runs as it stands there, with fewer steps."""
+
+import re
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pg_envs
+import pytest
+
+import pg_agents as pg
+
+TEXT = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+
+
+def test_ten_lines(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lines = BLOCKS[0].replace("200_000", "4_000").strip().splitlines()
+    assert len([line for line in lines if line and not line.startswith("import")]) <= 10
+    names = {}
+    exec("\n".join(lines), names)
+    assert float(capsys.readouterr().out.split()[-1]) > 15
+    assert names["action"] in (0, 1)
+    assert {path.name for path in Path("runs/cartpole").iterdir()} >= {"config.json", "metrics.jsonl", "summary.json"}
+
+
+def test_an_agent_of_ones_own_learns(monkeypatch):
+    names = {"pg": pg}
+    exec(BLOCKS[1], names)
+    env = gym.make_vec("pg/BernoulliBandit-v0", 16, probabilities=(0.1, 0.9))
+    agent = names["Mine"].for_env(env)
+    assert pg.evaluate(agent, env, episodes=200).mean_return < 0.5
+    pg.train(agent, env, total_steps=16_000, progress=False)
+    assert pg.evaluate(agent, env, episodes=200).mean_return > 0.8
+
+
+def test_environments_of_ones_own(monkeypatch):
+    names = {
+        "pg_envs": pg_envs,
+        "transitions": np.full((2, 2, 2), 0.5),
+        "rewards": np.array([[0.0, 1.0], [2.0, 0.0]]),
+        "initial": [1.0, 0.0],
+    }
+    monkeypatch.setattr(gym.envs.registration, "registry", dict(gym.registry))
+    exec(BLOCKS[2], names)
+    assert gym.make("pg/Mine-v0").unwrapped.mdp.num_states == 2
+    assert names["env"].reset(seed=0)[0]["tokens"].shape[0] == 64
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]*)\)", TEXT))
+def test_links_lead_somewhere(path):
+    assert (Path(__file__).parent.parent / path).exists()
