@@ -1,6 +1,6 @@
 """Policy-gradient agents for Gymnasium: from a two-armed bandit to a language model, one interface."""
 
-from pg_agents.agents import AGENTS, ActorCritic, Agent, Reinforce, ReinforceBaseline, load
+from pg_agents.agents import AGENTS, ActorCritic, Agent, AverageReward, Reinforce, ReinforceBaseline, load
 from pg_agents.collect import collect_episodes, collect_steps
 from pg_agents.evaluate import Evaluation, evaluate
 from pg_agents.policies import Critic, Policy, UnsupportedSpaceError
@@ -14,6 +14,7 @@ __all__ = [
     "AGENTS",
     "ActorCritic",
     "Agent",
+    "AverageReward",
     "Batch",
     "Critic",
     "Episodes",

@@ -5,13 +5,25 @@ from typing import Any
 
 from pg_agents.agents.actor_critic import ActorCritic
 from pg_agents.agents.agent import Agent
+from pg_agents.agents.average_reward import AverageReward
 from pg_agents.agents.reinforce import Reinforce
 from pg_agents.agents.reinforce_baseline import ReinforceBaseline
 from pg_agents.agents.saving import SavedAgentError, load_agent
 
-AGENTS: dict[str, type[Agent]] = {agent.name: agent for agent in (Reinforce, ReinforceBaseline, ActorCritic)}
+AGENTS: dict[str, type[Agent]] = {
+    agent.name: agent for agent in (Reinforce, ReinforceBaseline, ActorCritic, AverageReward)
+}
 
-__all__ = ["AGENTS", "ActorCritic", "Agent", "Reinforce", "ReinforceBaseline", "SavedAgentError", "load"]
+__all__ = [
+    "AGENTS",
+    "ActorCritic",
+    "Agent",
+    "AverageReward",
+    "Reinforce",
+    "ReinforceBaseline",
+    "SavedAgentError",
+    "load",
+]
 
 
 def load(path: str | Path, **networks: Any) -> Agent:  # noqa: ANN401

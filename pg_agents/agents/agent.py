@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pg_agents.agents.hyperparameters import OPTIMIZERS, OptimizerName, check_hyperparameters
 from pg_agents.agents.saving import save_agent
 from pg_agents.normalize import RewardScale
-from pg_agents.policies import Critic, Memory, Policy, make_networks
+from pg_agents.policies import ActionCritic, Critic, Memory, Policy, make_networks
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps
 from pg_agents.spaces import action_door, spaces_of
 from pg_agents.tree import Tree, tree_map
@@ -31,7 +31,7 @@ class Agent(nn.Module, ABC):
 
     Args:
         policy: π_θ.
-        critic: V_ψ, or None.
+        critic: V_ψ or Q_ψ, or None.
         learning_rate: α of the policy.
         critic_learning_rate: β of the critic; None: the same as the policy's.
         max_grad_norm: the gradient is scaled down to this norm where it is longer; None: never.
@@ -41,11 +41,14 @@ class Agent(nn.Module, ABC):
 
     name: ClassVar[str]  # on the command line and in files
     suited: ClassVar[dict[str, dict[str, Any]]] = {}  # defaults of `for_env` for a kind of policy
+    action_values: ClassVar[bool] = False  # whether its critic is Q(s,·) instead of V(s)
+    continuing: ClassVar[bool] = False  # whether it learns from tasks that never terminate, and from no others
+    critic: Any  # V_ψ or Q_ψ, as the subclass's constructor says, or None
 
     def __init__(
         self,
         policy: Policy,
-        critic: Critic | None,
+        critic: Critic | ActionCritic | None,
         *,
         learning_rate: float,
         critic_learning_rate: float | None = None,
@@ -190,7 +193,9 @@ class Agent(nn.Module, ABC):
         needed = cls.needs_critic(arguments)
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(seed)
-            policy, critic = make_networks(observation_space, action_space, critic=needed, **networks)
+            policy, critic = make_networks(
+                observation_space, action_space, critic=needed, action_values=cls.action_values, **networks
+            )
         arguments = cls.suited.get(type(policy).__name__, {}) | arguments
         if needed:
             arguments["critic"] = critic

@@ -16,6 +16,8 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.opt
 RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "learning_rate": ("a finite number above 0", lambda x: 0 < x < math.inf),
     "critic_learning_rate": ("a finite number above 0, or None", lambda x: x is None or 0 < x < math.inf),
+    "gain_learning_rate": ("a finite number above 0, or None", lambda x: x is None or 0 < x < math.inf),
+    "initial_gain": ("a finite number", lambda x: math.isfinite(x)),
     "discount": ("between 0 and 1", lambda x: 0 <= x <= 1),
     "entropy_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
     "max_grad_norm": ("a number above 0, or None for no clipping", lambda x: x is None or x > 0),

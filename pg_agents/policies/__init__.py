@@ -1,20 +1,23 @@
 """Policies and critics: networks from observations to distributions over actions and to values."""
 
 from pg_agents.policies.encoder import Encoder, UnsupportedSpaceError
-from pg_agents.policies.mlp import MLPCritic, MLPPolicy
+from pg_agents.policies.mlp import MLPActionCritic, MLPCritic, MLPPolicy
 from pg_agents.policies.networks import is_token_window, make_networks
-from pg_agents.policies.policy import Critic, Memory, Policy
-from pg_agents.policies.tabular import TabularCritic, TabularPolicy
+from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
+from pg_agents.policies.tabular import TabularActionCritic, TabularCritic, TabularPolicy
 from pg_agents.policies.transformer import KVCache, TransformerCritic, TransformerPolicy
 
 __all__ = [
+    "ActionCritic",
     "Critic",
     "Encoder",
     "KVCache",
+    "MLPActionCritic",
     "MLPCritic",
     "MLPPolicy",
     "Memory",
     "Policy",
+    "TabularActionCritic",
     "TabularCritic",
     "TabularPolicy",
     "TransformerCritic",

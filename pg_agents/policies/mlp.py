@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pg_agents.distributions import Categorical, DiagonalGaussian, Distribution
 from pg_agents.policies.encoder import Encoder, UnsupportedSpaceError
-from pg_agents.policies.policy import Critic, Memory, Policy
+from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
 from pg_agents.tree import Tree
 
 
@@ -89,3 +89,25 @@ class MLPCritic(Critic):
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values of observations [..., *shape]."""
         return self.network(self.encoder(observations)).squeeze(-1)
+
+
+class MLPActionCritic(ActionCritic):
+    """Q_ψ(s,·) by an MLP with an output for each action.
+
+    Args:
+        observation_space: of one environment.
+        num_actions: A.
+        hidden: sizes of the hidden layers.
+
+    Raises:
+        UnsupportedSpaceError: for a space without a fixed size.
+    """
+
+    def __init__(self, observation_space: gym.Space, num_actions: int, *, hidden: Sequence[int] = (64, 64)) -> None:
+        super().__init__()
+        self.encoder = Encoder(observation_space)
+        self.network = mlp([self.encoder.size, *hidden, num_actions], output_gain=1.0)
+
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+        """Return the values of all actions, [..., A], for observations [..., *shape]."""
+        return self.network(self.encoder(observations))

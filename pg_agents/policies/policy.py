@@ -54,3 +54,11 @@ class Critic(nn.Module, ABC):
     def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
         """Return V(s) for observations [K, …] that were seen in the environments `columns`, int64 [K]."""
         return self(observations)
+
+
+class ActionCritic(nn.Module, ABC):
+    """Q_ψ(s,·): observations → a value for each of A actions; the same arguments as a policy."""
+
+    @abstractmethod
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+        """Return Q(s,a) of all actions, [T, B, A], for observations [T, B, …]; [B, A] for [B, …]."""

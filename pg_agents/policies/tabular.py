@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pg_agents.distributions import Categorical
-from pg_agents.policies.policy import Critic, Memory, Policy
+from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
 from pg_agents.tree import Tree
 
 
@@ -59,6 +59,26 @@ class TabularCritic(Critic):
         """Return the values of observations [K] that were seen by the learners `columns`, int64 [K]."""
         learners = columns if len(self.values) > 1 else torch.zeros_like(columns)
         return self.values[learners, observations - self.start]
+
+
+class TabularActionCritic(ActionCritic):
+    """Q_ψ(s,a) = ψ_{s,a}, ψ_0 = 0; a table for each of `num_learners` learners.
+
+    Args:
+        num_states: S.
+        num_actions: A.
+        num_learners: L.
+        start: the smallest observation.
+    """
+
+    def __init__(self, num_states: int, num_actions: int, *, num_learners: int = 1, start: int = 0) -> None:
+        super().__init__()
+        self.start = start
+        self.values = nn.Parameter(torch.zeros(num_learners, num_states, num_actions))
+
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+        """Return the values of all actions, [..., B, A], for observations [..., B]."""
+        return _look_up(self.values, observations - self.start)
 
 
 def _look_up(table: Tensor, states: Tensor) -> Tensor:
