@@ -38,6 +38,7 @@ ALLOWED = {
         "pg_agents.stream",
         "pg_agents.tree",
     ),
+    "pg_agents.simulate": ("pg_agents.policies", "pg_agents.spaces", "pg_agents.stream", "pg_agents.tree"),
     "pg_agents.record": (),
     "pg_agents.evaluate": ("pg_agents.actor", "pg_agents.agents.agent", "pg_agents.collect", "pg_agents.stream"),
     "pg_agents.probes": ("pg_agents.agents.agent", "pg_agents.policies", "pg_agents.record", "pg_agents.rollout"),

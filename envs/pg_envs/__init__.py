@@ -8,10 +8,11 @@ from pg_envs.gaussian_bandits import (
     NonStationaryBanditVector,
 )
 from pg_envs.grids import CliffEnv, GridWorldEnv
+from pg_envs.known import KnownReturns
 from pg_envs.mdp import TabularMDP
 from pg_envs.mdp_envs import MDPEnv, MDPVectorEnv, ProblemEnv, ProblemVectorEnv
 from pg_envs.problems import ChainEnv, GarnetEnv, RiverSwimEnv, TwoStateMDPEnv
-from pg_envs.rows import KnownReturns, RowEnv, RowsVectorEnv, known_returns, register
+from pg_envs.rows import RowEnv, RowsVectorEnv, known_returns, register
 from pg_envs.task_envs import AdditionEnv, CopyEnv, ParityEnv, ReverseEnv, ShorterEnv, SortEnv
 from pg_envs.token_task import TokenTask
 from pg_envs.tokens import TokenEnv, TokenVectorEnv

@@ -11,7 +11,8 @@ from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from pg_envs.blocks import Rows
-from pg_envs.rows import KnownReturns, RowEnv, RowsVectorEnv
+from pg_envs.known import KnownReturns
+from pg_envs.rows import RowEnv, RowsVectorEnv
 
 
 class BanditVector(RowsVectorEnv):

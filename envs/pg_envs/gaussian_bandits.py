@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pg_envs.bandits import Bandit, BanditVector
 from pg_envs.blocks import Blocks, Rows, normal
-from pg_envs.rows import KnownReturns
+from pg_envs.known import KnownReturns
 
 
 class GaussianBanditVector(BanditVector):

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from pg_envs import solve
 from pg_envs.blocks import Rows
+from pg_envs.known import KnownReturns
 from pg_envs.mdp import FloatArray, TabularMDP
-from pg_envs.rows import KnownReturns, RowEnv, RowsVectorEnv
+from pg_envs.rows import RowEnv, RowsVectorEnv
 
 
 class MDPVectorEnv(RowsVectorEnv):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -15,19 +14,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from pg_envs.blocks import Blocks, Rows, uniform
-
-
-@dataclass(frozen=True)
-class KnownReturns:
-    """What the uniformly random policy and the best policy are expected to collect, undiscounted; None: not known.
-
-    `per` is "episode" (expected return of one episode, under the environment's own time limit) or, for continuing
-    tasks without one, "step" (the gain).
-    """
-
-    random: float | None = None
-    optimal: float | None = None
-    per: Literal["episode", "step"] = "episode"
+from pg_envs.known import KnownReturns
 
 
 class RowsVectorEnv(VectorEnv):
@@ -113,7 +100,7 @@ class RowsVectorEnv(VectorEnv):
         if seed is not None or not self.generators:
             if not mask.all():
                 raise ValueError("reset_mask: a seed restarts every row, as the first reset does; leave the mask out")
-            self._reseed(seed)
+            self.reseed(seed)
         self._restart(self._select(mask))
         return self._observe(), self._infos()
 
@@ -146,7 +133,8 @@ class RowsVectorEnv(VectorEnv):
         """Return what to index arrays by: for all rows a slice, which numpy copies several times faster."""
         return slice(None) if rows is self.all_rows else rows
 
-    def _reseed(self, seed: int | Sequence[int] | None) -> None:
+    def reseed(self, seed: int | Sequence[int] | None) -> None:
+        """Give each row a new generator; the rows stay in their states."""
         if isinstance(seed, int):
             seed = range(seed, seed + self.num_envs)
         seeds = [None] * self.num_envs if seed is None else list(seed)
@@ -206,12 +194,16 @@ class RowEnv(gym.Env):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start a new episode; `seed` makes a new generator, None goes on with the present one."""
-        super().reset(seed=seed)
         if seed is not None or not self.rows.generators:
-            self.rows.generators = [self.np_random]
-            self.rows._seed(self.rows.generators)
+            self.reseed(seed)
         observations, infos = self.rows.reset(options=options)
         return _first(observations), _first_info(infos)
+
+    def reseed(self, seed: int | None) -> None:
+        """Make a new generator; the environment stays in its state."""
+        super().reset(seed=seed)
+        self.rows.generators = [self.np_random]
+        self.rows._seed(self.rows.generators)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:  # noqa: ANN401
         """Take one step."""

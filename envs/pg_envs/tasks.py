@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from pg_envs.rows import KnownReturns
+from pg_envs.known import KnownReturns
 from pg_envs.token_task import Completion, Prompt, TokenTask
 
 PAD, BOS, SEP, EOS = range(4)  # the marks of every task below

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pg_envs.rows import KnownReturns
+from pg_envs.known import KnownReturns
 
 Tokens = Sequence[int]
 Prompt = tuple[int, ...]

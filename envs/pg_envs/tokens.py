@@ -12,7 +12,8 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from pg_envs.blocks import Rows
-from pg_envs.rows import KnownReturns, RowEnv, RowsVectorEnv
+from pg_envs.known import KnownReturns
+from pg_envs.rows import RowEnv, RowsVectorEnv
 from pg_envs.token_task import Completion, Prompt, TokenTask
 
 
