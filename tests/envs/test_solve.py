@@ -126,3 +126,90 @@ def test_bad_arguments_are_named():
         solve.finite_horizon_values(SAVE, 1, [[1.5, -0.5], [1, 0]])
     with pytest.raises(ValueError, match="horizon must be at least 0, got -1"):
         solve.finite_horizon_values(SAVE, -1)
+
+
+def test_discounted_values_by_hand():
+    optimal = solve.evaluate(SAVE, discount=0.5)
+    np.testing.assert_allclose(optimal.policy, [[0, 1], [1, 0]])
+    np.testing.assert_allclose(optimal.state_values, [3, 6])
+    np.testing.assert_allclose(optimal.action_values, [[2.5, 3], [6, 6]])
+    np.testing.assert_allclose(optimal.advantages, [[-0.5, 0], [0, 0]])
+    assert (optimal.objective, optimal.gain, optimal.discount) == (pytest.approx(3), 0, 0.5)
+    np.testing.assert_allclose(solve.occupancy(SAVE, discount=0.5), [1, 1])  # 1 and 1/2 + 1/4 + …
+    stay = solve.evaluate(SAVE, [[1, 0], [1, 0]], discount=0.5)
+    np.testing.assert_allclose(stay.state_values, [2, 6])
+    np.testing.assert_allclose(stay.advantages, [[0, 1], [0, 0]])
+
+
+def test_the_discount_of_the_process_counts_unless_another_is_given():
+    mdp = two_state()  # discount 0.9
+    assert solve.evaluate(mdp).objective == pytest.approx(solve.evaluate(mdp, discount=0.9).objective)
+    assert solve.evaluate(mdp).objective > solve.evaluate(mdp, discount=0.8).objective + 1
+
+
+def test_discounted_values_of_episodes_end_with_them():
+    values = solve.evaluate(COIN, [[1, 0], [1, 0]], discount=0.8)
+    np.testing.assert_allclose(values.state_values, [-1 / (1 - 0.8 * 0.75), 0])
+    np.testing.assert_allclose(solve.occupancy(COIN, [[1, 0], [1, 0]], discount=0.8), [2.5, 0])
+
+
+def test_relative_values_by_hand():
+    # Leaving state 0 with probability 0.9 and state 1 with 0.1: μ = (0.1, 0.9), h(1) − h(0) = 1/(0.9 + 0.1).
+    optimal = solve.evaluate(two_state(0.1), None, "average")
+    np.testing.assert_allclose(optimal.policy, [[0, 1], [1, 0]])
+    assert optimal.objective == optimal.gain == pytest.approx(0.9)
+    np.testing.assert_allclose(optimal.state_values, [-0.9, 0.1])
+    np.testing.assert_allclose(optimal.action_values, [[-1.7, -0.9], [0.1, -0.7]])
+    np.testing.assert_allclose(solve.stationary_distribution(two_state(0.1)), [0.1, 0.9])
+    np.testing.assert_allclose(solve.evaluate(TURNS, [[1], [1]], "average").state_values, [-0.5, 0.5])
+
+
+def test_expected_visits_by_hand():
+    np.testing.assert_allclose(solve.occupancy(COIN, [[1, 0], [1, 0]], "total"), [4, 0])
+    np.testing.assert_allclose(solve.occupancy(COIN, [[0, 1], [1, 0]], "total"), [2, 0])
+    np.testing.assert_allclose(solve.occupancy(COIN, None, "total"), [4, 0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_optimum_is_the_best_over_deterministic_policies_in_every_state(seed):
+    mdp = garnet(4, 3, 2, seed=seed)
+    for criterion, discount in (("discounted", 0.0), ("discounted", 0.9), ("discounted", 0.999)):
+        each = [solve.evaluate(mdp, p, criterion, discount=discount).state_values for p in deterministic_policies(mdp)]
+        optimal = solve.evaluate(mdp, criterion=criterion, discount=discount)
+        np.testing.assert_allclose(optimal.state_values, np.max(each, axis=0), rtol=1e-10, atol=1e-10)
+    each = [solve.gains(mdp, p) for p in deterministic_policies(mdp)]
+    np.testing.assert_allclose(solve.gains(mdp), np.max(each, axis=0), atol=1e-10)
+
+
+def test_rewards_that_can_be_had_for_ever_or_by_ending():
+    # State 0: wait for c or end with 10. Waiting costs: end at once. It is free: still end. It pays: no optimum.
+    def waiting(c):
+        return TabularMDP([[[1, 0], [0, 1]], [[0, 1], [0, 1]]], [[c, 10], [0, 0]], [1, 0], terminal=[1])
+
+    for c in (-1, 0):
+        optimal = solve.evaluate(waiting(c), None, "total")
+        np.testing.assert_array_equal(optimal.policy[0], [0, 1])
+        assert optimal.objective == 10
+    with pytest.raises(ValueError, match=r"from state 0 a policy collects 0\.5 a step for ever"):
+        solve.evaluate(waiting(0.5), None, "total")
+
+
+def test_of_two_places_of_one_gain_the_optimum_settles_in_one():
+    # Staying pays 1 in both states, moving nothing: both places are as good, and staying in each is multichain.
+    mdp = TabularMDP([[[1, 0], [0, 1]], [[0, 1], [1, 0]]], [[1, 0], [1, 0]], [0.5, 0.5])
+    with pytest.raises(ValueError, match=r"\{0\}, \{1\}"):
+        solve.evaluate(mdp, [[1, 0], [1, 0]], "average")
+    optimal = solve.evaluate(mdp, None, "average")
+    assert optimal.gain == 1
+    np.testing.assert_array_equal(optimal.policy, [[1, 0], [0, 1]])
+    np.testing.assert_array_equal(optimal.state_values, [0, -1])  # one step's reward is lost on the way
+
+
+def test_the_better_of_two_places_that_cannot_be_left():
+    # State 0 leads to 1, which pays 1, or to 2, which pays 3.
+    mdp = TabularMDP([np.eye(3)[[1, 2]], np.eye(3)[[1, 1]], np.eye(3)[[2, 2]]], [[5, 0], [1, 1], [3, 3]], [1, 0, 0])
+    np.testing.assert_array_equal(solve.gains(mdp), [3, 1, 3])
+    optimal = solve.evaluate(mdp, None, "average")
+    assert optimal.gain == 3
+    np.testing.assert_array_equal(optimal.state_values, [-3, np.nan, 0])
+    np.testing.assert_array_equal(optimal.action_values[0], [np.nan, -3])

@@ -61,9 +61,8 @@ def evaluate_policy(mdp: TabularMDP, policy: FloatArray, criterion: Criterion, d
     """Return the values of a policy [S, A] that has been checked; `discount` is 1 but for the discounted criterion."""
     chain, rewards = induced(mdp, policy)
     gain = 0.0
-    values: FloatArray
     if criterion == "discounted":
-        values = np.linalg.solve(np.eye(mdp.num_states) - discount * chain, rewards)
+        values = np.linalg.solve(np.eye(mdp.num_states) - discount * chain, rewards).astype(np.float64)
     elif criterion == "total":
         values = _total(mdp, chain, rewards)
     else:

@@ -109,7 +109,7 @@ def _gain_optimal_actions(mdp: TabularMDP, tolerance: float) -> tuple[IntArray, 
     visited = reachable(chain > 0, mdp.initial > 0)
     for members in recurrent_classes(chain):
         same = np.abs(gains - gains[members[0]]) <= tolerance * _scale(mdp.expected_rewards)
-        keeping = mdp.transitions[:, :, ~same].sum(2) == 0
+        keeping = same[:, None] & (mdp.transitions[:, :, ~same].sum(2) == 0)
         inside = np.isin(np.arange(mdp.num_states), members)
         there, allowed, sure = _leading_to(mdp, inside, keeping)
         if visited[members[0]] and sure[mdp.initial > 0].all():
@@ -150,4 +150,7 @@ def _scale(array: FloatArray) -> float:
 
 
 def _not_settled(tolerance: float) -> ValueError:
-    return ValueError(f"policy iteration did not come to rest: tolerance {tolerance} is below what rounding allows")
+    return ValueError(
+        f"policy iteration did not come to rest in {MAX_ITERATIONS} iterations: tolerance {tolerance} may be below "
+        "what rounding allows, give a larger one"
+    )

@@ -47,6 +47,8 @@ def evaluate(
 
     Reference: Puterman, "Markov Decision Processes", 1994, chapters 6 to 9.
     """
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must be at least 0, got {tolerance}")
     check_size(mdp)
     gamma = _discount(mdp, criterion, discount)
     return evaluate_policy(mdp, _policy(mdp, policy, criterion, gamma, tolerance), criterion, gamma)
