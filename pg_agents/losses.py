@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -36,3 +38,21 @@ def mean_over_steps(mask: Tensor, num_learners: int = 1, dtype: torch.dtype = to
     """Return weights that average a term over all valid steps, [T, B]; with independent learners, over each column."""
     total = mask.sum(0) if num_learners > 1 else mask.sum()
     return mask.to(dtype) / total.clamp(min=1)
+
+
+def kl_term(log_probs: Tensor, reference: Tensor, form: Literal["k1", "k2", "k3"]) -> Tensor:
+    """Return a term whose mean estimates KL(π‖π_ref) for each row, [T, B], from x = ln π(A_t|S_t) − ln π_ref(A_t|S_t).
+
+    | form | term | its expected gradient, inside a loss |
+    |---|---|---|
+    | k1 | x | zero |
+    | k2 | ½ x² | that of KL(π‖π_ref) in each state as if the states did not depend on θ |
+    | k3 | e^{−x} − 1 + x | that of KL(π_ref‖π) in each state, likewise |
+
+    The value of k1 and k3 is KL(π‖π_ref) in expectation, that of k2 to second order. None has the gradient of a whole
+    episode's KL, as an action's effect on the later ones is left out: for that, −x goes into the reward.
+
+    Reference: Schulman, "Approximating KL divergence", 2020.
+    """
+    x = log_probs - reference.detach()
+    return {"k1": x, "k2": 0.5 * x.square(), "k3": torch.expm1(-x) + x}[form]

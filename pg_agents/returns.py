@@ -105,3 +105,81 @@ def explained_variance(predictions: Tensor, targets: Tensor, mask: Tensor) -> Te
     """
     total, left = centre(targets, mask)[1], centre(targets - predictions, mask)[1]
     return torch.where(total > 0, 1 - (left / total).square(), torch.nan)
+
+
+def gae(
+    rewards: Tensor,
+    values: Tensor,
+    next_values: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
+    discount: float,
+    lambda_: float,
+) -> Tensor:
+    """Return the generalised advantage estimates: the λ-return minus V(S_t), [T, B].
+
+        Â_t = Σ_k (γλ)^k δ_{t+k},   δ_t = R_{t+1} + γ V(S_{t+1}) − V(S_t)
+
+    λ = 0 is the TD residual, λ = 1 the return minus V(S_t). With V = V_π every λ gives the exact policy gradient in
+    expectation, with another V only λ = 1 on whole episodes does.
+
+    Args:
+        rewards: R_{t+1}, [T, B].
+        values: V(S_t), [T, B].
+        next_values: V(S_{t+1}), [T, B].
+        terminated: where V(S_{t+1}) is worth nothing, [T, B].
+        truncated: where the episode was cut, [T, B].
+        discount: γ.
+        lambda_: λ.
+
+    Reference: Schulman et al. (2016), equation 16.
+    """
+    discounts = step_discounts(terminated, discount, rewards.dtype)
+    return lambda_returns(rewards, next_values, discounts, step_lambdas(truncated, lambda_, rewards.dtype)) - values
+
+
+def leave_one_out(scores: Tensor, group_ids: Tensor | None = None) -> Tensor:
+    """Return each column's score minus the mean of the others in its group, [..., B].
+
+        A_i = R_i − (1/(n − 1)) Σ_{j≠i} R_j = n/(n − 1) (R_i − mean_j R_j)
+
+    The mean does not see the sample it is compared with, so the expected gradient is left alone. A column that is
+    alone in its group keeps its score.
+
+    Args:
+        scores: R, of one episode a column, [..., B].
+        group_ids: which columns belong together, [B]; None: all of them.
+
+    Reference: Kool, van Hoof & Welling (2019); Ahmadian et al. (2024).
+    """
+    same = _same_group(scores, group_ids)
+    others = (same.sum(0) - 1).clamp(min=1)
+    return scores - (scores @ same - scores) / others
+
+
+def group_standardize(scores: Tensor, group_ids: Tensor | None = None, epsilon: float = 1e-4) -> Tensor:
+    """Return (R_i − mean) / (std + ε) within each group of columns, [..., B].
+
+    The standard deviation divides by n − 1; a column that is alone in its group, or one whose group's scores are equal
+    but for rounding, gets 0. The mean contains the sample itself and the standard deviation changes the direction of
+    the expected gradient: it is biased.
+
+    Args:
+        scores: R, of one episode a column, [..., B].
+        group_ids: which columns belong together, [B]; None: all of them.
+        epsilon: ε.
+
+    Reference: Shao et al. (2024), GRPO.
+    """
+    same = _same_group(scores, group_ids)
+    counts = same.sum(0)
+    centred = scores - (scores @ same) / counts
+    std = ((centred.square() @ same) / (counts - 1).clamp(min=1)).sqrt()
+    varies = std > 16 * torch.finfo(scores.dtype).eps * scores.abs().amax(-1, keepdim=True)
+    return torch.where(varies, centred / (std + epsilon), 0.0)
+
+
+def _same_group(scores: Tensor, group_ids: Tensor | None) -> Tensor:
+    """Return 1 where two columns are of one group, else 0, [B, B]."""
+    ids = torch.zeros(scores.shape[-1], device=scores.device) if group_ids is None else group_ids
+    return (ids[:, None] == ids).to(scores.dtype)

@@ -1,0 +1,1 @@
+"""Exact policy gradients, and every estimator measured against them."""

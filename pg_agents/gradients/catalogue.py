@@ -1,0 +1,151 @@
+"""The estimators that are measured: every form of Ψ, with every baseline, in its biased and unbiased versions."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pg_agents.agents import ActorCritic, Reinforce, ReinforceBaseline
+from pg_agents.agents.agent import Agent
+from pg_agents.gradients.continuing import AVERAGE
+from pg_agents.gradients.divergence import KL
+from pg_agents.gradients.estimators import Estimator, Learner, Setting, always, as_single_steps, from_psi, never
+from pg_agents.gradients.paths import Paths, enumerate_paths, sample_paths
+from pg_agents.gradients.problem import Problem
+from pg_agents.gradients.psi import (
+    LAMBDA,
+    exact_if_one_step,
+    exact_without_discount,
+    gae_of,
+    of_actions,
+    per_episode,
+    whole_of,
+)
+from pg_agents.returns import group_standardize, leave_one_out
+from pg_agents.rollout import Batch, Rollout
+
+
+def _learner(agent: Agent) -> Learner:
+    return Learner(lambda rollout: agent.prepare(rollout)[0], agent)
+
+
+def _reinforce(setting: Setting, **arguments: Any) -> Learner:  # noqa: ANN401
+    return _learner(Reinforce(policy=setting.policy(), discount=setting.problem.discount, **arguments))
+
+
+def _baselined(setting: Setting, *, values: Tensor | None = None, **arguments: Any) -> Learner:  # noqa: ANN401
+    critic = None if values is None else setting.critic(values)
+    arguments = {"signal": "discounted-reward-to-go", **arguments}
+    discount = setting.problem.discount
+    return _learner(ReinforceBaseline(policy=setting.policy(), critic=critic, discount=discount, **arguments))
+
+
+def _running_average(setting: Setting) -> Learner:
+    agent = ReinforceBaseline(
+        policy=setting.policy(),
+        baseline="running-average",
+        discount=setting.problem.discount,
+        signal="discounted-reward-to-go",
+    )
+    agent.prepare(setting.earlier)
+    return Learner(lambda rollout: deepcopy(agent).prepare(rollout)[0], agent)  # the average stays as it was
+
+
+def _temporal_difference(setting: Setting, values: Tensor) -> Learner:
+    """Return the one-step actor-critic, its mean over steps made a mean over episodes of the sum over steps."""
+    problem = setting.problem
+    agent = ActorCritic(
+        policy=setting.policy(), critic=setting.critic(values), discount=problem.discount, discounted_time=True
+    )
+
+    def prepare(rollout: Rollout) -> Batch:
+        batch, _ = agent.prepare(as_single_steps(rollout))
+        scale, shape = rollout.mask.sum() / rollout.mask.any(0).sum(), rollout.mask.shape
+        fields = ("observations", "actions", "advantages", "log_probs", "targets", "starts")
+        shaped = {name: getattr(batch, name).reshape(shape) for name in fields}
+        return replace(batch, **shaped, weights=(batch.weights * scale).reshape(shape))
+
+    return Learner(prepare, agent)
+
+
+def optimal_constant(setting: Setting, paths: Paths | None) -> float:
+    """Return the constant that minimises the variance of (G − b) g, g the score of a whole trajectory.
+
+        b* = E[‖g‖² G] / E[‖g‖²]
+
+    Args:
+        setting: problem and policy; ‖g‖ is of the gradient with respect to ln π's table.
+        paths: all trajectories; None: the earlier rollout, which is independent of what is measured, stands for them.
+
+    Reference: Weaver & Tao (2001); Greensmith, Bartlett & Baxter (2004).
+    """
+    rollout = setting.earlier if paths is None else paths.rollout
+    states, probabilities = rollout.observations % len(setting.table), setting.table.exp()
+    scores = torch.zeros(rollout.mask.shape[1], *setting.table.shape, dtype=torch.float64)
+    columns = torch.arange(len(scores))
+    for t, live in enumerate(rollout.mask.double()):  # ∇ ln π(A|s) with respect to the logits of s: 1_A − π(·|s)
+        scores.index_put_((columns, states[t], rollout.actions[t]), live, accumulate=True)
+        scores.index_put_((columns, states[t]), -live[:, None] * probabilities[states[t]], accumulate=True)
+    squares = scores.square().sum((1, 2))
+    chance = torch.ones_like(squares)
+    if paths is not None:
+        taken = setting.table[states, rollout.actions] * rollout.mask
+        chance = paths.chances * taken.sum(0).exp()
+    total = (chance * squares).sum()
+    return float((chance * squares * whole_of(setting, rollout)).sum() / total) if total > 0 else 0.0
+
+
+def _best_constant(setting: Setting) -> Learner:
+    try:
+        paths = enumerate_paths(setting.problem, setting.problem.mdp.initial, limit=5_000)
+    except ValueError:
+        start = setting.solution.start
+        paths = None
+        more = sample_paths(setting.problem, setting.table, start, 512, seed=20_011)
+        setting = replace(setting, earlier=more)
+    return _baselined(setting, baseline="constant", constant=optimal_constant(setting, paths), signal="whole-return")
+
+
+def _constant_objective(setting: Setting) -> Learner:
+    return _baselined(setting, baseline="constant", constant=float(setting.solution.objective))
+
+
+EPISODIC = (
+    Estimator("whole return", lambda s: _reinforce(s, signal="whole-return"), always),
+    Estimator("reward-to-go", lambda s: _reinforce(s, signal="discounted-reward-to-go"), always),
+    Estimator("reward-to-go without γ^t", lambda s: _reinforce(s, signal="reward-to-go"), exact_without_discount),
+    Estimator("− constant J", _constant_objective, always),
+    Estimator("− optimal constant b*", _best_constant, always),
+    Estimator("− running average", _running_average, always),
+    Estimator("− batch mean", lambda s: _baselined(s, baseline="batch-mean", signal="whole-return"), never, False),
+    from_psi(
+        "− mean of the others",
+        lambda s, r: per_episode(leave_one_out(whole_of(s, r), r.group_ids), r),
+        separable=False,
+    ),
+    from_psi(
+        "group-standardised",
+        lambda s, r: per_episode(group_standardize(whole_of(s, r), r.group_ids), r),
+        never,
+        separable=False,
+    ),
+    Estimator("− learned V", lambda s: _baselined(s, values=s.learned), always),
+    Estimator("− exact V", lambda s: _baselined(s, values=s.solution.values), always),
+    from_psi("exact Q", lambda s, r: of_actions(s, r, s.solution.action_values)),
+    from_psi("exact advantage", lambda s, r: of_actions(s, r, s.solution.advantages)),
+    Estimator("TD residual, exact V", lambda s: _temporal_difference(s, s.solution.values), always),
+    Estimator("TD residual, learned V", lambda s: _temporal_difference(s, s.learned), exact_if_one_step),
+    from_psi("GAE(0.9), exact V", lambda s, r: gae_of(s, r, s.solution.values, LAMBDA)),
+    from_psi("GAE(0.9), learned V", lambda s, r: gae_of(s, r, s.learned, LAMBDA), exact_if_one_step),
+)  # fmt: skip
+
+
+def estimators_of(problem: Problem) -> tuple[Estimator, ...]:
+    """Return the estimators that suit a problem's objective."""
+    if problem.average:
+        return AVERAGE
+    return EPISODIC if problem.reference is None else KL

@@ -1,0 +1,102 @@
+"""A finite problem whose policy gradient can be computed exactly: a process, what a policy sees of it, an objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from pg_envs import TabularMDP
+from torch import Tensor
+
+from pg_agents.tree import Tree, tree_map
+
+Objective = Literal["discounted", "total", "average"]
+MAX_STATES = 3000  # of which a dense linear system is solved
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A `TabularMDP`, what a policy sees in each of its states, and what is to be maximised.
+
+    | objective | J(θ) |
+    |---|---|
+    | discounted | E Σ_{t<T} γ^t R_{t+1} |
+    | total | the same with γ = 1 |
+    | average | lim (1/T) E Σ_{t<T} R_{t+1}, the gain |
+
+    Without a horizon T is when the episode ends; with one, min(that, horizon), and the limit is part of the objective:
+    an episode that reaches it has ended. For the gain, `horizon` is the length of the windows that estimators see.
+
+    With a `reference` table ln π_ref(a|s) and a weight β, β KL(π‖π_ref) of whole episodes is subtracted:
+    J(θ) − β E Σ_t γ^t ln [π(A_t|S_t) / π_ref(A_t|S_t)].
+
+    Args:
+        mdp: the process; its own discount is not looked at.
+        observations: [S, …], what the policy sees in state s; None: the state's number.
+        discount: γ.
+        horizon: T; None: episodes end by themselves.
+        average: the gain instead of a sum.
+        reference: ln π_ref, float64 [S, A].
+        kl_weight: β.
+        name: for tables.
+
+    Raises:
+        ValueError: a discount outside [0, 1]; a horizon below 1 or missing for the gain; a KL with the gain; more
+            states than a linear system is solved for.
+    """
+
+    mdp: TabularMDP
+    observations: Tree = None
+    discount: float = 1.0
+    horizon: int | None = None
+    average: bool = False
+    reference: Tensor | None = None
+    kl_weight: float = 0.0
+    name: str = "problem"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.discount <= 1:
+            raise ValueError(f"discount must lie in [0, 1], got {self.discount}")
+        if self.horizon is not None and self.horizon < 1:
+            raise ValueError(f"horizon must be at least 1, got {self.horizon}")
+        if self.average and self.horizon is None:
+            raise ValueError("horizon: give the length of the windows in which the average reward is estimated")
+        if self.average and self.kl_weight:
+            raise ValueError("kl_weight: a KL divergence per step is not defined here; use an episodic objective")
+        if self.mdp.num_states > MAX_STATES and not self.timed:
+            raise ValueError(
+                f"env: {self.mdp.num_states} states are too many for a linear system (at most {MAX_STATES}); give a "
+                "horizon, or a smaller problem"
+            )
+
+    @property
+    def objective(self) -> Objective:
+        """What is maximised, by name."""
+        return "average" if self.average else "discounted" if self.discount < 1 else "total"
+
+    @property
+    def timed(self) -> bool:
+        """Whether values depend on the time that is left; then node t · S + s is state s at time t."""
+        return self.horizon is not None and not self.average
+
+    @property
+    def one_step(self) -> bool:
+        """Whether every episode is one decision: a bandit."""
+        starts = np.flatnonzero(self.mdp.initial)
+        return self.horizon == 1 or bool((self.mdp.transitions[starts][..., ~self.mdp.terminal] == 0).all())
+
+    def inputs(self) -> Tree:
+        """Return what the policy sees in each state, [S, …]."""
+        return torch.arange(self.mdp.num_states) if self.observations is None else self.observations
+
+    def seen(self, states: Tensor) -> Tree:
+        """Return what the policy sees in `states` […]."""
+        return tree_map(lambda leaf: leaf[states], self.inputs())
+
+    def kl_only(self, reference: Tensor) -> Problem:
+        """Return the problem of staying close to ln π_ref alone: J = −KL(π‖π_ref), without rewards."""
+        mdp = self.mdp
+        silent = TabularMDP(mdp.transitions, np.zeros_like(mdp.rewards), mdp.initial, mdp.discount, mdp.terminal)
+        return replace(self, mdp=silent, reference=reference, kl_weight=1.0, name=f"{self.name}, KL")
