@@ -36,6 +36,8 @@ class Task:
         episodes: of the greedy evaluation; more where an episode's return is noisy.
         env_args: for its constructor.
         optimum: the best expected return, where `pg_envs.known_returns` does not know it.
+        continuing: it never ends; agents for such tasks learn in these and the others in the others, and returns are
+            per step.
         arguments: what an agent, by name, is given instead of its defaults.
     """
 
@@ -45,6 +47,7 @@ class Task:
     episodes: int
     env_args: Mapping[str, Any] = field(default_factory=dict)
     optimum: float | None = None
+    continuing: bool = False
     arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -52,10 +55,19 @@ MEANS = (0.2, -0.8, 1.5, 0.4, 1.2, -1.5, -0.2, -1.0, 0.8, -0.5)  # of a ten-arme
 
 TASKS = (  # the slowest first: then both processes are busy until the end
     Task("pg/Reverse-v0", 64, 50_000, 200, {"length": 3, "symbols": 3}, arguments={"actor-critic": {"num_steps": 7}}),
-    Task("CartPole-v1", 16, 150_000, 100, optimum=500.0),  # its episodes are cut after 500 steps
+    Task(  # its episodes are cut after 500 steps
+        "CartPole-v1",
+        16,
+        200_000,
+        100,
+        optimum=500.0,
+        arguments={"actor-critic": {"num_steps": 4, "learning_rate": 2e-3}},  # one step is slower and less sure
+    ),
     Task("pg/GridWorld-v0", 16, 50_000, 2_000),
     Task("pg/GaussianBandit-v0", 16, 20_000, 20_000, {"means": MEANS}),
+    Task("pg/TwoStateMDP-v0", 16, 50_000, 100, continuing=True),
 )
+STEPS = 500  # of a continuing task in one evaluation episode
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,8 @@ def demo(
     jobs = [
         Job(agent, task, seed, scale, run_dir / f"{agent}-{task.env.replace('/', '-').replace(':', '-')}")
         for task in tasks
-        for agent in AGENTS
+        for agent, form in AGENTS.items()
+        if task.continuing == getattr(form, "continuing", False)
     ]
     with _bars(jobs) as report:
         rows = in_processes(run_job, jobs, report, processes)
@@ -155,7 +168,8 @@ def run_job(job: Job, report: Report) -> Row:
         known = pg_envs.known_returns(env)
     report(job.run_dir.name, job.total_steps)
     with closing(make_env(task.env, 100, env_args)) as env:
-        learned = evaluate(agent, env, episodes=task.episodes).mean_return
+        limit = STEPS if task.continuing else None
+        learned = evaluate(agent, env, episodes=task.episodes, max_episode_steps=limit).mean_return / (limit or 1)
     random = random_return(task) if known.random is None else known.random
     optimum = task.optimum if known.optimal is None else known.optimal
     return Row(job.agent, task.env, random, learned, optimum, result.wall_seconds)

@@ -97,7 +97,7 @@ def test_flags_come_from_the_constructor(capsys):
         out = capsys.readouterr().out
         for argument in agent.argument_names():
             assert f"--{argument.replace('_', '-')}" in out
-        assert "--policy" not in out and "between 0 and 1" in out  # the latter from the docstring
+        assert "--policy" not in out and "--critic " not in out and "α" in out  # the last from the docstring
     typed = ["--signal", "whole-return", "--normalize-advantages", "--max-grad-norm", "0.5", "--max-episode-steps", "9"]
     assert (
         main(["train", "reinforce", "pg/GridWorld-v0", "--quiet", "--total-steps", "9", "--run-dir", "r", *typed]) == 0

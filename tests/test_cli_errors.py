@@ -44,7 +44,7 @@ CARTPOLE = ["train", "reinforce", "CartPole-v1"]
     [
         (["trian"], ["COMMAND", "'trian'", "did you mean train?"]),
         (["train", "reinforse", "CartPole-v1"], ["AGENT", "'reinforse'", "did you mean reinforce?"]),
-        (["train", "xyz", "CartPole-v1"], ["AGENT", "'xyz'", "known: reinforce, reinforce-baseline, actor-critic"]),
+        (["train", "xyz", "CartPole-v1"], ["AGENT", "'xyz'", f"known: {', '.join(AGENTS)}"]),
         (["train", "--seed", "1", "reinforce"], ["--seed comes before"]),
         (["train", "reinforce", "CartPoole-v1"], ["ENV", "'CartPoole-v1'", "did you mean CartPole-v1"]),
         (["train", "reinforce", "GridWorld-v0"], ["ENV", "did you mean pg/GridWorld-v0"]),

@@ -16,6 +16,7 @@ from tiny_envs import MODES, OneStep, dice
 import pg_agents as pg
 
 torch.set_num_threads(1)
+EPISODIC = [name for name, agent in pg.AGENTS.items() if not getattr(agent, "continuing", False)]
 
 
 class Countdown(gym.Env):
@@ -46,12 +47,12 @@ def rows_of(run_dir):
 def run(name, env_id, run_dir, seed=3, **env_arguments):
     with_env = gym.make_vec(env_id, 4, **env_arguments)
     agent = pg.AGENTS[name].for_env(with_env, seed=seed)
-    pg.train(agent, with_env, total_steps=600, seed=seed, run_dir=run_dir, log_every=50, progress=False)
+    pg.train(agent, with_env, total_steps=300, seed=seed, run_dir=run_dir, log_every=50, progress=False)
     timeless = [{k: v for k, v in row.items() if not k.startswith("time")} for row in rows_of(run_dir)]
     return parameters(agent), timeless
 
 
-@pytest.mark.parametrize("name", pg.AGENTS)
+@pytest.mark.parametrize("name", EPISODIC)
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "pg/GridWorld-v0", "pg/Copy-v0", "Pendulum-v1"])
 def test_the_same_seed_gives_the_same_bits_and_another_others(tmp_path, name, env_id):
     first, rows = run(name, env_id, tmp_path / "a")
