@@ -5,12 +5,18 @@ from __future__ import annotations
 import sys
 import time
 
+from benchmarks.continuing import plot_continuing, run_continuing
 from benchmarks.experiments import EXPERIMENTS, run_all
 from benchmarks.figures import run_figures
 from benchmarks.plots import plot_bandits, plot_learning, plot_overview
 
-NAMES = ("bandits", *EXPERIMENTS)
-PLOTS = {"bandits": plot_bandits, "learning": plot_learning, "overview": plot_overview}
+NAMES = ("bandits", *EXPERIMENTS, "continuing")
+PLOTS = {
+    "bandits": plot_bandits,
+    "learning": plot_learning,
+    "overview": plot_overview,
+    "continuing": plot_continuing,
+}
 
 
 def main(names: list[str]) -> int:
@@ -23,6 +29,11 @@ def main(names: list[str]) -> int:
         started = time.perf_counter()
         if name == "bandits":
             run_figures()
+        elif name == "continuing":
+            for cell in run_continuing()["results"]:
+                worst = min(one["share_of_optimum"] for one in cell["runs"])
+                error = max(abs(one["estimate_over_gain"] - 1) for one in cell["runs"])
+                print(f"{cell['env']:20} worst gain {worst:.2%} of the optimum, worst error of λ {error:.2%}")
         elif name in EXPERIMENTS:
             for cell in run_all(name)["results"]:
                 before = sum(one["before"] for one in cell["runs"]) / len(cell["runs"])

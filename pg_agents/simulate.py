@@ -154,6 +154,6 @@ def _equal(observations: Tree, reference: Tree, rows: int) -> NDArray[np.bool_]:
     """Return which rows show the reference observation, bool [B]."""
 
     def same(leaf: NDArray[Any], wanted: Any) -> NDArray[np.bool_]:  # noqa: ANN401
-        return np.reshape(np.asarray(leaf) == np.asarray(wanted), (rows, -1)).all(1)
+        return np.asarray(np.reshape(np.asarray(leaf) == np.asarray(wanted), (rows, -1)).all(1))
 
-    return np.logical_and.reduce(list(tree_leaves(tree_map(same, observations, reference))))
+    return np.asarray(np.stack(list(tree_leaves(tree_map(same, observations, reference)))).all(0))

@@ -50,7 +50,12 @@ class AverageReward(Agent):
     action_values: ClassVar[bool] = True
     continuing: ClassVar[bool] = True
     suited: ClassVar[dict[str, dict[str, Any]]] = {
-        "TabularPolicy": {"learning_rate": 0.01, "critic_learning_rate": 0.05, "gain_learning_rate": 0.01}
+        "TabularPolicy": {
+            "learning_rate": 0.01,
+            "critic_learning_rate": 0.05,
+            "gain_learning_rate": 0.003,
+            "initial_gain": 1.0,
+        }
     }
     gain: Tensor
 
@@ -108,8 +113,8 @@ class AverageReward(Agent):
         """Compute the advantages and R_{t+1} − λ + Q(S_{t+1},A_{t+1}) of all rows [T, B] but the last, [T − 1, B]."""
         values = self.critic(rollout.observations, rollout.memory, rollout.starts)  # [T, B, A]
         taken = values.gather(-1, rollout.actions[..., None]).squeeze(-1)  # [T, B]
-        distribution: Any = self.policy(rollout.observations, rollout.memory, rollout.starts)
-        advantages = taken - (distribution.probabilities() * values).sum(-1)
+        distribution = self.policy(rollout.observations, rollout.memory, rollout.starts)
+        advantages = taken - (_probabilities(distribution) * values).sum(-1)
         rows = _rows(rollout, slice(-1))
         weights = mean_over_steps(_continued(rollout), self.policy.num_learners, taken.dtype)
         targets = rows.rewards - self.gain + taken[1:]
@@ -140,6 +145,15 @@ class AverageReward(Agent):
         rate = self.gain_learning_rate or self.critic_learning_rate or self.learning_rate
         self.gain += rate * differences
         return metrics | {"temporal_difference": differences.mean(), "gain": self.gain.mean()}
+
+
+def _probabilities(distribution: Any) -> Tensor:  # noqa: ANN401
+    if not hasattr(distribution, "probabilities"):
+        raise TypeError(
+            f"policy: average-reward sums over all actions and needs Discrete ones, got a policy whose distribution "
+            f"({type(distribution).__name__}) has no probabilities()"
+        )
+    return distribution.probabilities()
 
 
 def _continued(rollout: Rollout) -> Tensor:
