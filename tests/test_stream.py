@@ -179,3 +179,23 @@ def test_undeclared_autoreset_mode_is_refused():
     env.metadata = {}
     with pytest.raises(ValueError, match="autoreset_mode"):
         Stream(env, 0)
+
+
+def test_where_both_happen_in_one_step_it_terminated():
+    """Two steps that end the episode just when its limit is reached."""
+
+    class TwoSteps(gym.Env):
+        observation_space, action_space = gym.spaces.Discrete(3), gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            self.state = 0
+            return 0, {}
+
+        def step(self, action):
+            self.state += 1
+            return self.state, 1.0, self.state == 2, False, {}
+
+    stream = Stream(gym.wrappers.TimeLimit(TwoSteps(), 2), 0)
+    first, second = (stream.step(np.zeros(1, np.int64)) for _ in range(2))
+    assert not first.done[0]
+    assert second.terminated[0] and not second.truncated[0]

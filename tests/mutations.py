@@ -1,0 +1,283 @@
+"""Seeded bugs, and the tests that must catch them: what the tests are held to.
+
+Each bug is a change of one place in the source. A new algorithm adds the bugs it could have.
+"""
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """A bug: in `module`, `right` (which stands there once) becomes `wrong`; each of `tests` must then fail."""
+
+    name: str
+    module: str
+    right: str
+    wrong: str
+    tests: tuple[str, ...]
+
+
+AGENTS, POLICIES = "tests/agents/test_", "tests/policies/test_"
+
+MUTATIONS = [
+    Mutation(
+        "the sign of the policy gradient is flipped",
+        "pg_agents.losses",
+        "return -advantages.detach() * log_probs",
+        "return advantages.detach() * log_probs",
+        (AGENTS + "reinforce.py::test_expected_gradient_is_the_exact_gradient", "tests/test_losses.py"),
+    ),
+    Mutation(
+        "a gradient flows through the advantages",
+        "pg_agents.losses",
+        "-advantages.detach() * log_probs",
+        "-advantages * log_probs",
+        ("tests/test_losses.py::test_policy_gradient_by_hand",),
+    ),
+    Mutation(
+        "a gradient flows through the critic's targets",
+        "pg_agents.losses",
+        "(values - targets.detach())",
+        "(values - targets)",
+        ("tests/test_losses.py::test_squared_error_by_hand",),
+    ),
+    Mutation(
+        "the mask is shifted by one row",
+        "pg_agents.losses",
+        "    total = mask.sum(0) if num_learners > 1 else mask.sum()",
+        "    mask = mask.roll(1, 0)\n    total = mask.sum(0) if num_learners > 1 else mask.sum()",
+        (AGENTS + "actor_critic.py::test_targets_by_hand", "tests/test_losses.py::test_mean_over_steps_by_hand"),
+    ),
+    Mutation(
+        "the mask is ignored",
+        "pg_agents.losses",
+        "return mask.to(dtype) if num_learners > 1 else mask.to(dtype) / mask.any(0)",
+        "return mask.to(dtype) if num_learners > 1 else torch.ones_like(mask).to(dtype) / mask.any(0)",
+        (
+            AGENTS + "reinforce.py::test_padding_changes_nothing",
+            "tests/test_collect.py::test_modes_give_the_same_gradients",
+        ),
+    ),
+    Mutation(
+        "the value of the next state is used after termination",
+        "pg_agents.returns",
+        "return discount * (~terminated).to(dtype)",
+        "return discount * torch.ones_like(terminated).to(dtype)",
+        (
+            AGENTS + "actor_critic.py::test_targets_by_hand",
+            "tests/test_returns.py::test_terminated_truncated_and_both_by_hand",
+        ),
+    ),
+    Mutation(
+        "nothing is cut at truncation",
+        "pg_agents.returns",
+        "lambdas = lambda_ * (~truncated).to(dtype)",
+        "lambdas = lambda_ * torch.ones_like(truncated).to(dtype)",
+        (
+            AGENTS + "actor_critic.py::test_targets_by_hand",
+            "tests/test_returns.py::test_terminated_truncated_and_both_by_hand",
+        ),
+    ),
+    Mutation(
+        "the end of the rollout is not a cut",
+        "pg_agents.returns",
+        "    lambdas[-1] = 0\n",
+        "",
+        ("tests/test_returns.py::test_steps_discounts_and_lambdas_by_hand",),
+    ),
+    Mutation(
+        "λ weighs the wrong half of the target",
+        "pg_agents.returns",
+        "fixed = rewards + discounts * (1 - lambdas) * next_values",
+        "fixed = rewards + discounts * lambdas * next_values",
+        ("tests/test_returns.py::test_lambda_returns_by_hand",),
+    ),
+    Mutation(
+        "the reward is discounted too",
+        "pg_agents.returns",
+        "fixed = rewards + discounts",
+        "fixed = discounts * rewards + discounts",
+        (
+            "tests/test_returns.py::test_lambda_returns_by_hand",
+            AGENTS + "actor_critic.py::test_one_step_targets_by_hand",
+        ),
+    ),
+    Mutation(
+        "the whole return is that of the row, not of the episode's start",
+        "pg_agents.returns",
+        "return to_go.gather(0, first)",
+        "return to_go",
+        (
+            "tests/test_returns.py::test_reward_to_go_and_whole_returns_by_hand",
+            AGENTS + "reinforce.py::test_signals_by_hand",
+        ),
+    ),
+    Mutation(
+        "a batch mean leaves out the episodes that have ended",
+        "pg_agents.agents.baselines",
+        "rollout.mask.any(0).sum().clamp(min=1)",
+        "rollout.mask.sum(1, keepdim=True).clamp(min=1).expand_as(returns)[rollout.times, 0]",
+        (AGENTS + "reinforce_baseline.py::test_batch_mean_by_hand",),
+    ),
+    Mutation(
+        "γ^t is left out where it was asked for",
+        "pg_agents.agents.signals",
+        "return discount ** rollout.times",
+        "return 1.0 ** rollout.times",
+        (
+            AGENTS + "reinforce.py::test_expected_gradient_is_the_exact_gradient",
+            AGENTS + "actor_critic.py::test_discounted_time_weighs_by_the_time_in_the_episode",
+        ),
+    ),
+    Mutation(
+        "γ^t is counted from the rollout's start, not the episode's",
+        "pg_agents.agents.signals",
+        "return discount ** rollout.times.to(rollout.rewards.dtype)",
+        "return discount ** torch.ones_like(rollout.rewards).cumsum(0) / discount",
+        (AGENTS + "actor_critic.py::test_discounted_time_weighs_by_the_time_in_the_episode",),
+    ),
+    Mutation(
+        "the next value is that of the same state",
+        "pg_agents.agents.signals",
+        "torch.cat([values[1:], torch.zeros_like(values[:1])])",
+        "values.clone()",
+        (AGENTS + "signals.py::test_state_values_by_hand",),
+    ),
+    Mutation(
+        "the final observation is not looked at",
+        "pg_agents.agents.signals",
+        "    if len(rollout.final_rows):",
+        "    if False:",
+        (
+            AGENTS + "actor_critic.py::test_targets_by_hand",
+            AGENTS + "actor_critic.py::test_targets_from_an_environment_in_every_mode",
+        ),
+    ),
+    Mutation(
+        "the running average includes the return it is compared with",
+        "pg_agents.agents.baselines",
+        "        average = (self.total / self.count.clamp(min=1)).to(returns.dtype)  # [L], L = 1 or B\n",
+        "        average = (returns * rollout.mask).sum() / rollout.mask.sum() + 0 * self.total.to(returns.dtype)\n",
+        (AGENTS + "reinforce_baseline.py::test_running_average_is_equation_13",),
+    ),
+    Mutation(
+        "a baseline that sees the action",
+        "pg_agents.agents.baselines",
+        "return torch.full_like(returns, self.constant)",
+        "return self.constant * rollout.actions.to(returns.dtype)",
+        (AGENTS + "reinforce_baseline.py::test_constants_and_values_leave_the_expected_gradient_alone",),
+    ),
+    Mutation(
+        "the baseline is added",
+        "pg_agents.agents.reinforce_baseline",
+        "advantages = returns - baseline",
+        "advantages = returns + baseline",
+        (
+            AGENTS + "reinforce_baseline.py::test_value_baseline_by_hand",
+            AGENTS + "reinforce_baseline.py::test_running_average_is_equation_13",
+        ),
+    ),
+    Mutation(
+        "the entropy bonus is a penalty",
+        "pg_agents.agents.reinforce",
+        "loss = policy_loss - self.entropy_weight * entropy",
+        "loss = policy_loss + self.entropy_weight * entropy",
+        (AGENTS + "reinforce.py::test_gradient_of_the_entropy_bonus",),
+    ),
+    Mutation(
+        "the advantage of the actor-critic has the wrong sign",
+        "pg_agents.agents.actor_critic",
+        "advantages = targets - values",
+        "advantages = values - targets",
+        (AGENTS + "actor_critic.py::test_gradients_by_hand",),
+    ),
+    Mutation(
+        "rewards are standardised with their mean taken off in the scale",
+        "pg_agents.normalize",
+        "rewards=rollout.rewards / self.moments.std()",
+        "rewards=(rollout.rewards - self.moments.mean) / self.moments.std()",
+        ("tests/test_normalize.py::test_reward_scale_by_hand",),
+    ),
+    Mutation(
+        "episodes flow into each other in the scale of rewards",
+        "pg_agents.normalize",
+        "torch.where(starts, 0.0, self.discount * accumulated)",
+        "self.discount * accumulated",
+        ("tests/test_normalize.py::test_sums_go_on_from_rollout_to_rollout_until_the_next_start",),
+    ),
+    Mutation(
+        "samples are always the mode",
+        "pg_agents.distributions",
+        "return (self.logits.exp() / race).argmax(-1)",
+        "return self.logits.argmax(-1)",
+        ("tests/test_distributions.py::test_frequencies_of_categorical_samples",),
+    ),
+    Mutation(
+        "the Gaussian's log-probability forgets its normaliser",
+        "pg_agents.distributions",
+        "return -(0.5 * scaled.square() + self.log_std + 0.5 * math.log(2 * math.pi)).sum(-1)",
+        "return -(0.5 * scaled.square()).sum(-1)",
+        ("tests/test_distributions.py::test_gaussian_by_hand",),
+    ),
+    Mutation(
+        "the ignored action after an episode's end is learned from",
+        "pg_agents.stream",
+        "self.live = ~done if any_done else self.all",
+        "self.live = self.all",
+        (
+            "tests/test_stream.py::test_one_step_bandits_pay_one_on_average_under_next_step",
+            "tests/test_collect.py::test_modes_give_the_same_rollouts",
+        ),
+    ),
+    Mutation(
+        "truncation wins over termination",
+        "pg_agents.stream",
+        "truncated = truncated & ~terminated",
+        "terminated = terminated & ~truncated",
+        ("tests/test_stream.py::test_where_both_happen_in_one_step_it_terminated",),
+    ),
+    Mutation(
+        "the first observation of the next episode is taken for the last of this one",
+        "pg_agents.stream",
+        'final = _with_rows(observation, infos["final_obs"], done)',
+        "final = observation",
+        ("tests/test_stream.py::test_final_observation_is_the_one_that_followed_the_step",),
+    ),
+    Mutation(
+        "the end-of-sequence action is left out of the loss",
+        "pg_agents.collect",
+        "record.add(acted, step, step.live & active, truncated, starts, times)",
+        "record.add(acted, step, step.live & active & ~step.terminated, truncated, starts, times)",
+        ("tests/test_collect.py::test_columns_of_episodes",),
+    ),
+    Mutation(
+        "the log-probability is of the clipped action",
+        "pg_agents.actor",
+        "distribution.log_prob(actions))",
+        "distribution.log_prob(torch.from_numpy(self.door(actions))))",
+        ("tests/test_collect.py::test_log_prob_is_of_the_action_as_sampled",),
+    ),
+    Mutation(
+        "attention sees what comes after",
+        "pg_agents.policies.transformer",
+        "scaled_dot_product_attention(q, k, v, is_causal=True)",
+        "scaled_dot_product_attention(q, k, v)",
+        (POLICIES + "transformer.py::test_later_tokens_change_nothing_before_them",),
+    ),
+    Mutation(
+        "a block's distributions are a token late",
+        "pg_agents.policies.transformer",
+        "(observations.lengths - 1).clamp(max=hidden.shape[1] - 1)",
+        "observations.lengths.clamp(max=hidden.shape[1] - 1)",
+        (POLICIES + "transformer.py::test_block_equals_its_windows_in_value_and_gradient",),
+    ),
+    Mutation(
+        "cached keys are kept when the parameters change",
+        "pg_agents.policies.transformer",
+        "memory.version == self.trunk.version()",
+        "True",
+        (
+            POLICIES + "transformer.py::test_cache_does_not_outlive_the_parameters_it_was_computed_from",
+            "tests/test_collect_tokens.py::test_log_probs_are_of_the_policy_that_acted_also_after_an_update",
+        ),
+    ),
+]
