@@ -34,14 +34,14 @@ def optimal_policy(mdp: TabularMDP, criterion: Criterion, discount: float, toler
     return _one_hot(mdp, _improved(first, allowed, q_values, tolerance))
 
 
-def optimal_gains(mdp: TabularMDP, tolerance: float) -> tuple[FloatArray, IntArray]:
+def optimal_gains(mdp: TabularMDP, tolerance: float, first: IntArray | None = None) -> tuple[FloatArray, IntArray]:
     """Return the optimal gain from every state, [S], and actions that have it, [S], for processes of any structure.
 
     g*(s) = max_a Σ_s' P(s'|s,a) g*(s'),   g*(s) + h(s) = max_a r(s,a) + Σ_s' P(s'|s,a) h(s')  among the a of the first
 
     Reference: Puterman, "Markov Decision Processes", 1994, section 9.2.
     """
-    actions = mdp.expected_rewards.argmax(1)
+    actions = mdp.expected_rewards.argmax(1) if first is None else first
     for _ in range(MAX_ITERATIONS):
         chain, rewards = induced(mdp, _one_hot(mdp, actions))
         gain, bias = gain_and_bias(chain, rewards, recurrent_classes(chain))
@@ -80,15 +80,15 @@ def _ending_actions(mdp: TabularMDP, tolerance: float) -> tuple[IntArray, BoolAr
     """Return actions, [S], that end the episode with probability 1, and all that leave this possible, [S, A]."""
     if not mdp.terminal.any():
         return np.zeros(mdp.num_states, np.int64), np.ones(mdp.expected_rewards.shape, bool)  # evaluation will say so
+    actions, allowed, sure = _leading_to(mdp, mdp.terminal, np.ones(mdp.expected_rewards.shape, bool))
     visited = reachable(mdp.transitions.max(1) > 0, mdp.initial > 0)
-    gains = np.where(visited, optimal_gains(mdp, tolerance)[0], 0.0)
+    gains = np.where(visited, optimal_gains(mdp, tolerance, actions)[0], 0.0)
     if gains.max() > tolerance * _scale(mdp.expected_rewards):
         state = gains.argmax()
         raise ValueError(
             f"mdp has no largest total reward: from state {state} a policy collects {gains[state]:.6g} a step for ever "
             "instead of ending the episode: use criterion='discounted' or 'average', or a horizon"
         )
-    actions, allowed, sure = _leading_to(mdp, mdp.terminal, np.ones(mdp.expected_rewards.shape, bool))
     lost = (mdp.initial > 0) & ~sure
     if lost.any():
         raise ValueError(
