@@ -169,13 +169,13 @@ class Stream:
         values = np.asarray(values)
         if values.shape != shape:
             raise FaultyEnvironmentError(
-                f"{self.name} returned a {what} of shape {values.shape} at step {self.steps}, expected {shape}"
+                f"{self.name} returned {_a(what)} of shape {values.shape} at step {self.steps}, expected {shape}"
             )
         # One sum finds any NaN or infinity; only then is it worth while to look closer.
         if values.dtype.kind == "f" and not math.isfinite(values.sum()) and not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0][0])
             raise FaultyEnvironmentError(
-                f"{self.name} returned a {what} that is not finite at step {self.steps}, "
+                f"{self.name} returned {_a(what)} that is not finite at step {self.steps}, "
                 f"environment {row}: {values[row]}"
             )
 
@@ -198,6 +198,10 @@ def _with_rows(observation: Tree, final: Any, done: NDArray[np.bool_]) -> Tree: 
     for into, values in zip(tree_leaves(merged), tree_leaves(rows), strict=True):
         into[done] = values
     return merged
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def _seeds(env: VectorEnv, seed: int) -> int | list[int]:

@@ -226,8 +226,7 @@ class TokenEnv(RowEnv):
     Anything outside its range raises ValueError, at construction or, for a prompt drawn by a callable, at reset.
 
     ## References
-    B. Van Roy's lecture note on policy gradients, section on language models; R. Ramamurthy et al., "Is reinforcement
-    learning (not) for natural language processing?", ICLR 2023.
+    B. Van Roy's lecture note on policy gradients, section 3.2; R. Ramamurthy et al., ICLR 2023.
 
     ## Version History
     - v0: initial version.

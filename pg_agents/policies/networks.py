@@ -45,6 +45,8 @@ def make_networks(
             f"{observation_space} and {action_space}"
         )
     if is_token_window(observation_space) and isinstance(action_space, spaces.Discrete):
+        if hidden is not None:
+            raise ValueError(f"hidden must be left out for windows of tokens (give policy=...), got {tuple(hidden)}")
         sizes = int(action_space.n), int(observation_space["length"].n) - 1  # type: ignore[attr-defined] # Discrete
         return TransformerPolicy(*sizes), TransformerCritic(*sizes) if critic else None
     layers = (64, 64) if hidden is None else hidden
