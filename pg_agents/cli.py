@@ -1,4 +1,4 @@
-"""The command line: `pg-agents list | train | evaluate | demo`.
+"""The command line: `pg-agents list | train | evaluate | gradients | demo`.
 
 Whatever is wrong with what was typed is one sentence on standard error and exit code 2. Errors whose message does not
 begin with the name of an argument are mistakes of ours, and keep their traceback.
@@ -26,7 +26,7 @@ from pg_agents.demo import demo
 from pg_agents.environments import UserError, make_env, make_video_env, parse_arguments
 from pg_agents.evaluate import evaluate
 from pg_agents.listing import show_list
-from pg_agents.options import PROGRAM, EvaluateOptions, ListOptions, Options, TrainOptions, parse
+from pg_agents.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
 from pg_agents.policies import UnsupportedSpaceError
 from pg_agents.record import fresh_run_dir
 from pg_agents.spaces import spaces_of
@@ -70,6 +70,10 @@ def _do(options: Options) -> None:
         run_training(options)
     elif isinstance(options, EvaluateOptions):
         run_evaluation(options)
+    elif isinstance(options, GradientsOptions):
+        from pg_agents.measure import run_gradients  # with what only this command needs
+
+        run_gradients(options)
     else:
         demo(options.root, scale=options.scale, processes=options.processes, seed=options.seed)
 

@@ -40,6 +40,16 @@ def make_env(env_id: str, num_envs: int, arguments: dict[str, Any]) -> VectorEnv
     return _made(lambda: gym.make_vec(name, num_envs, **arguments), env_id, arguments)
 
 
+def make_single_env(env_id: str, arguments: dict[str, Any]) -> gym.Env:
+    """Return one environment.
+
+    Raises:
+        UserError: as `make_env`.
+    """
+    name = _import_module(env_id)
+    return _made(lambda: gym.make(name, **arguments), env_id, arguments)
+
+
 def make_video_env(env_id: str, arguments: dict[str, Any], folder: str) -> gym.Env:
     """Return one environment of which episodes 0, 1, 8, 27, … are filmed into `folder`.
 

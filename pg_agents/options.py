@@ -79,6 +79,30 @@ class EvaluateOptions:
 
 
 @dataclasses.dataclass
+class GradientsOptions:
+    """Measure estimators of the policy gradient against the exact one, in a small problem with a random policy."""
+
+    env: Env
+    """Id of a bandit, a finite process or a token task."""
+    samples: int = 4_000
+    """Trajectories that are drawn where there are too many to enumerate."""
+    batch_size: int = 4
+    """Trajectories that an estimate is made of."""
+    discount: float | None = None
+    """Of the objective; the process's own unless given."""
+    horizon: int | None = None
+    """Cut episodes at that many steps; as the environment does unless given."""
+    seed: int = 0
+    """Of the policy, the samples and what the problem draws."""
+    env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """name=value for the environment's constructor."""
+    run_dir: Path | None = None
+    """A new or empty folder; a fresh one under runs/ unless given."""
+    json: bool = False
+    """Write JSON to standard output."""
+
+
+@dataclasses.dataclass
 class DemoOptions:
     """Train every agent on a bandit, a decision process, token generation and CartPole: under two minutes."""
 
@@ -101,9 +125,10 @@ class TrainOptions:
     arguments: dict[str, Any]
 
 
-Options = ListOptions | EvaluateOptions | DemoOptions | TrainOptions
+Options = ListOptions | EvaluateOptions | GradientsOptions | DemoOptions | TrainOptions
 COMMANDS: dict[str, type] = {
-    "list": ListOptions, "train": RunOptions, "evaluate": EvaluateOptions, "demo": DemoOptions,
+    "list": ListOptions, "train": RunOptions, "evaluate": EvaluateOptions, "gradients": GradientsOptions,
+    "demo": DemoOptions,
 }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def _temporal_difference(setting: Setting, values: Tensor) -> Learner:
 
     def prepare(rollout: Rollout) -> Batch:
         batch, _ = agent.prepare(as_single_steps(rollout))
-        scale, shape = rollout.mask.sum() / rollout.mask.any(0).sum(), rollout.mask.shape
+        scale, shape = rollout.mask.sum().double() / rollout.mask.any(0).sum(), rollout.mask.shape
         fields = ("observations", "actions", "advantages", "log_probs", "targets", "starts")
         shaped = {name: getattr(batch, name).reshape(shape) for name in fields}
         return replace(batch, **shaped, weights=(batch.weights * scale).reshape(shape))
@@ -114,27 +114,31 @@ def _constant_objective(setting: Setting) -> Learner:
     return _baselined(setting, baseline="constant", constant=float(setting.solution.objective))
 
 
+def _batch_mean(setting: Setting) -> Learner:
+    return _baselined(setting, baseline="batch-mean", signal="whole-return")
+
+
 EPISODIC = (
     Estimator("whole return", lambda s: _reinforce(s, signal="whole-return"), always),
     Estimator("reward-to-go", lambda s: _reinforce(s, signal="discounted-reward-to-go"), always),
     Estimator("reward-to-go without γ^t", lambda s: _reinforce(s, signal="reward-to-go"), exact_without_discount),
-    Estimator("− constant J", _constant_objective, always),
-    Estimator("− optimal constant b*", _best_constant, always),
-    Estimator("− running average", _running_average, always),
-    Estimator("− batch mean", lambda s: _baselined(s, baseline="batch-mean", signal="whole-return"), never, False),
+    Estimator("reward-to-go − constant J", _constant_objective, always),
+    Estimator("return − optimal constant", _best_constant, always),
+    Estimator("reward-to-go − running average", _running_average, always),
+    Estimator("return − batch mean", _batch_mean, never, separable=False),
     from_psi(
-        "− mean of the others",
+        "return − mean of the others",
         lambda s, r: per_episode(leave_one_out(whole_of(s, r), r.group_ids), r),
         separable=False,
     ),
     from_psi(
-        "group-standardised",
+        "return, group-standardised",
         lambda s, r: per_episode(group_standardize(whole_of(s, r), r.group_ids), r),
         never,
         separable=False,
     ),
-    Estimator("− learned V", lambda s: _baselined(s, values=s.learned), always),
-    Estimator("− exact V", lambda s: _baselined(s, values=s.solution.values), always),
+    Estimator("reward-to-go − learned V", lambda s: _baselined(s, values=s.learned), always),
+    Estimator("reward-to-go − exact V", lambda s: _baselined(s, values=s.solution.values), always),
     from_psi("exact Q", lambda s, r: of_actions(s, r, s.solution.action_values)),
     from_psi("exact advantage", lambda s, r: of_actions(s, r, s.solution.advantages)),
     Estimator("TD residual, exact V", lambda s: _temporal_difference(s, s.solution.values), always),

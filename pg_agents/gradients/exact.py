@@ -173,7 +173,7 @@ def _gain(problem: Problem, policy: Tensor, chances: Tensor, rewards: Tensor) ->
     if len(classes) > 1 or problem.mdp.terminal.any():
         shown = " and ".join(str(states.tolist()) for states in classes[:3])
         raise ValueError(
-            f"objective: the average reward depends on where the process begins, as it has {len(classes)} recurrent "
+            f"env: the average reward depends on where the process begins, as it has {len(classes)} recurrent "
             f"classes ({shown}) or ends; use a discounted or total objective with a horizon"
         )
     chain, mean = torch.einsum("sa,san->sn", policy, chances), (policy * rewards).sum(1)
@@ -194,7 +194,7 @@ def _ending(problem: Problem) -> np.ndarray:
     endless = found & ~can_reach(edges, mdp.terminal)
     if problem.discount == 1 and endless.any():
         raise ValueError(
-            f"objective: the total reward does not exist, as no terminal state can be reached from state "
+            f"env: the total reward does not exist, as no terminal state can be reached from state "
             f"{np.flatnonzero(endless)[0]}; give a horizon or a discount below 1, or use the average reward"
         )
     return found

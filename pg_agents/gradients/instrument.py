@@ -18,7 +18,7 @@ from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Policy
 from pg_agents.rollout import Batch, Rollout
 
-MAX_COLUMNS = 4_000  # trajectories, or batches of them, that are enumerated
+MAX_COLUMNS = 6_000  # trajectories, or batches of them, that are enumerated
 ROUNDING = 1e-10  # what a sum over all trajectories may be off by
 LARGEST_SNR = 1e12
 
@@ -179,9 +179,10 @@ class Instrument:
     def _result(self, estimator: Estimator, mean: Tensor, variances: Tensor, *, enumerated: bool) -> Measurement:
         off, batches = mean - self.exact, self.samples / self.batch_size
         variance, norm = float(variances.sum()), float(mean.norm())
-        both = norm * float(self.exact.norm())
         steps = self._steps()
         scale = max(1.0, float(self.exact.abs().max()))
+        norm = norm if norm > ROUNDING * scale else 0.0
+        both = norm * float(self.exact.norm())
         errors = (variances / batches).sqrt()
         floor = max(3 * float(errors.max()) / math.sqrt(batches), ROUNDING * scale)
         within = enumerated and float(off.abs().max()) <= ROUNDING * scale
@@ -190,7 +191,7 @@ class Instrument:
             unbiased=estimator.unbiased(self.problem),
             bias=float(off.norm()),
             error=0.0 if enumerated else math.sqrt(variance / batches),
-            cosine=float(mean @ self.exact) / both if both > ROUNDING**2 else 0.0,
+            cosine=float(mean @ self.exact) / both if both > ROUNDING * norm * scale else 0.0,
             variance=variance,
             snr=min(norm**2 / max(variance * steps, 1e-300), LARGEST_SNR),
             z=0.0 if within else float((off.abs() / errors.clamp(min=floor)).max()),

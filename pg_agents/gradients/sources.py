@@ -41,7 +41,7 @@ def problem_of(
     """
     core: Any = env.unwrapped
     name = env.spec.id if env.spec is not None else type(core).__name__
-    limit = horizon or getattr(env.spec, "max_episode_steps", None)
+    limit = getattr(env.spec, "max_episode_steps", None) if horizon is None else horizon
     plain = 1.0 if discount is None else discount
     if isinstance(core, pg_envs.BernoulliBandit | pg_envs.ContextualBandit):
         rows: Any = core.rows
@@ -148,7 +148,7 @@ def _texts(task: TokenTask, prompts: Sequence[Text], name: str) -> list[tuple[Te
         fits = max(1, sum(size <= MAX_TEXTS for size in sizes))
         raise ValueError(
             f"env: {name} has {sizes[-1]:.3g} texts of up to {task.max_new_tokens} tokens, too many to enumerate (at "
-            f"most {MAX_TEXTS}); make it smaller, with max_new_tokens={fits} or fewer symbols"
+            f"most {MAX_TEXTS}); make it smaller, for example by --env-arg max_new_tokens={fits}"
         )
     texts: list[tuple[Text, Text]] = []
     for prompt in prompts:

@@ -1,0 +1,37 @@
+"""`pg-agents gradients`: every estimator of the policy gradient against the exact one, in a small problem."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from contextlib import closing
+
+import torch
+
+from pg_agents.environments import UserError, make_single_env, parse_arguments
+from pg_agents.gradients.report import reports_on, write
+from pg_agents.gradients.sources import problem_of
+from pg_agents.options import GradientsOptions
+from pg_agents.record import fresh_run_dir
+
+
+def run_gradients(options: GradientsOptions) -> None:
+    """Measure, print the tables (or JSON), and write them with their pictures to a run folder."""
+    if options.seed < 0:
+        raise UserError(f"seed must be a whole number, 0 or above, got {options.seed}")
+    torch.set_num_threads(1)
+    arguments = parse_arguments(options.env_arg)
+    with closing(make_single_env(options.env, arguments)) as env:
+        problem = problem_of(env, discount=options.discount, horizon=options.horizon, seed=options.seed)
+        sizes = {"samples": options.samples, "batch_size": options.batch_size}
+        reports = reports_on(env, problem, seed=options.seed, **sizes)
+    run_dir = options.run_dir or fresh_run_dir(f"gradients-{options.env}")
+    config = {"command": "gradients", "env": options.env, "env_args": arguments, "seed": options.seed, **sizes}
+    write(reports, run_dir, config | {"discount": options.discount, "horizon": options.horizon})
+    if options.json:
+        print(
+            json.dumps({"run_dir": str(run_dir), **reports[0].as_dict(), "others": [r.as_dict() for r in reports[1:]]})
+        )
+        return
+    print("\n\n".join(report.table() for report in reports))
+    print(f"\nrun      {run_dir}\nnext     tensorboard --logdir {shlex.quote(str(run_dir))}")
