@@ -42,7 +42,10 @@ class Reinforce(Agent):
     """
 
     name = "reinforce"
-    suited: ClassVar[dict[str, dict[str, Any]]] = {"TabularPolicy": {"learning_rate": 0.1}}
+    suited: ClassVar[dict[str, dict[str, Any]]] = {
+        "TabularPolicy": {"learning_rate": 0.1},
+        "TransformerPolicy": {"learning_rate": 1e-3},
+    }
 
     def __init__(
         self,
