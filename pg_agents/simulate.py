@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import SyncVectorEnv, VectorEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,12 +28,11 @@ def fork(env: Env, seed: int) -> Env:
     An environment that draws numbers ahead has a method `reseed(seed)`; of others `np_random` is replaced.
 
     Raises:
-        TypeError: the environment cannot be copied, such as one in other processes.
+        TypeError: the environment lives in other processes.
     """
-    try:
-        forked = copy.deepcopy(env)
-    except Exception as error:
-        raise TypeError(f"env: {type(env.unwrapped).__name__} cannot be copied ({error}); step it in Python") from error
+    if isinstance(env.unwrapped, AsyncVectorEnv):  # a copy would share its pipes, and close them when it goes
+        raise TypeError("env: an AsyncVectorEnv lives in other processes and cannot be copied; use a SyncVectorEnv")
+    forked = copy.deepcopy(env)
     core: Any = forked.unwrapped
     if isinstance(core, SyncVectorEnv):
         for inner, word in zip(core.envs, np.random.SeedSequence(seed).generate_state(core.num_envs), strict=True):

@@ -45,6 +45,26 @@ class Remember(gym.Env):
         return self.observe(), float(action - 3 == self.colour), self.left == 0, False, {}
 
 
+class Signs(gym.Env):
+    """The two states of pg/TwoStateMDP-v0, seen as a noisy sign. Box observations, Discrete(2, start=1); never ends."""
+
+    observation_space = spaces.Box(-2, 2, (1,))
+    action_space = spaces.Discrete(2, start=1)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state = 0
+        return self.observe(), {}
+
+    def observe(self):
+        return np.array([2 * self.state - 1 + self.np_random.uniform(-0.5, 0.5)], np.float32)
+
+    def step(self, action):
+        reward, switch = float(self.state), (action == 2) == (self.np_random.random() < 0.9)
+        self.state = 1 - self.state if switch else self.state
+        return self.observe(), reward, False, False, {}
+
+
 def sync(make):
     return lambda n: gym.vector.SyncVectorEnv([make] * n)
 
@@ -59,12 +79,22 @@ FAMILIES = {
     "box": (sync(Aim), 24_000, -0.05),
     "dict": (sync(Remember), 16_000, 1.9),
 }
+# The same for tasks that never terminate, per step: 0.9 is the optimum, 0.5 random.
+# With the limit every twentieth step is in state 0, where it begins: 0.855.
+CONTINUING = {
+    "finite": (lambda n: gym.make_vec("pg/TwoStateMDP-v0", n), 20_000, 0.85),
+    "limited": (lambda n: gym.make_vec("pg/TwoStateMDP-v0", n, max_episode_steps=20), 20_000, 0.8),
+    "signs": (sync(Signs), 40_000, 0.85),
+    "limited signs": (sync(lambda: gym.wrappers.TimeLimit(Signs(), 20)), 40_000, 0.8),
+}
+EPISODIC_AGENTS = [name for name, agent in pg.AGENTS.items() if not agent.continuing]
+CONTINUING_AGENTS = [name for name, agent in pg.AGENTS.items() if agent.continuing]
 # What an agent needs besides its defaults to learn a family within these steps.
 ARGUMENTS = {("reinforce", "box"): {"normalize_advantages": True}}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", pg.AGENTS)
+@pytest.mark.parametrize("name", EPISODIC_AGENTS)
 def test_learns(name, family):
     torch.set_num_threads(1)
     make, steps, threshold = FAMILIES[family]
@@ -76,10 +106,31 @@ def test_learns(name, family):
     assert after >= threshold, f"{before} → {after}"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", pg.AGENTS)
+@pytest.mark.parametrize("family", CONTINUING)
+@pytest.mark.parametrize("name", CONTINUING_AGENTS)
+def test_learns_what_never_ends(name, family):
+    torch.set_num_threads(1)
+    make, steps, threshold = CONTINUING[family]
+    agent = pg.AGENTS[name].for_env(make(16), seed=11)
+
+    def per_step(greedy):
+        found = pg.evaluate(agent, make(25), episodes=25, greedy=greedy, max_episode_steps=400)
+        return sum(found.returns) / sum(found.lengths)
+
+    before = per_step(greedy=False)
+    pg.train(agent, make(16), total_steps=steps, seed=12, progress=False)
+    after = per_step(greedy=True)
+    assert before < 0.6, f"an untrained agent reaches {before}"
+    assert after >= threshold, f"{before} → {after}"
+
+
+PAIRS = [(name, family) for name in EPISODIC_AGENTS for family in FAMILIES]
+PAIRS += [(name, family) for name in CONTINUING_AGENTS for family in CONTINUING]
+
+
+@pytest.mark.parametrize(("name", "family"), PAIRS)
 def test_act_takes_and_gives_what_a_single_environment_does(name, family):
-    make, _, _ = FAMILIES[family]
+    make, _, _ = (FAMILIES | CONTINUING)[family]
     env = make(1)
     agent = pg.AGENTS[name].for_env(env)
     single = env.single_observation_space
