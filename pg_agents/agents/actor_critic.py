@@ -47,7 +47,8 @@ class ActorCritic(Agent):
 
     name = "actor-critic"
     suited: ClassVar[dict[str, dict[str, Any]]] = {
-        "TabularPolicy": {"learning_rate": 0.01, "critic_learning_rate": 0.1}
+        "TabularPolicy": {"learning_rate": 0.01, "critic_learning_rate": 0.1},
+        "TransformerPolicy": {"learning_rate": 1e-3, "critic_learning_rate": 3e-3},
     }
 
     def __init__(
@@ -56,8 +57,8 @@ class ActorCritic(Agent):
         policy: Policy,
         critic: Critic,
         num_steps: int = 1,
-        learning_rate: float = 1e-3,
-        critic_learning_rate: float | None = 3e-3,
+        learning_rate: float = 3e-4,
+        critic_learning_rate: float | None = 1e-3,
         discount: float = 0.99,
         discounted_time: bool = False,
         entropy_weight: float = 0.0,
