@@ -158,8 +158,7 @@ def _probabilities(distribution: Any) -> Tensor:  # noqa: ANN401
 
 def _continued(rollout: Rollout) -> Tensor:
     """Return of all rows but the last whether the next row goes on from them, bool [T − 1, B]."""
-    goes_on = rollout.mask & ~rollout.truncated & ~rollout.terminated
-    return goes_on[:-1] & rollout.mask[1:] & ~rollout.starts[1:]
+    return rollout.mask[:-1] & rollout.mask[1:] & ~rollout.starts[1:]  # after an end no row but a start is valid
 
 
 ROWS = ("actions", "log_probs", "rewards", "terminated", "truncated", "mask", "starts", "times")
