@@ -1,11 +1,13 @@
 """Losses and weights against numbers worked out by hand."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_agents.losses import mean_over_episodes, mean_over_steps, policy_gradient, squared_error
+from pg_agents.losses import kl_term, mean_over_episodes, mean_over_steps, policy_gradient, squared_error
 
 
 def test_policy_gradient_by_hand():
@@ -53,3 +55,23 @@ def test_means_of_steps_sum_to_one(seed, rows, columns, learners):
         assert sums.tolist() == pytest.approx(mask.any(0).float().tolist(), abs=1e-6)
     else:
         assert float(sums.sum()) == pytest.approx(float(mask.any()), abs=1e-6)
+
+
+def test_kl_terms_by_hand():
+    """π = 2 π_ref: x = ln 2; k1 = 0.6931, k2 = ½ x² = 0.2402, k3 = ½ − 1 + ln 2 = 0.1931; derivatives 1, x, 1 − ½."""
+    for form, value, slope in (("k1", 0.69314718, 1.0), ("k2", 0.24022651, 0.69314718), ("k3", 0.19314718, 0.5)):
+        log_prob = torch.tensor(0.4, dtype=torch.float64).log().requires_grad_()
+        reference = torch.tensor(0.2, dtype=torch.float64).log().requires_grad_()
+        term = kl_term(log_prob, reference, form)
+        term.backward()
+        assert term.item() == pytest.approx(value, abs=1e-8), form
+        assert log_prob.grad.item() == pytest.approx(slope, abs=1e-8), form
+        assert reference.grad is None
+
+
+def test_the_means_of_k1_and_k3_are_the_divergence():
+    policy, reference = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.5, 0.4]], dtype=torch.float64)
+    divergence = 0.7 * math.log(7) + 0.2 * math.log(0.4) + 0.1 * math.log(0.25)
+    for form in ("k1", "k3"):
+        mean = (policy * kl_term(policy.log(), reference.log(), form)).sum()
+        assert mean.item() == pytest.approx(divergence, abs=1e-12), form

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from pg_agents.returns import (
     explained_variance,
+    gae,
+    group_standardize,
     lambda_returns,
+    leave_one_out,
     mean_by_time,
     reward_to_go,
     standardize,
@@ -194,3 +197,54 @@ def test_explained_variance_of_targets_that_do_not_vary_is_nan(value):
     predictions = torch.linspace(0, 1, 21).reshape(7, 3)
     mask = torch.ones(7, 3, dtype=torch.bool)
     assert math.isnan(explained_variance(predictions, torch.full((7, 3), value), mask))
+
+
+def test_gae_by_hand():
+    """γ = ½, λ = ½; δ = 4 + ½·2 − 1 = 4, 2 + ½·6 − 2 = 3, 1 (ends) − 6 = −5: −5; 3 − 5/4 = 1.75; 4 + 1.75/4 = 4.4375."""
+    rewards, values, after = tensor([4], [2], [1]), tensor([1], [2], [6]), tensor([2], [6], [99])
+    ends, never = flags([0], [0], [1]), flags([0], [0], [0])
+    assert gae(rewards, values, after, ends, never, 0.5, 0.5).flatten().tolist() == [4.4375, 1.75, -5]
+    assert gae(rewards, values, after, ends, never, 0.5, 0.0).flatten().tolist() == [4, 3, -5]
+    # cut after the second step: δ_1 = 3 stands alone; the rollout's end bootstraps: 1 + ½·99 − 6
+    assert gae(rewards, values, after, never, flags([0], [1], [0]), 0.5, 0.5).flatten().tolist() == [4.75, 3, 44.5]
+
+
+@given(records(), st.floats(0, 1), st.floats(0, 1))
+@settings(max_examples=50, deadline=None)
+def test_gae_is_the_sum_of_discounted_differences(record, discount, lambda_):
+    rewards, values, terminated, truncated = record
+    after = torch.cat([values[1:], torch.ones_like(values[:1])])
+    differences = rewards + discount * after * ~terminated - values
+    expected = torch.zeros_like(rewards)
+    for b in range(rewards.shape[1]):
+        for t in range(len(rewards)):
+            weight = 1.0
+            for k in range(t, len(rewards)):
+                expected[t, b] += weight * differences[k, b]
+                if terminated[k, b] or truncated[k, b]:
+                    break
+                weight *= discount * lambda_
+    found = gae(rewards, values, after, terminated, truncated, discount, lambda_)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def test_leave_one_out_by_hand():
+    """1, 2, 6: 1 − 4, 2 − 3.5, 6 − 1.5; in groups (1, 6) and (2): 1 − 6, 6 − 1, and 2 alone keeps its 2."""
+    assert leave_one_out(tensor([1, 2, 6])).tolist() == [[-3, -1.5, 4.5]]
+    assert leave_one_out(tensor([1, 2, 6])[0], torch.tensor([7, 3, 7])).tolist() == [-5, 2, 5]
+
+
+def test_group_standardize_by_hand():
+    """1, 2, 6: mean 3, variance (4 + 1 + 9)/2 = 7; with ε = ½: (x − 3)/(√7 + ½). Equal scores, and one alone: 0."""
+    root = 7**0.5 + 0.5
+    expected = tensor([-2 / root, -1 / root, 3 / root])
+    torch.testing.assert_close(group_standardize(tensor([1, 2, 6]), epsilon=0.5), expected, rtol=0, atol=1e-12)
+    scores, groups = tensor([0.1, 4, 0.1, 9, 0.1])[0], torch.tensor([0, 1, 0, 2, 0])
+    assert group_standardize(scores, groups).tolist() == [0, 0, 0, 0, 0]
+    pair = group_standardize(tensor([3, 0, 5])[0], torch.tensor([1, 0, 1]))
+    assert pair.tolist() == pytest.approx([-1 / (2**0.5 + 1e-4), 0, 1 / (2**0.5 + 1e-4)])
+
+
+@pytest.mark.parametrize("value", [0.1, 500.0, -1000.1])
+def test_equal_scores_of_a_group_are_standardized_to_zero(value):
+    assert not group_standardize(torch.full((7,), value)).any()
