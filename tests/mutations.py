@@ -280,4 +280,32 @@ MUTATIONS = [
             "tests/test_collect_tokens.py::test_log_probs_are_of_the_policy_that_acted_also_after_an_update",
         ),
     ),
+    Mutation(
+        "the gain moves away from the rewards",
+        "pg_agents.agents.average_reward",
+        "self.gain += rate * differences",
+        "self.gain -= rate * differences",
+        (AGENTS + "average_reward.py::test_three_steps_of_one_environment_by_hand",),
+    ),
+    Mutation(
+        "the next action's value is this action's",
+        "pg_agents.agents.average_reward",
+        "targets = rows.rewards - self.gain + taken[1:]",
+        "targets = rows.rewards - self.gain + taken[:-1]",
+        (AGENTS + "average_reward.py::test_three_steps_of_one_environment_by_hand",),
+    ),
+    Mutation(
+        "the action's value is not compared with the policy's",
+        "pg_agents.agents.average_reward",
+        "advantages = taken - (_probabilities(distribution) * values).sum(-1)",
+        "advantages = taken",
+        (AGENTS + "average_reward.py::test_three_steps_of_one_environment_by_hand",),
+    ),
+    Mutation(
+        "a step is learned from across a reset",
+        "pg_agents.agents.average_reward",
+        "return rollout.mask[:-1] & rollout.mask[1:] & ~rollout.starts[1:]",
+        "return rollout.mask[:-1] & rollout.mask[1:]",
+        (AGENTS + "average_reward.py::test_nothing_passes_a_truncation",),
+    ),
 ]
