@@ -200,7 +200,7 @@ def test_explained_variance_of_targets_that_do_not_vary_is_nan(value):
 
 
 def test_gae_by_hand():
-    """γ = ½, λ = ½; δ = 4 + ½·2 − 1 = 4, 2 + ½·6 − 2 = 3, 1 (ends) − 6 = −5: −5; 3 − 5/4 = 1.75; 4 + 1.75/4 = 4.4375."""
+    """γ = ½, λ = ½; δ = 4 + ½·2 − 1, 2 + ½·6 − 2, 1 (ends) − 6 = 4, 3, −5: −5; 3 − 5/4; 4 + 1.75/4 = 4.4375."""
     rewards, values, after = tensor([4], [2], [1]), tensor([1], [2], [6]), tensor([2], [6], [99])
     ends, never = flags([0], [0], [1]), flags([0], [0], [0])
     assert gae(rewards, values, after, ends, never, 0.5, 0.5).flatten().tolist() == [4.4375, 1.75, -5]

@@ -85,13 +85,9 @@ class Report:
 
 def _cells(row: dict[str, Any]) -> list[str]:
     sampled = not row["enumerated"]
-    bias = f"~{row['bias']:.2g} ± {row['error']:.1g}" if sampled else _exact(row)
+    bias = f"~{row['bias']:.2g} ± {row['error']:.1g}" if sampled else "0" if row["z"] == 0 else f"{row['bias']:.2g}"
     numbers = [bias, f"{row['cosine']:.4f}", f"{row['variance']:.3g}", f"{row['snr']:.2g}", f"{row['z']:.1f}"]
     return [row["estimator"], *numbers, "yes" if row["unbiased"] else "no"]
-
-
-def _exact(row: dict[str, Any]) -> str:
-    return "< 1e-10" if row["z"] == 0 else f"{row['bias']:.2g}"
 
 
 def report_on(problem: Problem, policy: Policy, **options: Any) -> Report:  # noqa: ANN401
@@ -118,7 +114,7 @@ def random_policy(env: gym.Env, problem: Problem, seed: int) -> Policy:
             policy: Policy = TransformerPolicy(problem.mdp.num_actions, windows, width=8, layers=1, heads=2)
             nn.init.normal_(policy.get_parameter("head.weight"), std=0.5)
         else:
-            policy = TabularPolicy(problem.mdp.num_states, problem.mdp.num_actions)
+            policy = TabularPolicy(int(env.observation_space.n), problem.mdp.num_actions)  # type: ignore[attr-defined]
             nn.init.normal_(policy.get_parameter("logits"))
     return double(policy)
 

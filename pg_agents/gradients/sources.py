@@ -25,6 +25,7 @@ def problem_of(
 ) -> Problem:
     """Return what `env` plays as a finite problem.
 
+    Ends that the environment does not show (those of bandits) look like its last state, where no decision is taken.
     Bandits are processes of one decision; a token task that draws its prompts is asked the first two that `seed` gives.
     A process that ends, has a time limit or is given a horizon is episodic; a continuing one is judged by its average
     reward, in windows of `window` steps.
@@ -37,30 +38,40 @@ def problem_of(
         seed: of drawn arms and prompts.
 
     Raises:
-        ValueError: an environment without tables; one that is too large; a discount that a continuing task ignores.
+        ValueError: an environment without tables; one that is too large; a discount that a continuing task would ignore,
+            or a horizon that a token task would.
     """
     core: Any = env.unwrapped
     name = env.spec.id if env.spec is not None else type(core).__name__
     limit = getattr(env.spec, "max_episode_steps", None) if horizon is None else horizon
     plain = 1.0 if discount is None else discount
-    if isinstance(core, pg_envs.BernoulliBandit | pg_envs.ContextualBandit):
-        rows: Any = core.rows
-        return Problem(bernoulli_bandit(rows.probabilities), discount=plain, name=name)
-    if isinstance(core, pg_envs.GaussianBandit):
-        env.reset(seed=seed)
-        rows = core.rows
-        return Problem(gaussian_bandit(core.expected_rewards(), rows.reward_std), discount=plain, name=name)
     if isinstance(core, pg_envs.TokenEnv):
+        if horizon is not None:
+            raise ValueError(
+                f"horizon: {name} has a length cap of its own; set it by --env-arg max_new_tokens={horizon}"
+            )
         return token_problem(core, plain, seed, name)
-    mdp: TabularMDP = core.mdp if hasattr(core, "mdp") else _toy_text(env, name)
+    if isinstance(core, pg_envs.BernoulliBandit | pg_envs.ContextualBandit | pg_envs.GaussianBandit):
+        env.reset(seed=seed)
+        mdp, limit = _bandit(core), None
+    else:
+        mdp = core.mdp if hasattr(core, "mdp") else _toy_text(env, name)
+        plain = mdp.discount if discount is None else discount
+    seen = torch.arange(mdp.num_states).clamp(max=int(env.observation_space.n) - 1)  # type: ignore[attr-defined]
     if limit is None and not mdp.terminal.any():
         if discount is not None:
             raise ValueError(
                 f"discount: {name} never ends and is judged by its average reward, which no discount belongs to; give "
                 "a horizon too, for the discounted reward of that many steps"
             )
-        return Problem(mdp, horizon=window, average=True, name=name)
-    return Problem(mdp, discount=mdp.discount if discount is None else discount, horizon=limit, name=name)
+        return Problem(mdp, seen, horizon=window, average=True, name=name)
+    return Problem(mdp, seen, discount=plain, horizon=limit, name=name)
+
+
+def _bandit(core: Any) -> TabularMDP:  # noqa: ANN401
+    if isinstance(core, pg_envs.GaussianBandit):
+        return gaussian_bandit(core.expected_rewards(), core.rows.reward_std)  # type: ignore[attr-defined]
+    return bernoulli_bandit(core.rows.probabilities)
 
 
 def _toy_text(env: gym.Env, name: str) -> TabularMDP:
