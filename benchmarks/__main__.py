@@ -6,16 +6,18 @@ import sys
 import time
 
 from benchmarks.continuing import plot_continuing, run_continuing
+from benchmarks.estimators import plot_estimators, run_estimators
 from benchmarks.experiments import EXPERIMENTS, run_all
 from benchmarks.figures import run_figures
 from benchmarks.plots import plot_bandits, plot_learning, plot_overview
 
-NAMES = ("bandits", *EXPERIMENTS, "continuing")
+NAMES = ("bandits", *EXPERIMENTS, "continuing", "estimators")
 PLOTS = {
     "bandits": plot_bandits,
     "learning": plot_learning,
     "overview": plot_overview,
     "continuing": plot_continuing,
+    "estimators": plot_estimators,
 }
 
 
@@ -34,6 +36,9 @@ def main(names: list[str]) -> int:
                 worst = min(one["share_of_optimum"] for one in cell["runs"])
                 error = max(abs(one["estimate_over_gain"] - 1) for one in cell["runs"])
                 print(f"{cell['env']:20} worst gain {worst:.2%} of the optimum, worst error of λ {error:.2%}")
+        elif name == "estimators":
+            for row in run_estimators()["rows"]:
+                print(f"{row['estimator']:32} bias {row['bias']:8.2g}   variance {row['variance']:8.3g}")
         elif name in EXPERIMENTS:
             for cell in run_all(name)["results"]:
                 before = sum(one["before"] for one in cell["runs"]) / len(cell["runs"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -46,32 +46,29 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything, ready for JSON."""
-        return {
-            "problem": self.problem.name,
-            "objective": self.problem.objective,
-            "discount": None if self.problem.average else self.problem.discount,
-            "horizon": self.problem.horizon,
+        problem = self.problem
+        content = {
+            "problem": problem.name,
+            "objective": problem.objective,
+            "discount": None if problem.average else problem.discount,
+            "horizon": problem.horizon,
             "value": float(self.instrument.setting.solution.objective),
             "gradient_norm": float(self.instrument.exact.norm()),
             "batch_size": self.instrument.batch_size,
             "samples": self.instrument.samples,
-            "rows": self.rows(),
         }
-
-    def title(self) -> str:
-        """Return what was measured, in a line."""
-        problem, how = self.problem, self.as_dict()
         objective = "gain" if problem.average else f"{problem.objective} reward, γ = {problem.discount:g}"
         if problem.horizon is not None:
             objective += f", {'windows of' if problem.average else 'at most'} {problem.horizon} steps"
-        return f"{problem.name}: {objective}; J = {how['value']:.4g}, ‖∇J‖ = {how['gradient_norm']:.4g}"
+        numbers = f"J = {content['value']:.4g}, ‖∇J‖ = {content['gradient_norm']:.4g}"
+        return content | {"title": f"{problem.name}: {objective}; {numbers}", "rows": self.rows()}
 
     def table(self) -> str:
         """Return the table as text."""
         lines = [[str(cell) for cell in COLUMNS], *(_cells(row) for row in self.rows())]
         widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
         shown = [f"{line[0]:<{widths[0]}}  " + "  ".join(map(str.rjust, line[1:], widths[1:])) for line in lines]
-        return "\n".join([self.title(), "", *shown, "", self.legend()])
+        return "\n".join([self.as_dict()["title"], "", *shown, "", self.legend()])
 
     def legend(self) -> str:
         """Return what the numbers are of."""
@@ -130,30 +127,33 @@ def reports_on(env: gym.Env, problem: Problem, *, seed: int = 0, **options: Any)
 
 
 # -- the picture -------------------------------------------------------------------------------------------------------
-def draw(report: Report) -> Any:  # noqa: ANN401 - a matplotlib figure
-    """Return a figure: each estimator's bias as a share of ‖∇J‖, the spread of its estimates, and its signal."""
+def draw(report: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a matplotlib figure
+    """Return a figure: each estimator's bias as a share of ‖∇J‖, the spread of its estimates, and its signal.
+
+    Args:
+        report: what `Report.as_dict` returns.
+    """
     from matplotlib.figure import Figure  # takes half a second to import: only where it is used
 
-    measurements = report.measurements[::-1]
-    names, places = [one.estimator for one in measurements], np.arange(len(measurements))
-    colours = [THEORY[one.unbiased] for one in measurements]
-    norm = float(report.instrument.exact.norm()) or 1.0
-    figure = Figure(figsize=(11, 1.6 + 0.27 * len(names)), layout="constrained")
+    rows, norm = report["rows"][::-1], report["gradient_norm"] or 1.0
+    places, colours = np.arange(len(rows)), [THEORY[row["unbiased"]] for row in rows]
+    figure = Figure(figsize=(11, 1.6 + 0.27 * len(rows)), layout="constrained")
     bias, spread, signal = figure.subplots(1, 3, sharey=True)
-    errors = [one.error / norm for one in measurements]
-    bias.barh(places, [one.bias / norm for one in measurements], color=colours, height=0.7)
-    bias.errorbar([one.bias / norm for one in measurements], places, xerr=errors, fmt="none", ecolor="0.4", lw=1)
-    bias.set(title="bias, ‖E ĝ − ∇J‖ / ‖∇J‖", yticks=places, yticklabels=names)
+    lengths, errors = ([row[name] / norm for row in rows] for name in ("bias", "error"))
+    bias.barh(places, lengths, color=colours, height=0.7)
+    bias.errorbar(lengths, places, xerr=errors, fmt="none", ecolor="0.4", lw=1)
+    bias.set(title="bias, ‖E ĝ − ∇J‖ / ‖∇J‖", yticks=places, yticklabels=[row["estimator"] for row in rows])
     bias.set_xlim(left=0)
-    spread.scatter([one.variance**0.5 / norm or np.nan for one in measurements], places, c=colours)
+    spread.scatter([row["variance"] ** 0.5 / norm or np.nan for row in rows], places, c=colours)
     spread.set(title="spread, √(tr Cov ĝ) / ‖∇J‖", xscale="log")
-    signal.scatter([one.snr or np.nan for one in measurements], places, c=colours)
+    signal.scatter([row["snr"] or np.nan for row in rows], places, c=colours)
     signal.set(title="signal-to-noise of a step", xscale="log")
     for axes in (bias, spread, signal):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="0.9", linewidth=0.8)
         axes.set_axisbelow(True)
-    figure.suptitle(f"{report.title()}\nblue: unbiased in theory, red: not", fontsize=10)
+    what = "blue: unbiased in theory, red: not"
+    figure.suptitle(f"{report['title']}\nestimates of batches of {report['batch_size']}; {what}", fontsize=10)
     return figure
 
 
@@ -178,7 +178,7 @@ def write(reports: Sequence[Report], run_dir: str | Path, config: dict[str, Any]
     row: dict[str, Any] = {}
     for i, report in enumerate(reports):
         name = "gradients" if i == 0 else f"gradients_{i}"
-        figure = draw(report)
+        figure = draw(report.as_dict())
         figure.savefig(recorder.run_dir / f"{name}.png", dpi=100)
         row |= {f"{name}/table": _markdown(report), f"{name}/picture": pixels(figure)}
     recorder.write(0, row)
@@ -188,4 +188,4 @@ def write(reports: Sequence[Report], run_dir: str | Path, config: dict[str, Any]
 def _markdown(report: Report) -> str:
     head = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     rows = ["| " + " | ".join(_cells(row)) + " |" for row in report.rows()]
-    return "\n".join([report.title(), "", *head, *rows, "", report.legend()])
+    return "\n".join([report.as_dict()["title"], "", *head, *rows, "", report.legend()])

@@ -38,8 +38,8 @@ def problem_of(
         seed: of drawn arms and prompts.
 
     Raises:
-        ValueError: an environment without tables; one that is too large; a discount that a continuing task would ignore,
-            or a horizon that a token task would.
+        ValueError: an environment without tables; one that is too large; a discount that a continuing task would
+            ignore, or a horizon that a token task would.
     """
     core: Any = env.unwrapped
     name = env.spec.id if env.spec is not None else type(core).__name__

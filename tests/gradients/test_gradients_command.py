@@ -132,7 +132,7 @@ def test_a_folder_that_is_not_empty_is_refused(run, tmp_path):
 
 def test_the_picture_tells_biased_from_unbiased():
     report = report_on(SHORT, tabular(SHORT), samples=400)
-    figure = draw(report)
+    figure = draw(report.as_dict())
     bias = figure.axes[0]
     assert [label.get_text() for label in bias.get_yticklabels()][::-1] == [m.estimator for m in report.measurements]
     bars = dict(zip([m.estimator for m in report.measurements[::-1]], bias.patches, strict=True))
