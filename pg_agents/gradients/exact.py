@@ -16,6 +16,8 @@ from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Policy
 from pg_agents.tree import Tree, tree_map
 
+MAX_ENTRIES = 100_000_000  # of ∂ ln π / ∂θ
+
 
 def log_table(policy: Policy, problem: Problem) -> Tensor:
     """Return ln π_θ(a|s) for all states, float64 [S, A], differentiable in the parameters of `policy`.
@@ -70,8 +72,18 @@ def exact_gradient(problem: Problem, policy: Policy) -> Tensor:
 
 
 def jacobian(problem: Problem, policy: Policy) -> Tensor:
-    """Return ∂ ln π_θ(a|s) / ∂θ, float64 [S · A, P]."""
+    """Return ∂ ln π_θ(a|s) / ∂θ, float64 [S · A, P].
+
+    Raises:
+        ValueError: see `log_table`; more than 100 million entries.
+    """
     policy = double(policy)
+    size = sum(parameter.numel() for parameter in policy.parameters())
+    if size * problem.mdp.num_states * problem.mdp.num_actions > MAX_ENTRIES:
+        raise ValueError(
+            f"policy: {size:,} parameters times {problem.mdp.num_states} states and {problem.mdp.num_actions} actions "
+            f"are more than {MAX_ENTRIES:,} derivatives; measure a smaller policy, or in a smaller problem"
+        )
     log_table(policy, problem)  # says what is wrong with the policy
     parameters = list(policy.parameters())
     rows = []

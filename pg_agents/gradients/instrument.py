@@ -37,9 +37,10 @@ class Measurement:
         snr: ‖E ĝ‖² / (variance · E steps), the signal-to-noise ratio of one environment step: by 1/snr steps the mean
             of estimates is as long as its standard error; at most 1e12.
         z: the largest |E ĝ − ∇J| of a component over its standard error. Sampled: the error of the samples' mean. A
-            component's standard error counts as at least 3/√K times the largest component's, for K batches: what was
-            never drawn may still have a probability of 3/K, and its own spread does not tell. By enumeration: 0 where
-            no component is off by more than rounding, else what a mean of `samples` trajectories would show.
+            component's standard error is told as if four more draws had been as far out as the farthest (rare draws
+            that were fewer than expected also spread less), and counts as at least 3/√K times the largest component's,
+            for K batches: what was never drawn may still have a probability of 3/K. By enumeration: 0 where no
+            component is off by more than rounding, else what a mean of `samples` trajectories would show.
         enumerated: whether the expectation is a sum over all trajectories (or batches).
         samples: trajectories that were drawn, or of which z is told.
         steps: E of the environment steps in a batch.
@@ -128,7 +129,8 @@ class Instrument:
             gradients, per_batch = self._of_batches(learner, batches), 1
         equal = torch.full((len(gradients),), 1 / len(gradients), dtype=torch.float64)
         mean, variances = _moments(gradients, equal, per_batch)
-        return self._result(estimator, mean, variances * len(gradients) / (len(gradients) - 1), enumerated=False)
+        rare = 4 * ((gradients - mean).abs().amax(0) / len(gradients)).square()
+        return self._result(estimator, mean, variances * len(gradients) / (len(gradients) - 1), rare, enumerated=False)
 
     @property
     def drawn(self) -> Rollout:
@@ -176,14 +178,16 @@ class Instrument:
         of_tables = torch.func.vmap(torch.func.grad(loss), (None, 0), chunk_size=1024)(logits, batches)
         return -of_tables.flatten(1) @ self.jacobian
 
-    def _result(self, estimator: Estimator, mean: Tensor, variances: Tensor, *, enumerated: bool) -> Measurement:
+    def _result(
+        self, estimator: Estimator, mean: Tensor, variances: Tensor, rare: Tensor | float = 0.0, *, enumerated: bool
+    ) -> Measurement:
         off, batches = mean - self.exact, self.samples / self.batch_size
         variance, norm = float(variances.sum()), float(mean.norm())
         steps = self._steps()
         scale = max(1.0, float(self.exact.abs().max()))
         norm = norm if norm > ROUNDING * scale else 0.0
         both = norm * float(self.exact.norm())
-        errors = (variances / batches).sqrt()
+        errors = (variances / batches + rare).sqrt()
         floor = max(3 * float(errors.max()) / math.sqrt(batches), ROUNDING * scale)
         within = enumerated and float(off.abs().max()) <= ROUNDING * scale
         return Measurement(

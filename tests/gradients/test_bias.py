@@ -57,6 +57,14 @@ def test_samples_of_every_unbiased_estimator_are_within_four_standard_errors(pro
             assert measured.z < 4, estimator.name
 
 
+@pytest.mark.parametrize(
+    "name", ["reward-to-go without γ^t", "return − batch mean", "return, group-standardised"]
+)  # fmt: skip
+def test_samples_convict_what_is_biased(name):
+    measured = measure(named(SHORT, name), SHORT, tabular(SHORT), samples=20_000, enumerate_all=False)
+    assert not measured.enumerated and measured.z > 6
+
+
 def test_samples_and_enumeration_measure_the_same():
     """Expectations within four standard errors, variances within 15 % (some 4,000 samples each)."""
     policy = tabular(SHORT)

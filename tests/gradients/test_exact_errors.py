@@ -8,6 +8,7 @@ from pg_envs import TabularMDP
 
 from pg_agents.gradients.exact import (
     exact_gradient,
+    jacobian,
     policy_gradient_theorem,
 )
 from pg_agents.gradients.problem import Problem
@@ -68,3 +69,11 @@ def test_a_process_too_large_for_a_linear_system_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="3 states are too many for a linear system.*horizon"):
         Problem(EPISODES)
     assert Problem(EPISODES, horizon=5).timed
+
+
+def test_a_policy_with_too_many_derivatives_is_refused(monkeypatch):
+    monkeypatch.setattr("pg_agents.gradients.exact.MAX_ENTRIES", 35)
+    with pytest.raises(ValueError, match="6 parameters times 3 states and 2 actions are more than 35.*smaller"):
+        jacobian(SHORT, tabular(SHORT))
+    monkeypatch.setattr("pg_agents.gradients.exact.MAX_ENTRIES", 36)
+    assert jacobian(SHORT, tabular(SHORT)).shape == (6, 6)
