@@ -54,12 +54,11 @@ ALLOWED = {
     "pg_envs": ("pg_envs",),
     "benchmarks": ("pg_agents", "pg_envs", "benchmarks"),
 }
-COMMAND_LINE = ("pg_agents.cli", "pg_agents.demo", "pg_agents.environments", "pg_agents.listing", "pg_agents.measure")
-MAY_KNOW_PG_ENVS = (*COMMAND_LINE, "pg_agents.gradients", "benchmarks")
+MAY_KNOW_PG_ENVS = ("pg_agents.cli", "pg_agents.gradients", "benchmarks")
 FORBIDDEN = {
     "pg_envs": ("torch", "tensorboard", "scipy", "pg_agents"),
     "pg_agents.agents": ("gymnasium", "tensorboard", "torch.utils.tensorboard", "pg_agents.collect", "pg_envs"),
-    "pg_agents.gradients": (*COMMAND_LINE, "pg_agents.options", "pg_agents.train"),
+    "pg_agents.gradients": ("pg_agents.cli", "pg_agents.train"),
 }
 
 

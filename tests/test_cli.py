@@ -14,7 +14,7 @@ import torch
 
 from pg_agents import AGENTS, load
 from pg_agents.cli import main
-from pg_agents.environments import make_env
+from pg_agents.cli.environments import make_env
 
 TRAIN = ["train", "reinforce-baseline", "pg/GridWorld-v0", "--quiet"]
 

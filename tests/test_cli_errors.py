@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-import pg_agents.cli
+import pg_agents.cli.command
 from pg_agents import AGENTS, load
 from pg_agents.cli import main
 
@@ -170,7 +170,7 @@ def test_mistakes_of_ours_keep_their_traceback(monkeypatch, error):
     def broken(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(pg_agents.cli, "train", broken)
+    monkeypatch.setattr(pg_agents.cli.command, "train", broken)
     with pytest.raises(type(error)):
         main([*CARTPOLE, "--quiet"])
 

@@ -22,11 +22,11 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent, SavedAgentError, load
-from pg_agents.demo import demo
-from pg_agents.environments import UserError, make_env, make_video_env, parse_arguments
+from pg_agents.cli.demo import demo
+from pg_agents.cli.environments import UserError, make_env, make_video_env, parse_arguments
+from pg_agents.cli.listing import show_list
+from pg_agents.cli.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
 from pg_agents.evaluate import evaluate
-from pg_agents.listing import show_list
-from pg_agents.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
 from pg_agents.policies import UnsupportedSpaceError
 from pg_agents.record import fresh_run_dir
 from pg_agents.spaces import spaces_of
@@ -71,7 +71,7 @@ def _do(options: Options) -> None:
     elif isinstance(options, EvaluateOptions):
         run_evaluation(options)
     elif isinstance(options, GradientsOptions):
-        from pg_agents.measure import run_gradients  # with what only this command needs
+        from pg_agents.cli.measure import run_gradients  # with what only this command needs
 
         run_gradients(options)
     else:

@@ -16,10 +16,10 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pg_agents.agents import AGENTS, Agent
-from pg_agents.environments import UserError, make_env
+from pg_agents.cli.environments import UserError, make_env
+from pg_agents.cli.listing import columns
+from pg_agents.cli.parallel import Report, in_processes
 from pg_agents.evaluate import evaluate
-from pg_agents.listing import columns
-from pg_agents.parallel import Report, in_processes
 from pg_agents.record import Value, fresh_run_dir
 from pg_agents.rollout import Rollout
 from pg_agents.train import train

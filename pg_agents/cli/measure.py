@@ -8,10 +8,10 @@ from contextlib import closing
 
 import torch
 
-from pg_agents.environments import UserError, make_single_env, parse_arguments
+from pg_agents.cli.environments import UserError, make_single_env, parse_arguments
+from pg_agents.cli.options import GradientsOptions
 from pg_agents.gradients.report import reports_on, write
 from pg_agents.gradients.sources import problem_of
-from pg_agents.options import GradientsOptions
 from pg_agents.record import fresh_run_dir
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import tyro
 
 from pg_agents.agents import AGENTS, Agent
-from pg_agents.environments import UserError, nearest
+from pg_agents.cli.environments import UserError, nearest
 
 PROGRAM = "pg-agents"
 Env = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
