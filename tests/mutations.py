@@ -308,4 +308,35 @@ MUTATIONS = [
         "return rollout.mask[:-1] & rollout.mask[1:]",
         (AGENTS + "average_reward.py::test_nothing_passes_a_truncation",),
     ),
+    Mutation(
+        "the mean of the others includes the sample itself",
+        "pg_agents.returns",
+        "return scores - (scores @ same - scores) / others",
+        "return scores - (scores @ same) / (others + 1)",
+        (
+            "tests/test_returns.py::test_leave_one_out_by_hand",
+            "tests/gradients/test_bias.py::test_the_expectation_of_every_unbiased_estimator_is_the_gradient",
+        ),
+    ),
+    Mutation(
+        "the group's deviation divides by n",
+        "pg_agents.returns",
+        "(counts - 1).clamp(min=1)).sqrt()",
+        "counts).sqrt()",
+        ("tests/test_returns.py::test_group_standardize_by_hand",),
+    ),
+    Mutation(
+        "λ counts for γ in the advantage",
+        "pg_agents.returns",
+        "discounts = step_discounts(terminated, discount, rewards.dtype)\n    return lambda_returns(rewards, next_values,",
+        "discounts = step_discounts(terminated, lambda_, rewards.dtype)\n    return lambda_returns(rewards, next_values,",
+        ("tests/test_returns.py::test_gae_by_hand",),
+    ),
+    Mutation(
+        "k3 has the ratio upside down",
+        "pg_agents.losses",
+        "torch.expm1(-x) + x",
+        "torch.expm1(x) - x",
+        ("tests/test_losses.py::test_kl_terms_by_hand",),
+    ),
 ]
