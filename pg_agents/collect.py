@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pg_agents.actor import Acted, Actor
+from pg_agents.numbers import whole_number
 from pg_agents.policies.policy import Policy
 from pg_agents.rollout import Rollout, TokenBlock
 from pg_agents.stream import Stream, Transition
@@ -68,7 +69,7 @@ class StepCollector(Collector):
     """Rollouts of `num_steps` steps of every environment; episodes go on from one rollout to the next."""
 
     def __init__(self, env: gym.Env | VectorEnv, policy: Policy, num_steps: int, *, seed: int = 0) -> None:
-        _check("num_steps", num_steps)
+        num_steps = whole_number("num_steps", num_steps, 1)
         super().__init__(env, policy, seed=seed)
         self.num_steps = num_steps
 
@@ -103,7 +104,7 @@ class EpisodeCollector(Collector):
         self, env: gym.Env | VectorEnv, policy: Policy, *, max_episode_steps: int | None = None, seed: int = 0
     ) -> None:
         if max_episode_steps is not None:
-            _check("max_episode_steps", max_episode_steps)
+            max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
         super().__init__(env, policy, seed=seed)
         self.max_episode_steps = max_episode_steps
         self.append_only = bool(self.stream.env.metadata.get("append_only", False))
@@ -123,11 +124,6 @@ class EpisodeCollector(Collector):
             record.add(acted, step, step.live & active, truncated, starts, times)
             active = active & ~(step.terminated | truncated)
         return record.rollout()
-
-
-def _check(name: str, steps: int) -> None:
-    if not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"{name} must be a whole number, 1 or above, got {steps!r}")
 
 
 class _Record:

@@ -10,8 +10,9 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from pg_agents.actor import Actor
-from pg_agents.agents.agent import Agent
+from pg_agents.agents.agent import Agent, check_spaces
 from pg_agents.collect import is_over
+from pg_agents.numbers import whole_number
 from pg_agents.stream import Stream
 
 
@@ -54,14 +55,19 @@ def evaluate(
         episodes: how many.
         greedy: take the most probable action; False: sample.
         seed: of the environment and of sampled actions; far from usual training seeds.
-        max_episode_steps: episodes are cut at that many steps, for environments without a time limit.
+        max_episode_steps: episodes are cut at that many steps, for environments without a time limit; None: where the
+            agent cuts them when it learns.
 
     Raises:
         ValueError: episodes below 1, or an episode without end and without max_episode_steps.
         FaultyEnvironmentError: the environment returned something not finite or of a wrong shape.
     """
-    if episodes < 1:
-        raise ValueError(f"episodes must be 1 or above, got {episodes}")
+    episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed)
+    if max_episode_steps is None:
+        max_episode_steps = getattr(agent.cadence, "max_episode_steps", None)
+    else:
+        max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
+    check_spaces(agent, env)
     stream = Stream(env, seed)
     actor = Actor(stream, agent.policy, seed, greedy=greedy)
     returns: list[float] = []

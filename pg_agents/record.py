@@ -41,7 +41,7 @@ class Recorder:
 
     def config(self, values: Mapping[str, Any]) -> None:
         """Write config.json and show it as text."""
-        text = json.dumps(values, indent=2)
+        text = json.dumps(values, indent=2, default=lambda value: value.tolist())
         (self.run_dir / "config.json").write_text(text + "\n")
         self.events.add_text("config", f"```json\n{text}\n```", 0)
 

@@ -27,8 +27,8 @@ def spaces_of(env: gym.Env | VectorEnv) -> tuple[gym.Space, gym.Space]:
 def action_door(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:
     """Return the function from actions as a policy samples them, [B, …], to those the environment takes.
 
-    Discrete: `start` is added to the index. Box: the shape and dtype of the space, clipped to its bounds; here and
-    nowhere else, so that the log-probability stays that of the action as sampled.
+    Discrete: `start` is added to the index. Box: the shape and dtype of the space (integers rounded), clipped to its
+    bounds; here and nowhere else, so that the log-probability stays that of the action as sampled.
 
     Raises:
         UnsupportedSpaceError: for any other space.
@@ -39,8 +39,9 @@ def action_door(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:
             return lambda actions: actions.numpy(force=True)
         return lambda actions: actions.numpy(force=True).astype(kind) + start
     if isinstance(space, spaces.Box):
+        whole = np.rint if np.issubdtype(space.dtype, np.integer) else np.asarray
         return lambda actions: np.clip(
-            actions.numpy(force=True).reshape(-1, *space.shape), space.low, space.high
+            whole(actions.numpy(force=True)).reshape(-1, *space.shape), space.low, space.high
         ).astype(space.dtype)
     raise UnsupportedSpaceError(f"action space {space} is not supported: use Discrete or Box")
 

@@ -171,6 +171,13 @@ class Stream:
             raise FaultyEnvironmentError(
                 f"{self.name} returned {_a(what)} of shape {values.shape} at step {self.steps}, expected {shape}"
             )
+        outside = isinstance(space, gym.spaces.MultiDiscrete) and (values < space.start) | (
+            values >= space.start + space.nvec
+        )
+        if np.any(outside):
+            raise FaultyEnvironmentError(
+                f"{self.name} returned {_a(what)} outside its space at step {self.steps}: {values}, space {space}"
+            )
         # One sum finds any NaN or infinity; only then is it worth while to look closer.
         if values.dtype.kind == "f" and not math.isfinite(values.sum()) and not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0][0])

@@ -15,12 +15,12 @@ from gymnasium.vector import VectorEnv
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from pg_agents.agents.agent import Agent
+from pg_agents.agents.agent import Agent, check_spaces
 from pg_agents.collect import Collector, EpisodeCollector, StepCollector
+from pg_agents.numbers import whole_number
 from pg_agents.probes import default_probes
 from pg_agents.record import Recorder, Value
 from pg_agents.rollout import Rollout, Steps
-from pg_agents.spaces import spaces_of
 
 Probe = Callable[[Agent, Rollout], Mapping[str, Value]]
 
@@ -118,7 +118,9 @@ def train(
         FaultyEnvironmentError: the environment returned something not finite or of a wrong shape; the agent is as it
             was after its last update, and saved if there is a run folder.
     """
-    _check(agent, env, total_steps, seed, log_every)
+    total_steps, seed = whole_number("total_steps", total_steps, 1), whole_number("seed", seed)
+    log_every = max(1, total_steps // 200) if log_every is None else whole_number("log_every", log_every, 1)
+    check_spaces(agent, env)
     collector = make_collector(agent, env, seed)
     recorder = Recorder(run_dir) if run_dir is not None else None
     run = _Progress()
@@ -127,7 +129,7 @@ def train(
             recorder.config(_config(agent, collector, total_steps, seed) | dict(config or {}))
             probes = (*default_probes(agent, env), *probes)
         with _progress_bar(progress, total_steps) as show:
-            _loop(agent, collector, run, total_steps, log_every or max(1, total_steps // 200), recorder, probes, show)
+            _loop(agent, collector, run, total_steps, log_every, recorder, probes, show)
     finally:
         summary = _summary(agent, collector, run, seed)
         if recorder:
@@ -167,17 +169,6 @@ def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int) -> Collect
     if isinstance(agent.cadence, Steps):
         return StepCollector(env, agent.policy, agent.cadence.num_steps, seed=seed)
     return EpisodeCollector(env, agent.policy, max_episode_steps=agent.cadence.max_episode_steps, seed=seed)
-
-
-def _check(agent: Agent, env: gym.Env | VectorEnv, total_steps: int, seed: int, log_every: int | None) -> None:
-    for name, value, least in (("total_steps", total_steps, 1), ("seed", seed, 0), ("log_every", log_every, 1)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-            raise ValueError(f"{name} must be a whole number, {least} or above, got {value!r}")
-    if agent.spaces is None:
-        return
-    for name, mine, theirs in zip(("observation", "action"), agent.spaces, spaces_of(env), strict=True):
-        if mine != theirs:
-            raise ValueError(f"env: its {name} space is {theirs}, the agent was made for {mine}; use for_env(env)")
 
 
 def _config(agent: Agent, collector: Collector, total_steps: int, seed: int) -> dict[str, Any]:

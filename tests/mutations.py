@@ -328,8 +328,8 @@ MUTATIONS = [
     Mutation(
         "λ counts for γ in the advantage",
         "pg_agents.returns",
-        "discounts = step_discounts(terminated, discount, rewards.dtype)\n    return lambda_returns(rewards, next_values,",
-        "discounts = step_discounts(terminated, lambda_, rewards.dtype)\n    return lambda_returns(rewards, next_values,",
+        "step_lambdas(truncated, lambda_, rewards.dtype)) - values",
+        "step_lambdas(truncated, discount, rewards.dtype)) - values",
         ("tests/test_returns.py::test_gae_by_hand",),
     ),
     Mutation(

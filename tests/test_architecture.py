@@ -11,6 +11,7 @@ OURS = ("pg_agents", "pg_envs", "envs", "benchmarks", "tests")
 # What a module may import of ours; the longest prefix that matches counts.
 ALLOWED = {
     "pg_agents.tree": (),
+    "pg_agents.numbers": (),
     "pg_agents.returns": (),
     "pg_agents.losses": (),
     "pg_agents.distributions": (),
@@ -20,6 +21,7 @@ ALLOWED = {
     "pg_agents.normalize": ("pg_agents.rollout",),
     "pg_agents.agents": (
         "pg_agents.agents",
+        "pg_agents.numbers",
         "pg_agents.distributions",
         "pg_agents.losses",
         "pg_agents.normalize",
@@ -33,6 +35,7 @@ ALLOWED = {
     "pg_agents.actor": ("pg_agents.policies", "pg_agents.spaces", "pg_agents.stream", "pg_agents.tree"),
     "pg_agents.collect": (
         "pg_agents.actor",
+        "pg_agents.numbers",
         "pg_agents.policies",
         "pg_agents.rollout",
         "pg_agents.stream",
@@ -40,11 +43,18 @@ ALLOWED = {
     ),
     "pg_agents.simulate": ("pg_agents.policies", "pg_agents.spaces", "pg_agents.stream", "pg_agents.tree"),
     "pg_agents.record": (),
-    "pg_agents.evaluate": ("pg_agents.actor", "pg_agents.agents.agent", "pg_agents.collect", "pg_agents.stream"),
+    "pg_agents.evaluate": (
+        "pg_agents.actor",
+        "pg_agents.agents.agent",
+        "pg_agents.collect",
+        "pg_agents.numbers",
+        "pg_agents.stream",
+    ),
     "pg_agents.probes": ("pg_agents.agents.agent", "pg_agents.policies", "pg_agents.record", "pg_agents.rollout"),
     "pg_agents.train": (
         "pg_agents.agents.agent",
         "pg_agents.collect",
+        "pg_agents.numbers",
         "pg_agents.probes",
         "pg_agents.record",
         "pg_agents.rollout",

@@ -144,5 +144,5 @@ def test_nothing_is_learned_and_no_global_generator_used():
 
 @pytest.mark.parametrize("episodes", [0, -1])
 def test_no_episodes_are_refused(episodes):
-    with pytest.raises(ValueError, match=f"episodes must be 1 or above, got {episodes}"):
+    with pytest.raises(ValueError, match=f"episodes must be a whole number, 1 or above, got {episodes}"):
         pg.evaluate(sums_agent(), Sums(), episodes=episodes)

@@ -90,7 +90,10 @@ CONTINUING = {
 EPISODIC_AGENTS = [name for name, agent in pg.AGENTS.items() if not agent.continuing]
 CONTINUING_AGENTS = [name for name, agent in pg.AGENTS.items() if agent.continuing]
 # What an agent needs besides its defaults to learn a family within these steps.
-ARGUMENTS = {("reinforce", "box"): {"normalize_advantages": True}}
+ARGUMENTS = {
+    ("reinforce", "box"): {"normalize_advantages": True},
+    ("actor-critic", "box"): {"learning_rate": 3e-3},
+}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

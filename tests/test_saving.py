@@ -4,6 +4,7 @@ import json
 import os
 
 import gymnasium as gym
+import numpy as np
 import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
@@ -192,3 +193,39 @@ def test_saving_again_replaces_the_agent_whole_or_not_at_all(saved, monkeypatch)
     other.save(saved)
     assert isinstance(pg.load(saved), pg.ActorCritic)
     assert os.listdir(saved.parent) == ["agent"]
+
+
+def test_nothing_but_a_saved_agent_is_replaced(tmp_path):
+    agent = pg.Reinforce.for_env(gym.make("pg/Chain-v0"))
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter").write_text("one")
+    (tmp_path / "file").write_text("two")
+    for name in ("thesis", "file"):
+        with pytest.raises(SavedAgentError, match=f"{name} exists and is not the folder of a saved agent"):
+            agent.save(tmp_path / name)
+    agent.save(tmp_path / "agent")
+    agent.save(tmp_path / "agent")
+    (tmp_path / "empty").mkdir()
+    agent.save(tmp_path / "empty")
+    assert (tmp_path / "thesis" / "chapter").read_text() == "one"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["agent", "empty", "file", "thesis"]
+
+
+def test_precision_and_numbers_of_numpy_survive(tmp_path):
+    agent = pg.ReinforceBaseline.for_env(
+        gym.make("CartPole-v1"), learning_rate=np.float32(0.5), seed=np.int64(3)
+    ).double()
+    agent.save(tmp_path / "agent")
+    loaded = pg.load(tmp_path / "agent")
+    assert loaded.learning_rate == 0.5
+    assert all(torch.equal(a, b) for a, b in zip(agent.parameters(), loaded.parameters(), strict=True))
+    assert next(loaded.policy.parameters()).dtype == torch.float64
+
+
+def test_an_agent_that_is_not_known_is_named(tmp_path):
+    agent = pg.Reinforce.for_env(gym.make("pg/Chain-v0"))
+    agent.save(tmp_path)
+    text = (tmp_path / "agent.json").read_text()
+    (tmp_path / "agent.json").write_text(text.replace('"reinforce"', '"mine"'))
+    with pytest.raises(SavedAgentError, match="called 'mine'.*AGENTS"):
+        pg.load(tmp_path)

@@ -83,3 +83,18 @@ def test_rewards_of_a_vector_environment_must_be_one_number_a_row():
 def test_finite_rewards_whose_sum_overflows_are_not_faults():
     stream = Stream(SyncVectorEnv([lambda: OneStep(1.7e308)] * 3), 0)
     assert stream.step(np.zeros(3, np.int64)).rewards.tolist() == [1.7e308] * 3
+
+
+def test_observations_outside_a_discrete_space_are_refused():
+    class Outside(gym.Env):
+        observation_space, action_space = gym.spaces.Discrete(3), gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return 0, {}
+
+        def step(self, action):
+            return 3, 0.0, False, False, {}
+
+    stream = Stream(Outside(), 0)
+    with pytest.raises(FaultyEnvironmentError, match="outside its space at step 1"):
+        stream.step(np.zeros(1, np.int64))

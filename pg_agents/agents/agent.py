@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pg_agents.agents.hyperparameters import OPTIMIZERS, OptimizerName, check_hyperparameters
 from pg_agents.agents.saving import save_agent
 from pg_agents.normalize import RewardScale
+from pg_agents.numbers import whole_number
 from pg_agents.policies import ActionCritic, Critic, Memory, Policy, make_networks
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps
 from pg_agents.spaces import action_door, spaces_of
@@ -192,7 +193,7 @@ class Agent(nn.Module, ABC):
         networks: dict[str, Any] = {"num_learners": num_learners, "hidden": hidden}
         needed = cls.needs_critic(arguments)
         with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(seed)
+            torch.random.default_generator.manual_seed(whole_number("seed", seed))
             policy, critic = make_networks(
                 observation_space, action_space, critic=needed, action_values=cls.action_values, **networks
             )
@@ -226,3 +227,12 @@ class Agent(nn.Module, ABC):
             raise ValueError(
                 f"{coupled[0]} would couple the {self.policy.num_learners} independent learners: leave it off"
             )
+
+
+def check_spaces(agent: Agent, env: Any) -> None:  # noqa: ANN401
+    """Raise ValueError where an environment's spaces are not those the agent was made for."""
+    if agent.spaces is None:
+        return
+    for name, mine, theirs in zip(("observation", "action"), agent.spaces, spaces_of(env), strict=True):
+        if mine != theirs:
+            raise ValueError(f"env: its {name} space is {theirs}, the agent was made for {mine}; use for_env(env)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pg_agents.agents.agent import Agent
 
 FORMAT = 1
+FILES = ("agent.json", "agent.safetensors")
 
 
 class SavedAgentError(ValueError):
@@ -32,21 +33,35 @@ def save_agent(agent: Agent, path: Path) -> None:
         "networks": agent.networks,
         "spaces": None if agent.spaces is None else [space_to_json(space) for space in agent.spaces],
     }
-    fresh, old = path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.old")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    (fresh / "agent.json").write_text(json.dumps(description, indent=2) + "\n")
-    save_file({name: value.contiguous() for name, value in agent.state_dict().items()}, fresh / "agent.safetensors")
-    if path.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        os.replace(path, old)
-    os.replace(fresh, path)
-    shutil.rmtree(old, ignore_errors=True)
+    path = path.resolve()
+    if path.exists() and not (path.is_dir() and {entry.name for entry in path.iterdir()} <= set(FILES)):
+        raise SavedAgentError(f"path: {path} exists and is not the folder of a saved agent; give another")
+    text = json.dumps(description, indent=2, default=plain) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+        fresh, old = Path(folder) / "new", Path(folder) / "old"
+        fresh.mkdir()
+        (fresh / "agent.json").write_text(text)
+        save_file({name: value.contiguous() for name, value in agent.state_dict().items()}, fresh / "agent.safetensors")
+        if path.exists():
+            os.replace(path, old)
+        os.replace(fresh, path)
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """Return a number or an array of numpy or torch as JSON can write it.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{value!r} cannot be written as JSON")
 
 
 def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, Any]) -> Agent:
     """Return the agent that was saved to `path`; `networks` are policy=… and critic=… where it was given its own."""
-    for name in ("agent.json", "agent.safetensors"):
+    for name in FILES:
         if not (path / name).is_file():
             raise SavedAgentError(f"path: {path} holds no saved agent ({name} is missing)")
     try:
@@ -54,6 +69,11 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
         state = load_file(path / "agent.safetensors")
         if description["format"] != FORMAT:
             raise SavedAgentError(f"path: {path} is of format {description['format']}, this version reads {FORMAT}")
+        if description["agent"] not in agents:
+            raise SavedAgentError(
+                f"path: {path} holds an agent called {description['agent']!r}, known are {', '.join(agents)}; "
+                f"one of your own is made known by pg_agents.AGENTS[{description['agent']!r}] = its class"
+            )
         form, arguments = agents[description["agent"]], description["arguments"]
         if description["spaces"] is None and not networks:
             raise SavedAgentError(f"path: the agent in {path} was saved with its own networks; load it with policy=...")
@@ -63,6 +83,10 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise SavedAgentError(f"path: the agent saved in {path} is damaged ({error!r})") from error
     agent = agent or form(**networks, **arguments)
+    for part in ("policy", "critic"):  # in the precision they were saved in
+        kinds = [value.dtype for name, value in state.items() if name.startswith(part) and value.is_floating_point()]
+        if kinds and getattr(agent, part) is not None:
+            getattr(agent, part).to(kinds[0])
     try:
         agent.load_state_dict(state)
     except RuntimeError as error:

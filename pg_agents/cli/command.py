@@ -219,10 +219,11 @@ def read_config(run_dir: Path) -> dict[str, Any]:
     path = run_dir / "config.json"
     try:
         config = json.loads(path.read_text())
-        return {key: config[key] for key in ("agent", "env", "env_args", "num_envs")}
+        found = {key: config[key] for key in ("agent", "env")}
+        return {**found, "env_args": dict(config.get("env_args", {})), "num_envs": int(config["num_envs"])}
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"path: {run_dir} holds no run (no config.json); give a folder that train wrote") from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"path: {path} is damaged or not of this program ({error!r})") from error
 
 

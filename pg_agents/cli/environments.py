@@ -150,7 +150,7 @@ def _made(make: Callable[[], Any], env_id: str, arguments: dict[str, Any]) -> An
         raise UserError(
             f"env: {env_id} needs {error.name!r}, which is not installed: pip install {error.name}"
         ) from error
-    except TypeError as error:
+    except (TypeError, KeyError) as error:
         if not arguments:  # nobody's arguments: a mistake in the environment's code, to be seen in full
             raise
         raise UserError(f"env_arg: {env_id} cannot be made{given}: {error}") from error

@@ -12,13 +12,15 @@ from pg_agents.cli.environments import UserError, make_single_env, parse_argumen
 from pg_agents.cli.options import GradientsOptions
 from pg_agents.gradients.report import reports_on, write
 from pg_agents.gradients.sources import problem_of
+from pg_agents.numbers import whole_number
 from pg_agents.record import fresh_run_dir
 
 
 def run_gradients(options: GradientsOptions) -> None:
     """Measure, print the tables (or JSON), and write them with their pictures to a run folder."""
-    if options.seed < 0:
-        raise UserError(f"seed must be a whole number, 0 or above, got {options.seed}")
+    whole_number("seed", options.seed)
+    if options.horizon is not None and options.horizon < 1:
+        raise UserError(f"horizon must be at least 1, got {options.horizon}")
     torch.set_num_threads(1)
     arguments = parse_arguments(options.env_arg)
     with closing(make_single_env(options.env, arguments)) as env:

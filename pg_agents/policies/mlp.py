@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import gymnasium as gym
+import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
@@ -30,7 +31,8 @@ def mlp(sizes: Sequence[int], output_gain: float) -> nn.Sequential:
 class MLPPolicy(Policy):
     """π_θ(·|s) with an MLP's outputs as logits (Discrete actions) or as the mean of a Gaussian (Box actions).
 
-    The Gaussian's log standard deviations are parameters that do not depend on the state.
+    The Gaussian's log standard deviations are parameters that do not depend on the state. Where a Box has bounds, what
+    the network calls −1 … 1 is spread over them: the mean starts in the middle, σ = 1 is half the width.
 
     Args:
         observation_space: of one environment.
@@ -41,6 +43,9 @@ class MLPPolicy(Policy):
     Raises:
         UnsupportedSpaceError: for other spaces.
     """
+
+    centre: Tensor
+    scale: Tensor
 
     def __init__(
         self,
@@ -58,6 +63,10 @@ class MLPPolicy(Policy):
         elif isinstance(action_space, spaces.Box):
             outputs = int(torch.tensor(action_space.shape).prod())
             self.log_std = nn.Parameter(torch.full((outputs,), initial_log_std))
+            bounded = np.isfinite(action_space.low) & np.isfinite(action_space.high)
+            low, high = (np.where(bounded, bound, sign).ravel() for bound, sign in _bounds(action_space))
+            self.register_buffer("centre", torch.as_tensor((low + high) / 2, dtype=torch.float32), persistent=False)
+            self.register_buffer("scale", torch.as_tensor((high - low) / 2, dtype=torch.float32), persistent=False)
         else:
             raise UnsupportedSpaceError(
                 f"action space {action_space} is not supported: use Discrete or Box, or pass your own policy=..."
@@ -67,7 +76,14 @@ class MLPPolicy(Policy):
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Distribution:
         """Return the distributions for observations [..., *shape]."""
         outputs = self.network(self.encoder(observations))
-        return Categorical(outputs) if self.log_std is None else DiagonalGaussian(outputs, self.log_std)
+        if self.log_std is None:
+            return Categorical(outputs)
+        return DiagonalGaussian(self.centre + self.scale * outputs, self.log_std + self.scale.log())
+
+
+def _bounds(space: spaces.Box) -> tuple[tuple[np.ndarray, float], tuple[np.ndarray, float]]:
+    """Return the bounds, and what stands for them where there are none: those that leave numbers as they are."""
+    return (space.low.astype(np.float64), -1.0), (space.high.astype(np.float64), 1.0)
 
 
 class MLPCritic(Critic):

@@ -157,3 +157,12 @@ def test_networks_suit_their_spaces():
     assert learners[0].logits.shape == (4, 3, 2) and learners[1].values.shape == (4, 3)
     with pytest.raises(UnsupportedSpaceError, match="num_learners=4 independent learners need Discrete"):
         make_networks(Box(-1, 1, (3,)), Discrete(2), critic=True, num_learners=4)
+
+
+def test_bounded_actions_start_in_the_middle_of_their_box():
+    """100 … 200: mean 150, σ 50; without bounds mean 0, σ 1."""
+    space = Box(np.array([100, -np.inf], np.float32), np.array([200, np.inf], np.float32))
+    policy = MLPPolicy(Box(-1, 1, (3,)), space)
+    distribution = policy(torch.zeros(3))
+    torch.testing.assert_close(distribution.mean, torch.tensor([150.0, 0.0]), atol=1.0, rtol=0)
+    torch.testing.assert_close(distribution.log_std.exp(), torch.tensor([50.0, 1.0]))
