@@ -221,8 +221,15 @@ def _first_info(infos: dict[str, Any]) -> dict[str, Any]:
 
 
 def known_returns(env: gym.Env | VectorEnv) -> KnownReturns:
-    """Return what is known of a pg/… environment, single or vector, under its own time limit; of others nothing."""
-    core = env.unwrapped
+    """Return what is known of a pg/… environment, single or vector, under its own time limit; of others nothing.
+
+    Nothing is known of one whose rewards a wrapper changes.
+    """
+    core, layer = env.unwrapped, env
+    while layer is not core:
+        if isinstance(layer, gym.RewardWrapper | gym.vector.VectorRewardWrapper):
+            return KnownReturns()
+        layer = layer.env  # type: ignore[union-attr] # what is not the core is a wrapper
     if isinstance(core, gym.vector.SyncVectorEnv):
         return known_returns(core.envs[0])
     if not isinstance(core, RowEnv | RowsVectorEnv):

@@ -29,7 +29,8 @@ class ReinforceBaseline(Agent):
         policy: π_θ.
         critic: V_ψ, for baseline="value"; it regresses on the returns.
         baseline: "value" V_ψ(S_t); "running-average" of all earlier returns; "batch-mean" of the batch's returns at the
-            same time step (scales the expected gradient by (n − 1)/n); "constant".
+            same time step (scales the expected gradient by (n − 1)/n: with one environment nothing is learned);
+            "constant".
         constant: the value of a constant baseline.
         learning_rate: α of the policy.
         critic_learning_rate: β of the critic; None: the policy's.

@@ -248,3 +248,13 @@ def test_known_returns_sees_the_limit_the_environment_runs_under(walk_id):
     assert known_returns(gym.make_vec(walk_id, 2, vectorization_mode="sync", max_episode_steps=7)).random == 7
     assert known_returns(gym.make(walk_id)) == KnownReturns(None, None, "episode")
     assert known_returns(gym.make("CartPole-v1")) == KnownReturns(None, None)
+
+
+def test_nothing_is_known_where_a_wrapper_changes_the_rewards():
+    plain = gym.make("pg/TwoArmedBandit-v0")
+    assert known_returns(plain).optimal == 0.6
+    assert known_returns(gym.wrappers.TimeLimit(plain, 5)).optimal == 0.6
+    assert known_returns(gym.wrappers.TransformReward(plain, lambda r: 10 * r)).optimal is None
+    vector = gym.make_vec("pg/TwoArmedBandit-v0", 2)
+    assert known_returns(vector).optimal == 0.6
+    assert known_returns(gym.wrappers.vector.TransformReward(vector, lambda r: 10 * r)).optimal is None
