@@ -48,9 +48,10 @@ def work(mutation: Mutation, pipe) -> None:
     """In a process of its own: import everything anew with the bug, run its tests, send what came out."""
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
     sys.meta_path.insert(0, Mutant(mutation))
-    ours = ("pg_agents", "test_", "tiny_envs", "hand_made", "conftest", "tests")
-    for name in [name for name in sys.modules if name.startswith(ours)]:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if file.startswith(str(ROOT)) and "site-packages" not in file and not name.startswith("pg_envs"):
+            del sys.modules[name]
     outcomes = Outcomes()
     options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(ROOT)]
     pytest.main([*options, *(str(ROOT / test) for test in mutation.tests)], plugins=[outcomes])
