@@ -146,3 +146,14 @@ def test_nothing_is_learned_and_no_global_generator_used():
 def test_no_episodes_are_refused(episodes):
     with pytest.raises(ValueError, match=f"episodes must be a whole number, 1 or above, got {episodes}"):
         pg.evaluate(sums_agent(), Sums(), episodes=episodes)
+
+
+def test_episodes_are_cut_where_the_agent_cuts_them_and_spaces_must_be_its_own():
+    env = gym.make("pg/TwoStateMDP-v0")
+    agent = pg.Reinforce.for_env(env, max_episode_steps=7)
+    assert pg.evaluate(agent, env, episodes=3).lengths == [7, 7, 7]
+    assert pg.evaluate(agent, env, episodes=3, max_episode_steps=4).lengths == [4, 4, 4]
+    with pytest.raises(ValueError, match="env: its observation space is"):
+        pg.evaluate(agent, gym.make("pg/Chain-v0"), episodes=1)
+    with pytest.raises(ValueError, match="max_episode_steps must be a whole number, 1 or above, got 0"):
+        pg.evaluate(agent, env, episodes=1, max_episode_steps=0)
