@@ -339,4 +339,11 @@ MUTATIONS = [
         "torch.expm1(x) - x",
         ("tests/test_losses.py::test_kl_terms_by_hand",),
     ),
+    Mutation(
+        "rewards of ignored actions count",
+        "pg_agents.stream",
+        "rewards, terminated, truncated = rewards * live, terminated & live",
+        "rewards, terminated, truncated = rewards, terminated & live",
+        ("tests/test_stream.py::test_a_reward_for_an_ignored_action_does_not_count",),
+    ),
 ]

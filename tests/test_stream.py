@@ -199,3 +199,25 @@ def test_where_both_happen_in_one_step_it_terminated():
     first, second = (stream.step(np.zeros(1, np.int64)) for _ in range(2))
     assert not first.done[0]
     assert second.terminated[0] and not second.truncated[0]
+
+
+def test_a_reward_for_an_ignored_action_does_not_count():
+    """Gymnasium gives 0 there; a vector environment of somebody's own may not."""
+
+    class Generous(gym.vector.VectorWrapper):
+        def step(self, actions):
+            observations, rewards, *rest = self.env.step(actions)
+            return observations, np.ones_like(rewards), *rest
+
+    env = gym.make_vec(
+        "CartPole-v1",
+        1,
+        vectorization_mode="sync",
+        vector_kwargs={"autoreset_mode": AutoresetMode.NEXT_STEP},
+        max_episode_steps=3,
+    )
+    stream = Stream(Generous(env), 0)
+    steps = [stream.step(np.zeros(1, np.int64)) for _ in range(5)]
+    assert [bool(step.live[0]) for step in steps] == [True, True, True, False, True]
+    assert [float(step.rewards[0]) for step in steps] == [1, 1, 1, 0, 1]
+    assert [float(step.returns[0]) for step in steps] == [1, 2, 3, 0, 1]
