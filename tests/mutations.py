@@ -206,14 +206,14 @@ MUTATIONS = [
     ),
     Mutation(
         "samples are always the mode",
-        "pg_agents.distributions",
-        "return (self.logits.exp() / race).argmax(-1)",
-        "return self.logits.argmax(-1)",
+        "pg_agents.distributions.categorical",
+        "return (self.unnormalized - race).argmax(-1)",
+        "return self.unnormalized.argmax(-1)",
         ("tests/test_distributions.py::test_frequencies_of_categorical_samples",),
     ),
     Mutation(
         "the Gaussian's log-probability forgets its normaliser",
-        "pg_agents.distributions",
+        "pg_agents.distributions.gaussian",
         "return -(0.5 * scaled.square() + self.log_std + 0.5 * math.log(2 * math.pi)).sum(-1)",
         "return -(0.5 * scaled.square()).sum(-1)",
         ("tests/test_distributions.py::test_gaussian_by_hand",),

@@ -14,7 +14,7 @@ ALLOWED = {
     "pg_agents.numbers": (),
     "pg_agents.returns": (),
     "pg_agents.losses": (),
-    "pg_agents.distributions": (),
+    "pg_agents.distributions": ("pg_agents.distributions",),
     "pg_agents.rollout": ("pg_agents.tree",),
     "pg_agents.policies": ("pg_agents.tree", "pg_agents.rollout", "pg_agents.distributions", "pg_agents.policies"),
     "pg_agents.spaces": ("pg_agents.policies",),

@@ -125,6 +125,22 @@ def test_without_a_generator_the_global_one_is_used(kind):
         assert not torch.equal(distributions()[kind].sample(), first)
 
 
+@pytest.mark.parametrize("state_dependent", [False, True])
+@pytest.mark.parametrize("kind", [0, 1])
+def test_a_stack_is_its_parts(kind, state_dependent):
+    """Log-probabilities, entropies and modes of a [T, B] stack are those of its T rows."""
+    rows = []
+    for t in range(4):
+        logits = randn(6, 3, seed=t).masked_fill(torch.eye(6, 3).bool(), -INF)
+        log_std = randn(6, 3, seed=9 + t) if state_dependent else randn(3, seed=9 + t)
+        rows.append(DiagonalGaussian(randn(6, 3, seed=t), log_std) if kind else Categorical(logits))
+    stacked, actions = type(rows[0]).stack(rows), [row.sample(torch.Generator().manual_seed(0)) for row in rows]
+    for name, arguments in (("log_prob", torch.stack(actions)), ("entropy", None), ("mode", None)):
+        each = [getattr(row, name)(*() if arguments is None else (a,)) for row, a in zip(rows, actions, strict=True)]
+        whole = getattr(stacked, name)(*() if arguments is None else (arguments,))
+        assert torch.equal(whole, torch.stack(each)) and torch.isfinite(whole).all()
+
+
 @pytest.mark.parametrize("kind", [0, 1])
 def test_samples_carry_no_gradient_from_log_probabilities(kind):
     """The score Σ ∇ ln π(a) of a sample is 0 in expectation: 40,000 draws, within 4.5 standard errors."""

@@ -130,7 +130,7 @@ def test_mlp_policies_of_discrete_and_box_actions():
     policy = MLPPolicy(Box(-1, 1, (3,)), Box(-1, 1, (2, 2)), initial_log_std=-0.5)
     box = policy(x)
     assert isinstance(box, DiagonalGaussian) and box.mean.shape == (6, 4, 4)
-    assert torch.equal(box.log_std, torch.full((6, 4, 4), -0.5)) and policy.log_std.shape == (4,)
+    assert torch.equal(box.log_std, torch.full((4,), -0.5)) and policy.log_std.shape == (4,)
     assert MLPPolicy(Box(-1, 1, (3,)), Box(-1, 1, ()))(x).mean.shape == (6, 4, 1)
     mixed = MLPPolicy(Dict(x=Box(-1, 1, (2,)), n=Discrete(3)), Discrete(2))
     assert mixed({"x": torch.zeros(6, 4, 2), "n": torch.ones(6, 4).long()}).logits.shape == (6, 4, 2)

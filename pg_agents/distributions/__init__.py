@@ -1,0 +1,12 @@
+"""Batched action distributions: sample, log-probability, entropy, mode.
+
+They do what the agents need and no more: `torch.distributions` validates and broadcasts at several times the cost of
+the arithmetic, and samples from the global generator. Making and sampling one takes as few operations as possible, for
+it happens at every step of an environment; what learning needs is worked out when it is asked for.
+"""
+
+from pg_agents.distributions.categorical import Categorical
+from pg_agents.distributions.distribution import Distribution
+from pg_agents.distributions.gaussian import DiagonalGaussian
+
+__all__ = ["Categorical", "DiagonalGaussian", "Distribution"]

@@ -1,0 +1,56 @@
+"""Distributions over finitely many actions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+class Categorical:
+    """π(a) = exp(z_a) / Σ_b exp(z_b), over A actions.
+
+    Args:
+        unnormalized: z, […, A]; −∞ makes an action impossible, unless it does so for all of them.
+    """
+
+    def __init__(self, unnormalized: Tensor) -> None:
+        self.unnormalized = unnormalized
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """The normalised ones, ln π(a), […, A]."""
+        return self.unnormalized.log_softmax(-1)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw actions, int64 […], by an exponential race: argmax_a z_a − ln E_a with E_a ~ Exp(1) is distributed as π.
+
+        Whatever is added to all z_a does not change it, so that nothing has to be normalised. E_a is never 0 here, and
+        an impossible action never wins.
+        """
+        race = torch.empty_like(self.unnormalized).exponential_(generator=generator).log_()
+        return (self.unnormalized - race).argmax(-1)
+
+    def mode(self) -> Tensor:
+        """Return argmax_a π(a), int64 […]; the lowest index where several are equal."""
+        return self.unnormalized.argmax(-1)
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Return ln π(a) for int64 actions […]."""
+        return self.logits.gather(-1, actions[..., None]).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        """Return −Σ_a π(a) ln π(a), […]; 0 ln 0 = 0, with gradient 0."""
+        return -(self.logits.exp() * self.logits.clamp(min=torch.finfo(self.logits.dtype).min)).sum(-1)
+
+    def probabilities(self) -> Tensor:
+        """Return π(a), […, A]."""
+        return self.logits.exp()
+
+    @classmethod
+    def stack(cls, distributions: Sequence[Self]) -> Self:
+        """Return T distributions of equal shape […] as one of shape [T, …]."""
+        return cls(torch.stack([distribution.unnormalized for distribution in distributions]))

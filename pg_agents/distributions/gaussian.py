@@ -1,0 +1,50 @@
+"""Densities over vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+
+class DiagonalGaussian:
+    """π(a) = Π_i N(a_i; μ_i, σ_i²), a density over actions […, D].
+
+    The log-probability is that of the action as sampled; clipping to the bounds happens at the environment's door.
+
+    Args:
+        mean: μ, […, D].
+        log_std: ln σ, of the same shape or one that broadcasts to it ([D]: σ does not depend on the state).
+    """
+
+    def __init__(self, mean: Tensor, log_std: Tensor) -> None:
+        self.mean, self.log_std = mean, log_std
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw actions μ + σ ε, […, D]."""
+        noise = torch.empty_like(self.mean).normal_(generator=generator)
+        return torch.addcmul(self.mean, self.log_std.exp(), noise)
+
+    def mode(self) -> Tensor:
+        """Return μ, […, D]."""
+        return self.mean
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Return −Σ_i [½ ((a_i − μ_i)/σ_i)² + ln σ_i + ½ ln 2π], […]."""
+        scaled = (actions - self.mean) * (-self.log_std).exp()
+        return -(0.5 * scaled.square() + self.log_std + 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Return Σ_i [ln σ_i + ½ ln 2πe], […]."""
+        return (self.log_std.expand_as(self.mean) + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
+    @classmethod
+    def stack(cls, distributions: Sequence[Self]) -> Self:
+        """Return T distributions of equal shape […] as one of shape [T, …]."""
+        mean = torch.stack([distribution.mean for distribution in distributions])
+        log_std = torch.stack([distribution.log_std for distribution in distributions])
+        missing = mean.ndim - log_std.ndim  # leading dimensions that the deviations are the same for
+        return cls(mean, log_std.reshape(len(log_std), *[1] * missing, *log_std.shape[1:]))
