@@ -1,0 +1,64 @@
+"""The Kullback–Leibler divergence between action distributions, in closed form."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from pg_agents.distributions import Categorical, DiagonalGaussian, Distribution
+
+Kind = TypeVar("Kind", bound=Distribution)
+
+
+@singledispatch
+def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
+    """Return KL(p‖q) = E_{a∼p}[ln p(a) − ln q(a)] in nats, for each of […] observations; differentiable in both.
+
+    It is infinite where q never takes an action that p takes. A kind of distribution of one's own is made known by
+    `kl_divergence.register(Kind, function)`.
+
+    Args:
+        p: a batch of distributions.
+        q: of the same kind and shape.
+
+    Raises:
+        TypeError: for a kind without a closed form here.
+        ValueError: for two distributions that are not of one kind.
+
+    Reference: Kullback & Leibler (1951).
+    """
+    raise TypeError(
+        f"p: no closed form of KL is known for {type(p).__name__}; "
+        f"write one and make it known by kl_divergence.register({type(p).__name__}, ...)"
+    )
+
+
+@kl_divergence.register
+def _(p: Categorical, q: Distribution) -> Tensor:
+    """Σ_a p(a) [ln p(a) − ln q(a)]; an action that p never takes adds nothing, whatever q makes of it."""
+    other = same_kind(p, q)
+    probabilities = p.logits.exp()
+    return (probabilities * torch.where(probabilities > 0, p.logits - other.logits, 0.0)).sum(-1)
+
+
+@kl_divergence.register
+def _(p: DiagonalGaussian, q: Distribution) -> Tensor:
+    """Σ_i [ln(σ'_i/σ_i) + (σ_i² + (μ_i − μ'_i)²) / 2σ'_i² − ½], the primes q's."""
+    other = same_kind(p, q)
+    log_ratio = other.log_std - p.log_std
+    distance = (p.mean - other.mean) * (-other.log_std).exp()
+    return (log_ratio + 0.5 * (torch.expm1(-2 * log_ratio) + distance.square())).sum(-1)
+
+
+def same_kind(p: Kind, q: Distribution) -> Kind:
+    """Return q, which is of p's kind.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if type(q) is not type(p):
+        raise ValueError(f"q must be a {type(p).__name__} as p is, got a {type(q).__name__}")
+    return q
