@@ -12,6 +12,7 @@ from pg_envs.known import KnownReturns
 from pg_envs.mdp import TabularMDP
 from pg_envs.mdp_envs import MDPEnv, MDPVectorEnv, ProblemEnv, ProblemVectorEnv
 from pg_envs.problems import ChainEnv, GarnetEnv, RiverSwimEnv, TwoStateMDPEnv
+from pg_envs.recall import Recall, RecallVector
 from pg_envs.rows import RowEnv, RowsVectorEnv, known_returns, register
 from pg_envs.task_envs import AdditionEnv, CopyEnv, ParityEnv, ReverseEnv, ShorterEnv, SortEnv
 from pg_envs.token_task import TokenTask
@@ -31,6 +32,8 @@ __all__ = [
     "NonStationaryBanditVector",
     "ProblemEnv",
     "ProblemVectorEnv",
+    "Recall",
+    "RecallVector",
     "RowEnv",
     "RowsVectorEnv",
     "TabularMDP",
@@ -54,6 +57,8 @@ register("Cliff-v0", CliffEnv, max_episode_steps=200)
 register("RiverSwim-v0", RiverSwimEnv)
 register("Garnet-v0", GarnetEnv)
 register("TwoStateMDP-v0", TwoStateMDPEnv)
+
+register("Recall-v0", Recall)
 
 register("Copy-v0", CopyEnv)
 register("Reverse-v0", ReverseEnv)
