@@ -66,13 +66,13 @@ class Recall(RowEnv):
     """Repeat every symbol as it is shown; when the question comes, name the first of them.
 
     ## Description
-    One of k symbols is shown at each of n steps, all drawn independently and uniformly; the first is the cue. Then comes
-    the question, which looks the same whatever the cue was. Repeating what is shown pays 1/n a step, naming the cue at
-    the question pays 1, so the best return is 2.
+    One of k symbols is shown at each of n steps, all drawn independently and uniformly; the first is the cue. Then the
+    question comes, which looks the same whatever the cue was. Repeating what is shown pays 1/n a step, naming the cue
+    at the question pays 1, so the best return is 2.
 
-    A policy without memory gets 1 + 1/k at most. At the question it sees the same as ever, so its action A is drawn from
-    one distribution whatever the cue C was, and P(A = C) = Σ_a P(A = a) P(C = a) = 1/k. It is no help to know the time,
-    nor to see the last m < n + 1 observations: the others are independent of C too. A random policy gets 2/k.
+    A policy without memory gets 1 + 1/k at most. At the question it sees the same as ever, so its action A is drawn
+    from one distribution whatever the cue C was, and P(A = C) = Σ_a P(A = a) P(C = a) = 1/k. It is no help to know the
+    time, nor to see the last n observations: those after the cue are independent of it. A random policy gets 2/k.
 
     ## Action Space
     `Discrete(k)`: the symbol that is named.
