@@ -1,17 +1,20 @@
 """Policy-gradient agents for Gymnasium: from a two-armed bandit to a language model, one interface."""
 
-from pg_agents.agents import AGENTS, ActorCritic, Agent, AverageReward, Reinforce, ReinforceBaseline, load
+from pg_agents.agents import A2C, AGENTS, PPO, ActorCritic, Agent, AverageReward, Reinforce, ReinforceBaseline, load
 from pg_agents.collect import collect_episodes, collect_steps
 from pg_agents.evaluate import Evaluation, evaluate
 from pg_agents.policies import Critic, Policy, UnsupportedSpaceError
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps
+from pg_agents.schedules import Linear
 from pg_agents.stream import FaultyEnvironmentError
 from pg_agents.train import Summary, train
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "A2C",
     "AGENTS",
+    "PPO",
     "ActorCritic",
     "Agent",
     "AverageReward",
@@ -20,6 +23,7 @@ __all__ = [
     "Episodes",
     "Evaluation",
     "FaultyEnvironmentError",
+    "Linear",
     "Policy",
     "Reinforce",
     "ReinforceBaseline",

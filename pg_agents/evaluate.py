@@ -10,7 +10,8 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from pg_agents.actor import Actor
-from pg_agents.agents.agent import Agent, check_spaces
+from pg_agents.agents.agent import Agent
+from pg_agents.agents.making import check_spaces
 from pg_agents.collect import is_over
 from pg_agents.numbers import whole_number
 from pg_agents.stream import Stream

@@ -56,3 +56,36 @@ def kl_term(log_probs: Tensor, reference: Tensor, form: Literal["k1", "k2", "k3"
     """
     x = log_probs - reference.detach()
     return {"k1": x, "k2": 0.5 * x.square(), "k3": torch.expm1(-x) + x}[form]
+
+
+def clipped_surrogate(log_ratio: Tensor, advantages: Tensor, clip: float, clip_high: float | None = None) -> Tensor:
+    """Return −min(ρ_t Â_t, clip(ρ_t, 1 − ε, 1 + ε_high) Â_t), [T, B], where ρ_t = π_θ(A_t|S_t) / π_old(A_t|S_t).
+
+    It is flat where the ratio has left the interval in the direction that the advantage asks for. At ρ = 1 its gradient
+    is that of `policy_gradient`.
+
+    Args:
+        log_ratio: ln ρ_t, [T, B].
+        advantages: Â_t, [T, B]; no gradient flows through them.
+        clip: ε.
+        clip_high: ε_high; None: ε.
+
+    Reference: Schulman et al. (2017), equation 7; Yu et al. (2025), DAPO, for ε_high.
+    """
+    ratio, advantages = log_ratio.exp(), advantages.detach()
+    clipped = ratio.clamp(1 - clip, 1 + (clip if clip_high is None else clip_high))
+    return -torch.minimum(ratio * advantages, clipped * advantages)
+
+
+@torch.no_grad()
+def ratio_metrics(log_ratio: Tensor, weights: Tensor, clip: float) -> dict[str, Tensor]:
+    """Return how far the policy is from the one that acted, as weighted means over the rows.
+
+    `kl` estimates KL(π_old‖π_θ) by ρ − 1 − ln ρ, `clip_fraction` is the part of the rows with |ρ − 1| > ε.
+
+    Reference: Schulman, "Approximating KL divergence", 2020.
+    """
+    total = weights.sum()
+    excess = log_ratio.expm1()
+    kl = (weights * (excess - log_ratio)).sum() / total
+    return {"kl": kl, "clip_fraction": (weights * (excess.abs() > clip)).sum() / total}

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+import gymnasium as gym
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pg_agents.rollout import Rollout
+from pg_agents.tree import Tree
 
 
 class RunningMoments(nn.Module):
-    """Mean and variance of all numbers seen so far, merged batch by batch.
+    """Mean and variance of all arrays seen so far, element by element, merged batch by batch.
+
+    Args:
+        shape: of one array.
 
     Reference: Chan, Golub & LeVeque (1983).
     """
@@ -20,19 +27,20 @@ class RunningMoments(nn.Module):
     mean: Tensor
     squares: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, shape: tuple[int, ...] = ()) -> None:
         super().__init__()
-        for name in ("count", "mean", "squares"):
-            self.register_buffer(name, torch.zeros((), dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("squares", torch.zeros(shape, dtype=torch.float64))
 
     def update(self, values: Tensor) -> None:
-        """Take in `values`, of any shape."""
+        """Take in `values`, [N, *shape]."""
         if values.numel() == 0:
             return
         values = values.double()
-        mean, count = values.mean(), values.numel()
+        mean, count = values.mean(0), len(values)
         total, delta = self.count + count, mean - self.mean
-        self.squares += (values - mean).square().sum() + delta.square() * self.count * count / total
+        self.squares += (values - mean).square().sum(0) + delta.square() * self.count * count / total
         self.mean += delta * count / total
         self.count.copy_(total)
 
@@ -41,6 +49,61 @@ class RunningMoments(nn.Module):
         std = (self.squares / self.count.clamp(min=1)).sqrt()
         rounding = 16 * torch.finfo(std.dtype).eps * self.mean.abs()  # what equal numbers may seem to differ by
         return torch.where(std > rounding, std, 1.0)
+
+
+class ObservationScale(nn.Module):
+    """Standardises what is real in observations by its running mean and standard deviation.
+
+        x̃ = clip((x − mean) / std, −10, 10),   elementwise
+
+    Boxes of real numbers are standardised; integers, images and binary vectors pass as they are. The statistics change
+    in `update` alone, which an agent calls after it has learned from a rollout: what acted, what learns and what is
+    evaluated see the same, and evaluation changes nothing. Give one instance to policy and critic.
+
+    Args:
+        space: of one observation: a Box, or a Dict or Tuple of spaces.
+    """
+
+    shift: Tensor
+    factor: Tensor
+
+    def __init__(self, space: gym.Space) -> None:
+        super().__init__()
+        self.space = space
+        self.real = isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.floating)
+        children = _children(space)
+        self.parts = nn.ModuleDict({str(key): ObservationScale(child) for key, child in children.items()})
+        if self.real:
+            self.moments = RunningMoments(space.shape or ())
+            self.register_buffer("shift", torch.zeros(space.shape or ()))
+            self.register_buffer("factor", torch.ones(space.shape or ()))
+
+    def forward(self, observations: Tree) -> Tree:
+        """Return observations [..., *shape], standardised."""
+        if self.real:  # x · (1/std) − mean/std: one operation, and one for the bounds
+            return torch.addcmul(self.shift, observations.to(self.factor.dtype), self.factor).clamp_(-10.0, 10.0)
+        if not self.parts:
+            return observations
+        if isinstance(observations, tuple):
+            return tuple(self.parts[str(key)](leaf) for key, leaf in enumerate(observations))
+        return {key: self.parts[key](leaf) if key in self.parts else leaf for key, leaf in observations.items()}
+
+    def update(self, observations: Tree, mask: Tensor) -> None:
+        """Take in the observations [T, B, *shape] of the rows where `mask` [T, B] is True."""
+        if self.real:
+            self.moments.update(observations[mask])
+            std = self.moments.std()
+            self.factor.copy_(1 / std)
+            self.shift.copy_(-self.moments.mean / std)
+        for key, part in self.parts.items():
+            assert isinstance(part, ObservationScale)
+            part.update(observations[int(key) if isinstance(observations, tuple) else key], mask)
+
+
+def _children(space: gym.Space) -> dict[Any, gym.Space]:
+    if isinstance(space, gym.spaces.Tuple):
+        return dict(enumerate(space.spaces))
+    return dict(space.spaces) if isinstance(space, gym.spaces.Dict) else {}
 
 
 class RewardScale(nn.Module):

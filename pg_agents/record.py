@@ -41,7 +41,7 @@ class Recorder:
 
     def config(self, values: Mapping[str, Any]) -> None:
         """Write config.json and show it as text."""
-        text = json.dumps(values, indent=2, default=lambda value: value.tolist())
+        text = json.dumps(values, indent=2, default=_plain)
         (self.run_dir / "config.json").write_text(text + "\n")
         self.events.add_text("config", f"```json\n{text}\n```", 0)
 
@@ -65,6 +65,10 @@ class Recorder:
         (self.run_dir / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
         self.lines.close()
         self.events.close()
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def fresh_run_dir(name: str, root: str | Path = "runs") -> Path:

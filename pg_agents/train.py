@@ -15,7 +15,8 @@ from gymnasium.vector import VectorEnv
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from pg_agents.agents.agent import Agent, check_spaces
+from pg_agents.agents.agent import Agent
+from pg_agents.agents.making import check_spaces
 from pg_agents.collect import Collector, EpisodeCollector, StepCollector
 from pg_agents.numbers import whole_number
 from pg_agents.probes import default_probes
@@ -153,6 +154,7 @@ def _loop(
         rollout = next(collector).to(collector.device)
         if not rollout.num_transitions:
             continue  # resets alone: Adam's momentum would move the parameters without anything having been learned
+        agent.progress = min(1.0, run.steps / total_steps)
         run.add(rollout, agent.update(rollout))
         if run.steps >= due or run.steps >= total_steps:
             due = (run.steps // log_every + 1) * log_every

@@ -93,6 +93,7 @@ CONTINUING_AGENTS = [name for name, agent in pg.AGENTS.items() if agent.continui
 ARGUMENTS = {
     ("reinforce", "box"): {"normalize_advantages": True},
     ("actor-critic", "box"): {"learning_rate": 3e-3},
+    ("a2c", "box"): {"learning_rate": 3e-3},
 }
 
 

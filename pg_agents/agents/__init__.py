@@ -3,19 +3,23 @@
 from pathlib import Path
 from typing import Any
 
+from pg_agents.agents.a2c import A2C
 from pg_agents.agents.actor_critic import ActorCritic
 from pg_agents.agents.agent import Agent
 from pg_agents.agents.average_reward import AverageReward
+from pg_agents.agents.ppo import PPO
 from pg_agents.agents.reinforce import Reinforce
 from pg_agents.agents.reinforce_baseline import ReinforceBaseline
 from pg_agents.agents.saving import SavedAgentError, load_agent
 
 AGENTS: dict[str, type[Agent]] = {
-    agent.name: agent for agent in (Reinforce, ReinforceBaseline, ActorCritic, AverageReward)
+    agent.name: agent for agent in (Reinforce, ReinforceBaseline, ActorCritic, A2C, PPO, AverageReward)
 }
 
 __all__ = [
+    "A2C",
     "AGENTS",
+    "PPO",
     "ActorCritic",
     "Agent",
     "AverageReward",

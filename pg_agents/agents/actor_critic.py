@@ -112,6 +112,6 @@ class ActorCritic(Agent):
         policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
         value_loss = (batch.weights * squared_error(values, batch.targets)).sum()
         entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss + value_loss - self.entropy_weight * entropy
+        loss = policy_loss + value_loss - self.current("entropy_weight") * entropy
         metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
         return loss, metrics | {"entropy": batch.mean(entropy)}

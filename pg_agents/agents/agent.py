@@ -5,22 +5,27 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from pg_agents.agents.hyperparameters import OPTIMIZERS, OptimizerName, check_hyperparameters
+from pg_agents.agents.hyperparameters import OptimizerName, check_hyperparameters, make_optimizer
+from pg_agents.agents.making import make_agent
 from pg_agents.agents.saving import save_agent
-from pg_agents.normalize import RewardScale
+from pg_agents.minibatches import minibatches
+from pg_agents.normalize import ObservationScale, RewardScale
 from pg_agents.numbers import whole_number
-from pg_agents.policies import ActionCritic, Critic, Memory, Policy, make_networks
-from pg_agents.rollout import Batch, Episodes, Rollout, Steps
+from pg_agents.policies import ActionCritic, Critic, Memory, Policy
+from pg_agents.rollout import Batch, Episodes, Rollout, Steps, TokenBlock
+from pg_agents.schedules import Linear, Scheduled, scheduled
 from pg_agents.spaces import action_door, spaces_of
 from pg_agents.tree import Tree, tree_map
 
 Metrics = dict[str, Tensor]
+SCHEDULED = ("learning_rate", "critic_learning_rate", "entropy_weight", "clip")  # what may change over a run
 COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards")  # by statistics of the whole batch
 
 
@@ -28,16 +33,17 @@ class Agent(nn.Module, ABC):
     """A policy that learns from rollouts.
 
     A subclass is its algorithm: `prepare` turns a rollout into what the loss needs (returns, advantages, weights) and
-    `forward` is the loss. Every constructor argument but the networks is also an attribute of the same name.
+    `forward` is the loss. Every constructor argument but the networks is also an attribute of the same name. Those
+    marked "may be scheduled" take `Linear(start, end)` or "start:end" besides a number.
 
     Args:
         policy: π_θ.
-        critic: V_ψ or Q_ψ, or None.
-        learning_rate: α of the policy.
-        critic_learning_rate: β of the critic; None: the same as the policy's.
+        critic: V_ψ or Q_ψ, or None. Parameters that it shares with the policy are the policy's.
+        learning_rate: α of the policy; may be scheduled.
+        critic_learning_rate: β of the critic; None: the same as the policy's; may be scheduled.
         max_grad_norm: the gradient is scaled down to this norm where it is longer; None: never.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
-        optimizer: "adam" or "sgd".
+        optimizer: "adam", "rmsprop" or "sgd".
     """
 
     name: ClassVar[str]  # on the command line and in files
@@ -45,14 +51,16 @@ class Agent(nn.Module, ABC):
     action_values: ClassVar[bool] = False  # whether its critic is Q(s,·) instead of V(s)
     continuing: ClassVar[bool] = False  # whether it learns from tasks that never terminate, and from no others
     critic: Any  # V_ψ or Q_ψ, as the subclass's constructor says, or None
+    epochs: int = 1  # passes over a batch in one update
+    minibatch_size: int | None = None  # steps in a gradient step; None: the whole batch
 
     def __init__(
         self,
         policy: Policy,
         critic: Critic | ActionCritic | None,
         *,
-        learning_rate: float,
-        critic_learning_rate: float | None = None,
+        learning_rate: Scheduled,
+        critic_learning_rate: Scheduled | None = None,
         discount: float,
         max_grad_norm: float | None,
         normalize_rewards: bool,
@@ -64,14 +72,13 @@ class Agent(nn.Module, ABC):
         self.discount, self.max_grad_norm = discount, max_grad_norm
         self.normalize_rewards, self.optimizer = normalize_rewards, optimizer
         self.reward_scale = RewardScale(discount) if normalize_rewards else None
+        self.observation_scales = [part for part in self.modules() if isinstance(part, ObservationScale)]
         self.spaces: tuple[Any, Any] | None = None
         self.networks: dict[str, Any] = {}
+        self.progress = 0.0  # the part of the run that is over, which schedules go by
+        self.generator = torch.Generator().manual_seed(0)  # of the order of minibatches
         self.check()
-        groups: list[dict[str, Any]] = [{"params": list(policy.parameters()), "lr": learning_rate}]
-        if critic is not None:
-            groups.append({"params": list(critic.parameters()), "lr": critic_learning_rate or learning_rate})
-        fused = {"fused": True} if optimizer == "adam" else {}
-        self.optim = OPTIMIZERS[optimizer](groups, **fused)
+        self.optim = make_optimizer(optimizer, policy, critic)
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
     @property
@@ -87,31 +94,66 @@ class Agent(nn.Module, ABC):
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """Return the loss, Σ weights · term, and its parts."""
 
+    def is_far_enough(self, metrics: Metrics) -> bool:
+        """Return whether the policy has moved so far from the one that acted that the update is to end here."""
+        return False
+
     # -- learning ----------------------------------------------------------------------------------------------------
     def update(self, rollout: Rollout) -> Metrics:
         """Learn from one rollout and return metrics: scalars by name.
 
         Raises:
-            FloatingPointError: the gradient is not finite; the parameters are as they were.
+            FloatingPointError: the gradient is not finite; the parameters are as they were before that step.
         """
         if not rollout.mask.any():
             return {}  # no decision was taken: nothing to learn from
         if not math.isfinite(rollout.rewards.sum()):
             raise self._not_finite("a reward")
         with torch.no_grad():
-            batch, metrics = self.prepare(self._scaled(rollout))
-        return metrics | self.improve(batch)
+            batch, metrics = self.prepare(rollout if self.reward_scale is None else self.reward_scale(rollout))
+        metrics |= self.improve(batch)
+        for scale in self.observation_scales:  # now, and not before: what acted and what learned have seen the same
+            scale.update(rollout.observations, rollout.mask)
+        return metrics
 
     def improve(self, batch: Batch) -> Metrics:
-        """Take one step down the gradient of the loss of `batch`."""
-        loss, metrics = self(batch)
+        """Go down the gradient of the loss of `batch`, in `epochs` passes over its minibatches."""
+        for group, name in zip(self.optim.param_groups, ("learning_rate", "critic_learning_rate"), strict=False):
+            group["lr"] = self.current(name) or self.current("learning_rate")
+        taken: list[Metrics] = []
+        for part in self._parts(batch):
+            loss, metrics = self(part)
+            taken.append(metrics)
+            if self.is_far_enough(metrics):
+                break
+            metrics["grad_norm"] = self.descend(loss)
+        if len(taken) == 1:
+            return taken[0]
+        return {name: torch.stack([metrics[name] for metrics in taken if name in metrics]).mean(0) for name in taken[0]}
+
+    def descend(self, loss: Tensor) -> Tensor:
+        """Take one step down the gradient of `loss`; return the gradient's norm before it was clipped."""
         self.optim.zero_grad()
         loss.backward()
         norm = self._clip()
         if not math.isfinite(norm):
             raise self._not_finite("the gradient")
         self.optim.step()
-        return metrics | {"grad_norm": norm}
+        return norm
+
+    def current(self, name: str) -> Any:  # noqa: ANN401
+        """Return the value that the hyperparameter `name` has at this point of the run."""
+        value = getattr(self, name)
+        return value.at(self.progress) if isinstance(value, Linear) else value
+
+    def _parts(self, batch: Batch) -> Iterator[Batch]:
+        """Yield the batch, or its minibatches, `epochs` times."""
+        coupled = self.policy.recurrent or self.policy.num_learners > 1 or isinstance(batch.observations, TokenBlock)
+        for _ in range(self.epochs):
+            if self.minibatch_size is None:
+                yield batch
+            else:
+                yield from minibatches(batch, self.minibatch_size, self.generator, whole_columns=coupled)
 
     def _not_finite(self, what: str) -> FloatingPointError:
         return FloatingPointError(
@@ -124,9 +166,6 @@ class Agent(nn.Module, ABC):
         if self.max_grad_norm is not None:
             return nn.utils.clip_grad_norm_(self.parameters(), self.max_grad_norm)
         return nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
-
-    def _scaled(self, rollout: Rollout) -> Rollout:
-        return rollout if self.reward_scale is None else self.reward_scale(rollout)
 
     # -- acting ------------------------------------------------------------------------------------------------------
     @torch.no_grad()
@@ -163,46 +202,29 @@ class Agent(nn.Module, ABC):
 
     # -- making ------------------------------------------------------------------------------------------------------
     @classmethod
-    def for_env(cls, env: Any, *, seed: int = 0, num_learners: int = 1, **arguments: Any) -> Self:  # noqa: ANN401
+    def for_env(cls, env: Any, *, seed: int = 0, **arguments: Any) -> Self:  # noqa: ANN401
         """Return an agent with networks that suit the environment's spaces; `arguments` are the constructor's.
 
         Args:
             env: any Gymnasium environment, single or vector.
-            seed: of the initial parameters; torch's global generator is left as it is.
-            num_learners: 1, or the number of environments: an independent learner in each (finite problems only).
-            **arguments: the constructor's; `hidden=(64, 64)` sets the sizes of the hidden layers.
+            seed: of the initial parameters and the order of minibatches; torch's global generator is left as it is.
+            **arguments: the constructor's, and those of `make_networks` (hidden=(64, 64), num_learners, …).
 
         Raises:
             UnsupportedSpaceError: for spaces without a network.
             ValueError: for arguments out of range.
         """
-        return cls.for_spaces(*spaces_of(env), seed=seed, num_learners=num_learners, **arguments)
+        return cls.for_spaces(*spaces_of(env), seed=seed, **cls.sized(getattr(env, "num_envs", 1)) | arguments)
 
     @classmethod
-    def for_spaces(
-        cls,
-        observation_space: Any,  # noqa: ANN401
-        action_space: Any,  # noqa: ANN401
-        *,
-        seed: int = 0,
-        num_learners: int = 1,
-        hidden: tuple[int, ...] | None = None,
-        **arguments: Any,  # noqa: ANN401
-    ) -> Self:
+    def for_spaces(cls, observation_space: Any, action_space: Any, *, seed: int = 0, **arguments: Any) -> Self:  # noqa: ANN401
         """Return an agent with networks that suit the spaces of one environment; see `for_env`."""
-        networks: dict[str, Any] = {"num_learners": num_learners, "hidden": hidden}
-        needed = cls.needs_critic(arguments)
-        with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(whole_number("seed", seed))
-            policy, critic = make_networks(
-                observation_space, action_space, critic=needed, action_values=cls.action_values, **networks
-            )
-        arguments = cls.suited.get(type(policy).__name__, {}) | arguments
-        if needed:
-            arguments["critic"] = critic
-        agent = cls(policy=policy, **arguments)
-        agent.spaces, agent.networks = (observation_space, action_space), networks
-        return agent
+        return make_agent(cls, observation_space, action_space, whole_number("seed", seed), arguments)
+
+    @classmethod
+    def sized(cls, num_envs: int) -> dict[str, Any]:
+        """Return the defaults of `for_env` that depend on the number of environments."""
+        return {}
 
     @classmethod
     def argument_names(cls) -> list[str]:
@@ -221,18 +243,12 @@ class Agent(nn.Module, ABC):
 
     def check(self) -> None:
         """Raise ValueError for a hyperparameter that is out of range; a constructor that adds some calls it again."""
+        for name in SCHEDULED:
+            if name in vars(self):
+                setattr(self, name, scheduled(name, vars(self)[name]))
         check_hyperparameters(vars(self))
         coupled = [name for name in COUPLING if getattr(self, name, None)]
         if self.policy.num_learners > 1 and coupled:
             raise ValueError(
                 f"{coupled[0]} would couple the {self.policy.num_learners} independent learners: leave it off"
             )
-
-
-def check_spaces(agent: Agent, env: Any) -> None:  # noqa: ANN401
-    """Raise ValueError where an environment's spaces are not those the agent was made for."""
-    if agent.spaces is None:
-        return
-    for name, mine, theirs in zip(("observation", "action"), agent.spaces, spaces_of(env), strict=True):
-        if mine != theirs:
-            raise ValueError(f"env: its {name} space is {theirs}, the agent was made for {mine}; use for_env(env)")

@@ -132,7 +132,7 @@ class AverageReward(Agent):
         policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
         value_loss = (batch.weights * squared_error(taken, batch.targets)).sum()
         entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss + value_loss - self.entropy_weight * entropy
+        loss = policy_loss + value_loss - self.current("entropy_weight") * entropy
         differences = (batch.weights * (batch.targets - taken).detach()).sum(0)  # [B]
         metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
         metrics["differences"] = differences if self.policy.num_learners > 1 else differences.sum(0, keepdim=True)
@@ -142,7 +142,7 @@ class AverageReward(Agent):
         """Take one step of θ and ψ down the gradient, and λ ← λ + β_λ d."""
         metrics = super().improve(batch)
         differences = metrics.pop("differences")
-        rate = self.gain_learning_rate or self.critic_learning_rate or self.learning_rate
+        rate = self.gain_learning_rate or self.current("critic_learning_rate") or self.current("learning_rate")
         self.gain += rate * differences
         return metrics | {"temporal_difference": differences.mean(), "gain": self.gain.mean()}
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
+from torch import nn
 
 from pg_agents.agents.signals import Signal
+from pg_agents.schedules import Linear
 
-OptimizerName = Literal["adam", "sgd"]
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+OptimizerName = Literal["adam", "rmsprop", "sgd"]
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "rmsprop": partial(torch.optim.RMSprop, eps=1e-5),
+    "sgd": torch.optim.SGD,
+}
 
 RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "learning_rate": ("a finite number above 0", lambda x: 0 < x < math.inf),
@@ -20,6 +27,12 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "initial_gain": ("a finite number", lambda x: math.isfinite(x)),
     "discount": ("between 0 and 1", lambda x: 0 <= x <= 1),
     "entropy_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
+    "gae_lambda": ("between 0 and 1", lambda x: 0 <= x <= 1),
+    "value_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
+    "clip": ("a number above 0", lambda x: x > 0),
+    "target_kl": ("a number above 0, or None", lambda x: x is None or x > 0),
+    "epochs": ("a whole number, 1 or above", lambda x: _is_count(x)),
+    "minibatch_size": ("a whole number, 2 or above", lambda x: _is_count(x) and x > 1),
     "max_grad_norm": ("a number above 0, or None for no clipping", lambda x: x is None or x > 0),
     "num_steps": ("a whole number, 1 or above", lambda x: _is_count(x)),
     "max_episode_steps": (
@@ -39,8 +52,13 @@ def check_hyperparameters(values: Mapping[str, Any]) -> None:
         ValueError: one is out of range; the message names it, its value and what it may be.
     """
     for name, (rule, holds) in RULES.items():
-        if name in values and not _holds(holds, values[name]):
-            raise ValueError(f"{name} must be {rule}, got {values[name]!r}")
+        if name not in values:
+            continue
+        value = values[name]
+        ends = (value.start, value.end) if isinstance(value, Linear) else (value,)
+        # A learning rate may end at 0: the last update is made before the run is over.
+        if not all(_holds(holds, end) or (i == 1 and end == 0) for i, end in enumerate(ends)):
+            raise ValueError(f"{name} must be {rule}, got {value if isinstance(value, Linear) else repr(value)}")
 
 
 def _holds(rule: Callable[[Any], bool], value: Any) -> bool:  # noqa: ANN401
@@ -52,3 +70,16 @@ def _holds(rule: Callable[[Any], bool], value: Any) -> bool:  # noqa: ANN401
 
 def _is_count(value: Any) -> bool:  # noqa: ANN401
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def make_optimizer(name: OptimizerName, policy: nn.Module, critic: nn.Module | None) -> torch.optim.Optimizer:
+    """Return an optimizer with a group for the policy's parameters and one for the critic's that are not the policy's.
+
+    The learning rates are set at each update.
+    """
+    groups: list[dict[str, Any]] = [{"params": list(policy.parameters())}]
+    if critic is not None:
+        shared = {id(parameter) for parameter in policy.parameters()}
+        own = [parameter for parameter in critic.parameters() if id(parameter) not in shared]
+        groups += [{"params": own}] if own else []
+    return OPTIMIZERS[name](groups, lr=1.0)

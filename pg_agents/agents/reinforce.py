@@ -94,5 +94,5 @@ class Reinforce(Agent):
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
         entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss - self.entropy_weight * entropy
+        loss = policy_loss - self.current("entropy_weight") * entropy
         return loss, {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}

@@ -119,7 +119,7 @@ class ReinforceBaseline(Agent):
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
         entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss - self.entropy_weight * entropy
+        loss = policy_loss - self.current("entropy_weight") * entropy
         metrics = {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}
         if self.critic is not None and batch.targets is not None:
             values = self.critic(batch.observations, batch.memory, batch.starts)

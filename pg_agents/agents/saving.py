@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from pg_agents.schedules import Linear
 from pg_agents.spaces import space_from_json, space_to_json
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ def save_agent(agent: Agent, path: Path) -> None:
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401
-    """Return a number or an array of numpy or torch as JSON can write it.
+    """Return a schedule, or a number or an array of numpy or torch, as JSON can write it.
 
     Raises:
         TypeError: for anything else.
     """
+    if isinstance(value, Linear):
+        return str(value)
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{value!r} cannot be written as JSON")

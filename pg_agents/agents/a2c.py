@@ -1,0 +1,112 @@
+"""Advantage actor-critic."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.signals import state_values
+from pg_agents.losses import mean_over_steps, policy_gradient, squared_error
+from pg_agents.policies import Critic, Policy
+from pg_agents.returns import explained_variance, gae, standardize
+from pg_agents.rollout import Batch, Rollout, Steps
+from pg_agents.schedules import Scheduled
+
+
+class A2C(Agent):
+    """Advantage actor-critic: one step on a few steps of many environments that move together.
+
+        θ ← θ + α E[Â_t ∇ ln π_θ(A_t|S_t) + η ∇ H(π_θ(·|S_t))],   ψ ← ψ − β c E[∇ ½ (V_ψ(S_t) − G_t)²]
+
+    Â is the generalised advantage estimate over the rollout's steps, G = Â + V. λ = 1 is the longest n-step return the
+    rollout contains, as in the asynchronous original.
+
+    Args:
+        policy: π_θ.
+        critic: V_ψ.
+        num_steps: n, of each environment between updates.
+        learning_rate: α of the policy; may be scheduled.
+        critic_learning_rate: β of the critic; None: the policy's; may be scheduled.
+        discount: γ, between 0 and 1.
+        gae_lambda: λ, between 0 and 1.
+        value_weight: c; it matters where the gradient is clipped or networks are shared.
+        entropy_weight: η; may be scheduled.
+        normalize_advantages: standardise Â over the rollout.
+        normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        max_grad_norm: longer gradients are scaled down to this norm; None: never.
+        optimizer: "adam", "rmsprop" or "sgd".
+
+    Raises:
+        ValueError: for arguments out of range.
+
+    Reference: Mnih et al. (2016), whose synchronous form this is.
+    """
+
+    name = "a2c"
+    suited: ClassVar[dict[str, dict[str, Any]]] = {
+        "TabularPolicy": {"learning_rate": 0.01, "critic_learning_rate": 0.03},
+        "TransformerPolicy": {"learning_rate": 1e-3},
+    }
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        critic: Critic,
+        num_steps: int = 5,
+        learning_rate: Scheduled = 7e-4,
+        critic_learning_rate: Scheduled | None = None,
+        discount: float = 0.99,
+        gae_lambda: float = 1.0,
+        value_weight: float = 1.0,
+        entropy_weight: Scheduled = 0.0,
+        normalize_advantages: bool = False,
+        normalize_rewards: bool = False,
+        max_grad_norm: float | None = 0.5,
+        optimizer: OptimizerName = "rmsprop",
+    ) -> None:
+        super().__init__(
+            policy,
+            critic,
+            learning_rate=learning_rate,
+            critic_learning_rate=critic_learning_rate,
+            discount=discount,
+            max_grad_norm=max_grad_norm,
+            normalize_rewards=normalize_rewards,
+            optimizer=optimizer,
+        )
+        self.num_steps, self.gae_lambda = num_steps, gae_lambda
+        self.value_weight, self.entropy_weight = value_weight, entropy_weight
+        self.normalize_advantages = normalize_advantages
+        self.check()
+
+    @property
+    def cadence(self) -> Steps:
+        """`num_steps` steps of each environment."""
+        return Steps(self.num_steps)
+
+    def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
+        """Compute Â and G = Â + V."""
+        values, next_values = state_values(self.critic, rollout)
+        ends = rollout.terminated, rollout.truncated
+        advantages = gae(rollout.rewards, values, next_values, *ends, self.discount, self.gae_lambda)
+        targets = advantages + values
+        if self.normalize_advantages:
+            advantages = standardize(advantages, rollout.mask)
+        weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
+        metrics = {"explained_variance": explained_variance(values, targets, rollout.mask)}
+        return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+        """Return −Â_t ln π(A_t|S_t) − η H(π(·|S_t)) + c ½ (V(S_t) − G_t)², averaged over steps."""
+        assert batch.targets is not None
+        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        values = self.critic(batch.observations, batch.memory, batch.starts)
+        policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
+        value_loss = (batch.weights * squared_error(values, batch.targets)).sum()
+        entropy = (batch.weights * distribution.entropy()).sum()
+        loss = policy_loss + self.value_weight * value_loss - self.current("entropy_weight") * entropy
+        metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
+        return loss, metrics | {"entropy": batch.mean(entropy)}

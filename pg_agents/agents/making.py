@@ -1,0 +1,59 @@
+"""An agent from the spaces of an environment."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pg_agents.policies import make_networks
+from pg_agents.spaces import spaces_of
+
+if TYPE_CHECKING:
+    from pg_agents.agents.agent import Agent
+
+GIVEN = {"observation_space", "action_space", "critic", "action_values"}
+NETWORK_OPTIONS = [name for name in inspect.signature(make_networks).parameters if name not in GIVEN]
+
+
+def make_agent(
+    form: type[Agent],
+    observation_space: Any,  # noqa: ANN401
+    action_space: Any,  # noqa: ANN401
+    seed: int,
+    arguments: dict[str, Any],
+) -> Any:  # noqa: ANN401
+    """Return an agent of the class `form` with networks that suit the spaces of one environment.
+
+    Args:
+        form: its class.
+        observation_space: of one environment.
+        action_space: of one environment.
+        seed: of the initial parameters and the order of minibatches.
+        arguments: of the constructor, and of `make_networks`.
+    """
+    networks = {name: arguments[name] for name in NETWORK_OPTIONS if name in arguments}
+    arguments = {name: value for name, value in arguments.items() if name not in networks}
+    needed = form.needs_critic(arguments)
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)
+        policy, critic = make_networks(
+            observation_space, action_space, critic=needed, action_values=form.action_values, **networks
+        )
+    arguments = form.suited.get(type(policy).__name__, {}) | arguments
+    if needed:
+        arguments["critic"] = critic
+    agent = form(policy=policy, **arguments)
+    agent.spaces, agent.networks = (observation_space, action_space), networks
+    agent.generator.manual_seed(seed)
+    return agent
+
+
+def check_spaces(agent: Agent, env: Any) -> None:  # noqa: ANN401
+    """Raise ValueError where an environment's spaces are not those the agent was made for."""
+    if agent.spaces is None:
+        return
+    for name, mine, theirs in zip(("observation", "action"), agent.spaces, spaces_of(env), strict=True):
+        if mine != theirs:
+            raise ValueError(f"env: its {name} space is {theirs}, the agent was made for {mine}; use for_env(env)")

@@ -1,0 +1,133 @@
+"""Proximal policy optimisation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.signals import state_values
+from pg_agents.losses import clipped_surrogate, mean_over_steps, ratio_metrics, squared_error
+from pg_agents.policies import Critic, Policy
+from pg_agents.returns import explained_variance, gae, standardize
+from pg_agents.rollout import Batch, Rollout, Steps
+from pg_agents.schedules import Scheduled
+
+
+class PPO(Agent):
+    """Proximal policy optimisation: several epochs on one rollout, with the policy kept near the one that acted.
+
+        L(θ) = E[min(ρ_t Â_t, clip(ρ_t, 1 − ε, 1 + ε) Â_t)],   ρ_t = π_θ(A_t|S_t) / π_old(A_t|S_t)
+
+    with generalised advantage estimates Â; the critic regresses on the λ-returns Â + V. At θ = θ_old the gradient is
+    that of the advantage actor-critic; the standardisation of Â scales it.
+
+    Args:
+        policy: π_θ.
+        critic: V_ψ.
+        num_steps: of each environment between updates; `for_env` makes it 2048 divided by the number of environments.
+        epochs: passes over the rollout.
+        minibatch_size: steps in a gradient step.
+        clip: ε; may be scheduled.
+        target_kl: end an update once the KL divergence from the policy that acted exceeds 1.5 times this; None: never.
+        learning_rate: α of the policy; may be scheduled.
+        critic_learning_rate: β of the critic; None: the policy's; may be scheduled.
+        discount: γ, between 0 and 1.
+        gae_lambda: λ, between 0 and 1.
+        value_weight: of the critic's loss; it matters where the gradient is clipped or networks are shared.
+        entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
+        normalize_advantages: standardise Â over the rollout.
+        normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        max_grad_norm: longer gradients are scaled down to this norm; None: never.
+        optimizer: "adam", "rmsprop" or "sgd".
+
+    Raises:
+        ValueError: for arguments out of range.
+
+    Reference: Schulman et al. (2017).
+    """
+
+    name = "ppo"
+    suited: ClassVar[dict[str, dict[str, Any]]] = {
+        "TabularPolicy": {"learning_rate": 0.03, "critic_learning_rate": 0.1},
+        "TransformerPolicy": {"learning_rate": 1e-3},
+    }
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        critic: Critic,
+        num_steps: int = 256,
+        epochs: int = 10,
+        minibatch_size: int = 64,
+        clip: Scheduled = 0.2,
+        target_kl: float | None = None,
+        learning_rate: Scheduled = 3e-4,
+        critic_learning_rate: Scheduled | None = None,
+        discount: float = 0.99,
+        gae_lambda: float = 0.95,
+        value_weight: float = 1.0,
+        entropy_weight: Scheduled = 0.0,
+        normalize_advantages: bool = True,
+        normalize_rewards: bool = False,
+        max_grad_norm: float | None = 0.5,
+        optimizer: OptimizerName = "adam",
+    ) -> None:
+        super().__init__(
+            policy,
+            critic,
+            learning_rate=learning_rate,
+            critic_learning_rate=critic_learning_rate,
+            discount=discount,
+            max_grad_norm=max_grad_norm,
+            normalize_rewards=normalize_rewards,
+            optimizer=optimizer,
+        )
+        self.num_steps, self.epochs, self.minibatch_size = num_steps, epochs, minibatch_size
+        self.clip, self.target_kl = clip, target_kl
+        self.gae_lambda = gae_lambda
+        self.value_weight, self.entropy_weight = value_weight, entropy_weight
+        self.normalize_advantages = normalize_advantages
+        self.check()
+
+    @property
+    def cadence(self) -> Steps:
+        """`num_steps` steps of each environment."""
+        return Steps(self.num_steps)
+
+    @classmethod
+    def sized(cls, num_envs: int) -> dict[str, Any]:
+        """Return a number of steps that makes a rollout of about 2048."""
+        return {"num_steps": max(1, 2048 // num_envs)}
+
+    def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
+        """Compute Â and the λ-returns."""
+        values, next_values = state_values(self.critic, rollout)
+        ends = rollout.terminated, rollout.truncated
+        advantages = gae(rollout.rewards, values, next_values, *ends, self.discount, self.gae_lambda)
+        targets = advantages + values
+        if self.normalize_advantages:
+            advantages = standardize(advantages, rollout.mask)
+        weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
+        metrics = {"explained_variance": explained_variance(values, targets, rollout.mask)}
+        return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+        """Return −min(ρÂ, clip(ρ)Â) − η H(π(·|S_t)) + c ½ (V(S_t) − G_t)², averaged over steps."""
+        assert batch.targets is not None
+        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        values = self.critic(batch.observations, batch.memory, batch.starts)
+        log_ratio = distribution.log_prob(batch.actions) - batch.log_probs
+        clip = self.current("clip")
+        policy_loss = (batch.weights * clipped_surrogate(log_ratio, batch.advantages, clip)).sum()
+        value_loss = (batch.weights * squared_error(values, batch.targets)).sum()
+        entropy = (batch.weights * distribution.entropy()).sum()
+        loss = policy_loss + self.value_weight * value_loss - self.current("entropy_weight") * entropy
+        metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
+        return loss, metrics | {"entropy": batch.mean(entropy)} | ratio_metrics(log_ratio, batch.weights, clip)
+
+    def is_far_enough(self, metrics: Metrics) -> bool:
+        """Return whether the KL divergence from the policy that acted exceeds 1.5 times `target_kl`."""
+        return self.target_kl is not None and bool(metrics["kl"] > 1.5 * self.target_kl)

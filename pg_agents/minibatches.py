@@ -1,0 +1,75 @@
+"""Parts of a batch, whose losses add up to the loss of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from operator import itemgetter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pg_agents.rollout import Batch, TokenBlock
+from pg_agents.tree import tree_leaves, tree_map
+
+PER_STEP = ("observations", "actions", "weights", "advantages", "log_probs", "targets")
+
+
+def minibatches(batch: Batch, size: int, generator: torch.Generator, *, whole_columns: bool) -> Iterator[Batch]:
+    """Return a random partition of `batch` into parts of about `size` steps.
+
+    Every part's weights are multiplied by the number of parts, so that the mean of the parts' losses is the loss of the
+    whole. Parts differ by one row at most: there is no small remainder.
+
+    Args:
+        batch: of T · B steps.
+        size: steps in a part, padding not counted; the number of parts is rounded up.
+        generator: of the permutation.
+        whole_columns: keep the steps of an environment together, as memories, windows of tokens and independent
+            learners need it: parts are [T, b]. Otherwise they are [n] of the valid steps.
+    """
+    if whole_columns:
+        return _columns(batch, size, generator)
+    return _rows(batch, size, generator)
+
+
+def _rows(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
+    valid = (batch.weights.flatten() != 0).nonzero().squeeze(1)
+    parts = -(-len(valid) // size)
+    order = valid[_permutation(len(valid), generator, valid.device)]
+    # One gather an epoch; the parts are views.
+    fields = {name: _each(getattr(batch, name), lambda leaf: leaf.flatten(0, 1)[order]) for name in PER_STEP}
+    fields["weights"] = fields["weights"] * parts
+    ends = [len(order) * i // parts for i in range(parts + 1)]
+    for low, high in zip(ends, ends[1:], strict=False):
+        part = {name: _each(value, itemgetter(slice(low, high))) for name, value in fields.items()}
+        yield replace(batch, **part, starts=None, memory=None)
+
+
+def _columns(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
+    columns = batch.weights.shape[1]
+    parts = min(columns, max(1, -(-int((batch.weights != 0).sum()) // size)))
+    for chosen in _permutation(columns, generator, batch.weights.device).tensor_split(parts):
+        yield columns_of(batch, chosen, parts)
+
+
+def columns_of(batch: Batch, chosen: Tensor, scale: float = 1.0) -> Batch:
+    """Return the batch [T, b] of the environments `chosen`, int64 [b], its weights multiplied by `scale`."""
+    fields = {name: _each(getattr(batch, name), lambda leaf: leaf[:, chosen]) for name in (*PER_STEP[1:], "starts")}
+    seen = batch.observations
+    if isinstance(seen, TokenBlock):
+        fields["observations"] = TokenBlock(seen.tokens[chosen], seen.lengths[:, chosen])
+    else:
+        fields["observations"] = tree_map(lambda leaf: leaf[:, chosen], seen)
+    fields["memory"] = _each(batch.memory, lambda leaf: leaf[chosen])
+    fields["weights"] = fields["weights"] * scale
+    return replace(batch, **fields)
+
+
+def _each(value: Any, function: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401
+    return None if value is None or not any(True for _ in tree_leaves(value)) else tree_map(function, value)
+
+
+def _permutation(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    return torch.randperm(count, generator=generator).to(device)
