@@ -8,5 +8,7 @@ it happens at every step of an environment; what learning needs is worked out wh
 from pg_agents.distributions.categorical import Categorical
 from pg_agents.distributions.distribution import Distribution
 from pg_agents.distributions.gaussian import DiagonalGaussian
+from pg_agents.distributions.multi import Bernoulli, MultiCategorical
+from pg_agents.distributions.squashed import SquashedGaussian
 
-__all__ = ["Categorical", "DiagonalGaussian", "Distribution"]
+__all__ = ["Bernoulli", "Categorical", "DiagonalGaussian", "Distribution", "MultiCategorical", "SquashedGaussian"]

@@ -1,0 +1,78 @@
+"""Distributions over vectors of independent choices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pg_agents.distributions.categorical import Categorical
+
+
+class MultiCategorical:
+    """π(a) = Π_k π_k(a_k), K independent categorical choices; actions are int64 […, K].
+
+    Args:
+        unnormalized: z, […, K, N] with N the most options that any choice has; those that a choice lacks have −∞.
+    """
+
+    def __init__(self, unnormalized: Tensor) -> None:
+        self.each = Categorical(unnormalized)  # […, K] choices
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw actions, int64 […, K]."""
+        return self.each.sample(generator)
+
+    def mode(self) -> Tensor:
+        """Return the most probable action, that of the most probable choices, int64 […, K]."""
+        return self.each.mode()
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Return Σ_k ln π_k(a_k), […], for int64 actions […, K]."""
+        return self.each.log_prob(actions).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Return Σ_k H(π_k), […]."""
+        return self.each.entropy().sum(-1)
+
+    @classmethod
+    def stack(cls, distributions: Sequence[Self]) -> Self:
+        """Return T distributions of equal shape […] as one of shape [T, …]."""
+        return cls(torch.stack([distribution.each.unnormalized for distribution in distributions]))
+
+
+class Bernoulli:
+    """π(a) = Π_i σ(z_i)^{a_i} σ(−z_i)^{1 − a_i}, N independent bits; actions are int64 […, N] of 0 and 1.
+
+    Args:
+        logits: z = ln π(1)/π(0), […, N]; −∞ keeps a bit at 0.
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw actions, int64 […, N]."""
+        uniform = torch.empty_like(self.logits).uniform_(generator=generator)  # in [0, 1): never below σ(−∞) = 0
+        return (uniform < self.logits.sigmoid()).long()
+
+    def mode(self) -> Tensor:
+        """Return the most probable action, int64 […, N]; 0 where both are equal."""
+        return (self.logits > 0).long()
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Return Σ_i ln σ((2 a_i − 1) z_i), […], for actions […, N]."""
+        return functional.logsigmoid(torch.where(actions > 0, self.logits, -self.logits)).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Return Σ_i [ln(1 + e^{−|z_i|}) + |z_i| σ(−|z_i|)], […]; 0, with gradient 0, at infinite z."""
+        size = self.logits.abs().clamp(max=torch.finfo(self.logits.dtype).max)
+        return (functional.softplus(-size) + size * torch.sigmoid(-size)).sum(-1)
+
+    @classmethod
+    def stack(cls, distributions: Sequence[Self]) -> Self:
+        """Return T distributions of equal shape […] as one of shape [T, …]."""
+        return cls(torch.stack([distribution.logits for distribution in distributions]))
