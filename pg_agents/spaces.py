@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pg_agents.policies.encoder import UnsupportedSpaceError
+from pg_agents.policies.unsupported import UnsupportedSpaceError
 
 
 def spaces_of(env: gym.Env | VectorEnv) -> tuple[gym.Space, gym.Space]:
@@ -25,10 +25,11 @@ def spaces_of(env: gym.Env | VectorEnv) -> tuple[gym.Space, gym.Space]:
 
 
 def action_door(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:
-    """Return the function from actions as a policy samples them, [B, …], to those the environment takes.
+    """Return the function from a policy's actions (see `Policy.outward`), [B, …], to those the environment takes.
 
-    Discrete: `start` is added to the index. Box: the shape and dtype of the space (integers rounded), clipped to its
-    bounds; here and nowhere else, so that the log-probability stays that of the action as sampled.
+    Discrete and MultiDiscrete: `start` is added to the index. Box: integers are rounded, and everything is clipped to
+    the bounds; here and nowhere else, so that the log-probability stays that of the action as sampled. All have the
+    shape and, but for Discrete actions from 0, the dtype of the space.
 
     Raises:
         UnsupportedSpaceError: for any other space.
@@ -38,12 +39,17 @@ def action_door(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:
         if start == 0:
             return lambda actions: actions.numpy(force=True)
         return lambda actions: actions.numpy(force=True).astype(kind) + start
+    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+        shape, first = space.shape, space.start if isinstance(space, spaces.MultiDiscrete) else 0
+        return lambda actions: (actions.numpy(force=True).reshape(-1, *shape) + first).astype(space.dtype)
     if isinstance(space, spaces.Box):
         whole = np.rint if np.issubdtype(space.dtype, np.integer) else np.asarray
         return lambda actions: np.clip(
             whole(actions.numpy(force=True)).reshape(-1, *space.shape), space.low, space.high
         ).astype(space.dtype)
-    raise UnsupportedSpaceError(f"action space {space} is not supported: use Discrete or Box")
+    raise UnsupportedSpaceError(
+        f"action space {space} is not supported: use Discrete, MultiDiscrete, MultiBinary or Box"
+    )
 
 
 def space_to_json(space: gym.Space) -> dict[str, Any]:
@@ -60,7 +66,11 @@ def space_to_json(space: gym.Space) -> dict[str, Any]:
         return {"kind": kind, "n": space.n if isinstance(space.n, int) else [int(n) for n in space.n]}
     if isinstance(space, spaces.Dict):
         return {"kind": kind, "spaces": {key: space_to_json(value) for key, value in space.items()}}
-    raise UnsupportedSpaceError(f"space {space} cannot be saved: use Box, Discrete, MultiDiscrete, MultiBinary or Dict")
+    if isinstance(space, spaces.Tuple):
+        return {"kind": kind, "spaces": [space_to_json(value) for value in space.spaces]}
+    raise UnsupportedSpaceError(
+        f"space {space} cannot be saved: use Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple"
+    )
 
 
 def space_from_json(description: dict[str, Any]) -> gym.Space:
@@ -78,4 +88,6 @@ def space_from_json(description: dict[str, Any]) -> gym.Space:
         return spaces.MultiBinary(description["n"])
     if kind == "Dict":
         return spaces.Dict({key: space_from_json(value) for key, value in description["spaces"].items()})
+    if kind == "Tuple":
+        return spaces.Tuple([space_from_json(value) for value in description["spaces"]])
     raise ValueError(f"unknown kind of space {kind!r}: the file is damaged or from a later version")

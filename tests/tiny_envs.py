@@ -8,6 +8,7 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from pg_agents.distributions import Categorical
 from pg_agents.policies import MLPPolicy
 
 MODES = list(AutoresetMode)
@@ -113,7 +114,7 @@ class Chosen(MLPPolicy):
     def step(self, observation, memory=None):
         distribution = self(observation)
         code = (self.encoder(observation).double() * 1000).sum(-1)
-        if self.log_std is None:
+        if isinstance(distribution, Categorical):
             chosen = code.round().long() % self.network[-1].out_features
         else:
             chosen = torch.stack([2 * code.sin(), 2 * code.cos()], -1).float()

@@ -1,16 +1,21 @@
 """Policies and critics: networks from observations to distributions over actions and to values."""
 
-from pg_agents.policies.encoder import Encoder, UnsupportedSpaceError
+from pg_agents.policies.encoder import Encoder
+from pg_agents.policies.heads import Head, make_head
+from pg_agents.policies.images import ImageEncoder
 from pg_agents.policies.mlp import MLPActionCritic, MLPCritic, MLPPolicy
 from pg_agents.policies.networks import is_token_window, make_networks
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
 from pg_agents.policies.tabular import TabularActionCritic, TabularCritic, TabularPolicy
 from pg_agents.policies.transformer import KVCache, TransformerCritic, TransformerPolicy
+from pg_agents.policies.unsupported import UnsupportedSpaceError
 
 __all__ = [
     "ActionCritic",
     "Critic",
     "Encoder",
+    "Head",
+    "ImageEncoder",
     "KVCache",
     "MLPActionCritic",
     "MLPCritic",
@@ -24,5 +29,6 @@ __all__ = [
     "TransformerPolicy",
     "UnsupportedSpaceError",
     "is_token_window",
+    "make_head",
     "make_networks",
 ]

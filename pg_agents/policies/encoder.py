@@ -2,65 +2,118 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor, nn
+from torch.nn import functional
 
+from pg_agents.masks import split_mask, without_mask
+from pg_agents.policies.images import ImageEncoder, channel_axis
+from pg_agents.policies.unsupported import UnsupportedSpaceError
 from pg_agents.tree import Tree
 
 
-class UnsupportedSpaceError(ValueError):
-    """A space for which there is no network; the message names it and the way out."""
-
-
 class Encoder(nn.Module):
-    """Turn observations into features [..., size]: integers become one-hot, the rest is flattened and concatenated.
+    """Turn observations into features [..., size].
+
+    Integers become one-hot, images (see `images.channel_axis`) go through a convolutional network, everything else is
+    flattened; what the parts of a Dict or a Tuple give is concatenated. An action mask is no feature: it is left out.
 
     Args:
-        space: of one observation: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict of them.
+        space: of one observation: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of such, nested or not.
 
     Raises:
-        UnsupportedSpaceError: for any other space.
+        UnsupportedSpaceError: for any other space, and for images that are too small.
     """
-
-    size: int
-
-    like: Tensor
 
     def __init__(self, space: gym.Space) -> None:
         super().__init__()
-        self.space = space
-        self.register_buffer("like", torch.zeros(0), persistent=False)  # of the dtype of the module's features
-        self.children_by_key = None
-        if isinstance(space, spaces.Dict):
-            self.children_by_key = nn.ModuleDict({key: Encoder(value) for key, value in space.items()})
-            self.size = sum(child.size for child in self.children_by_key.values())  # type: ignore[misc]
-        elif isinstance(space, spaces.Box | spaces.MultiBinary):
-            self.size = int(np.prod(space.shape))
-        elif isinstance(space, spaces.Discrete):
-            self.categories, self.start, self.size = [int(space.n)], int(space.start), int(space.n)
-        elif isinstance(space, spaces.MultiDiscrete):
-            self.categories = [int(n) for n in space.nvec.flatten()]
-            self.register_buffer("starts", torch.as_tensor(space.start.flatten()))
-            self.size = sum(self.categories)
-        else:
-            raise UnsupportedSpaceError(
-                f"observation space {space} is not supported: use Box, Discrete, MultiDiscrete, MultiBinary or a Dict "
-                "of these, or pass your own networks (policy=..., critic=...)"
-            )
+        self.part = _part(without_mask(space))
+        self.size = self.part.size
 
     def forward(self, observations: Tree) -> Tensor:
-        """Return the features of observations [..., *space.shape]."""
-        if self.children_by_key is not None:
-            return torch.cat([child(observations[key]) for key, child in self.children_by_key.items()], -1)
-        if isinstance(self.space, spaces.Discrete):
-            return nn.functional.one_hot(observations - self.start, self.size).to(self.like.dtype)
-        rank = len(self.space.shape or ())
-        flat = observations.flatten(-rank) if rank > 1 else observations[..., None] if rank == 0 else observations
-        if isinstance(self.space, spaces.MultiDiscrete):
-            indices = flat - self.starts
-            hot = [nn.functional.one_hot(indices[..., i], n) for i, n in enumerate(self.categories)]
-            return torch.cat(hot, -1).to(self.like.dtype)
-        return flat.to(self.like.dtype)
+        """Return the features of observations [..., *space.shape], with or without a mask."""
+        return self.part(split_mask(observations)[0])
+
+
+def has_images(space: gym.Space) -> bool:
+    """Return whether an observation is an image or has one in it."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        return any(has_images(part) for _, part in _items(space))
+    return channel_axis(space) is not None
+
+
+def _part(space: gym.Space) -> _Several | _Flat | _OneHot | ImageEncoder:
+    """Return the encoder of one space."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        return _Several(space)
+    if isinstance(space, spaces.Discrete):
+        return _OneHot([int(space.n)], [int(space.start)], rank=0)
+    if isinstance(space, spaces.MultiDiscrete):
+        counts, starts = space.nvec.flatten(), space.start.flatten()
+        return _OneHot([int(n) for n in counts], [int(n) for n in starts], rank=len(space.shape))
+    if isinstance(space, spaces.Box) and channel_axis(space) is not None:
+        return ImageEncoder(space)
+    if isinstance(space, spaces.Box | spaces.MultiBinary):
+        return _Flat(space.shape)
+    raise UnsupportedSpaceError(
+        f"observation space {space} is not supported: use Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or "
+        "Tuple of these, or pass your own networks (policy=..., critic=...)"
+    )
+
+
+def _items(space: spaces.Dict | spaces.Tuple) -> list[tuple[str | int, gym.Space]]:
+    return list(space.items()) if isinstance(space, spaces.Dict) else list(enumerate(space.spaces))
+
+
+class _Several(nn.Module):
+    """The features of the parts of a Dict or a Tuple, one after the other."""
+
+    def __init__(self, space: spaces.Dict | spaces.Tuple) -> None:
+        super().__init__()
+        self.keys = [key for key, _ in _items(space)]
+        self.parts = nn.ModuleList([_part(inner) for _, inner in _items(space)])
+        self.size = sum(part.size for part in self.parts)  # type: ignore[misc] # every part has a size
+
+    def forward(self, observations: Tree) -> Tensor:
+        return torch.cat([part(observations[key]) for key, part in zip(self.keys, self.parts, strict=True)], -1)
+
+
+class _Flat(nn.Module):
+    """Numbers as they are, [..., *shape] → [..., size]."""
+
+    like: Tensor
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.register_buffer("like", torch.zeros(0), persistent=False)  # of the dtype of the module's features
+        self.rank, self.size = len(shape), int(np.prod(shape))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        return _flatten(observations, self.rank).to(self.like.dtype)
+
+
+class _OneHot(nn.Module):
+    """Integers, each of which becomes as many features as it has values."""
+
+    like: Tensor
+    starts: Tensor
+
+    def __init__(self, categories: list[int], starts: list[int], rank: int) -> None:
+        super().__init__()
+        self.register_buffer("like", torch.zeros(0), persistent=False)
+        self.register_buffer("starts", torch.as_tensor(starts), persistent=False)
+        self.categories, self.rank, self.size = categories, rank, sum(categories)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        indices = _flatten(observations, self.rank) - self.starts
+        hot = [functional.one_hot(indices[..., i], n) for i, n in enumerate(self.categories)]
+        return (hot[0] if len(hot) == 1 else torch.cat(hot, -1)).to(self.like.dtype)
+
+
+def _flatten(observations: Tensor, rank: int) -> Tensor:
+    return observations.flatten(-rank) if rank > 1 else observations[..., None] if rank == 0 else observations

@@ -3,49 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import gymnasium as gym
-import numpy as np
-import torch
-from gymnasium import spaces
 from torch import Tensor, nn
 
-from pg_agents.distributions import Categorical, DiagonalGaussian, Distribution
-from pg_agents.policies.encoder import Encoder, UnsupportedSpaceError
+from pg_agents.distributions import Distribution
+from pg_agents.masks import split_mask
+from pg_agents.policies.encoder import Encoder
+from pg_agents.policies.heads import check_mask, make_head
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
 from pg_agents.tree import Tree
 
+Activation = Literal["tanh", "relu"]
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
-def mlp(sizes: Sequence[int], output_gain: float) -> nn.Sequential:
-    """Return a tanh network of the given layer sizes, weights orthogonal (gain √2, the last layer `output_gain`)."""
+
+def mlp(sizes: Sequence[int], output_gain: float, activation: Activation = "tanh") -> nn.Sequential:
+    """Return a network of the given layer sizes, weights orthogonal (gain √2, the last layer `output_gain`).
+
+    Raises:
+        ValueError: for an unknown activation.
+    """
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
     layers: list[nn.Module] = []
     for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
         linear = nn.Linear(inputs, outputs)
         last = i == len(sizes) - 2
         nn.init.orthogonal_(linear.weight, output_gain if last else 2**0.5)
         nn.init.zeros_(linear.bias)
-        layers += [linear] if last else [linear, nn.Tanh()]
+        layers += [linear] if last else [linear, ACTIVATIONS[activation]()]
     return nn.Sequential(*layers)
 
 
 class MLPPolicy(Policy):
-    """π_θ(·|s) with an MLP's outputs as logits (Discrete actions) or as the mean of a Gaussian (Box actions).
+    """π_θ(·|s) with an MLP's outputs as what the head of the action space asks for (`heads.make_head`).
 
-    The Gaussian's log standard deviations are parameters that do not depend on the state. Where a Box has bounds, what
-    the network calls −1 … 1 is spread over them: the mean starts in the middle, σ = 1 is half the width.
+    Actions that the observation's mask (`masks`) does not allow have probability 0.
 
     Args:
         observation_space: of one environment.
-        action_space: of one environment, Discrete or Box.
+        action_space: of one environment: Discrete, MultiDiscrete, MultiBinary or Box.
         hidden: sizes of the hidden layers.
-        initial_log_std: ln σ at the start, for Box actions.
+        activation: of the hidden layers, "tanh" or "relu".
+        squash: for a bounded Box: a Gaussian squashed into the bounds instead of one that is clipped.
+        initial_log_std: ln σ at the start, for a Box.
 
     Raises:
-        UnsupportedSpaceError: for other spaces.
+        UnsupportedSpaceError: for other spaces, and a mask in the observation that does not fit the actions.
+        ValueError: for an unknown activation, and for options of a Box where there is none.
     """
-
-    centre: Tensor
-    scale: Tensor
 
     def __init__(
         self,
@@ -53,37 +61,23 @@ class MLPPolicy(Policy):
         action_space: gym.Space,
         *,
         hidden: Sequence[int] = (64, 64),
+        activation: Activation = "tanh",
+        squash: bool = False,
         initial_log_std: float = 0.0,
     ) -> None:
         super().__init__()
+        self.head = make_head(action_space, squash=squash, initial_log_std=initial_log_std)
+        check_mask(observation_space, action_space)
         self.encoder = Encoder(observation_space)
-        self.log_std: nn.Parameter | None = None
-        if isinstance(action_space, spaces.Discrete):
-            outputs = int(action_space.n)
-        elif isinstance(action_space, spaces.Box):
-            outputs = int(torch.tensor(action_space.shape).prod())
-            self.log_std = nn.Parameter(torch.full((outputs,), initial_log_std))
-            bounded = np.isfinite(action_space.low) & np.isfinite(action_space.high)
-            low, high = (np.where(bounded, bound, sign).ravel() for bound, sign in _bounds(action_space))
-            self.register_buffer("centre", torch.as_tensor((low + high) / 2, dtype=torch.float32), persistent=False)
-            self.register_buffer("scale", torch.as_tensor((high - low) / 2, dtype=torch.float32), persistent=False)
-        else:
-            raise UnsupportedSpaceError(
-                f"action space {action_space} is not supported: use Discrete or Box, or pass your own policy=..."
-            )
-        self.network = mlp([self.encoder.size, *hidden, outputs], output_gain=0.01)
+        self.network = mlp([self.encoder.size, *hidden, self.head.outputs], output_gain=0.01, activation=activation)
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Distribution:
         """Return the distributions for observations [..., *shape]."""
-        outputs = self.network(self.encoder(observations))
-        if self.log_std is None:
-            return Categorical(outputs)
-        return DiagonalGaussian(self.centre + self.scale * outputs, self.log_std + self.scale.log())
+        return self.head(self.network(self.encoder(observations)), split_mask(observations)[1])
 
-
-def _bounds(space: spaces.Box) -> tuple[tuple[np.ndarray, float], tuple[np.ndarray, float]]:
-    """Return the bounds, and what stands for them where there are none: those that leave numbers as they are."""
-    return (space.low.astype(np.float64), -1.0), (space.high.astype(np.float64), 1.0)
+    def outward(self, actions: Tensor) -> Tensor:
+        """Return actions as sampled, [B, …], in the units of the environment."""
+        return self.head.outward(actions)
 
 
 class MLPCritic(Critic):
@@ -92,15 +86,19 @@ class MLPCritic(Critic):
     Args:
         observation_space: of one environment.
         hidden: sizes of the hidden layers.
+        activation: of the hidden layers, "tanh" or "relu".
 
     Raises:
         UnsupportedSpaceError: for a space without a fixed size.
+        ValueError: for an unknown activation.
     """
 
-    def __init__(self, observation_space: gym.Space, *, hidden: Sequence[int] = (64, 64)) -> None:
+    def __init__(
+        self, observation_space: gym.Space, *, hidden: Sequence[int] = (64, 64), activation: Activation = "tanh"
+    ) -> None:
         super().__init__()
         self.encoder = Encoder(observation_space)
-        self.network = mlp([self.encoder.size, *hidden, 1], output_gain=1.0)
+        self.network = mlp([self.encoder.size, *hidden, 1], output_gain=1.0, activation=activation)
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values of observations [..., *shape]."""
@@ -114,15 +112,24 @@ class MLPActionCritic(ActionCritic):
         observation_space: of one environment.
         num_actions: A.
         hidden: sizes of the hidden layers.
+        activation: of the hidden layers, "tanh" or "relu".
 
     Raises:
         UnsupportedSpaceError: for a space without a fixed size.
+        ValueError: for an unknown activation.
     """
 
-    def __init__(self, observation_space: gym.Space, num_actions: int, *, hidden: Sequence[int] = (64, 64)) -> None:
+    def __init__(
+        self,
+        observation_space: gym.Space,
+        num_actions: int,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        activation: Activation = "tanh",
+    ) -> None:
         super().__init__()
         self.encoder = Encoder(observation_space)
-        self.network = mlp([self.encoder.size, *hidden, num_actions], output_gain=1.0)
+        self.network = mlp([self.encoder.size, *hidden, num_actions], output_gain=1.0, activation=activation)
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values of all actions, [..., A], for observations [..., *shape]."""

@@ -8,11 +8,14 @@ from typing import Any, TypeGuard
 import gymnasium as gym
 from gymnasium import spaces
 
-from pg_agents.policies.encoder import UnsupportedSpaceError
-from pg_agents.policies.mlp import MLPActionCritic, MLPCritic, MLPPolicy
+from pg_agents.masks import without_mask
+from pg_agents.policies.encoder import has_images
+from pg_agents.policies.heads import check_mask, make_head
+from pg_agents.policies.mlp import Activation, MLPActionCritic, MLPCritic, MLPPolicy
 from pg_agents.policies.policy import ActionCritic, Critic, Policy
 from pg_agents.policies.tabular import TabularActionCritic, TabularCritic, TabularPolicy
 from pg_agents.policies.transformer import TransformerCritic, TransformerPolicy
+from pg_agents.policies.unsupported import UnsupportedSpaceError
 
 
 def make_networks(
@@ -23,56 +26,77 @@ def make_networks(
     action_values: bool = False,
     num_learners: int = 1,
     hidden: Sequence[int] | None = None,
+    activation: Activation | None = None,
+    squash: bool = False,
+    initial_log_std: float = 0.0,
 ) -> tuple[Policy, Critic | ActionCritic | None]:
     """Return a policy and, if `critic`, a critic for the spaces of one environment: V, or Q if `action_values`.
 
     Discrete observations and actions: tables. Windows of tokens (a Dict of `tokens` and `length`): a small causal
-    transformer. Everything else: MLPs with `hidden` layers, (64, 64) unless told otherwise.
+    transformer. Everything else: MLPs, on the features of an `Encoder` of their own.
+
+    Args:
+        observation_space: of one environment.
+        action_space: of one environment.
+        critic: whether to make one.
+        action_values: Q(s,·) instead of V(s).
+        num_learners: independent learners, a table each.
+        hidden: sizes of the hidden layers of MLPs; None: (64, 64), and none behind the encoder of an image.
+        activation: of the hidden layers of MLPs, "tanh" or "relu"; None: "tanh". Where `hidden` or `activation` is
+            given there are MLPs for Discrete observations and actions too.
+        squash: for bounded Box actions: a Gaussian squashed into the bounds by tanh, instead of one that is clipped.
+        initial_log_std: ln σ at the start, for Box actions, in units of half the width between the bounds.
 
     Raises:
         UnsupportedSpaceError: for spaces without a network, for action values of other than Discrete actions, or for
             independent learners outside finite problems.
+        ValueError: for options that the networks for these spaces do not have.
     """
     if critic and action_values:
-        return _with_action_values(observation_space, action_space, num_learners, hidden)
-    if isinstance(observation_space, spaces.Discrete) and isinstance(action_space, spaces.Discrete) and hidden is None:
-        states, start, learners = int(observation_space.n), int(observation_space.start), num_learners
-        policy = TabularPolicy(states, int(action_space.n), num_learners=learners, start=start)
-        return policy, TabularCritic(states, num_learners=learners, start=start) if critic else None
+        check_action_values(observation_space, action_space)
+    head = make_head(action_space, squash=squash, initial_log_std=initial_log_std)
+    check_mask(observation_space, action_space)
+    features, perceptrons = without_mask(observation_space), not (hidden is None and activation is None)
+    if isinstance(features, spaces.Discrete) and isinstance(action_space, spaces.Discrete) and not perceptrons:
+        return _tables(features, int(action_space.n), num_learners, critic, action_values)
     if num_learners > 1:
         raise UnsupportedSpaceError(
             f"num_learners={num_learners} independent learners need Discrete observations and actions, got "
             f"{observation_space} and {action_space}"
         )
-    if is_token_window(observation_space) and isinstance(action_space, spaces.Discrete):
-        if hidden is not None:
-            raise ValueError(f"hidden must be left out for windows of tokens (give policy=...), got {tuple(hidden)}")
-        sizes = int(action_space.n), int(observation_space["length"].n) - 1  # type: ignore[attr-defined] # Discrete
+    if is_token_window(features) and isinstance(action_space, spaces.Discrete):
+        if perceptrons:
+            raise ValueError("hidden, activation must be left out for windows of tokens: give policy=... instead")
+        sizes = int(action_space.n), int(features["length"].n) - 1  # type: ignore[attr-defined] # Discrete
         return TransformerPolicy(*sizes), TransformerCritic(*sizes) if critic else None
-    layers = (64, 64) if hidden is None else hidden
-    return (
-        MLPPolicy(observation_space, action_space, hidden=layers),
-        MLPCritic(observation_space, hidden=layers) if critic else None,
-    )
+    layers = tuple(hidden) if hidden is not None else () if has_images(features) else (64, 64)
+    form: dict[str, Any] = {"hidden": layers, "activation": activation or "tanh"}
+    policy = MLPPolicy(observation_space, action_space, squash=squash, initial_log_std=initial_log_std, **form)
+    if critic and action_values:
+        return policy, MLPActionCritic(observation_space, head.outputs, **form)
+    return policy, MLPCritic(observation_space, **form) if critic else None
 
 
-def _with_action_values(
-    observation_space: gym.Space, action_space: gym.Space, num_learners: int, hidden: Sequence[int] | None
-) -> tuple[Policy, ActionCritic]:
-    """Return a policy and Q for Discrete actions: tables for Discrete observations, else MLPs."""
-    if not isinstance(action_space, spaces.Discrete) or is_token_window(observation_space):
+def _tables(
+    states: spaces.Discrete, num_actions: int, num_learners: int, critic: bool, action_values: bool
+) -> tuple[Policy, Critic | ActionCritic | None]:
+    """Return tables for Discrete observations and actions."""
+    form: dict[str, Any] = {"num_learners": num_learners, "start": int(states.start)}
+    policy = TabularPolicy(int(states.n), num_actions, **form)
+    if not critic:
+        return policy, None
+    if action_values:
+        return policy, TabularActionCritic(int(states.n), num_actions, **form)
+    return policy, TabularCritic(int(states.n), **form)
+
+
+def check_action_values(observation_space: gym.Space, action_space: gym.Space) -> None:
+    """Raise UnsupportedSpaceError where there is no network with a value for each action."""
+    if not isinstance(action_space, spaces.Discrete) or is_token_window(without_mask(observation_space)):
         raise UnsupportedSpaceError(
             f"a value for each action needs Discrete actions and observations that are no windows of tokens, got "
             f"{action_space} and {observation_space}: choose an agent with a state-value critic, such as actor-critic"
         )
-    same: dict[str, Any] = {"num_learners": num_learners, "hidden": hidden}
-    policy, _ = make_networks(observation_space, action_space, critic=False, **same)
-    num_actions = int(action_space.n)
-    if isinstance(policy, TabularPolicy):
-        assert isinstance(observation_space, spaces.Discrete)
-        table = {"num_learners": num_learners, "start": int(observation_space.start)}
-        return policy, TabularActionCritic(int(observation_space.n), num_actions, **table)
-    return policy, MLPActionCritic(observation_space, num_actions, hidden=(64, 64) if hidden is None else hidden)
 
 
 def is_token_window(space: gym.Space) -> TypeGuard[spaces.Dict]:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pg_agents.distributions import Distribution
+from pg_agents.rollout import Rollout
 from pg_agents.tree import Tree
 
 Memory = Any  # None, or whatever a policy carries from step to step: it is passed explicitly, the collector owns it
@@ -39,6 +40,10 @@ class Policy(nn.Module, ABC):
         """Return the distribution for observations [B, …] and the memory after them (acting)."""
         return self(observation), memory
 
+    def outward(self, actions: Tensor) -> Tensor:
+        """Return actions as sampled, [B, …], in the units of the environment; here: as they are."""
+        return actions
+
     def reset_memory(self, memory: Memory, starts: Tensor) -> Memory:
         """Return the memory with the rows reset in which an episode starts, bool [B]."""
         return memory
@@ -54,6 +59,16 @@ class Critic(nn.Module, ABC):
     def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
         """Return V(s) for observations [K, …] that were seen in the environments `columns`, int64 [K]."""
         return self(observations)
+
+    def of_rollout(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
+        """Return V of a rollout's observations, [T, B], and of its final observations, [K].
+
+        A critic with a memory gives the latter with what it remembers after their rows.
+        """
+        values = self(rollout.observations, rollout.memory, rollout.starts)
+        if not len(rollout.final_rows):
+            return values, values.new_zeros(0)
+        return values, self.of_columns(rollout.final_observations, rollout.final_rows[:, 1])
 
 
 class ActionCritic(nn.Module, ABC):

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from pg_agents.distributions import Categorical
+from pg_agents.masks import split_mask
+from pg_agents.policies.heads import allow
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
 from pg_agents.tree import Tree
 
@@ -29,8 +31,9 @@ class TabularPolicy(Policy):
         self.logits = nn.Parameter(torch.zeros(num_learners, num_states, num_actions))
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Categorical:
-        """Return the distributions for observations [..., B]."""
-        return Categorical(_look_up(self.logits, observations - self.start))
+        """Return the distributions for observations [..., B], with or without a mask of allowed actions."""
+        states, mask = split_mask(observations)
+        return Categorical(allow(_look_up(self.logits, states - self.start), mask))
 
     def probabilities(self) -> Tensor:
         """Return π(a|s) of all learners, [L, S, A]."""
@@ -53,12 +56,12 @@ class TabularCritic(Critic):
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values of observations [..., B]."""
-        return _look_up(self.values, observations - self.start)
+        return _look_up(self.values, split_mask(observations)[0] - self.start)
 
     def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
         """Return the values of observations [K] that were seen by the learners `columns`, int64 [K]."""
         learners = columns if len(self.values) > 1 else torch.zeros_like(columns)
-        return self.values[learners, observations - self.start]
+        return self.values[learners, split_mask(observations)[0] - self.start]
 
 
 class TabularActionCritic(ActionCritic):
@@ -78,7 +81,7 @@ class TabularActionCritic(ActionCritic):
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values of all actions, [..., B, A], for observations [..., B]."""
-        return _look_up(self.values, observations - self.start)
+        return _look_up(self.values, split_mask(observations)[0] - self.start)
 
 
 def _look_up(table: Tensor, states: Tensor) -> Tensor:

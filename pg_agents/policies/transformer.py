@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pg_agents.distributions import Categorical
+from pg_agents.masks import split_mask
+from pg_agents.policies.heads import allow
 from pg_agents.policies.policy import Critic, Memory, Policy
 from pg_agents.rollout import TokenBlock
 from pg_agents.tree import Tree
@@ -173,7 +175,8 @@ class TransformerPolicy(Policy):
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Categorical:
         """Return the distributions of the next tokens; see `hidden_states` for the forms of observations."""
-        return Categorical(self.head(hidden_states(self.trunk, observations)))
+        observations, mask = split_mask(observations)
+        return Categorical(allow(self.head(hidden_states(self.trunk, observations)), mask))
 
     def step(self, observation: Tree, memory: KVCache | None = None) -> tuple[Categorical, KVCache]:
         """Return the distributions [B, V] after windows {"tokens": [B, W], "length": [B]}, and the cache.
@@ -181,6 +184,7 @@ class TransformerPolicy(Policy):
         One token is read where the window continues what the cache holds; where any does not, it is read from the
         start. The cache passed in is extended in place: use the one returned.
         """
+        observation, mask = split_mask(observation)
         tokens, last = observation["tokens"], observation["length"] - 1
         known = memory is not None and memory.version == self.trunk.version() and memory.tokens.shape == tokens.shape
         cache = memory if memory is not None and known else self.trunk.empty_cache(tokens)
@@ -189,7 +193,7 @@ class TransformerPolicy(Policy):
         if stale.any():
             self._read_again(cache, tokens, stale)
         rows = torch.arange(len(tokens), device=tokens.device)
-        return Categorical(self.head(self.trunk.extend(cache, tokens[rows, last], last))), cache
+        return Categorical(allow(self.head(self.trunk.extend(cache, tokens[rows, last], last)), mask)), cache
 
     def _read_again(self, cache: KVCache, tokens: Tensor, stale: Tensor) -> None:
         _, keys, values = self.trunk.read(tokens[stale])
@@ -208,4 +212,4 @@ class TransformerCritic(Critic):
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values; see `hidden_states` for the forms of observations."""
-        return self.head(hidden_states(self.trunk, observations)).squeeze(-1)
+        return self.head(hidden_states(self.trunk, split_mask(observations)[0])).squeeze(-1)

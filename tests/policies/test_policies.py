@@ -77,6 +77,9 @@ def test_shared_critic_of_columns_ignores_them():
         (MultiDiscrete([[2, 2], [2, 3]]), [[1, 0], [0, 2]], [0, 1, 1, 0, 1, 0, 0, 0, 1]),
         (Dict(a=Box(-1, 1, (2,)), b=Discrete(2)), {"b": 1, "a": [0.5, 0.25]}, [0.5, 0.25, 0, 1]),
         (Dict(outer=Dict(inner=Discrete(2)), x=Box(-1, 1, ())), {"outer": {"inner": 0}, "x": 2.0}, [1, 0, 2]),
+        (Tuple([Discrete(2), Box(-1, 1, (2,))]), (1, [0.5, 0.25]), [0, 1, 0.5, 0.25]),
+        (Tuple([Dict(a=Tuple([Discrete(2)])), Box(-1, 1, ())]), ({"a": (0,)}, 2.0), [1, 0, 2]),
+        (Dict({"items": Discrete(2), "a.b": Box(-1, 1, (1,))}), {"items": 1, "a.b": [3.0]}, [3, 0, 1]),
     ],
 )
 def test_features_by_hand(space, observation, features):
@@ -90,6 +93,8 @@ def test_features_by_hand(space, observation, features):
 
 
 def _map(function, tree):
+    if isinstance(tree, tuple):
+        return tuple(_map(function, value) for value in tree)
     return {key: _map(function, value) for key, value in tree.items()} if isinstance(tree, dict) else function(tree)
 
 
@@ -99,17 +104,20 @@ def _tensors(tree):
 
 @pytest.mark.parametrize(
     "space",
-    [Tuple([Discrete(2), Discrete(3)]), Text(5), Graph(Box(-1, 1, (2,)), None), gym.spaces.Sequence(Discrete(2))],
+    [Text(5), Graph(Box(-1, 1, (2,)), None), gym.spaces.Sequence(Discrete(2))],
 )
 def test_spaces_without_a_network_are_named_with_the_way_out(space):
     for make in (Encoder, MLPCritic, lambda s: make_networks(s, Discrete(2), critic=True)):
         with pytest.raises(UnsupportedSpaceError) as error:
             make(space)
         assert str(space) in str(error.value) and "policy=..." in str(error.value)
-    for make in (MLPPolicy, lambda o, a: make_networks(o, a, critic=True)):
-        with pytest.raises(UnsupportedSpaceError) as error:
-            make(Box(-1, 1, (2,)), space)
-        assert str(space) in str(error.value) and "Discrete or Box" in str(error.value)
+    with pytest.raises(UnsupportedSpaceError, match="observation space Text"):
+        Encoder(Dict(words=Text(5), x=Box(-1, 1, (2,))))  # the part is named
+    for actions in (space, Dict(a=Discrete(2)), Tuple([Discrete(2), Discrete(3)])):
+        for make in (MLPPolicy, lambda o, a: make_networks(o, a, critic=True)):
+            with pytest.raises(UnsupportedSpaceError) as error:
+                make(Box(-1, 1, (2,)), actions)
+            assert str(actions) in str(error.value) and "written as one MultiDiscrete" in str(error.value)
 
 
 def test_mlp_is_affine_tanh_affine():
@@ -130,7 +138,7 @@ def test_mlp_policies_of_discrete_and_box_actions():
     policy = MLPPolicy(Box(-1, 1, (3,)), Box(-1, 1, (2, 2)), initial_log_std=-0.5)
     box = policy(x)
     assert isinstance(box, DiagonalGaussian) and box.mean.shape == (6, 4, 4)
-    assert torch.equal(box.log_std, torch.full((4,), -0.5)) and policy.log_std.shape == (4,)
+    assert torch.equal(box.log_std, torch.full((4,), -0.5)) and policy.head.log_std.shape == (4,)
     assert MLPPolicy(Box(-1, 1, (3,)), Box(-1, 1, ()))(x).mean.shape == (6, 4, 1)
     mixed = MLPPolicy(Dict(x=Box(-1, 1, (2,)), n=Discrete(3)), Discrete(2))
     assert mixed({"x": torch.zeros(6, 4, 2), "n": torch.ones(6, 4).long()}).logits.shape == (6, 4, 2)
