@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pg_agents.distributions import Distribution
 from pg_agents.policies.policy import Policy
 from pg_agents.spaces import action_door
 from pg_agents.stream import Stream
 from pg_agents.tree import Tree, tree_map
 
-Acted = tuple[Tree, Tensor, Tensor]  # observations, actions, log-probabilities, [B, …] each
+
+class Decision(NamedTuple):
+    """What a policy saw and did in B environments.
+
+    Attributes:
+        observation: [B, …] arrays, copied from the environment.
+        distribution: over actions.
+        actions: as sampled.
+    """
+
+    observation: Tree
+    distribution: Distribution
+    actions: Tensor
 
 
 class Actor:
@@ -30,18 +43,20 @@ class Actor:
     def __init__(self, stream: Stream, policy: Policy, seed: int, *, greedy: bool = False) -> None:
         self.stream, self.policy, self.greedy = stream, policy, greedy
         self.device = next(policy.parameters()).device
+        self.on_cpu = self.device.type == "cpu"
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.door = action_door(stream.env.single_action_space)
         self.memory: Any = None
 
-    def act(self) -> tuple[NDArray[Any], Acted]:
-        """Return the actions for the environment, and what was seen and done, [B, …] each."""
-        observation = tree_map(self._tensor, self.stream.observation)
+    def act(self) -> tuple[NDArray[Any], Decision]:
+        """Return the actions for the environment, [B, …], and how they came about."""
+        seen = tree_map(np.array, self.stream.observation)  # a copy: environments may reuse their arrays
         if self.policy.recurrent and self.stream.starts.any():
-            self.memory = self.policy.reset_memory(self.memory, self._tensor(self.stream.starts))
-        distribution, self.memory = self.policy.step(observation, self.memory)
+            self.memory = self.policy.reset_memory(self.memory, torch.from_numpy(self.stream.starts).to(self.device))
+        distribution, self.memory = self.policy.step(tree_map(self._tensor, seen), self.memory)
         actions = distribution.mode() if self.greedy else distribution.sample(self.generator)
-        return self.door(actions), (observation, actions, distribution.log_prob(actions))
+        return self.door(actions), Decision(seen, distribution, actions)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.array(array)).to(self.device)  # a copy: environments may reuse their arrays
+        tensor = torch.from_numpy(array)
+        return tensor if self.on_cpu else tensor.to(self.device)

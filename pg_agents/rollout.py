@@ -33,10 +33,12 @@ class Steps:
 class Episodes:
     """A cadence: learn from one whole episode of each environment.
 
-    `max_episode_steps` cuts (truncates) episodes at that many steps, for environments without a time limit.
+    `max_episode_steps` cuts (truncates) episodes at that many steps, for environments without a time limit; the
+    episodes of `group_size` environments in succession begin in the same state.
     """
 
     max_episode_steps: int | None = None
+    group_size: int = 1
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ class Stream:
         times: steps taken in the running episodes, int64 [B].
         returns: rewards summed over the running episodes, float64 [B].
         steps: calls of `env.step` so far.
+        takes_seeds: whether the environment takes a seed for each row.
     """
 
     def __init__(self, env: gym.Env | VectorEnv, seed: int) -> None:
@@ -85,7 +86,9 @@ class Stream:
         self.absorbing = self.mode is AutoresetMode.DISABLED and bool(self.env.metadata.get("absorbing", False))
         self.none, self.all = np.zeros(self.num_envs, bool), np.ones(self.num_envs, bool)
         self.steps, self.live = 0, self.all
-        self.reset(_seeds(self.env, seed))
+        self.takes_seeds = _takes_seeds(self.env)
+        seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(self.num_envs)]
+        self.reset(seeds if self.takes_seeds else seeds[0])
 
     def reset(self, seed: int | list[int] | None = None) -> None:
         """Start new episodes in all rows."""
@@ -112,10 +115,10 @@ class Stream:
         """
         observation, rewards, terminated, truncated, infos = self._step(actions)
         live = self.live
-        truncated = truncated & ~terminated
-        if live is not self.all:
-            rewards, terminated, truncated = rewards * live, terminated & live, truncated & live
         done = terminated | truncated
+        truncated = done ^ terminated  # where both happened it terminated
+        if live is not self.all:
+            rewards, terminated, truncated, done = rewards * live, terminated & live, truncated & live, done & live
         self.returns, self.times = self.returns + rewards, self.times + live
         returns, times = self.returns, self.times
         final = self._move_on(observation, infos, done)
@@ -161,12 +164,19 @@ class Stream:
 
     def _check(self, what: str, values: Tree, space: gym.Space | None = None) -> None:
         """Refuse what is not finite or has the wrong shape."""
+        if isinstance(space, gym.spaces.Tuple):
+            for key, inner in enumerate(space.spaces):
+                self._check(f"{what} {key}", values[key], inner)
+            return
         if isinstance(space, gym.spaces.Dict):
             for key, inner in space.items():
                 self._check(f"{what} {key!r}", values[key], inner)
             return
         shape = (self.num_envs,) if space is None else space.shape or ()
         values = np.asarray(values)
+        # One sum finds any NaN or infinity; only then is it worth while to look closer.
+        if values.shape == shape and values.dtype.kind == "f" and math.isfinite(values.sum()):
+            return
         if values.shape != shape:
             raise FaultyEnvironmentError(
                 f"{self.name} returned {_a(what)} of shape {values.shape} at step {self.steps}, expected {shape}"
@@ -178,8 +188,7 @@ class Stream:
             raise FaultyEnvironmentError(
                 f"{self.name} returned {_a(what)} outside its space at step {self.steps}: {values}, space {space}"
             )
-        # One sum finds any NaN or infinity; only then is it worth while to look closer.
-        if values.dtype.kind == "f" and not math.isfinite(values.sum()) and not np.isfinite(values).all():
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0][0])
             raise FaultyEnvironmentError(
                 f"{self.name} returned {_a(what)} that is not finite at step {self.steps}, "
@@ -211,8 +220,7 @@ def _a(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
-def _seeds(env: VectorEnv, seed: int) -> int | list[int]:
-    """Spread `seed` over the rows; Gymnasium's native vector environments take one integer only."""
-    several = isinstance(env.unwrapped, SyncVectorEnv | AsyncVectorEnv) or env.metadata.get("seeds_per_environment")
-    seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(env.num_envs)]
-    return seeds if several else seeds[0]
+def _takes_seeds(env: VectorEnv) -> bool:
+    """Return whether the environment takes a seed for each row; Gymnasium's native vector environments take one."""
+    several = isinstance(env.unwrapped, SyncVectorEnv | AsyncVectorEnv)
+    return several or bool(env.metadata.get("seeds_per_environment"))

@@ -170,7 +170,7 @@ def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int) -> Collect
     """Return the collector of what the agent learns from."""
     if isinstance(agent.cadence, Steps):
         return StepCollector(env, agent.policy, agent.cadence.num_steps, seed=seed)
-    return EpisodeCollector(env, agent.policy, max_episode_steps=agent.cadence.max_episode_steps, seed=seed)
+    return EpisodeCollector(env, agent.policy, **asdict(agent.cadence), seed=seed)
 
 
 def _config(agent: Agent, collector: Collector, total_steps: int, seed: int) -> dict[str, Any]:

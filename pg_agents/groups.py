@@ -1,0 +1,61 @@
+"""Environments that begin their episodes in the same state: what GRPO and RLOO compare."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pg_agents.numbers import whole_number
+from pg_agents.stream import Stream
+
+
+class Groups:
+    """Seeds for episodes of which `size` environments in succession begin alike.
+
+    A group's environments are reset with one seed: they share the initial state, and the noise of their dynamics where
+    they act alike. Both are independent of the actions drawn, so that a baseline made of the others' returns leaves the
+    expected gradient alone.
+
+    Args:
+        num_envs: B.
+        size: G, which divides B.
+        seed: of the seeds.
+    """
+
+    def __init__(self, num_envs: int, size: int, seed: int) -> None:
+        self.ids: NDArray[np.int64] = np.arange(num_envs) // size  # [B]
+        self.generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+
+    def seeds(self) -> list[int]:
+        """Return the next episodes' seeds, one an environment."""
+        drawn = self.generator.integers(2**31, size=self.ids[-1] + 1)
+        return [int(seed) for seed in drawn[self.ids]]
+
+
+def make_groups(stream: Stream, size: int, seed: int) -> Groups | None:
+    """Return groups of `size` of the stream's environments; None where they need no seeds.
+
+    Raises:
+        ValueError: the size does not divide the number of environments, is not that of the groups the environment makes
+            itself, or the environment takes one seed only.
+    """
+    size = whole_number("group_size", size, 1)
+    if size == 1:
+        return None
+    if stream.num_envs % size:
+        raise ValueError(
+            f"group_size must divide the number of environments, got {size} for {stream.num_envs} of {stream.name}"
+        )
+    own = stream.infos.get("group_id")
+    if own is not None and len(np.unique(own)) < stream.num_envs:
+        if not np.array_equal(own, np.arange(stream.num_envs) // size):
+            raise ValueError(
+                f"group_size must be that of the groups {stream.name} makes itself ({np.bincount(own).max()}), got {size}"
+            )
+        return None
+    if not stream.takes_seeds:
+        raise ValueError(
+            f"group_size={size}: {stream.name} in its native vector form takes one seed for all environments, so that "
+            'groups cannot begin alike; make it with gymnasium.make_vec(…, vectorization_mode="sync")'
+        )
+    return Groups(stream.num_envs, size, seed)
