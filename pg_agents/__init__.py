@@ -1,6 +1,18 @@
 """Policy-gradient agents for Gymnasium: from a two-armed bandit to a language model, one interface."""
 
-from pg_agents.agents import A2C, AGENTS, PPO, ActorCritic, Agent, AverageReward, Reinforce, ReinforceBaseline, load
+from pg_agents.agents import (
+    A2C,
+    AGENTS,
+    PPO,
+    TRPO,
+    ActorCritic,
+    Agent,
+    AverageReward,
+    NaturalPolicyGradient,
+    Reinforce,
+    ReinforceBaseline,
+    load,
+)
 from pg_agents.collect import collect_episodes, collect_steps
 from pg_agents.evaluate import Evaluation, evaluate
 from pg_agents.policies import Critic, Policy, UnsupportedSpaceError
@@ -15,6 +27,7 @@ __all__ = [
     "A2C",
     "AGENTS",
     "PPO",
+    "TRPO",
     "ActorCritic",
     "Agent",
     "AverageReward",
@@ -24,6 +37,7 @@ __all__ = [
     "Evaluation",
     "FaultyEnvironmentError",
     "Linear",
+    "NaturalPolicyGradient",
     "Policy",
     "Reinforce",
     "ReinforceBaseline",

@@ -1,0 +1,134 @@
+"""The natural policy gradient."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from pg_agents.agents.agent import Agent, Metrics
+from pg_agents.agents.natural import (
+    Fisher,
+    assign,
+    check_networks,
+    fit_values,
+    flatten,
+    learned,
+    natural_step,
+    values_optimizer,
+)
+from pg_agents.agents.signals import state_values
+from pg_agents.losses import mean_over_steps, policy_gradient
+from pg_agents.policies import Critic, Policy
+from pg_agents.returns import explained_variance, gae, standardize
+from pg_agents.rollout import Batch, Rollout, Steps
+from pg_agents.schedules import Scheduled
+
+
+class NaturalPolicyGradient(Agent):
+    """Natural policy gradient: the steepest direction when distance is how much the policy changes, not its parameters.
+
+        θ ← θ + √(2δ / xᵀFx) x,   F x = E[Â_t ∇ ln π_θ(A_t|S_t)],   F = E[∇ ln π_θ(a|S_t) ∇ ln π_θ(a|S_t)ᵀ]
+
+    The direction F⁻¹∇J does not depend on how the policy is parametrised; for a table of logits it is the advantage
+    itself. The step's length makes KL(π_old‖π_θ) about δ; unlike TRPO nothing checks that it has. Â is the generalised
+    advantage estimate; the critic regresses on Â + V.
+
+    Args:
+        policy: π_θ.
+        critic: V_ψ; it shares no parameters with the policy.
+        num_steps: of each environment between updates; `for_env` makes it 2048 divided by the number of environments.
+        max_kl: δ, in nats.
+        cg_iterations: of conjugate gradients, at most.
+        damping: λ; F + λI stands for F.
+        critic_learning_rate: β of the critic, by Adam; may be scheduled.
+        epochs: the critic's passes over the rollout.
+        minibatch_size: steps in a gradient step of the critic.
+        discount: γ, between 0 and 1.
+        gae_lambda: λ of Â, between 0 and 1.
+        normalize_advantages: standardise Â over the rollout.
+        normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+
+    Raises:
+        ValueError: for arguments out of range.
+
+    Reference: Kakade (2001); Rajeswaran et al. (2017) for the step's length.
+    """
+
+    name = "npg"
+    suited: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        critic: Critic,
+        num_steps: int = 256,
+        max_kl: float = 0.01,
+        cg_iterations: int = 10,
+        damping: float = 0.1,
+        critic_learning_rate: Scheduled = 1e-3,
+        epochs: int = 10,
+        minibatch_size: int = 128,
+        discount: float = 0.99,
+        gae_lambda: float = 0.95,
+        normalize_advantages: bool = True,
+        normalize_rewards: bool = False,
+    ) -> None:
+        super().__init__(
+            policy,
+            critic,
+            learning_rate=critic_learning_rate,
+            critic_learning_rate=critic_learning_rate,
+            discount=discount,
+            max_grad_norm=None,
+            normalize_rewards=normalize_rewards,
+            optimizer="adam",
+        )
+        self.num_steps, self.max_kl, self.cg_iterations, self.damping = num_steps, max_kl, cg_iterations, damping
+        self.epochs, self.minibatch_size = epochs, minibatch_size
+        self.gae_lambda, self.normalize_advantages = gae_lambda, normalize_advantages
+        self.check()
+        check_networks(policy, critic)
+        self.optim = values_optimizer(critic)
+
+    @property
+    def cadence(self) -> Steps:
+        """`num_steps` steps of each environment."""
+        return Steps(self.num_steps)
+
+    @classmethod
+    def sized(cls, num_envs: int) -> dict[str, Any]:
+        """Return a number of steps that makes a rollout of about 2048."""
+        return {"num_steps": max(1, 2048 // num_envs)}
+
+    def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
+        """Compute Â and the λ-returns."""
+        values, next_values = state_values(self.critic, rollout)
+        ends = rollout.terminated, rollout.truncated
+        advantages = gae(rollout.rewards, values, next_values, *ends, self.discount, self.gae_lambda)
+        targets = advantages + values
+        if self.normalize_advantages:
+            advantages = standardize(advantages, rollout.mask)
+        weights = mean_over_steps(rollout.mask, dtype=rollout.rewards.dtype)
+        metrics = {"explained_variance": explained_variance(values, targets, rollout.mask)}
+        return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+        """Return −Â_t ln π(A_t|S_t), averaged over steps, whose gradient is −∇J."""
+        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
+        return loss, {"entropy": batch.mean((batch.weights * distribution.entropy()).sum())}
+
+    def improve(self, batch: Batch) -> Metrics:
+        """Take the natural step of the policy, and let the critic regress on its targets."""
+        parameters = learned(self.policy)
+        loss, metrics = self(batch)
+        gradient = -flatten(torch.autograd.grad(loss, parameters, materialize_grads=True))
+        fisher = Fisher(self.policy, batch)
+        step, residual = natural_step(fisher, gradient, self.max_kl, self.damping, self.cg_iterations)
+        if not torch.isfinite(step).all():
+            raise self._not_finite("the gradient")
+        assign(parameters, flatten(parameters) + step)
+        return metrics | {"kl": fisher.mean_kl(), "cg_residual": residual, "value_loss": fit_values(self, batch)}

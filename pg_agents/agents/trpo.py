@@ -1,0 +1,146 @@
+"""Trust-region policy optimisation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from pg_agents.agents.agent import Agent, Metrics
+from pg_agents.agents.natural import (
+    Fisher,
+    check_networks,
+    fit_values,
+    flatten,
+    learned,
+    line_search,
+    natural_step,
+    values_optimizer,
+)
+from pg_agents.agents.signals import state_values
+from pg_agents.losses import mean_over_steps
+from pg_agents.policies import Critic, Policy
+from pg_agents.returns import explained_variance, gae, standardize
+from pg_agents.rollout import Batch, Rollout, Steps
+from pg_agents.schedules import Scheduled
+
+
+class TRPO(Agent):
+    """Trust-region policy optimisation: the best policy, to first order, among those within a KL divergence of δ.
+
+        max_θ L(θ) = E[ρ_t Â_t],  ρ_t = π_θ(A_t|S_t) / π_old(A_t|S_t),  subject to E[KL(π_old(·|S_t) ‖ π_θ(·|S_t))] ≤ δ
+
+    by the step √(2δ / xᵀFx) x along the natural gradient, F x = ∇L, which conjugate gradients find from products with
+    the Fisher matrix F. The step is shortened until L has become larger and the divergence is at most δ; where that
+    takes too long there is none. Â is the generalised advantage estimate; the critic regresses on Â + V.
+
+    Args:
+        policy: π_θ.
+        critic: V_ψ; it shares no parameters with the policy.
+        num_steps: of each environment between updates; `for_env` makes it 2048 divided by the number of environments.
+        max_kl: δ, in nats.
+        cg_iterations: of conjugate gradients, at most.
+        damping: λ; F + λI stands for F in the step.
+        backtrack: what the step is multiplied by at each trial of the line search.
+        line_search_trials: after so many steps that were refused none is taken.
+        critic_learning_rate: β of the critic, by Adam; may be scheduled.
+        epochs: the critic's passes over the rollout.
+        minibatch_size: steps in a gradient step of the critic.
+        discount: γ, between 0 and 1.
+        gae_lambda: λ of Â, between 0 and 1.
+        normalize_advantages: standardise Â over the rollout.
+        normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+
+    Raises:
+        ValueError: for arguments out of range.
+
+    Reference: Schulman et al. (2015); Schulman et al. (2016) for Â.
+    """
+
+    name = "trpo"
+    suited: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        critic: Critic,
+        num_steps: int = 256,
+        max_kl: float = 0.01,
+        cg_iterations: int = 10,
+        damping: float = 0.1,
+        backtrack: float = 0.8,
+        line_search_trials: int = 10,
+        critic_learning_rate: Scheduled = 1e-3,
+        epochs: int = 10,
+        minibatch_size: int = 128,
+        discount: float = 0.99,
+        gae_lambda: float = 0.95,
+        normalize_advantages: bool = True,
+        normalize_rewards: bool = False,
+    ) -> None:
+        super().__init__(
+            policy,
+            critic,
+            learning_rate=critic_learning_rate,
+            critic_learning_rate=critic_learning_rate,
+            discount=discount,
+            max_grad_norm=None,
+            normalize_rewards=normalize_rewards,
+            optimizer="adam",
+        )
+        self.num_steps, self.max_kl, self.cg_iterations, self.damping = num_steps, max_kl, cg_iterations, damping
+        self.backtrack, self.line_search_trials = backtrack, line_search_trials
+        self.epochs, self.minibatch_size = epochs, minibatch_size
+        self.gae_lambda, self.normalize_advantages = gae_lambda, normalize_advantages
+        self.check()
+        check_networks(policy, critic)
+        self.optim = values_optimizer(critic)
+
+    @property
+    def cadence(self) -> Steps:
+        """`num_steps` steps of each environment."""
+        return Steps(self.num_steps)
+
+    @classmethod
+    def sized(cls, num_envs: int) -> dict[str, Any]:
+        """Return a number of steps that makes a rollout of about 2048."""
+        return {"num_steps": max(1, 2048 // num_envs)}
+
+    def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
+        """Compute Â and the λ-returns."""
+        values, next_values = state_values(self.critic, rollout)
+        ends = rollout.terminated, rollout.truncated
+        advantages = gae(rollout.rewards, values, next_values, *ends, self.discount, self.gae_lambda)
+        targets = advantages + values
+        if self.normalize_advantages:
+            advantages = standardize(advantages, rollout.mask)
+        weights = mean_over_steps(rollout.mask, dtype=rollout.rewards.dtype)
+        metrics = {"explained_variance": explained_variance(values, targets, rollout.mask)}
+        return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+        """Return −ρ_t Â_t, averaged over steps: minus the surrogate L."""
+        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
+        loss = -(batch.weights * ratio * batch.advantages).sum()
+        return loss, {"entropy": batch.mean((batch.weights * distribution.entropy()).sum())}
+
+    def improve(self, batch: Batch) -> Metrics:
+        """Take the step of the policy, if there is one, and let the critic regress on its targets."""
+        parameters = learned(self.policy)
+        loss, metrics = self(batch)
+        gradient = -flatten(torch.autograd.grad(loss, parameters, materialize_grads=True))
+        fisher = Fisher(self.policy, batch)
+        step, residual = natural_step(fisher, gradient, self.max_kl, self.damping, self.cg_iterations)
+        if not torch.isfinite(step).all():
+            raise self._not_finite("the gradient")
+
+        def measure() -> tuple[Tensor, Tensor]:
+            return loss - self(batch)[0], fisher.mean_kl()
+
+        search = (self.max_kl, self.backtrack, self.line_search_trials)
+        fraction, improvement, kl = line_search(parameters, step, measure, *search)
+        metrics |= {"kl": kl, "step_fraction": torch.tensor(fraction), "surrogate_improvement": improvement}
+        return metrics | {"cg_residual": residual, "value_loss": fit_values(self, batch)}
