@@ -49,9 +49,8 @@ def make_groups(stream: Stream, size: int, seed: int) -> Groups | None:
     own = stream.infos.get("group_id")
     if own is not None and len(np.unique(own)) < stream.num_envs:
         if not np.array_equal(own, np.arange(stream.num_envs) // size):
-            raise ValueError(
-                f"group_size must be that of the groups {stream.name} makes itself ({np.bincount(own).max()}), got {size}"
-            )
+            found = np.bincount(own).max()
+            raise ValueError(f"group_size must be that of the groups {stream.name} makes itself, {found}, got {size}")
         return None
     if not stream.takes_seeds:
         raise ValueError(

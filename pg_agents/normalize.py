@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pg_agents.masks import split_mask
 from pg_agents.rollout import Rollout
 from pg_agents.tree import Tree
 
@@ -56,9 +57,9 @@ class ObservationScale(nn.Module):
 
         x̃ = clip((x − mean) / std, −10, 10),   elementwise
 
-    Boxes of real numbers are standardised; integers, images and binary vectors pass as they are. The statistics change
-    in `update` alone, which an agent calls after it has learned from a rollout: what acted, what learns and what is
-    evaluated see the same, and evaluation changes nothing. Give one instance to policy and critic.
+    Boxes of real numbers are standardised, unless they are of rank 3 or above; the rest passes as it is. The statistics
+    change in `update` alone, which an agent calls after it has learned from a rollout: what acted, what learns and what
+    is evaluated see the same, and evaluation changes nothing. Give one instance to policy and critic.
 
     Args:
         space: of one observation: a Box, or a Dict or Tuple of spaces.
@@ -70,7 +71,7 @@ class ObservationScale(nn.Module):
     def __init__(self, space: gym.Space) -> None:
         super().__init__()
         self.space = space
-        self.real = isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.floating)
+        self.real = _is_real(space)
         children = _children(space)
         self.parts = nn.ModuleDict({str(key): ObservationScale(child) for key, child in children.items()})
         if self.real:
@@ -90,6 +91,7 @@ class ObservationScale(nn.Module):
 
     def update(self, observations: Tree, mask: Tensor) -> None:
         """Take in the observations [T, B, *shape] of the rows where `mask` [T, B] is True."""
+        observations = split_mask(observations)[0]
         if self.real:
             self.moments.update(observations[mask])
             std = self.moments.std()
@@ -98,6 +100,15 @@ class ObservationScale(nn.Module):
         for key, part in self.parts.items():
             assert isinstance(part, ObservationScale)
             part.update(observations[int(key) if isinstance(observations, tuple) else key], mask)
+
+
+def has_real(space: gym.Space) -> bool:
+    """Return whether there is anything in an observation that is standardised."""
+    return _is_real(space) or any(map(has_real, _children(space).values()))
+
+
+def _is_real(space: gym.Space) -> bool:
+    return isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.floating) and len(space.shape) < 3
 
 
 def _children(space: gym.Space) -> dict[Any, gym.Space]:

@@ -56,7 +56,9 @@ class Record:
             self.log_probs.append(decision.distribution.log_prob(decision.actions))
             decision = decision._replace(distribution=None)  # type: ignore[arg-type] # let go of the logits
         self.decisions.append(decision)
-        for column, values in zip(self.columns, (step.rewards, terminated, truncated, mask, starts, times), strict=True):
+        for column, values in zip(
+            self.columns, (step.rewards, terminated, truncated, mask, starts, times), strict=True
+        ):
             column.append(values)
         self.following = step.final
         done = terminated | truncated
@@ -117,7 +119,9 @@ class Record:
         index = np.stack([np.concatenate([*times, _NONE]), np.concatenate([*(f[1] for f in self.finals), _NONE])], 1)
         kept = tree_map(lambda *leaves: np.concatenate(leaves), *(f[2] for f in self.finals)) if self.finals else None
         kept = tree_map(lambda leaf: leaf[:0], example) if kept is None else kept
-        return tree_map(lambda leaf: torch.from_numpy(leaf).to(self.device), kept), torch.from_numpy(index).to(self.device)
+        return tree_map(lambda leaf: torch.from_numpy(leaf).to(self.device), kept), torch.from_numpy(index).to(
+            self.device
+        )
 
     def _block(self, observations: tuple[Tree, ...]) -> TokenBlock:
         """Return the windows of append-only episodes as one block: the last window contains all the earlier ones."""

@@ -111,7 +111,7 @@ class Agent(nn.Module, ABC):
             raise self._not_finite("a reward")
         with torch.no_grad():
             batch, metrics = self.prepare(rollout if self.reward_scale is None else self.reward_scale(rollout))
-        metrics |= self.improve(batch)
+        metrics |= self.improve(batch) if batch.weights.any() else {}
         for scale in self.observation_scales:  # now, and not before: what acted and what learned have seen the same
             scale.update(rollout.observations, rollout.mask)
         return metrics
@@ -163,9 +163,7 @@ class Agent(nn.Module, ABC):
 
     def _clip(self) -> Tensor:
         """Scale the gradient down to `max_grad_norm` where it is longer; return its norm as it was."""
-        if self.max_grad_norm is not None:
-            return nn.utils.clip_grad_norm_(self.parameters(), self.max_grad_norm)
-        return nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
+        return nn.utils.clip_grad_norm_(self.parameters(), math.inf if self.max_grad_norm is None else self.max_grad_norm)
 
     # -- acting ------------------------------------------------------------------------------------------------------
     @torch.no_grad()
@@ -248,7 +246,6 @@ class Agent(nn.Module, ABC):
                 setattr(self, name, scheduled(name, vars(self)[name]))
         check_hyperparameters(vars(self))
         coupled = [name for name in COUPLING if getattr(self, name, None)]
-        if self.policy.num_learners > 1 and coupled:
-            raise ValueError(
-                f"{coupled[0]} would couple the {self.policy.num_learners} independent learners: leave it off"
-            )
+        learners = self.policy.num_learners
+        if learners > 1 and coupled:
+            raise ValueError(f"{coupled[0]} would couple the {learners} independent learners: leave it off")

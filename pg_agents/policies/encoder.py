@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pg_agents.masks import split_mask, without_mask
+from pg_agents.normalize import ObservationScale
 from pg_agents.policies.images import ImageEncoder, channel_axis
 from pg_agents.policies.unsupported import UnsupportedSpaceError
 from pg_agents.tree import Tree
@@ -25,19 +26,22 @@ class Encoder(nn.Module):
 
     Args:
         space: of one observation: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of such, nested or not.
+        scale: what standardises the observations first; None: nothing.
 
     Raises:
         UnsupportedSpaceError: for any other space, and for images that are too small.
     """
 
-    def __init__(self, space: gym.Space) -> None:
+    def __init__(self, space: gym.Space, scale: ObservationScale | None = None) -> None:
         super().__init__()
         self.part = _part(without_mask(space))
+        self.scale = scale
         self.size = self.part.size
 
     def forward(self, observations: Tree) -> Tensor:
         """Return the features of observations [..., *space.shape], with or without a mask."""
-        return self.part(split_mask(observations)[0])
+        seen = split_mask(observations)[0]
+        return self.part(seen if self.scale is None else self.scale(seen))
 
 
 def has_images(space: gym.Space) -> bool:

@@ -2,39 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import gymnasium as gym
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pg_agents.distributions import Distribution
 from pg_agents.masks import split_mask
+from pg_agents.normalize import ObservationScale
 from pg_agents.policies.encoder import Encoder
 from pg_agents.policies.heads import check_mask, make_head
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
 from pg_agents.tree import Tree
 
 Activation = Literal["tanh", "relu"]
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh_,
+    "relu": torch.relu_,
+}  # neither keeps its input
 
 
-def mlp(sizes: Sequence[int], output_gain: float, activation: Activation = "tanh") -> nn.Sequential:
-    """Return a network of the given layer sizes, weights orthogonal (gain √2, the last layer `output_gain`).
+class MLP(nn.Sequential):
+    """A network of the given layer sizes, weights orthogonal (gain √2, the last layer `output_gain`).
+
+    Args:
+        sizes: of the input, the hidden layers and the output.
+        output_gain: of the last layer.
+        activation: of the hidden layers, "tanh" or "relu".
 
     Raises:
         ValueError: for an unknown activation.
     """
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-    layers: list[nn.Module] = []
-    for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
-        linear = nn.Linear(inputs, outputs)
-        last = i == len(sizes) - 2
-        nn.init.orthogonal_(linear.weight, output_gain if last else 2**0.5)
-        nn.init.zeros_(linear.bias)
-        layers += [linear] if last else [linear, ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers)
+
+    def __init__(self, sizes: Sequence[int], output_gain: float, activation: Activation = "tanh") -> None:
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+        super().__init__(*(nn.Linear(*pair) for pair in itertools.pairwise(sizes)))
+        self.activate = ACTIVATIONS[activation]
+        for i, linear in enumerate(self):
+            nn.init.orthogonal_(linear.weight, output_gain if i == len(sizes) - 2 else 2**0.5)
+            nn.init.zeros_(linear.bias)
+        self.layers = [
+            linear._parameters for linear in self
+        ]  # a module's call and its attributes cost as much as the sum
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the outputs [..., sizes[-1]] for features [..., sizes[0]]."""
+        *hidden, last = self.layers
+        for layer in hidden:
+            features = self.activate(functional.linear(features, layer["weight"], layer["bias"]))
+        return functional.linear(features, last["weight"], last["bias"])
 
 
 class MLPPolicy(Policy):
@@ -49,6 +70,7 @@ class MLPPolicy(Policy):
         activation: of the hidden layers, "tanh" or "relu".
         squash: for a bounded Box: a Gaussian squashed into the bounds instead of one that is clipped.
         initial_log_std: ln σ at the start, for a Box.
+        scale: standardises the observations; the same one as the critic's.
 
     Raises:
         UnsupportedSpaceError: for other spaces, and a mask in the observation that does not fit the actions.
@@ -64,12 +86,13 @@ class MLPPolicy(Policy):
         activation: Activation = "tanh",
         squash: bool = False,
         initial_log_std: float = 0.0,
+        scale: ObservationScale | None = None,
     ) -> None:
         super().__init__()
         self.head = make_head(action_space, squash=squash, initial_log_std=initial_log_std)
         check_mask(observation_space, action_space)
-        self.encoder = Encoder(observation_space)
-        self.network = mlp([self.encoder.size, *hidden, self.head.outputs], output_gain=0.01, activation=activation)
+        self.encoder = Encoder(observation_space, scale)
+        self.network = MLP([self.encoder.size, *hidden, self.head.outputs], output_gain=0.01, activation=activation)
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Distribution:
         """Return the distributions for observations [..., *shape]."""
@@ -87,6 +110,7 @@ class MLPCritic(Critic):
         observation_space: of one environment.
         hidden: sizes of the hidden layers.
         activation: of the hidden layers, "tanh" or "relu".
+        scale: standardises the observations; the same one as the policy's.
 
     Raises:
         UnsupportedSpaceError: for a space without a fixed size.
@@ -94,11 +118,16 @@ class MLPCritic(Critic):
     """
 
     def __init__(
-        self, observation_space: gym.Space, *, hidden: Sequence[int] = (64, 64), activation: Activation = "tanh"
+        self,
+        observation_space: gym.Space,
+        *,
+        hidden: Sequence[int] = (64, 64),
+        activation: Activation = "tanh",
+        scale: ObservationScale | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = Encoder(observation_space)
-        self.network = mlp([self.encoder.size, *hidden, 1], output_gain=1.0, activation=activation)
+        self.encoder = Encoder(observation_space, scale)
+        self.network = MLP([self.encoder.size, *hidden, 1], output_gain=1.0, activation=activation)
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values of observations [..., *shape]."""
@@ -113,6 +142,7 @@ class MLPActionCritic(ActionCritic):
         num_actions: A.
         hidden: sizes of the hidden layers.
         activation: of the hidden layers, "tanh" or "relu".
+        scale: standardises the observations; the same one as the policy's.
 
     Raises:
         UnsupportedSpaceError: for a space without a fixed size.
@@ -126,10 +156,11 @@ class MLPActionCritic(ActionCritic):
         *,
         hidden: Sequence[int] = (64, 64),
         activation: Activation = "tanh",
+        scale: ObservationScale | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = Encoder(observation_space)
-        self.network = mlp([self.encoder.size, *hidden, num_actions], output_gain=1.0, activation=activation)
+        self.encoder = Encoder(observation_space, scale)
+        self.network = MLP([self.encoder.size, *hidden, num_actions], output_gain=1.0, activation=activation)
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values of all actions, [..., A], for observations [..., *shape]."""

@@ -9,6 +9,7 @@ import gymnasium as gym
 from gymnasium import spaces
 
 from pg_agents.masks import without_mask
+from pg_agents.normalize import ObservationScale, has_real
 from pg_agents.policies.encoder import has_images
 from pg_agents.policies.heads import check_mask, make_head
 from pg_agents.policies.mlp import Activation, MLPActionCritic, MLPCritic, MLPPolicy
@@ -29,6 +30,7 @@ def make_networks(
     activation: Activation | None = None,
     squash: bool = False,
     initial_log_std: float = 0.0,
+    normalize_observations: bool = False,
 ) -> tuple[Policy, Critic | ActionCritic | None]:
     """Return a policy and, if `critic`, a critic for the spaces of one environment: V, or Q if `action_values`.
 
@@ -46,6 +48,7 @@ def make_networks(
             given there are MLPs for Discrete observations and actions too.
         squash: for bounded Box actions: a Gaussian squashed into the bounds by tanh, instead of one that is clipped.
         initial_log_std: ln σ at the start, for Box actions, in units of half the width between the bounds.
+        normalize_observations: standardise what is real in observations by its running mean and standard deviation.
 
     Raises:
         UnsupportedSpaceError: for spaces without a network, for action values of other than Discrete actions, or for
@@ -57,6 +60,8 @@ def make_networks(
     head = make_head(action_space, squash=squash, initial_log_std=initial_log_std)
     check_mask(observation_space, action_space)
     features, perceptrons = without_mask(observation_space), not (hidden is None and activation is None)
+    if normalize_observations and not has_real(features):
+        raise ValueError(f"normalize_observations needs observations with real numbers, got {observation_space}")
     if isinstance(features, spaces.Discrete) and isinstance(action_space, spaces.Discrete) and not perceptrons:
         return _tables(features, int(action_space.n), num_learners, critic, action_values)
     if num_learners > 1:
@@ -69,8 +74,9 @@ def make_networks(
             raise ValueError("hidden, activation must be left out for windows of tokens: give policy=... instead")
         sizes = int(action_space.n), int(features["length"].n) - 1  # type: ignore[attr-defined] # Discrete
         return TransformerPolicy(*sizes), TransformerCritic(*sizes) if critic else None
+    scale = ObservationScale(features) if normalize_observations else None
     layers = tuple(hidden) if hidden is not None else () if has_images(features) else (64, 64)
-    form: dict[str, Any] = {"hidden": layers, "activation": activation or "tanh"}
+    form: dict[str, Any] = {"hidden": layers, "activation": activation or "tanh", "scale": scale}
     policy = MLPPolicy(observation_space, action_space, squash=squash, initial_log_std=initial_log_std, **form)
     if critic and action_values:
         return policy, MLPActionCritic(observation_space, head.outputs, **form)

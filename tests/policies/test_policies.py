@@ -123,7 +123,7 @@ def test_spaces_without_a_network_are_named_with_the_way_out(space):
 def test_mlp_is_affine_tanh_affine():
     torch.manual_seed(0)
     critic = MLPCritic(Box(-1, 1, (3,)), hidden=(4,))
-    first, _, last = critic.network
+    first, last = critic.network
     x = torch.randn(5, 2, 3)
     expected = torch.tanh(x @ first.weight.T + first.bias) @ last.weight.T + last.bias
     torch.testing.assert_close(critic(x), expected[..., 0])
