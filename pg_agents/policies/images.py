@@ -79,7 +79,7 @@ class ImageEncoder(nn.Module):
         pixels = images.to(next(self.network.parameters()).dtype)
         if (self.low, self.width) != (0, 1):
             pixels = (pixels - self.low if self.low else pixels) * (1 / self.width)
-        return self.network(pixels).unflatten(0, leading)
+        return self.network(pixels).reshape(*leading, self.size)
 
 
 def _network(
