@@ -3,7 +3,9 @@
 from pg_agents.agents import (
     A2C,
     AGENTS,
+    GRPO,
     PPO,
+    RLOO,
     TRPO,
     ActorCritic,
     Agent,
@@ -26,7 +28,9 @@ __version__ = "0.1.0"
 __all__ = [
     "A2C",
     "AGENTS",
+    "GRPO",
     "PPO",
+    "RLOO",
     "TRPO",
     "ActorCritic",
     "Agent",

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+Aggregation = Literal["token-mean", "sequence-mean", "constant-length"]
+
 
 def policy_gradient(log_probs: Tensor, advantages: Tensor) -> Tensor:
     """Return −Ψ_t ln π(A_t|S_t), whose gradient is minus the policy-gradient estimate, [T, B].
@@ -38,6 +40,25 @@ def mean_over_steps(mask: Tensor, num_learners: int = 1, dtype: torch.dtype = to
     """Return weights that average a term over all valid steps, [T, B]; with independent learners, over each column."""
     total = mask.sum(0) if num_learners > 1 else mask.sum()
     return mask.to(dtype) / total.clamp(min=1)
+
+
+def aggregation_weights(how: Aggregation, mask: Tensor, length: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return weights that put the steps' terms of B episodes together, [T, B]; a column is an episode.
+
+    | how | Σ weights · term | |
+    |---|---|---|
+    | token-mean | Σ_i Σ_t term / Σ_i T_i | every step alike (DAPO) |
+    | sequence-mean | (1/B) Σ_i (1/T_i) Σ_t term | every episode alike (GRPO) |
+    | constant-length | (1/B) Σ_i (1/L) Σ_t term | L, `length`, whatever the episodes' own T_i (Dr. GRPO) |
+
+    Only the last has expected policy gradients in the direction of the episodes' sum: T_i depends on the actions.
+
+    Reference: Shao et al. (2024); Yu et al. (2025); Liu et al. (2025).
+    """
+    if how == "token-mean":
+        return mean_over_steps(mask, dtype=dtype)
+    lengths = mask.sum(0).clamp(min=1) if how == "sequence-mean" else length
+    return mean_over_episodes(mask, dtype=dtype) / lengths
 
 
 def kl_term(log_probs: Tensor, reference: Tensor, form: Literal["k1", "k2", "k3"]) -> Tensor:

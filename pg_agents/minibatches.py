@@ -48,9 +48,10 @@ def _rows(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Batch
 
 
 def _columns(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
-    columns = batch.weights.shape[1]
-    parts = min(columns, max(1, -(-int((batch.weights != 0).sum()) // size)))
-    for chosen in _permutation(columns, generator, batch.weights.device).tensor_split(parts):
+    counts = (batch.weights != 0).sum(0)
+    columns = counts.nonzero().squeeze(1)
+    parts = min(len(columns), -(-int(counts.sum()) // size))
+    for chosen in columns[_permutation(len(columns), generator, columns.device)].tensor_split(max(1, parts)):
         yield columns_of(batch, chosen, parts)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
+
+Comparison = Literal["standardized", "centred"]  # of the episodes of a group
 
 
 def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lambdas: Tensor) -> Tensor:
@@ -171,12 +175,29 @@ def group_standardize(scores: Tensor, group_ids: Tensor | None = None, epsilon: 
 
     Reference: Shao et al. (2024), GRPO.
     """
+    centred, std = group_centre(scores, group_ids)
+    return centred / (std + epsilon)
+
+
+def group_centre(scores: Tensor, group_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return R_i − mean within each group of columns, and the group's standard deviation, [..., B] each.
+
+    The standard deviation divides by n − 1. Deviations that rounding alone can cause count as none: both are then 0, as
+    they are for a column that is alone. As the mean contains the sample itself, the expected gradient is scaled by
+    (n − 1)/n.
+
+    Args:
+        scores: R, of one episode a column, [..., B].
+        group_ids: which columns belong together, [B]; None: all of them.
+
+    Reference: Liu et al. (2025), Dr. GRPO.
+    """
     same = _same_group(scores, group_ids)
     counts = same.sum(0)
     centred = scores - (scores @ same) / counts
     std = ((centred.square() @ same) / (counts - 1).clamp(min=1)).sqrt()
     varies = std > 16 * torch.finfo(scores.dtype).eps * scores.abs().amax(-1, keepdim=True)
-    return torch.where(varies, centred / (std + epsilon), 0.0)
+    return centred * varies, std * varies
 
 
 def _same_group(scores: Tensor, group_ids: Tensor | None) -> Tensor:

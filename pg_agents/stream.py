@@ -86,7 +86,7 @@ class Stream:
         self.absorbing = self.mode is AutoresetMode.DISABLED and bool(self.env.metadata.get("absorbing", False))
         self.none, self.all = np.zeros(self.num_envs, bool), np.ones(self.num_envs, bool)
         self.steps, self.live = 0, self.all
-        self.takes_seeds = _takes_seeds(self.env)
+        self.takes_seeds = takes_seeds(self.env)
         seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(self.num_envs)]
         self.reset(seeds if self.takes_seeds else seeds[0])
 
@@ -220,7 +220,7 @@ def _a(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
-def _takes_seeds(env: VectorEnv) -> bool:
+def takes_seeds(env: VectorEnv) -> bool:
     """Return whether the environment takes a seed for each row; Gymnasium's native vector environments take one."""
     several = isinstance(env.unwrapped, SyncVectorEnv | AsyncVectorEnv)
     return several or bool(env.metadata.get("seeds_per_environment"))

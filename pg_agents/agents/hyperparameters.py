@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from pg_agents.agents.signals import Signal
+from pg_agents.losses import Aggregation
+from pg_agents.returns import Comparison
 from pg_agents.schedules import Linear
 
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
@@ -30,9 +32,13 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "gae_lambda": ("between 0 and 1", lambda x: 0 <= x <= 1),
     "value_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
     "clip": ("a number above 0", lambda x: x > 0),
+    "clip_high": ("a number above 0, or None", lambda x: x is None or x > 0),
+    "group_size": ("a whole number, 2 or above", lambda x: _is_count(x) and x > 1),
+    "advantage": (f"one of {', '.join(get_args(Comparison))}", lambda x: x in get_args(Comparison)),
+    "aggregation": (f"one of {', '.join(get_args(Aggregation))}", lambda x: x in get_args(Aggregation)),
     "target_kl": ("a number above 0, or None", lambda x: x is None or x > 0),
     "epochs": ("a whole number, 1 or above", lambda x: _is_count(x)),
-    "minibatch_size": ("a whole number, 2 or above", lambda x: _is_count(x) and x > 1),
+    "minibatch_size": ("a whole number, 2 or above, or None", lambda x: x is None or (_is_count(x) and x > 1)),
     "max_kl": ("a finite number above 0", lambda x: 0 < x < math.inf),
     "damping": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
     "cg_iterations": ("a whole number, 1 or above", lambda x: _is_count(x)),

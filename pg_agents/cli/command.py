@@ -88,7 +88,8 @@ def run_training(options: TrainOptions) -> None:
         check_whole("hidden", size)
     torch.set_num_threads(run.threads)
     env_arguments = parse_arguments(run.env_arg)
-    with closing(make_env(run.env, run.num_envs, env_arguments)) as env:
+    groups = "group_size" in options.agent.argument_names()
+    with closing(make_env(run.env, run.num_envs, env_arguments, a_seed_each=groups)) as env:
         agent = make_agent(options, env).to(device)
         run_dir = run.run_dir or fresh_run_dir(f"{agent.name}-{run.env}")
         try:

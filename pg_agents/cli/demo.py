@@ -153,7 +153,8 @@ def run_job(job: Job, report: Report) -> Row:
     """Train, evaluate and return the job's row of the table."""
     task, env_args = job.task, dict(job.task.env_args)
     torch.set_num_threads(1)
-    with closing(make_env(task.env, task.num_envs, env_args)) as env:
+    groups = "group_size" in AGENTS[job.agent].argument_names()
+    with closing(make_env(task.env, task.num_envs, env_args, a_seed_each=groups)) as env:
         agent = AGENTS[job.agent].for_env(env, seed=job.seed, **task.arguments.get(job.agent, {}))
         result = train(
             agent,

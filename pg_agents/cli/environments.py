@@ -15,6 +15,8 @@ import pg_envs  # noqa: F401 - registers the pg/ ids
 from gymnasium.error import DependencyNotInstalled, Error, UnregisteredEnv
 from gymnasium.vector import VectorEnv
 
+from pg_agents.stream import takes_seeds
+
 EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video"}
 WORDS = {"true": True, "false": False, "none": None}
 
@@ -23,13 +25,15 @@ class UserError(ValueError):
     """Something that was typed cannot be done; the message names the argument, its value and the way out."""
 
 
-def make_env(env_id: str, num_envs: int, arguments: dict[str, Any]) -> VectorEnv:
+def make_env(env_id: str, num_envs: int, arguments: dict[str, Any], *, a_seed_each: bool = False) -> VectorEnv:
     """Return `num_envs` copies of an environment: its own vector form where it has one, else a SyncVectorEnv.
 
     Args:
         env_id: of Gymnasium's registry; "module:id" imports the module first.
         num_envs: how many.
         arguments: for the environment's constructor.
+        a_seed_each: they are to take a seed each, as groups that begin alike need it; a vector form that takes one for
+            all is then not used.
 
     Raises:
         UserError: an unknown id, a module or dependency that is missing, arguments the environment refuses.
@@ -37,7 +41,11 @@ def make_env(env_id: str, num_envs: int, arguments: dict[str, Any]) -> VectorEnv
     if num_envs < 1:
         raise UserError(f"num_envs must be a whole number, 1 or above, got {num_envs}")
     name = _import_module(env_id)
-    return _made(lambda: gym.make_vec(name, num_envs, **arguments), env_id, arguments)
+    env = _made(lambda: gym.make_vec(name, num_envs, **arguments), env_id, arguments)
+    if not a_seed_each or takes_seeds(env):
+        return env
+    env.close()
+    return _made(lambda: gym.make_vec(name, num_envs, "sync", **arguments), env_id, arguments)
 
 
 def make_single_env(env_id: str, arguments: dict[str, Any]) -> gym.Env:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pg_agents.agents import ActorCritic, Reinforce, ReinforceBaseline
+from pg_agents.agents import GRPO, RLOO, ActorCritic, Reinforce, ReinforceBaseline
 from pg_agents.agents.agent import Agent
 from pg_agents.gradients.continuing import AVERAGE
 from pg_agents.gradients.divergence import KL
@@ -25,8 +25,10 @@ from pg_agents.gradients.psi import (
     per_episode,
     whole_of,
 )
-from pg_agents.returns import group_standardize, leave_one_out
+from pg_agents.returns import group_standardize
 from pg_agents.rollout import Batch, Rollout
+
+LENGTH = 10  # that Dr. GRPO divides by; it scales
 
 
 def _learner(agent: Agent) -> Learner:
@@ -53,6 +55,26 @@ def _running_average(setting: Setting) -> Learner:
     )
     agent.prepare(setting.earlier)
     return Learner(lambda rollout: deepcopy(agent).prepare(rollout)[0], agent)  # the average stays as it was
+
+
+def _leave_one_out(setting: Setting) -> Learner:
+    return _learner(RLOO(policy=setting.policy(), discount=setting.problem.discount))
+
+
+def _group_relative(setting: Setting, **arguments: Any) -> Learner:  # noqa: ANN401
+    """Return GRPO's first step, in which the policy is still the one that acted."""
+    agent = GRPO(policy=setting.policy(), discount=setting.problem.discount, **arguments)
+    states = len(setting.table)
+
+    def prepare(rollout: Rollout) -> Batch:
+        acted = setting.table[rollout.observations % states, rollout.actions]
+        return agent.prepare(replace(rollout, log_probs=acted))[0]
+
+    return Learner(prepare, agent)
+
+
+def _without_lengths(setting: Setting) -> Learner:
+    return _group_relative(setting, advantage="centred", aggregation="constant-length", max_episode_steps=LENGTH)
 
 
 def _temporal_difference(setting: Setting, values: Tensor) -> Learner:
@@ -126,17 +148,15 @@ EPISODIC = (
     Estimator("return − optimal constant", _best_constant, always),
     Estimator("reward-to-go − running average", _running_average, always),
     Estimator("return − batch mean", _batch_mean, never, separable=False),
-    from_psi(
-        "return − mean of the others",
-        lambda s, r: per_episode(leave_one_out(whole_of(s, r), r.group_ids), r),
-        separable=False,
-    ),
+    Estimator("return − mean of the others", _leave_one_out, always, separable=False),
     from_psi(
         "return, group-standardised",
         lambda s, r: per_episode(group_standardize(whole_of(s, r), r.group_ids), r),
         never,
         separable=False,
     ),
+    Estimator("GRPO", _group_relative, never, separable=False),
+    Estimator("Dr. GRPO", _without_lengths, never, separable=False),
     Estimator("reward-to-go − learned V", lambda s: _baselined(s, values=s.learned), always),
     Estimator("reward-to-go − exact V", lambda s: _baselined(s, values=s.solution.values), always),
     from_psi("exact Q", lambda s, r: of_actions(s, r, s.solution.action_values)),

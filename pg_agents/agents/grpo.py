@@ -1,0 +1,133 @@
+"""Group relative policy optimisation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
+from pg_agents.losses import Aggregation, aggregation_weights, clipped_surrogate, ratio_metrics
+from pg_agents.policies import Policy
+from pg_agents.returns import Comparison, group_centre, group_standardize
+from pg_agents.rollout import Batch, Episodes, Rollout
+from pg_agents.schedules import Scheduled
+
+
+class GRPO(Agent):
+    """Group relative policy optimisation: PPO's clipped objective without a critic, on comparisons within a group.
+
+        L(θ) = (1/n) Σ_i (1/T_i) Σ_t min(ρ_t^i A_i, clip(ρ_t^i, 1 − ε, 1 + ε_high) A_i)
+        A_i = (R_i − mean_j R_j) / (std_j R_j + 1e-4),   R_i = Σ_t γ^t R_{t+1}^i,   ρ_t = π_θ(A_t|S_t) / π_old(A_t|S_t)
+
+    over n episodes, of which G begin in the same state and are compared. The estimate is biased: the mean contains the
+    episode itself, the standard deviation weighs groups by how alike their returns are, 1/T_i favours short successes
+    and long failures. Dr. GRPO is `advantage="centred", aggregation="constant-length"`, whose first step follows the
+    gradient scaled by (G − 1)/(G · `max_episode_steps`). A group whose returns are all equal teaches nothing and
+    weighs 0, in the entropy too. An episode that was cut ends there.
+
+    Args:
+        policy: π_θ.
+        learning_rate: α; may be scheduled.
+        group_size: G, environments in succession that begin alike; `for_env` takes the largest up to 8 that divides
+            their number.
+        advantage: "standardized" as above, or "centred", R_i − mean_j R_j.
+        aggregation: how the steps' terms are put together: "sequence-mean", the mean over each episode's steps, then
+            over episodes; "token-mean", over all steps alike; "constant-length", the sum over an episode's steps
+            divided by `max_episode_steps`, then the mean over episodes.
+        epochs: passes over the rollout.
+        minibatch_size: steps in a gradient step; None: the whole rollout.
+        clip: ε; may be scheduled.
+        clip_high: ε_high; None: ε.
+        discount: γ, between 0 and 1.
+        entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
+        normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        max_grad_norm: longer gradients are scaled down to this norm; None: never.
+        max_episode_steps: cut episodes at that many steps, for environments without a time limit.
+        optimizer: "adam", "rmsprop" or "sgd".
+
+    Raises:
+        ValueError: for arguments out of range; "constant-length" without `max_episode_steps`.
+
+    Reference: Shao et al. (2024); Liu et al. (2025) for Dr. GRPO; Yu et al. (2025), DAPO, for "token-mean" and ε_high.
+    """
+
+    name = "grpo"
+    suited: ClassVar[dict[str, dict[str, Any]]] = {
+        "TabularPolicy": {"learning_rate": 0.03},
+        "TransformerPolicy": {"learning_rate": 1e-3},
+    }
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        learning_rate: Scheduled = 1e-3,
+        group_size: int = GROUP_SIZE,
+        advantage: Comparison = "standardized",
+        aggregation: Aggregation = "sequence-mean",
+        epochs: int = 4,
+        minibatch_size: int | None = 256,
+        clip: Scheduled = 0.2,
+        clip_high: float | None = None,
+        discount: float = 1.0,
+        entropy_weight: Scheduled = 0.0,
+        normalize_rewards: bool = False,
+        max_grad_norm: float | None = 0.5,
+        max_episode_steps: int | None = None,
+        optimizer: OptimizerName = "adam",
+    ) -> None:
+        super().__init__(
+            policy,
+            None,
+            learning_rate=learning_rate,
+            discount=discount,
+            max_grad_norm=max_grad_norm,
+            normalize_rewards=normalize_rewards,
+            optimizer=optimizer,
+        )
+        self.group_size = group_size
+        self.advantage: Comparison = advantage
+        self.aggregation: Aggregation = aggregation
+        self.epochs, self.minibatch_size = epochs, minibatch_size
+        self.clip, self.clip_high = clip, clip_high
+        self.entropy_weight = entropy_weight
+        self.max_episode_steps = max_episode_steps
+        self.check()
+        check_compared(policy)
+        if aggregation == "constant-length" and max_episode_steps is None:
+            raise ValueError(
+                "aggregation='constant-length' divides by max_episode_steps, got None; give the longest episode's steps"
+            )
+
+    @property
+    def cadence(self) -> Episodes:
+        """One whole episode of each environment, which begin alike in groups of `group_size`."""
+        return Episodes(self.max_episode_steps, self.group_size)
+
+    @classmethod
+    def sized(cls, num_envs: int) -> dict[str, Any]:
+        """Return a size of groups that divides the number of environments."""
+        return {"group_size": fitting_group_size(num_envs)}
+
+    def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
+        """Compute A_i, the same at every step of an episode."""
+        scores, mask = returns_of_columns(rollout, self.discount), rollout.mask
+        centred, std = group_centre(scores, rollout.group_ids)
+        advantages = group_standardize(scores, rollout.group_ids) if self.advantage == "standardized" else centred
+        weights = aggregation_weights(self.aggregation, mask, self.max_episode_steps or 1, scores.dtype)
+        informative = std > 0  # groups of equal returns are not worth the time of a gradient
+        metrics = {"zero_variance_groups": 1 - informative.to(scores.dtype).mean()}
+        return Batch.of(rollout, advantages=advantages.expand_as(weights), weights=weights * informative), metrics
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+        """Return −min(ρA, clip(ρ)A) − η H(π(·|S_t)), put together as `aggregation` says."""
+        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        log_ratio = distribution.log_prob(batch.actions) - batch.log_probs
+        clip = self.current("clip")
+        policy_loss = (batch.weights * clipped_surrogate(log_ratio, batch.advantages, clip, self.clip_high)).sum()
+        entropy = (batch.weights * distribution.entropy()).sum()
+        loss = policy_loss - self.current("entropy_weight") * entropy
+        metrics = {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}
+        return loss, metrics | ratio_metrics(log_ratio, batch.weights, clip)
