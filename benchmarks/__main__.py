@@ -1,4 +1,7 @@
-"""`python -m benchmarks [NAME …]`: run experiments (all of them, or those named), draw what they found."""
+"""`python -m benchmarks [NAME …]`: run experiments (all of them, or those named), draw what they found.
+
+`python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from benchmarks.continuing import plot_continuing, run_continuing
 from benchmarks.estimators import plot_estimators, run_estimators
 from benchmarks.experiments import EXPERIMENTS, run_all
 from benchmarks.figures import run_figures
+from benchmarks.peers.command import main as peers
 from benchmarks.plots import plot_bandits, plot_learning, plot_overview
 
 NAMES = ("bandits", *EXPERIMENTS, "continuing", "estimators")
@@ -23,6 +27,8 @@ PLOTS = {
 
 def main(names: list[str]) -> int:
     """Run the experiments `names` and draw all pictures; "plots" draws them from what is there."""
+    if names[:1] == ["peers"]:
+        return peers(names[1:])
     unknown = [name for name in names if name not in (*NAMES, "plots")]
     if unknown:
         print(f"unknown experiment {unknown[0]!r}: choose from {', '.join((*NAMES, 'plots'))}", file=sys.stderr)

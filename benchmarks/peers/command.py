@@ -1,0 +1,99 @@
+"""`python -m benchmarks peers …`: install the peers, run workloads, measure costs, take profiles, draw the picture."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.experiments import RESULTS
+from benchmarks.peers.compare import compare
+from benchmarks.peers.costs import measure_costs
+from benchmarks.peers.machine import PEERS, facts, install
+from benchmarks.peers.pictures import plot_peers
+from benchmarks.peers.profiling import profile
+from benchmarks.peers.workloads import WORKLOADS
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    top = argparse.ArgumentParser(prog="python -m benchmarks peers", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    made = commands.add_parser("install", help="make the peers' virtual environment")
+    run = commands.add_parser("run", help="run workloads, sides in turns")
+    run.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; none: all")
+    run.add_argument("--rounds", type=int, help="runs of each side, one a seed (the workload's own number)")
+    run.add_argument("--sides", nargs="+", help="only these")
+    run.add_argument("--steps", type=int, help="environment steps of a run (the workload's own number)")
+    for command in (made, run):
+        command.add_argument("--peers", type=Path, default=PEERS, help="folder of the peers' virtual environment")
+    costs = commands.add_parser("costs", help="cost against steps and environments, memory over a long run")
+    costs.add_argument("--scale", type=float, default=1.0, help="of the numbers of steps")
+    profiled = commands.add_parser("profile", help="where the time of one iteration goes")
+    profiled.add_argument("--name", default="now", help="of the profile: before, after, …")
+    profiled.add_argument("--iterations", type=int, default=60)
+    drawn = commands.add_parser("plot", help="draw the picture from what is there")
+    for command in (run, costs, profiled, drawn):
+        command.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    return top
+
+
+def store(folder: Path, name: str, arguments: list[str], content: dict[str, Any]) -> None:
+    """Write a result as JSON, with the command it comes from and what it depends on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"command": " ".join(["python -m benchmarks peers", *arguments]), "machine": facts()} | content
+    (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def run_workload(name: str, options: argparse.Namespace, arguments: list[str]) -> bool:
+    """Run one workload, print and store what it comes to; return whether it is what was asked for."""
+    workload = WORKLOADS[name]
+    print(f"{name}: {workload.title}")
+    overrides = {} if options.steps is None else {"total_steps": options.steps}
+    seeds = range(options.rounds or workload.rounds)
+    found = compare(workload, peers=options.peers, seeds=seeds, sides=options.sides, overrides=overrides)
+    for row in found["ratios"]:
+        asked = f"asked: {row['at_least']:g} ×, {'met' if row['met'] else 'NOT MET'}" if row["at_least"] else ""
+        print(
+            f"  {workload.subject} is {row['median']:.2f} × as fast as {row['over']} "
+            f"(of medians {row['of_medians']:.2f})  {asked}"
+        )
+    if found["steps_per_second"]:
+        asked = found["steps_per_second"]
+        print(f"  asked: {asked['at_least']:,.0f} steps/s, {'met' if asked['met'] else 'NOT MET'}")
+    kept = {"workload": name, "title": workload.title, "subject": workload.subject, "by_time": workload.by_time}
+    settings = {side: workload.settings | workload.sides[side].settings | overrides for side in found["runs"]}
+    store(options.out, f"peers-{name}", arguments, kept | {"settings": settings} | found)
+    absolute = found["steps_per_second"]
+    return all(row["met"] for row in found["ratios"]) and (absolute is None or absolute["met"])
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the command line says; 1 where a workload is not as fast as asked, 2 where its name is unknown."""
+    options = parser().parse_args(arguments)
+    started, good = time.perf_counter(), True
+    if options.command == "install":
+        install(options.peers)
+    elif options.command == "run":
+        unknown = [name for name in options.workloads if name not in WORKLOADS]
+        if unknown:
+            print(f"unknown workload {unknown[0]!r}: choose from {', '.join(WORKLOADS)}", file=sys.stderr)
+            return 2
+        for name in options.workloads or WORKLOADS:
+            try:
+                good = run_workload(name, options, arguments) and good
+            except (RuntimeError, FileNotFoundError) as error:  # one side's failure is not the others'
+                print(error, file=sys.stderr)
+                good = False
+        plot_peers(options.out)
+    elif options.command == "costs":
+        store(options.out, "peers-costs", arguments, measure_costs(options.scale))
+    elif options.command == "profile":
+        store(options.out, f"profile-{options.name}", arguments, profile(options.name, options.iterations, options.out))
+    else:
+        plot_peers(options.out)
+    print(f"peers {options.command}: {time.perf_counter() - started:.0f} s")
+    return 0 if good else 1

@@ -1,0 +1,139 @@
+"""Sides in turns, and what their runs come to: medians, and how many times as fast one side is as another."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.peers.workloads import Side, Workload
+
+ROOT = Path(__file__).parents[2]
+WORKERS = Path(__file__).parent / "workers"
+PEERS = {"sb3": WORKERS / "sb3.py", "cleanrl": WORKERS / "cleanrl_script.py"}
+TIMEOUT = 1800.0  # seconds for one run
+QUIET = 0.95  # share of the wall time that a run on a quiet machine spends on a processor
+
+Run = dict[str, Any]
+
+
+def order(sides: Sequence[str], rounds: int) -> list[tuple[int, str]]:
+    """Return who runs when, (round, side): every second round backwards, so that no side is always the one before.
+
+    A machine that grows slower, or warmer, then does so for all sides alike.
+    """
+    return [(i, side) for i in range(rounds) for side in (sides if i % 2 == 0 else sides[::-1])]
+
+
+def settings_of(workload: Workload, side: Side, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of one run: the workload's, the side's, and what the command line says otherwise."""
+    return workload.settings | side.settings | {"program": side.program, "seed": seed} | overrides
+
+
+def run_side(settings: dict[str, Any], peers: Path) -> Run:
+    """Run one side in a process of its own and return what it says.
+
+    Raises:
+        RuntimeError: it failed; the message holds the end of what it wrote.
+        FileNotFoundError: there is no virtual environment of the peers.
+    """
+    variables = {f"{name}_NUM_THREADS": str(settings["threads"]) for name in ("OMP", "MKL", "OPENBLAS")}
+    if settings["program"] in PEERS:
+        if not (peers / "bin" / "python").exists():
+            raise FileNotFoundError(f"no Python in {peers}: make it with `python -m benchmarks peers install`")
+        command = [str((peers / "bin" / "python").absolute()), "-P", str(PEERS[settings["program"]])]
+    else:
+        command = [sys.executable, "-m", "benchmarks.peers.ours"]
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryDirectory() as folder:  # for what simulators and scripts write where they stand
+        done = subprocess.run(
+            [*command, json.dumps(settings)],
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            env=os.environ | variables,
+            timeout=TIMEOUT,
+        )
+    if done.returncode:
+        raise RuntimeError(f"{settings['program']} failed on {settings['env']}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1]) | {"seed": settings["seed"]}
+
+
+def cost(run: Run, *, by_time: bool, peer: bool) -> float:
+    """Return the seconds a run took (a step, or until the return was reached).
+
+    One that did not reach it took all its time if it is a peer's, which is in the peer's favour, and ∞ if it is ours.
+    """
+    if not by_time:
+        return run["seconds"] / run["steps"]
+    return run["seconds"] if run["reached"] or peer else math.inf
+
+
+def ratios(subject: Sequence[float], other: Sequence[float]) -> list[float]:
+    """Return how many times as fast as `other` the subject was, round by round: cost of the other / its own."""
+    return [theirs / own for own, theirs in zip(subject, other, strict=True)]
+
+
+def summarize(workload: Workload, runs: dict[str, list[Run]]) -> dict[str, Any]:
+    """Return medians of every side, ratios of the subject to the others, and whether they are what was asked for.
+
+    A ratio is the median over rounds of the ratio of two runs that stood next to each other; beside it stands the ratio
+    of the medians, which is to say the same.
+    """
+    costs = {
+        name: [cost(run, by_time=workload.by_time, peer=workload.sides[name].program in PEERS) for run in runs[name]]
+        for name in runs
+    }
+    medians = {
+        name: {
+            "seconds": median(run["seconds"] for run in runs[name]),
+            "steps": median(run["steps"] for run in runs[name]),
+            "steps_per_second": median(run["steps"] / run["seconds"] for run in runs[name]),
+            "on_processor": median(run["cpu_seconds"] / run["seconds"] for run in runs[name]),
+        }
+        for name in runs
+    }
+    compared = []
+    for name, at_least in workload.at_least.items():
+        if name not in runs or workload.subject not in runs:
+            continue
+        each = ratios(costs[workload.subject], costs[name])
+        of_medians = median(costs[name]) / median(costs[workload.subject])
+        row = {"over": name, "median": median(each), "of_medians": of_medians, "each": each, "at_least": at_least}
+        compared.append(row | {"met": median(each) >= at_least})
+    absolute = None
+    if workload.steps_per_second and workload.subject in runs:
+        speed = medians[workload.subject]["steps_per_second"]
+        absolute = {"at_least": workload.steps_per_second, "met": speed >= workload.steps_per_second}
+    return {"medians": medians, "ratios": compared, "steps_per_second": absolute}
+
+
+def compare(
+    workload: Workload,
+    *,
+    peers: Path,
+    seeds: Sequence[int],
+    sides: Sequence[str] | None = None,
+    overrides: dict[str, Any] | None = None,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Run the sides of a workload in turns, a round for each seed, and return the runs and what they come to."""
+    names = [name for name in workload.sides if sides is None or name in sides]
+    runs: dict[str, list[Run]] = {name: [] for name in names}
+    for i, name in order(names, len(seeds)):
+        run = run_side(settings_of(workload, workload.sides[name], seeds[i], overrides or {}), peers)
+        runs[name].append(run)
+        busy = "" if run["cpu_seconds"] >= QUIET * run["seconds"] else "  (the machine was busy)"
+        speed, share = run["steps"] / run["seconds"], run["cpu_seconds"] / run["seconds"]
+        say(
+            f"  seed {seeds[i]} {name:16} {run['seconds']:8.2f} s {speed:12,.0f} steps/s "
+            f"{share:5.0%} on a processor{busy}"
+        )
+    return {"runs": runs} | summarize(workload, runs)

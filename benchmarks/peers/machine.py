@@ -1,0 +1,62 @@
+"""Facts about the machine, and the peers' Python."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+PEERS = Path(__file__).parents[2] / ".peers"  # ignored by git
+PINNED = ("torch==2.13.0", "stable-baselines3==2.9.2", "gymnasium[mujoco]==1.4.0", "tensorboard")
+# The newest of CleanRL's packages refuses Pythons above 3.10 and wants versions of 2023; its scripts run all the same.
+CLEANRL = ("--no-deps", "--ignore-requires-python", "cleanrl==1.2.0")
+
+
+def install(folder: Path = PEERS) -> None:
+    """Make a virtual environment for the peers, with the versions that the figures are of.
+
+    Raises:
+        subprocess.CalledProcessError: pip could not install something.
+    """
+    venv.create(folder, with_pip=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for packages in (PINNED[:1], PINNED[1:], CLEANRL):
+        print("pip install", *packages)
+        subprocess.run([*pip, *packages], check=True)
+
+
+def facts() -> dict[str, Any]:
+    """Return what a figure depends on besides the code."""
+    return {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "load": [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None,
+    }
+
+
+def processor() -> str:
+    """Return the processor's name, as well as the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def resident_megabytes() -> float:
+    """Return how much memory this process holds, in MB (Linux), or the most it has held (elsewhere)."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return next(
+            float(line.split()[1]) / 1e3 for line in status.read_text().splitlines() if line.startswith("VmRSS")
+        )
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)

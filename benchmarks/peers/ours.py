@@ -1,0 +1,112 @@
+"""A run of ours, in a process of its own as the peers' runs are: settings as JSON in, one line of JSON out.
+
+The clock runs as it does there: environments and networks are made before it, the first reset is inside.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+import pg_agents as pg
+from benchmarks.peers import floor
+from pg_agents.policies import MLPPolicy
+
+
+class Clock:
+    """Wall and processor time from where it is made."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict[str, float]:
+        """Return the seconds since then."""
+        return {"seconds": time.perf_counter() - self.wall, "cpu_seconds": time.process_time() - self.cpu}
+
+
+def make_env(settings: dict[str, Any]) -> gym.Env | VectorEnv:
+    """Return the environment of `settings`: single, Gymnasium's own vector form, or synchronous.
+
+    Synchronous ones reset in the step in which an episode ends, as those of the peers do: all rows are transitions.
+    """
+    kind, count = settings["kind"], settings["num_envs"]
+    if kind == "single":
+        return gym.make(settings["env"])
+    if kind == "native":
+        return gym.make_vec(settings["env"], count, vectorization_mode="vector_entry_point")
+    how = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    return gym.make_vec(settings["env"], count, vectorization_mode="sync", vector_kwargs=how)
+
+
+def train(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train one of our agents until `total_steps`, or until the mean return of 100 episodes reaches `stop_return`."""
+    env = make_env(settings)
+    agent = pg.AGENTS[settings["agent"]].for_env(env, seed=settings["seed"], **settings["arguments"])
+    stop = {name: settings[name] for name in ("stop_return",) if name in settings}
+    clock = Clock()
+    summary = pg.train(agent, env, total_steps=settings["total_steps"], seed=settings["seed"], progress=False, **stop)
+    times = clock.read()
+    mean = summary.mean_return_last_100
+    reached = None if not stop else mean is not None and summary.episodes >= 100 and mean >= stop["stop_return"]
+    return {"steps": summary.total_steps, "reached": reached, "mean_return": mean} | times
+
+
+def run_floor(settings: dict[str, Any]) -> dict[str, Any]:
+    """Run the loop without abstractions."""
+    env = make_env(settings)
+    assert isinstance(env, VectorEnv)
+    return floor.train(env, total_steps=settings["total_steps"], seed=settings["seed"])
+
+
+def bare(settings: dict[str, Any]) -> dict[str, Any]:
+    """Call `env.step` with random actions drawn before, and do nothing with what it returns."""
+    env = make_env(settings)
+    assert isinstance(env, VectorEnv)
+    actions = np.random.default_rng(settings["seed"]).integers(env.single_action_space.n, size=(1000, env.num_envs))  # type: ignore[attr-defined]
+    calls = settings["total_steps"] // env.num_envs
+    clock = Clock()
+    env.reset(seed=settings["seed"])
+    for i in range(calls):
+        env.step(actions[i % 1000])
+    return {"steps": calls * env.num_envs} | clock.read()
+
+
+def collect(settings: dict[str, Any]) -> dict[str, Any]:
+    """Collect rollouts with an MLP policy; the steps are those that count (an action after an end does not)."""
+    env = make_env(settings)
+    assert isinstance(env, VectorEnv)
+    torch.manual_seed(settings["seed"])
+    policy = MLPPolicy(env.single_observation_space, env.single_action_space)
+    clock, steps = Clock(), 0
+    collector = pg.collect_steps(env, policy, settings["arguments"]["num_steps"], seed=settings["seed"])
+    while steps < settings["total_steps"]:
+        steps += next(collector).num_transitions
+    return {"steps": steps} | clock.read()
+
+
+PROGRAMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "ours": train,
+    "floor": run_floor,
+    "bare": bare,
+    "collect": collect,
+}
+
+
+def main(settings: dict[str, Any]) -> dict[str, Any]:
+    """Run what `settings` say and return what came of it."""
+    torch.set_num_threads(settings["threads"])
+    result = PROGRAMS[settings["program"]](settings)
+    versions = {module.__name__: module.__version__ for module in (pg, torch, gym, np)}
+    return result | {"versions": versions}
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(json.loads(sys.argv[1]))))

@@ -1,0 +1,146 @@
+"""Where every microsecond of one iteration of PPO goes, beside the same phases of the loop without abstractions."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+import pg_agents as pg
+from benchmarks.peers import floor
+from benchmarks.peers.ours import make_env
+from benchmarks.peers.spans import Spans
+from benchmarks.peers.workloads import SAME_WORK
+
+COLLECT, LEARN = "collection", "learning"
+TARGETS = {
+    "pg_agents.collect.StepCollector.__next__": COLLECT,
+    "gymnasium.vector.SyncVectorEnv.step": "env.step",
+    "pg_agents.stream.Stream.step": "stream: checks, ends, autoreset",
+    "pg_agents.actor.Actor.act": "actor: copies, the door for actions",
+    "pg_agents.policies.MLPPolicy.step": "policy: step",
+    "pg_agents.distributions.Categorical.sample": "sampling",
+    "pg_agents.stacking.Record.add": "record: append",
+    "pg_agents.stacking.Record.rollout": "record: stack, log-probabilities",
+    "pg_agents.agents.agent.Agent.update": LEARN,
+    "pg_agents.agents.ppo.PPO.prepare": "advantages, targets",
+    "pg_agents.agents.ppo.state_values": "values of the rollout",
+    "pg_agents.agents.agent.minibatches": "minibatches: shuffle, index",
+    "pg_agents.agents.ppo.PPO.forward": "loss, metrics",
+    "pg_agents.policies.MLPPolicy.forward": "policy: network",
+    "pg_agents.policies.mlp.MLPCritic.forward": "critic: network",
+    "torch.Tensor.backward": "backward",
+    "pg_agents.agents.agent.Agent._clip": "gradient: norm, clip",
+    "torch.optim.Adam.zero_grad": "optimizer: zero_grad",
+    "torch.optim.Adam.step": "optimizer: step",
+}
+WARM_UP = 5  # iterations
+Phase = tuple[Callable[[], Any], Callable[[Any], Any]]  # collect, learn
+
+
+def our_phases(settings: dict[str, Any]) -> Phase:
+    """Return our collection and learning."""
+    env = make_env(settings)
+    agent = pg.PPO.for_env(env, seed=0, **settings["arguments"])
+    collector = pg.collect_steps(env, agent.policy, settings["arguments"]["num_steps"])
+    return lambda: next(collector), lambda rollout: agent.update(rollout)
+
+
+def floor_phases(settings: dict[str, Any]) -> Phase:
+    """Return those of the loop without abstractions."""
+    env = make_env(settings)
+    assert isinstance(env, VectorEnv)
+    torch.manual_seed(0)
+    policy, critic, flat = floor.make_networks(4, 2)
+    adam = torch.optim.Adam([flat], lr=floor.LEARNING_RATE, eps=1e-5, fused=True)
+    running, last = np.zeros(env.num_envs), deque[float](maxlen=100)
+    observation, _ = env.reset(seed=0)
+
+    def collect() -> Any:  # noqa: ANN401
+        nonlocal observation
+        observation, data = floor.collect(env, observation, policy, critic, running, last)
+        return data
+
+    return collect, lambda data: floor.learn(data, policy, critic, flat, adam)
+
+
+def timed(phases: Phase) -> tuple[float, float]:
+    """Return the seconds of one collection and of learning from it."""
+    started = time.perf_counter()
+    data = phases[0]()
+    between = time.perf_counter()
+    phases[1](data)
+    return between - started, time.perf_counter() - between
+
+
+def profile(name: str, iterations: int, folder: Path) -> dict[str, Any]:
+    """Take a profile, print it, write it as markdown beside the JSON, and return it."""
+    torch.set_num_threads(1)
+    settings = SAME_WORK.settings | SAME_WORK.sides["ours"].settings
+    ours, other = our_phases(settings), floor_phases(settings)
+    plain = [(timed(ours), timed(other)) for _ in range(WARM_UP + iterations)][WARM_UP:]
+    phases = {
+        phase: {"ours": median(a[i] for a, _ in plain), "floor": median(b[i] for _, b in plain)}
+        for i, phase in enumerate((COLLECT, LEARN))
+    }
+    taken = []
+    for _ in range(WARM_UP + iterations):
+        spans = Spans()
+        with spans.around(TARGETS):
+            timed(ours)
+        taken.append(spans)
+    rows = rows_of(taken[WARM_UP:])
+    content = {"name": name, "iterations": iterations, "phases": phases, "rows": rows}
+    table = "\n".join(lines(content))
+    print(table)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"profile-{name}.md").write_text(table + "\n")
+    return content
+
+
+def rows_of(taken: list[Spans]) -> list[dict[str, Any]]:
+    """Return the median microseconds of every label in one iteration, dearest first within its phase."""
+    keys = {key for spans in taken for key in spans.seconds}
+    rows = [
+        {
+            "phase": phase,
+            "what": "everything else" if what == phase else what,
+            "microseconds": 1e6 * median(spans.seconds.get((phase, what), 0.0) for spans in taken),
+            "calls": median(spans.calls.get((phase, what), 0) for spans in taken),
+        }
+        for phase, what in keys
+    ]
+    return sorted(rows, key=lambda row: (row["phase"], -row["microseconds"]))
+
+
+def lines(content: dict[str, Any]) -> list[str]:
+    """Return the profile as markdown."""
+    phases, rows = content["phases"], content["rows"]
+    total = {side: sum(phase[side] for phase in phases.values()) for side in ("ours", "floor")}
+    counted = sum(row["microseconds"] for row in rows)
+    text = [
+        f"# One iteration of PPO: {content['name']}",
+        "",
+        f"{SAME_WORK.title}; one thread; medians of {content['iterations']} iterations.",
+        "",
+        "| phase | ours, µs | loop without abstractions, µs | its share of ours |",
+        "|---|---|---|---|",
+    ]
+    for phase, one in [*phases.items(), ("both", total)]:
+        text.append(
+            f"| {phase} | {one['ours'] * 1e6:,.0f} | {one['floor'] * 1e6:,.0f} | {one['floor'] / one['ours']:.2f} |"
+        )
+    text += ["", "| phase | what | µs | share | calls | µs a call |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        each = row["microseconds"] / max(1, row["calls"])
+        share = row["microseconds"] / counted
+        numbers = f"{row['microseconds']:,.0f} | {share:.1%} | {row['calls']:,.0f} | {each:,.1f}"
+        text.append(f"| {row['phase']} | {row['what']} | {numbers} |")
+    return [*text, "", f"The stopwatches themselves take {counted / (total['ours'] * 1e6) - 1:.1%} on top."]

@@ -1,0 +1,195 @@
+"""What is run: the same work for every side, and how many times as fast as the others ours is to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Side:
+    """Who does the work, and how.
+
+    Attributes:
+        program: "sb3" or "cleanrl" (in the peers' Python), "ours", "floor", "bare" or "collect" (in this one).
+        settings: of its run; see the programs.
+    """
+
+    program: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Work that several sides do in turns.
+
+    Attributes:
+        title: for tables and pictures.
+        settings: those of every side.
+        sides: by name.
+        at_least: how many times as fast as each of the others `subject` is to be; 0: it is only compared.
+        by_time: sides are compared by the seconds they took (to reach a return) instead of their steps per second.
+        steps_per_second: that `subject` is to reach, or None.
+        subject: the side that is compared with the others.
+        rounds: runs of each side, one a seed.
+    """
+
+    title: str
+    settings: dict[str, Any]
+    sides: dict[str, Side]
+    at_least: dict[str, float]
+    by_time: bool = False
+    steps_per_second: float | None = None
+    subject: str = "ours"
+    rounds: int = 5
+
+
+# Stable-Baselines3 2.9.2's hyperparameters for CartPole-v1 in rl_zoo3 2.9.2 (hyperparams/ppo.yml), written as numbers.
+ZOO = {
+    "n_steps": 32,
+    "batch_size": 256,
+    "n_epochs": 20,
+    "gamma": 0.98,
+    "gae_lambda": 0.8,
+    "ent_coef": 0.0,
+    "learning_rate": ["linear", 1e-3, 0.0],
+    "clip_range": ["linear", 0.2, 0.0],
+}
+
+CARTPOLE = {"env": "CartPole-v1", "num_envs": 8, "kind": "sync", "threads": 1}
+
+CARTPOLE_475 = Workload(
+    "CartPole-v1, seconds until 100 training episodes return 475 on average",
+    {"env": "CartPole-v1", "total_steps": 100_000, "stop_return": 475.0, "threads": 1},
+    {
+        "sb3": Side("sb3", {"algorithm": "PPO", "num_envs": 8, "arguments": ZOO}),
+        "ours": Side(
+            "ours",
+            {
+                "agent": "ppo",
+                "kind": "native",
+                "num_envs": 64,
+                "arguments": {"num_steps": 32, "minibatch_size": 512, "epochs": 4, "learning_rate": 3e-3},
+            },
+        ),
+    },
+    at_least={"sb3": 10.0},
+    by_time=True,
+)
+
+# 8 environments × 128 steps, 4 epochs of 4 minibatches of 256, 64×64 tanh networks, Adam at 2.5e-4, values not clipped.
+SAME_WORK = Workload(
+    "PPO on 8 synchronous CartPoles, 128 steps, 4 × 4 minibatches",
+    CARTPOLE | {"total_steps": 100 * 1024},
+    {
+        "sb3": Side(
+            "sb3",
+            {
+                "algorithm": "PPO",
+                "arguments": {
+                    "n_steps": 128,
+                    "batch_size": 256,
+                    "n_epochs": 4,
+                    "learning_rate": 2.5e-4,
+                    "ent_coef": 0.01,
+                },
+            },
+        ),
+        "cleanrl": Side(
+            "cleanrl",
+            {
+                "script": "ppo",
+                "arguments": {
+                    "num-steps": 128,
+                    "num-minibatches": 4,
+                    "update-epochs": 4,
+                    "clip-vloss": False,
+                    "anneal-lr": False,
+                },
+            },
+        ),
+        "floor": Side("floor"),
+        "ours": Side(
+            "ours",
+            {
+                "agent": "ppo",
+                "arguments": {
+                    "num_steps": 128,
+                    "minibatch_size": 256,
+                    "epochs": 4,
+                    "learning_rate": 2.5e-4,
+                    "entropy_weight": 0.01,
+                },
+            },
+        ),
+    },
+    at_least={"sb3": 2.0, "cleanrl": 2.0, "floor": 0.8},
+)
+
+A2C = Workload(
+    "A2C with its defaults on 8 synchronous CartPoles",
+    CARTPOLE | {"total_steps": 80_000},
+    {
+        "sb3": Side("sb3", {"algorithm": "A2C", "arguments": {}}),
+        "ours": Side("ours", {"agent": "a2c", "arguments": {}}),
+    },
+    at_least={"sb3": 2.0},
+)
+
+HALFCHEETAH = Workload(
+    "PPO on one HalfCheetah-v5, 2048 steps, 10 epochs, minibatches of 64",
+    {"env": "HalfCheetah-v5", "num_envs": 1, "kind": "single", "threads": 1, "total_steps": 10 * 2048},
+    {
+        "sb3": Side("sb3", {"algorithm": "PPO", "arguments": {"n_steps": 2048, "batch_size": 64, "n_epochs": 10}}),
+        "cleanrl": Side(
+            "cleanrl",
+            {
+                "script": "ppo_continuous_action",
+                "arguments": {
+                    "num-steps": 2048,
+                    "num-minibatches": 32,
+                    "update-epochs": 10,
+                    "clip-vloss": False,
+                    "anneal-lr": False,
+                },
+            },
+        ),
+        "ours": Side("ours", {"agent": "ppo", "arguments": {"num_steps": 2048, "minibatch_size": 64, "epochs": 10}}),
+    },
+    at_least={"sb3": 2.0, "cleanrl": 0.0},
+)
+
+COLLECTION = Workload(
+    "Collection with an MLP policy, 8 synchronous CartPoles",
+    CARTPOLE | {"total_steps": 400_000},
+    {"bare": Side("bare"), "ours": Side("collect", {"arguments": {"num_steps": 128}})},
+    at_least={"bare": 0.35},
+)
+
+COLLECTION_NATIVE = Workload(
+    "Collection with an MLP policy, 1,024 native vector CartPoles",
+    CARTPOLE | {"num_envs": 1024, "kind": "native", "total_steps": 8_000_000},
+    {"bare": Side("bare"), "ours": Side("collect", {"arguments": {"num_steps": 128}})},
+    at_least={"bare": 0.0},
+    steps_per_second=0.8e6,
+)
+
+
+def threads_of(workload: Workload) -> Workload:
+    """Return Stable-Baselines3's side of a workload with one thread and with two: it is given its better one."""
+    side = workload.sides["sb3"]
+    sides = {"sb3, 1 thread": side, "sb3, 2 threads": Side(side.program, side.settings | {"threads": 2})}
+    title = f"Threads: {workload.title}"
+    return Workload(title, workload.settings, sides, {"sb3, 2 threads": 1.0}, subject="sb3, 1 thread", rounds=3)
+
+
+WORKLOADS = {
+    "cartpole-475": CARTPOLE_475,
+    "same-work": SAME_WORK,
+    "a2c": A2C,
+    "halfcheetah": HALFCHEETAH,
+    "collection": COLLECTION,
+    "collection-native": COLLECTION_NATIVE,
+    "threads": threads_of(SAME_WORK),
+    "threads-halfcheetah": threads_of(HALFCHEETAH),
+}
