@@ -11,10 +11,32 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pg_agents.agents.agent import Agent
 from pg_agents.agents.hyperparameters import OPTIMIZERS
+from pg_agents.distributions import Distribution
 from pg_agents.divergence import kl_divergence
 from pg_agents.losses import squared_error
 from pg_agents.policies import Critic, Policy
 from pg_agents.rollout import Batch
+
+
+class MeanKL:
+    """How far the policy has moved since this was made: Σ_t w_t KL(π_old(·|S_t) ‖ π_θ(·|S_t)).
+
+    Args:
+        policy: π_old, as it is now; π_θ, as it is when asked.
+        batch: whose states and weights count.
+    """
+
+    def __init__(self, policy: Policy, batch: Batch) -> None:
+        self.policy, self.batch = policy, batch
+        with torch.no_grad():
+            self.old = self._distribution()
+
+    def __call__(self) -> Tensor:
+        """Return the divergence, differentiable in the policy's parameters."""
+        return (self.batch.weights * kl_divergence(self.old, self._distribution())).sum()
+
+    def _distribution(self) -> Distribution:
+        return self.policy(self.batch.observations, self.batch.memory, self.batch.starts)
 
 
 class Fisher:
@@ -26,19 +48,15 @@ class Fisher:
     of (∇KL)ᵀ v, and the graph of ∇KL is built once for all products.
 
     Args:
-        policy: π_old, as it is now.
-        batch: whose states and weights count.
+        divergence: from the policy as it is now.
 
     Reference: Pearlmutter (1994); Schulman et al. (2015), appendix C.
     """
 
-    def __init__(self, policy: Policy, batch: Batch) -> None:
-        self.policy, self.batch = policy, batch
-        self.parameters = learned(policy)
+    def __init__(self, divergence: MeanKL) -> None:
+        self.parameters = learned(divergence.policy)
         with sdpa_kernel(SDPBackend.MATH):  # the form of attention that can be differentiated twice
-            with torch.no_grad():
-                self.old = policy(batch.observations, batch.memory, batch.starts)
-            mean_kl = self._mean_kl()
+            mean_kl = divergence()
         options: dict[str, Any] = {"create_graph": True, "materialize_grads": True}
         self.gradient = flatten(torch.autograd.grad(mean_kl, self.parameters, **options))
 
@@ -46,15 +64,6 @@ class Fisher:
         """Return F v, [P], for v [P]."""
         options: dict[str, Any] = {"retain_graph": True, "materialize_grads": True}
         return flatten(torch.autograd.grad(self.gradient, self.parameters, vector, **options))
-
-    @torch.no_grad()
-    def mean_kl(self) -> Tensor:
-        """Return Σ_t w_t KL(π_old(·|S_t) ‖ π(·|S_t)), π the policy with its present parameters."""
-        return self._mean_kl()
-
-    def _mean_kl(self) -> Tensor:
-        new = self.policy(self.batch.observations, self.batch.memory, self.batch.starts)
-        return (self.batch.weights * kl_divergence(self.old, new)).sum()
 
 
 def conjugate_gradient(

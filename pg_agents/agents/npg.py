@@ -10,6 +10,7 @@ from torch import Tensor
 from pg_agents.agents.agent import Agent, Metrics
 from pg_agents.agents.natural import (
     Fisher,
+    MeanKL,
     assign,
     check_networks,
     fit_values,
@@ -126,9 +127,9 @@ class NaturalPolicyGradient(Agent):
         parameters = learned(self.policy)
         loss, metrics = self(batch)
         gradient = -flatten(torch.autograd.grad(loss, parameters, materialize_grads=True))
-        fisher = Fisher(self.policy, batch)
-        step, residual = natural_step(fisher, gradient, self.max_kl, self.damping, self.cg_iterations)
+        divergence = MeanKL(self.policy, batch)
+        step, residual = natural_step(Fisher(divergence), gradient, self.max_kl, self.damping, self.cg_iterations)
         if not torch.isfinite(step).all():
             raise self._not_finite("the gradient")
         assign(parameters, flatten(parameters) + step)
-        return metrics | {"kl": fisher.mean_kl(), "cg_residual": residual, "value_loss": fit_values(self, batch)}
+        return metrics | {"kl": divergence().detach(), "cg_residual": residual, "value_loss": fit_values(self, batch)}

@@ -10,6 +10,7 @@ from torch import Tensor
 from pg_agents.agents.agent import Agent, Metrics
 from pg_agents.agents.natural import (
     Fisher,
+    MeanKL,
     check_networks,
     fit_values,
     flatten,
@@ -132,13 +133,13 @@ class TRPO(Agent):
         parameters = learned(self.policy)
         loss, metrics = self(batch)
         gradient = -flatten(torch.autograd.grad(loss, parameters, materialize_grads=True))
-        fisher = Fisher(self.policy, batch)
-        step, residual = natural_step(fisher, gradient, self.max_kl, self.damping, self.cg_iterations)
+        divergence = MeanKL(self.policy, batch)
+        step, residual = natural_step(Fisher(divergence), gradient, self.max_kl, self.damping, self.cg_iterations)
         if not torch.isfinite(step).all():
             raise self._not_finite("the gradient")
 
         def measure() -> tuple[Tensor, Tensor]:
-            return loss - self(batch)[0], fisher.mean_kl()
+            return loss - self(batch)[0], divergence()
 
         search = (self.max_kl, self.backtrack, self.line_search_trials)
         fraction, improvement, kl = line_search(parameters, step, measure, *search)
