@@ -134,6 +134,6 @@ def compare(
         speed, share = run["steps"] / run["seconds"], run["cpu_seconds"] / run["seconds"]
         say(
             f"  seed {seeds[i]} {name:16} {run['seconds']:8.2f} s {speed:12,.0f} steps/s "
-            f"{share:5.0%} on a processor{busy}"
+            f"{share:5.0%} on a processor{busy}{'' if run.get('reached') or not workload.by_time else '  NOT REACHED'}"
         )
     return {"runs": runs} | summarize(workload, runs)

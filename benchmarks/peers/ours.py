@@ -54,8 +54,7 @@ def train(settings: dict[str, Any]) -> dict[str, Any]:
     clock = Clock()
     summary = pg.train(agent, env, total_steps=settings["total_steps"], seed=settings["seed"], progress=False, **stop)
     times = clock.read()
-    mean = summary.mean_return_last_100
-    reached = None if not stop else mean is not None and summary.episodes >= 100 and mean >= stop["stop_return"]
+    reached, mean = summary.stopped, summary.mean_return_last_100
     return {"steps": summary.total_steps, "reached": reached, "mean_return": mean} | times
 
 
