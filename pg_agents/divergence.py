@@ -8,7 +8,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from pg_agents.distributions import Categorical, DiagonalGaussian, Distribution
+from pg_agents.distributions import (
+    Bernoulli,
+    Categorical,
+    DiagonalGaussian,
+    Distribution,
+    MultiCategorical,
+    SquashedGaussian,
+)
 
 Kind = TypeVar("Kind", bound=Distribution)
 
@@ -45,12 +52,31 @@ def _(p: Categorical, q: Distribution) -> Tensor:
 
 
 @kl_divergence.register
+def _(p: MultiCategorical, q: Distribution) -> Tensor:
+    """The sum over the choices."""
+    return kl_divergence(p.each, same_kind(p, q).each).sum(-1)
+
+
+@kl_divergence.register
+def _(p: Bernoulli, q: Distribution) -> Tensor:
+    """Σ_i [p_i ln(p_i/q_i) + (1 − p_i) ln((1 − p_i)/(1 − q_i))], as categorical choices with logits 0 and z."""
+    both = [torch.stack([torch.zeros_like(d.logits), d.logits], -1) for d in (p, same_kind(p, q))]
+    return kl_divergence(Categorical(both[0]), Categorical(both[1])).sum(-1)
+
+
+@kl_divergence.register
 def _(p: DiagonalGaussian, q: Distribution) -> Tensor:
     """Σ_i [ln(σ'_i/σ_i) + (σ_i² + (μ_i − μ'_i)²) / 2σ'_i² − ½], the primes q's."""
     other = same_kind(p, q)
     log_ratio = other.log_std - p.log_std
     distance = (p.mean - other.mean) * (-other.log_std).exp()
     return (log_ratio + 0.5 * (torch.expm1(-2 * log_ratio) + distance.square())).sum(-1)
+
+
+@kl_divergence.register
+def _(p: SquashedGaussian, q: Distribution) -> Tensor:
+    """That before the tanh: nothing that is undone changes a divergence."""
+    return kl_divergence(p.gaussian, same_kind(p, q).gaussian)
 
 
 def same_kind(p: Kind, q: Distribution) -> Kind:

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_agents.distributions import Categorical, DiagonalGaussian
+from pg_agents.distributions import Bernoulli, Categorical, DiagonalGaussian, MultiCategorical, SquashedGaussian
 from pg_agents.divergence import kl_divergence
 
 torch.set_num_threads(1)
@@ -90,6 +90,53 @@ def test_forbidden_actions_add_nothing_and_have_derivatives():
         return torch.zeros(4).double().index_put((allowed,), logits).masked_fill(mask, -INF)
 
     torch.testing.assert_close(hessian(masked), hessian(lambda logits: logits), rtol=0, atol=1e-14)
+
+
+def test_bits_by_their_formula():
+    """p ln(p/p') + (1 − p) ln((1 − p)/(1 − p')), and its derivatives p' − p and p' (1 − p') in the logit of q."""
+    mine, other = randn(4, 3, seed=5), randn(4, 3, seed=6).requires_grad_()
+    found = kl_divergence(Bernoulli(mine), Bernoulli(other))
+    one, two = mine.sigmoid(), other.detach().sigmoid()
+    expected = one * (one / two).log() + (1 - one) * ((1 - one) / (1 - two)).log()
+    torch.testing.assert_close(found.detach(), expected.sum(-1), rtol=0, atol=1e-14)
+    (slope,) = torch.autograd.grad(found.sum(), other, create_graph=True)
+    torch.testing.assert_close(slope.detach(), two - one, rtol=0, atol=1e-14)
+    (curvature,) = torch.autograd.grad(slope.sum(), other)
+    torch.testing.assert_close(curvature, two * (1 - two), rtol=0, atol=1e-14)
+
+
+def test_bits_that_cannot_be_set_add_nothing_and_have_derivatives():
+    never = torch.tensor([False, True, False])
+    mine, other = randn(3, seed=5), randn(3, seed=6).requires_grad_()
+    found = kl_divergence(Bernoulli(mine.masked_fill(never, -INF)), Bernoulli(other.masked_fill(never, -INF)))
+    assert float(found.detach()) == pytest.approx(
+        float(kl_divergence(Bernoulli(mine[~never]), Bernoulli(other.detach()[~never])))
+    )
+    (slope,) = torch.autograd.grad(found, other, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), other)
+    expected = other.detach().sigmoid() * (1 - other.detach().sigmoid()) * ~never
+    torch.testing.assert_close(curvature, expected, rtol=0, atol=1e-14)
+
+
+def test_independent_choices_add_up():
+    """Choices of 3 and of 2 options: the third of the second does not exist."""
+    one, two = randn(5, 2, 3, seed=1), randn(5, 2, 3, seed=2)
+    one[:, 1, 2] = two[:, 1, 2] = -INF
+    found = kl_divergence(MultiCategorical(one), MultiCategorical(two))
+    parts = [kl_divergence(Categorical(one[:, k, :n]), Categorical(two[:, k, :n])) for k, n in ((0, 3), (1, 2))]
+    torch.testing.assert_close(found, sum(parts), rtol=0, atol=1e-14)
+
+
+def test_squashing_changes_no_divergence():
+    """∫ p ln(p/q) over the box (−1, 1)·2, on a grid of u."""
+    scale = logs(2.0)
+    p, q = (SquashedGaussian(logs(mean), logs(std), scale) for mean, std in ((1.5, 0.8), (1.0, 1.2)))
+    u = torch.linspace(-9, 9, 20_001, dtype=torch.float64)[:, None]
+    wide = lambda d: SquashedGaussian(d.gaussian.mean.expand(20_001, 1), d.gaussian.log_std, scale)  # noqa: E731
+    mine, other = wide(p).log_prob(u), wide(q).log_prob(u)
+    action = 2 * u.squeeze(1).tanh()
+    integral = torch.trapezoid(mine.exp() * (mine - other), action)
+    assert float(kl_divergence(p, q)) == pytest.approx(float(integral), abs=1e-5)
 
 
 def test_an_action_that_only_one_of_them_takes():
