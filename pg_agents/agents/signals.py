@@ -46,9 +46,7 @@ def state_values(critic: Critic, rollout: Rollout) -> tuple[Tensor, Tensor]:
 
     Where the episode terminated, V(S_{t+1}) is of no state and to be multiplied by γ_t = 0.
     """
-    values = critic(rollout.observations, rollout.memory, rollout.starts)
+    values, final_values = critic.of_rollout(rollout)
     next_values = torch.cat([values[1:], torch.zeros_like(values[:1])])
-    if len(rollout.final_rows):
-        times, columns = rollout.final_rows.unbind(1)
-        next_values[times, columns] = critic.of_columns(rollout.final_observations, columns)
+    next_values[tuple(rollout.final_rows.T)] = final_values
     return values, next_values
