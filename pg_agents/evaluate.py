@@ -14,6 +14,7 @@ from pg_agents.agents.agent import Agent
 from pg_agents.agents.making import check_spaces
 from pg_agents.collect import is_over
 from pg_agents.numbers import whole_number
+from pg_agents.record import Value
 from pg_agents.stream import Stream
 
 
@@ -84,3 +85,40 @@ def evaluate(
             lengths += step.lengths[ended].tolist()
             active = active & ~ended
     return Evaluation(float(np.mean(returns)), float(np.std(returns)), len(returns), returns, lengths)
+
+
+class Evaluations:
+    """What an agent reaches on the way, in an environment of its own.
+
+    Args:
+        env: to evaluate in; None: there are no evaluations.
+        every: steps between them.
+        episodes: in each.
+        seed: of all of them: each plays the same episodes.
+
+    Attributes:
+        means: mean returns by the steps learned from.
+        improved: whether the latest call made an evaluation that is the best so far.
+    """
+
+    def __init__(self, env: gym.Env | VectorEnv | None, every: int, episodes: int, seed: int) -> None:
+        self.env, self.seed = env, seed
+        self.every, self.episodes = whole_number("eval_every", every, 1), whole_number("eval_episodes", episodes, 1)
+        self.due = self.every
+        self.means: dict[int, float] = {}
+        self.improved = False
+
+    def __call__(self, agent: Agent, steps: int, *, last: bool = False) -> dict[str, Value]:
+        """Return curves where an evaluation is due after `steps` or the run's `last`, else nothing."""
+        self.improved = False
+        if self.env is None or (steps < self.due and not last):
+            return {}
+        self.due = (steps // self.every + 1) * self.every
+        found = evaluate(agent, self.env, episodes=self.episodes, seed=self.seed)
+        self.improved = all(found.mean_return > mean for mean in self.means.values())
+        self.means[steps] = found.mean_return
+        return {
+            "eval/ep_rew_mean": found.mean_return,
+            "eval/ep_rew_std": found.std_return,
+            "eval/ep_len_mean": float(np.mean(found.lengths)),
+        }

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pg_agents.agents.hyperparameters import OptimizerName, check_hyperparameters, make_optimizer
-from pg_agents.agents.making import make_agent
+from pg_agents.agents.making import check_batch, make_agent
 from pg_agents.agents.saving import save_agent
 from pg_agents.minibatches import minibatches
 from pg_agents.normalize import ObservationScale, RewardScale
@@ -32,9 +32,9 @@ COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards")  # by 
 class Agent(nn.Module, ABC):
     """A policy that learns from rollouts.
 
-    A subclass is its algorithm: `prepare` turns a rollout into what the loss needs (returns, advantages, weights) and
-    `forward` is the loss. Every constructor argument but the networks is also an attribute of the same name. Those
-    marked "may be scheduled" take `Linear(start, end)` or "start:end" besides a number.
+    A subclass is its algorithm: `prepare` turns a rollout into what the loss needs and `forward` is the loss. Every
+    constructor argument but the networks is also an attribute of the same name. Those marked "may be scheduled" take
+    `Linear(start, end)` or "start:end" besides a number.
 
     Args:
         policy: π_θ.
@@ -135,7 +135,7 @@ class Agent(nn.Module, ABC):
         """Take one step down the gradient of `loss`; return the gradient's norm before it was clipped."""
         self.optim.zero_grad()
         loss.backward()
-        norm = self._clip()
+        norm = nn.utils.clip_grad_norm_(self.parameters(), self.max_grad_norm or math.inf)
         if not math.isfinite(norm):
             raise self._not_finite("the gradient")
         self.optim.step()
@@ -161,10 +161,6 @@ class Agent(nn.Module, ABC):
             f"(now {self.learning_rate}) or max_grad_norm (now {self.max_grad_norm}) may help"
         )
 
-    def _clip(self) -> Tensor:
-        """Scale the gradient down to `max_grad_norm` where it is longer; return its norm as it was."""
-        return nn.utils.clip_grad_norm_(self.parameters(), math.inf if self.max_grad_norm is None else self.max_grad_norm)
-
     # -- acting ------------------------------------------------------------------------------------------------------
     @torch.no_grad()
     def act(
@@ -178,7 +174,8 @@ class Agent(nn.Module, ABC):
         """Return an action for one observation as a single environment gives it, and the memory for the next call.
 
         Args:
-            observation: of one environment.
+            observation: of one environment. Where its info had an action mask: {"observation": the observation,
+                "action_mask": the mask}; without one, all actions are allowed.
             memory: what the last call returned; None at the start of an episode.
             greedy: take the most probable action instead of sampling one.
             generator: to sample with; None: torch's default.
@@ -186,7 +183,7 @@ class Agent(nn.Module, ABC):
         device = next(self.policy.parameters()).device
         batch = tree_map(lambda leaf: torch.as_tensor(leaf, device=device)[None], observation)
         distribution, memory = self.policy.step(batch, memory)
-        action = distribution.mode() if greedy else distribution.sample(generator)
+        action = self.policy.outward(distribution.mode() if greedy else distribution.sample(generator))
         if self.spaces is None:
             return action[0].numpy(force=True), memory
         return action_door(self.spaces[1])(action)[0], memory
@@ -209,10 +206,12 @@ class Agent(nn.Module, ABC):
             **arguments: the constructor's, and those of `make_networks` (hidden=(64, 64), num_learners, …).
 
         Raises:
-            UnsupportedSpaceError: for spaces without a network.
-            ValueError: for arguments out of range.
+            ValueError: for arguments out of range; UnsupportedSpaceError for spaces without a network.
         """
-        return cls.for_spaces(*spaces_of(env), seed=seed, **cls.sized(getattr(env, "num_envs", 1)) | arguments)
+        num_envs = getattr(env, "num_envs", 1)
+        agent = cls.for_spaces(*spaces_of(env), seed=seed, **cls.sized(num_envs) | arguments)
+        check_batch(agent, num_envs)
+        return agent
 
     @classmethod
     def for_spaces(cls, observation_space: Any, action_space: Any, *, seed: int = 0, **arguments: Any) -> Self:  # noqa: ANN401

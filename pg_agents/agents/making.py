@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pg_agents.policies import make_networks
+from pg_agents.rollout import Steps
 from pg_agents.spaces import spaces_of
 
 if TYPE_CHECKING:
@@ -57,3 +58,15 @@ def check_spaces(agent: Agent, env: Any) -> None:  # noqa: ANN401
     for name, mine, theirs in zip(("observation", "action"), agent.spaces, spaces_of(env), strict=True):
         if mine != theirs:
             raise ValueError(f"env: its {name} space is {theirs}, the agent was made for {mine}; use for_env(env)")
+
+
+def check_batch(agent: Agent, num_envs: int) -> None:
+    """Raise ValueError where the steps of `num_envs` environments are not enough for one minibatch."""
+    if agent.minibatch_size is None or not isinstance(agent.cadence, Steps):
+        return
+    steps = agent.cadence.num_steps * num_envs
+    if agent.minibatch_size > steps:
+        raise ValueError(
+            f"minibatch_size must not be above the steps of a rollout, {agent.cadence.num_steps} of each of {num_envs} "
+            f"environments, got {agent.minibatch_size}"
+        )

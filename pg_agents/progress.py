@@ -1,0 +1,150 @@
+"""How far a run has come."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from pg_agents.record import Value
+from pg_agents.rollout import Rollout
+
+LAST = 100  # training episodes, of which means are reported
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        agent: its class's name, as on the command line.
+        env: the environment's id.
+        seed: of the run.
+        total_steps: valid transitions learned from.
+        episodes: that ended.
+        mean_return_last_100: of the last 100 of them; None where none ended.
+        wall_seconds: from the first environment step to the last update.
+        steps_per_second: total_steps / wall_seconds.
+        stop_return: where the run was to end; None: nowhere.
+        stopped: whether it ended there, after total_steps steps and wall_seconds.
+        evaluations: mean returns by the steps after which the agent was evaluated.
+    """
+
+    agent: str
+    env: str
+    seed: int
+    total_steps: int
+    episodes: int
+    mean_return_last_100: float | None
+    wall_seconds: float
+    steps_per_second: float
+    stop_return: float | None = None
+    stopped: bool = False
+    evaluations: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass
+class RunProgress:
+    """What has happened so far, and what happened since the last row was written.
+
+    Attributes:
+        total_steps: to learn from.
+        stop_return: at which the run ends early; None: nowhere.
+    """
+
+    total_steps: int
+    stop_return: float | None = None
+    steps: int = 0
+    steps_before: int = 0  # the latest rollout
+    episodes: int = 0
+    returns: deque[float] = field(default_factory=lambda: deque(maxlen=LAST))
+    lengths: deque[int] = field(default_factory=lambda: deque(maxlen=LAST))
+    metrics: dict[str, list[Tensor]] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+    seconds: float = 0.0
+
+    def collected(self, rollout: Rollout) -> None:
+        """Take in a rollout."""
+        self.steps_before = self.steps
+        self.steps += rollout.num_transitions
+        if ended := len(rollout.episode_returns):
+            self.episodes += ended
+            self.returns.extend(rollout.episode_returns[-LAST:].tolist())
+            self.lengths.extend(rollout.episode_lengths[-LAST:].tolist())
+        self.seconds = time.perf_counter() - self.started
+
+    def learned(self, metrics: Mapping[str, Tensor]) -> None:
+        """Take in what an update returned."""
+        for name, value in metrics.items():
+            self.metrics.setdefault(name, []).append(value)
+        self.seconds = time.perf_counter() - self.started
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the mean of the last 100 episodes is at least `stop_return`; never before 100 have ended."""
+        if self.stop_return is None or len(self.returns) < LAST:
+            return False
+        return sum(self.returns) / LAST >= self.stop_return
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to learn from."""
+        return self.steps >= self.total_steps or self.stopped
+
+    def summary(self, agent: str, env: str, seed: int, evaluations: dict[int, float]) -> Summary:
+        """Return what the run came to."""
+        return Summary(
+            agent=agent,
+            env=env,
+            seed=seed,
+            total_steps=self.steps,
+            episodes=self.episodes,
+            mean_return_last_100=sum(self.returns) / len(self.returns) if self.returns else None,
+            wall_seconds=self.seconds,
+            steps_per_second=self.steps / self.seconds if self.seconds else 0.0,
+            stop_return=self.stop_return,
+            stopped=self.stopped,
+            evaluations=evaluations,
+        )
+
+    def row(self) -> dict[str, Value]:
+        """Return the scalars of the time since the last call: metrics averaged over its updates."""
+        row: dict[str, Value] = {}
+        if self.returns:
+            row["rollout/ep_rew_mean"] = sum(self.returns) / len(self.returns)
+            row["rollout/ep_len_mean"] = sum(self.lengths) / len(self.lengths)
+        for name, values in self.metrics.items():
+            row[f"train/{name}"] = float(torch.stack(values).nanmean())
+        row["time/steps_per_second"] = self.steps / self.seconds
+        self.metrics.clear()
+        return row
+
+
+class progress_bar:  # noqa: N801 - used as a function
+    """A context whose value shows a run's progress."""
+
+    def __init__(self, visible: bool, total_steps: int) -> None:
+        text = TextColumn("return {task.fields[mean]}  {task.fields[speed]} steps/s")
+        self.bar = Progress(
+            BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text, disable=not visible, transient=True
+        )
+        self.total = total_steps
+
+    def __enter__(self) -> Callable[[RunProgress], None]:
+        self.bar.start()
+        task = self.bar.add_task("", total=self.total, mean="–", speed="–")
+
+        def show(run: RunProgress) -> None:
+            mean = f"{sum(run.returns) / len(run.returns):.2f}" if run.returns else "–"
+            speed = f"{run.steps / run.seconds:,.0f}"
+            self.bar.update(task, completed=min(run.steps, self.total), mean=mean, speed=speed)
+
+        return show
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
