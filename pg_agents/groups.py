@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from pg_agents.numbers import whole_number
@@ -37,7 +38,7 @@ def make_groups(stream: Stream, size: int, seed: int) -> Groups | None:
 
     Raises:
         ValueError: the size does not divide the number of environments, is not that of the groups the environment makes
-            itself, or the environment takes one seed only.
+            itself, or the environment takes one seed only or does not begin with the seed it is given.
     """
     size = whole_number("group_size", size, 1)
     if size == 1:
@@ -56,5 +57,10 @@ def make_groups(stream: Stream, size: int, seed: int) -> Groups | None:
         raise ValueError(
             f"group_size={size}: {stream.name} in its native vector form takes one seed for all environments, so that "
             'groups cannot begin alike; make it with gymnasium.make_vec(…, vectorization_mode="sync")'
+        )
+    if stream.mode is AutoresetMode.NEXT_STEP and not getattr(stream.env.unwrapped, "shared_memory", True):
+        raise ValueError(
+            f"group_size={size}: Gymnasium's workers without shared memory reset {stream.name} once more, without the "
+            "group's seed; make it with shared_memory=True"
         )
     return Groups(stream.num_envs, size, seed)

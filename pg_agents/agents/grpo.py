@@ -63,7 +63,7 @@ class GRPO(Agent):
         self,
         *,
         policy: Policy,
-        learning_rate: Scheduled = 1e-3,
+        learning_rate: Scheduled = 3e-3,
         group_size: int = GROUP_SIZE,
         advantage: Comparison = "standardized",
         aggregation: Aggregation = "sequence-mean",
@@ -78,6 +78,7 @@ class GRPO(Agent):
         max_episode_steps: int | None = None,
         optimizer: OptimizerName = "adam",
     ) -> None:
+        check_compared(policy)
         super().__init__(
             policy,
             None,
@@ -95,7 +96,6 @@ class GRPO(Agent):
         self.entropy_weight = entropy_weight
         self.max_episode_steps = max_episode_steps
         self.check()
-        check_compared(policy)
         if aggregation == "constant-length" and max_episode_steps is None:
             raise ValueError(
                 "aggregation='constant-length' divides by max_episode_steps, got None; give the longest episode's steps"

@@ -61,6 +61,7 @@ class RLOO(Agent):
         max_episode_steps: int | None = None,
         optimizer: OptimizerName = "adam",
     ) -> None:
+        check_compared(policy)
         super().__init__(
             policy,
             None,
@@ -74,7 +75,6 @@ class RLOO(Agent):
         self.entropy_weight = entropy_weight
         self.max_episode_steps = max_episode_steps
         self.check()
-        check_compared(policy)
 
     @property
     def cadence(self) -> Episodes:
