@@ -55,7 +55,7 @@ class Actor:
             self.memory = self.policy.reset_memory(self.memory, torch.from_numpy(self.stream.starts).to(self.device))
         distribution, self.memory = self.policy.step(tree_map(self._tensor, seen), self.memory)
         actions = distribution.mode() if self.greedy else distribution.sample(self.generator)
-        return self.door(actions), Decision(seen, distribution, actions)
+        return self.door(self.policy.outward(actions)), Decision(seen, distribution, actions)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)

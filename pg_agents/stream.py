@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
+from pg_agents.masks import MASK, MaskReader, with_mask
 from pg_agents.tree import Tree, tree_leaves, tree_map
 
 
@@ -63,7 +64,7 @@ class Stream:
         seed: spread over the rows with numpy's SeedSequence, at the first reset only.
 
     Attributes:
-        observation: [B, …] arrays.
+        observation: [B, …] arrays; where infos have action masks, these are folded in (`masks.with_mask`).
         infos: that came with it.
         live: rows whose next action counts, bool [B].
         starts: rows whose observation begins an episode, bool [B].
@@ -87,6 +88,7 @@ class Stream:
         self.none, self.all = np.zeros(self.num_envs, bool), np.ones(self.num_envs, bool)
         self.steps, self.live = 0, self.all
         self.takes_seeds = takes_seeds(self.env)
+        self.masks = MaskReader(self.env.single_observation_space, self.env.single_action_space, self.num_envs)
         seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(self.num_envs)]
         self.reset(seeds if self.takes_seeds else seeds[0])
 
@@ -101,6 +103,7 @@ class Stream:
         self._begin(observation, infos)
         if ended.any() and not getattr(self.env.unwrapped, "shared_memory", True):
             self.live = self.starts = ~ended  # Gymnasium's workers reset such rows once more, in place of the next step
+        self._fold(infos)
 
     def _begin(self, observation: Tree, infos: dict[str, Any]) -> None:
         self.observation, self.infos = observation, infos
@@ -122,6 +125,9 @@ class Stream:
         self.returns, self.times = self.returns + rewards, self.times + live
         returns, times = self.returns, self.times
         final = self._move_on(observation, infos, done)
+        if self.masks.beside or self.masks.inside or MASK in infos:
+            self._fold(infos)
+            final = with_mask(final, self.masks.free) if self.masks.beside else final
         return Transition(live, rewards, terminated, truncated, done, returns, times, final)
 
     def _move_on(self, observation: Tree, infos: dict[str, Any], done: NDArray[np.bool_]) -> Tree:
@@ -148,6 +154,14 @@ class Stream:
             self.returns, self.times = np.where(done, 0.0, self.returns), np.where(done, 0, self.times)
         return final
 
+    def _fold(self, infos: dict[str, Any]) -> None:
+        """Put the masks that came with a step, and with a reset that followed it, beside the observation."""
+        reset = None if self.infos is infos else self.infos
+        try:
+            self.observation = self.masks.fold(self.observation, infos, reset, self.starts, self.live)
+        except ValueError as error:
+            raise FaultyEnvironmentError(f"{self.name} gave {error} (step {self.steps})") from error
+
     def _step(self, actions: NDArray[Any]) -> tuple[Tree, Any, Any, Any, dict[str, Any]]:
         self.steps += 1
         try:
@@ -165,8 +179,8 @@ class Stream:
     def _check(self, what: str, values: Tree, space: gym.Space | None = None) -> None:
         """Refuse what is not finite or has the wrong shape."""
         if isinstance(space, gym.spaces.Tuple):
-            for key, inner in enumerate(space.spaces):
-                self._check(f"{what} {key}", values[key], inner)
+            for i, inner in enumerate(space.spaces):
+                self._check(f"{what} {i}", values[i], inner)
             return
         if isinstance(space, gym.spaces.Dict):
             for key, inner in space.items():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pg_agents.distributions import Bernoulli, Categorical, MultiCategorical
+from pg_agents.divergence import kl_divergence
 
 torch.set_num_threads(1)
 INF = math.inf
@@ -127,3 +128,19 @@ def test_bits_far_from_even_are_exact():
     assert float(distribution.log_prob(torch.tensor([0, 1]))) == -200
     assert float(distribution.entropy()) == pytest.approx(0, abs=1e-30)
     assert (1 - torch.tensor(100.0).sigmoid()).log() == -INF
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(("form", "logits", "every"), KINDS)
+def test_divergence_by_enumeration(form, logits, every, masked):
+    """KL(p‖q) = Σ_a p(a) [ln p(a) − ln q(a)] over all actions, for q other logits with the same mask."""
+    actions = every()
+    z = logits(masked, 1)
+    other = 0.3 * z + randn(*z.shape, seed=8)
+    p, q = form(z), form(other)
+    each = [form(d.expand(len(actions), *z.shape[1:])).log_prob(actions) for d in (z, other)]
+    expected = torch.where(each[0] == -INF, 0.0, each[0].exp() * (each[0] - each[1])).sum()
+    torch.testing.assert_close(kl_divergence(p, q)[0], expected, rtol=0, atol=1e-12)
+    assert float(expected) > 0.005
+    with pytest.raises(ValueError, match="q must be a"):
+        kl_divergence(p, Categorical(z))

@@ -10,6 +10,7 @@ from torch import distributions as theirs
 
 from pg_agents.distributions import DiagonalGaussian, SquashedGaussian
 from pg_agents.distributions.squashed import log_slope
+from pg_agents.divergence import kl_divergence
 
 torch.set_num_threads(1)
 
@@ -126,3 +127,13 @@ def test_median_action_splits_the_samples_in_half():
     actions = mine.sample(torch.Generator().manual_seed(0)).tanh()
     assert abs(float((actions > mine.mode().tanh()).double().mean()) - 0.5) < 4.5 * 0.5 / math.sqrt(100_000)
     assert abs(float(actions.mean()) - draws.mean()) < 4.5 * draws.std() * math.sqrt(2 / 100_000)
+
+
+def test_divergence_of_actions_is_that_before_the_tanh():
+    """∫ π(a) [ln π(a) − ln ρ(a)] da on a grid of actions, both densities in units of the action."""
+    p, q = squashed(0.3, 0.6, 2.0), squashed(-0.2, 0.9, 2.0)
+    grid = torch.linspace(-1 + 1e-7, 1 - 1e-7, 400_001, dtype=torch.float64)
+    u, width = torch.atanh(grid)[:, None], 2 * float(grid[1] - grid[0])
+    expected = float((p.log_prob(u).exp() * (p.log_prob(u) - q.log_prob(u))).sum()) * width
+    assert float(kl_divergence(p, q)) == pytest.approx(expected, abs=1e-6)
+    assert expected > 0.1
