@@ -27,16 +27,15 @@ class MeanKL:
     """
 
     def __init__(self, policy: Policy, batch: Batch) -> None:
-        self.policy, self.batch = policy, batch
+        self.policy, self.seen, self.weights = policy, (batch.observations, batch.memory, batch.starts), batch.weights
+        # Of copies of the parameters: a distribution may hold a parameter itself (ln σ), which is about to be changed.
+        before = {name: parameter.detach().clone() for name, parameter in policy.named_parameters()}
         with torch.no_grad():
-            self.old = self._distribution()
+            self.old: Distribution = torch.func.functional_call(policy, before, self.seen)
 
     def __call__(self) -> Tensor:
         """Return the divergence, differentiable in the policy's parameters."""
-        return (self.batch.weights * kl_divergence(self.old, self._distribution())).sum()
-
-    def _distribution(self) -> Distribution:
-        return self.policy(self.batch.observations, self.batch.memory, self.batch.starts)
+        return (self.weights * kl_divergence(self.old, self.policy(*self.seen))).sum()
 
 
 class Fisher:
