@@ -90,8 +90,8 @@ class NaturalPolicyGradient(Agent):
         self.num_steps, self.max_kl, self.cg_iterations, self.damping = num_steps, max_kl, cg_iterations, damping
         self.epochs, self.minibatch_size = epochs, minibatch_size
         self.gae_lambda, self.normalize_advantages = gae_lambda, normalize_advantages
-        self.check()
         check_networks(policy, critic)
+        self.check()
         self.optim = values_optimizer(critic)
 
     @property

@@ -95,8 +95,8 @@ class TRPO(Agent):
         self.backtrack, self.line_search_trials = backtrack, line_search_trials
         self.epochs, self.minibatch_size = epochs, minibatch_size
         self.gae_lambda, self.normalize_advantages = gae_lambda, normalize_advantages
-        self.check()
         check_networks(policy, critic)
+        self.check()
         self.optim = values_optimizer(critic)
 
     @property
