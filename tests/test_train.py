@@ -45,7 +45,9 @@ def rows_of(run_dir):
 
 # -- the same seed -----------------------------------------------------------------------------------------------------
 def run(name, env_id, run_dir, seed=3, **env_arguments):
-    with_env = gym.make_vec(env_id, 4, **env_arguments)
+    groups = "group_size" in pg.AGENTS[name].argument_names() and not env_id.startswith("pg/")  # they take seeds each
+    mode = {"vectorization_mode": "sync"} if groups else {}
+    with_env = gym.make_vec(env_id, 4, **mode, **env_arguments)
     agent = pg.AGENTS[name].for_env(with_env, seed=seed)
     pg.train(agent, with_env, total_steps=300, seed=seed, run_dir=run_dir, log_every=50, progress=False)
     timeless = [{k: v for k, v in row.items() if not k.startswith("time")} for row in rows_of(run_dir)]

@@ -12,7 +12,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +84,18 @@ def run_training(options: TrainOptions) -> None:
     run = options.run
     device = usable_device(run.device)
     check_whole("threads", run.threads)
-    for size in run.hidden or ():
+    for size in options.arguments.get("hidden") or ():
         check_whole("hidden", size)
+    check_whole("eval_every", run.eval_every)
+    check_whole("eval_episodes", run.eval_episodes)
     torch.set_num_threads(run.threads)
     env_arguments = parse_arguments(run.env_arg)
     groups = "group_size" in options.agent.argument_names()
-    with closing(make_env(run.env, run.num_envs, env_arguments, a_seed_each=groups)) as env:
+    with ExitStack() as opened:
+        env = opened.enter_context(closing(make_env(run.env, run.num_envs, env_arguments, a_seed_each=groups)))
+        eval_env = None
+        if run.eval_every is not None:
+            eval_env = opened.enter_context(closing(make_env(run.env, run.eval_episodes, env_arguments)))
         agent = make_agent(options, env).to(device)
         run_dir = run.run_dir or fresh_run_dir(f"{agent.name}-{run.env}")
         try:
@@ -100,6 +106,10 @@ def run_training(options: TrainOptions) -> None:
                 seed=run.seed,
                 run_dir=run_dir,
                 log_every=run.log_every,
+                stop_return=run.stop_return,
+                eval_env=eval_env,
+                eval_every=run.eval_every,
+                eval_episodes=run.eval_episodes,
                 progress=not run.quiet,
                 config={"env": run.env, "env_args": env_arguments, "device": run.device},
             )
@@ -117,7 +127,7 @@ def make_agent(options: TrainOptions, env: VectorEnv) -> Agent:
     """Return a new agent with the arguments that were typed."""
     run = options.run
     try:
-        return options.agent.for_env(env, seed=run.seed, hidden=run.hidden, **options.arguments)
+        return options.agent.for_env(env, seed=run.seed, **options.arguments)
     except UnsupportedSpaceError as error:
         raise UserError(f"env: {options.agent.name} cannot be trained in {run.env}: {error}") from error
 

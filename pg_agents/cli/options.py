@@ -6,14 +6,18 @@ import dataclasses
 import inspect
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from pg_agents.agents import AGENTS, Agent
+from pg_agents.agents.making import NETWORK_OPTIONS
 from pg_agents.cli.environments import UserError, nearest
+from pg_agents.policies import make_networks
+from pg_agents.schedules import Linear
+from pg_agents.tuned import tuned_settings
 
 PROGRAM = "pg-agents"
 Env = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
@@ -44,8 +48,14 @@ class RunOptions:
     """name=value for the environment's constructor."""
     run_dir: Path | None = None
     """A new or empty folder; a fresh one under runs/ unless given."""
-    hidden: tuple[int, ...] | None = None
-    """Sizes of the hidden layers; tables for finite problems and 64 64 for others unless given."""
+    tuned: bool = False
+    """Take the tuned settings for this agent and environment; what is typed besides goes first."""
+    stop_return: float | None = None
+    """End the run once the mean return of the last 100 training episodes is at least that."""
+    eval_every: int | None = None
+    """Steps between evaluations in an environment of their own; none unless given."""
+    eval_episodes: int = 10
+    """In each evaluation."""
     device: str = "cpu"
     """Where the networks are: cpu, cuda, cuda:1."""
     threads: int = 1
@@ -150,31 +160,55 @@ def parse(argv: Sequence[str]) -> Options:
         for word in rest
         if word.startswith("--")
     }
-    arguments = {key: value for key, value in vars(parsed.agent).items() if key in typed}
-    return TrainOptions(AGENTS[name], parsed.run, arguments)
+    given = vars(parsed.networks) | vars(parsed.agent)
+    arguments = {key: value for key, value in given.items() if key in typed}
+    run = parsed.run
+    if run.tuned:
+        settings = tuned_settings(name, run.env)
+        sizes = {"num_envs": settings.num_envs, "total_steps": settings.total_steps}
+        run = dataclasses.replace(run, **{key: value for key, value in sizes.items() if key not in typed})
+        arguments = settings.arguments | arguments
+    return TrainOptions(AGENTS[name], run, arguments)
 
 
 CONFIG = (tyro.conf.FlagCreatePairsOff,)
 
 
 def agent_form(agent: type[Agent]) -> type:
-    """Return a dataclass with `RunOptions` and a field for each of the constructor's arguments but the networks."""
-    hints = typing.get_type_hints(agent.__init__)
-    parameters = inspect.signature(agent).parameters
-    fields: list[Any] = []
-    for name in agent.argument_names():
-        default = parameters[name].default
-        suited = "".join(f"; {own[name]} for a {kind}" for kind, own in agent.suited.items() if name in own)
-        shown = tyro.conf.arg(help_behavior_hint=f"(default: {default}{suited})")
-        option: Any = Annotated[hints[name], shown]
-        fields.append((name, option, dataclasses.field(default=default)))
-    arguments = dataclasses.make_dataclass(f"{agent.__name__}Arguments", fields)
-    arguments.__doc__ = agent.__doc__
+    """Return a dataclass with `RunOptions`, the options of networks and those of the agent's constructor."""
     unprefixed = tyro.conf.arg(name="")
-    parts = [("run", Annotated[RunOptions, unprefixed]), ("agent", Annotated[arguments, unprefixed])]
-    form = dataclasses.make_dataclass(agent.__name__, parts)
+    arguments = _form(agent.__init__, agent.argument_names(), agent.__name__, agent)
+    networks = _form(make_networks, [name for name in NETWORK_OPTIONS if name != "num_learners"], "Networks")
+    parts = {"run": RunOptions, "networks": networks, "agent": arguments}
+    form = dataclasses.make_dataclass(
+        agent.__name__, [(key, Annotated[part, unprefixed]) for key, part in parts.items()]
+    )
     form.__doc__ = summary(agent)
     return form
+
+
+def _form(function: Callable[..., Any], names: Sequence[str], title: str, agent: type[Agent] | None = None) -> type:
+    """Return a dataclass with fields for the arguments `names` of a function."""
+    hints, parameters = typing.get_type_hints(function), inspect.signature(function).parameters
+    fields: list[Any] = []
+    for name in names:
+        default = parameters[name].default
+        suited = {} if agent is None else agent.suited
+        kinds = "".join(f"; {own[name]} for a {kind}" for kind, own in suited.items() if name in own)
+        shown = tyro.conf.arg(help_behavior_hint=f"(default: {default}{kinds})")
+        option: Any = Annotated[_as_typed(hints[name]), shown]
+        fields.append((name, option, dataclasses.field(default=default)))
+    form = dataclasses.make_dataclass(f"{title}Arguments", fields)
+    form.__doc__ = function.__doc__ if agent is None else agent.__doc__
+    return form
+
+
+def _as_typed(hint: Any) -> Any:  # noqa: ANN401
+    """Return the type of what is typed for an argument: schedules as text, sequences as several words."""
+    kinds = set(typing.get_args(hint))
+    if Linear in kinds:
+        return float | str | None if type(None) in kinds else float | str
+    return tuple[int, ...] | None if Sequence[int] in kinds else hint
 
 
 def summary(thing: object) -> str:
