@@ -71,6 +71,12 @@ def test_who_did_not_get_there_gains_nothing_from_it():
     assert compare.cost(runs["ours"][0], by_time=True, peer=False) == math.inf
 
 
+def test_the_processors_clock_stands_beside_the_walls():
+    runs = {"sb3": [ran(100, 8.0) | {"cpu_seconds": 4.0}], "ours": [ran(100, 2.0)]}  # the first had half a processor
+    row = compare.summarize(work(), runs)["ratios"][0]
+    assert row["median"] == pytest.approx(4.0) and row["of_processor_time"] == pytest.approx(2.0)
+
+
 def test_speed_that_is_asked_for_in_steps_per_second():
     workload = work(steps_per_second=50.0)
     assert compare.summarize(workload, {"ours": [ran(100, 1.9)]})["steps_per_second"]["met"]

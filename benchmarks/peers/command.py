@@ -59,7 +59,7 @@ def run_workload(name: str, options: argparse.Namespace, arguments: list[str]) -
         asked = f"asked: {row['at_least']:g} ×, {'met' if row['met'] else 'NOT MET'}" if row["at_least"] else ""
         print(
             f"  {workload.subject} is {row['median']:.2f} × as fast as {row['over']} "
-            f"(of medians {row['of_medians']:.2f})  {asked}"
+            f"(of medians {row['of_medians']:.2f}, by processor time {row['of_processor_time']:.2f})  {asked}"
         )
     if found["steps_per_second"]:
         asked = found["steps_per_second"]

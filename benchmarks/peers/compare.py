@@ -66,14 +66,14 @@ def run_side(settings: dict[str, Any], peers: Path) -> Run:
     return json.loads(done.stdout.splitlines()[-1]) | {"seed": settings["seed"]}
 
 
-def cost(run: Run, *, by_time: bool, peer: bool) -> float:
-    """Return the seconds a run took (a step, or until the return was reached).
+def cost(run: Run, *, by_time: bool, peer: bool, clock: str = "seconds") -> float:
+    """Return the seconds a run took (a step, or until the return was reached), by the wall's or the processor's clock.
 
     One that did not reach it took all its time if it is a peer's, which is in the peer's favour, and ∞ if it is ours.
     """
     if not by_time:
-        return run["seconds"] / run["steps"]
-    return run["seconds"] if run["reached"] or peer else math.inf
+        return run[clock] / run["steps"]
+    return run[clock] if run["reached"] or peer else math.inf
 
 
 def ratios(subject: Sequence[float], other: Sequence[float]) -> list[float]:
@@ -84,13 +84,14 @@ def ratios(subject: Sequence[float], other: Sequence[float]) -> list[float]:
 def summarize(workload: Workload, runs: dict[str, list[Run]]) -> dict[str, Any]:
     """Return medians of every side, ratios of the subject to the others, and whether they are what was asked for.
 
-    A ratio is the median over rounds of the ratio of two runs that stood next to each other; beside it stands the ratio
-    of the medians, which is to say the same.
+    A ratio is the median over rounds of the ratio of two runs that stood next to each other. Beside it stand the ratio
+    of the medians and the ratio by processor time: on a quiet machine they say the same.
     """
-    costs = {
-        name: [cost(run, by_time=workload.by_time, peer=workload.sides[name].program in PEERS) for run in runs[name]]
-        for name in runs
-    }
+
+    def costs(name: str, clock: str = "seconds") -> list[float]:
+        peer = workload.sides[name].program in PEERS
+        return [cost(run, by_time=workload.by_time, peer=peer, clock=clock) for run in runs[name]]
+
     medians = {
         name: {
             "seconds": median(run["seconds"] for run in runs[name]),
@@ -104,10 +105,13 @@ def summarize(workload: Workload, runs: dict[str, list[Run]]) -> dict[str, Any]:
     for name, at_least in workload.at_least.items():
         if name not in runs or workload.subject not in runs:
             continue
-        each = ratios(costs[workload.subject], costs[name])
-        of_medians = median(costs[name]) / median(costs[workload.subject])
-        row = {"over": name, "median": median(each), "of_medians": of_medians, "each": each, "at_least": at_least}
-        compared.append(row | {"met": median(each) >= at_least})
+        each = ratios(costs(workload.subject), costs(name))
+        more = {
+            "of_medians": median(costs(name)) / median(costs(workload.subject)),
+            "of_processor_time": median(ratios(costs(workload.subject, "cpu_seconds"), costs(name, "cpu_seconds"))),
+        }
+        row = {"over": name, "median": median(each), "each": each, "at_least": at_least}
+        compared.append(row | more | {"met": median(each) >= at_least})
     absolute = None
     if workload.steps_per_second and workload.subject in runs:
         speed = medians[workload.subject]["steps_per_second"]

@@ -19,6 +19,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 import pg_agents as pg
 from benchmarks.peers import floor
 from pg_agents.policies import MLPPolicy
+from pg_agents.tuned import tuned_settings
 
 
 class Clock:
@@ -33,7 +34,7 @@ class Clock:
 
 
 def make_env(settings: dict[str, Any]) -> gym.Env | VectorEnv:
-    """Return the environment of `settings`: single, Gymnasium's own vector form, or synchronous.
+    """Return the environment of `settings`: single, the vector form that Gymnasium prefers, or synchronous.
 
     Synchronous ones reset in the step in which an episode ends, as those of the peers do: all rows are transitions.
     """
@@ -41,13 +42,18 @@ def make_env(settings: dict[str, Any]) -> gym.Env | VectorEnv:
     if kind == "single":
         return gym.make(settings["env"])
     if kind == "native":
-        return gym.make_vec(settings["env"], count, vectorization_mode="vector_entry_point")
+        return gym.make_vec(settings["env"], count)
     how = {"autoreset_mode": AutoresetMode.SAME_STEP}
     return gym.make_vec(settings["env"], count, vectorization_mode="sync", vector_kwargs=how)
 
 
 def train(settings: dict[str, Any]) -> dict[str, Any]:
-    """Train one of our agents until `total_steps`, or until the mean return of 100 episodes reaches `stop_return`."""
+    """Train one of our agents until `total_steps`, or until the mean return of 100 episodes reaches `stop_return`.
+
+    With `tuned` it is with the settings that ship with the package, as `pg-agents train AGENT ENV --tuned` has it.
+    """
+    if settings.get("tuned"):
+        settings = vars(tuned_settings(settings["agent"], settings["env"])) | settings
     env = make_env(settings)
     agent = pg.AGENTS[settings["agent"]].for_env(env, seed=settings["seed"], **settings["arguments"])
     stop = {name: settings[name] for name in ("stop_return",) if name in settings}
@@ -55,7 +61,8 @@ def train(settings: dict[str, Any]) -> dict[str, Any]:
     summary = pg.train(agent, env, total_steps=settings["total_steps"], seed=settings["seed"], progress=False, **stop)
     times = clock.read()
     reached, mean = summary.stopped, summary.mean_return_last_100
-    return {"steps": summary.total_steps, "reached": reached, "mean_return": mean} | times
+    found = {"steps": summary.total_steps, "reached": reached, "mean_return": mean} | times
+    return found | {"arguments": settings["arguments"], "num_envs": settings["num_envs"]}
 
 
 def run_floor(settings: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ TARGETS = {
     "pg_agents.policies.MLPPolicy.forward": "policy: network",
     "pg_agents.policies.mlp.MLPCritic.forward": "critic: network",
     "torch.Tensor.backward": "backward",
-    "pg_agents.agents.agent.Agent._clip": "gradient: norm, clip",
+    "torch.nn.utils.clip_grad_norm_": "gradient: norm, clip",
     "torch.optim.Adam.zero_grad": "optimizer: zero_grad",
     "torch.optim.Adam.step": "optimizer: step",
 }
