@@ -96,7 +96,8 @@ def test_flags_come_from_the_constructor(capsys):
         assert main(["train", name, "--help"]) == 0
         out = capsys.readouterr().out
         for argument in agent.argument_names():
-            assert f"--{argument.replace('_', '-')}" in out
+            typed = argument.replace("_", "-")
+            assert f"--{typed}" in out or f"--no-{typed}" in out  # the latter for what is on unless typed
         assert "--policy" not in out and "--critic " not in out and "α" in out  # the last from the docstring
     typed = ["--signal", "whole-return", "--normalize-advantages", "--max-grad-norm", "0.5", "--max-episode-steps", "9"]
     assert (

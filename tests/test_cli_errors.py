@@ -49,7 +49,7 @@ CARTPOLE = ["train", "reinforce", "CartPole-v1"]
         (["train", "reinforce", "CartPoole-v1"], ["ENV", "'CartPoole-v1'", "did you mean CartPole-v1"]),
         (["train", "reinforce", "GridWorld-v0"], ["ENV", "did you mean pg/GridWorld-v0"]),
         (["train", "reinforce", "nothing like it"], ["ENV", "'nothing like it'"]),
-        (["train", "reinforce", "Blackjack-v1"], ["ENV", "Blackjack-v1", "Tuple", "is not supported"]),
+        (["train", "average-reward", "Pendulum-v1"], ["ENV", "Pendulum-v1", "Box", "needs Discrete actions"]),
         ([*CARTPOLE, "--total-steps", "0"], ["--total-steps", "1 or above", "got 0"]),
         ([*CARTPOLE, "--total-steps", "-5"], ["--total-steps", "1 or above", "got -5"]),
         ([*CARTPOLE, "--num-envs", "0"], ["--num-envs", "1 or above", "got 0"]),
