@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from pg_agents.agents.hyperparameters import OptimizerName, check_hyperparameters, make_optimizer
+from pg_agents.agents.hyperparameters import STEP_SIZES, OptimizerName, check_hyperparameters, make_optimizer
 from pg_agents.agents.making import check_batch, make_agent
 from pg_agents.agents.saving import save_agent
 from pg_agents.minibatches import minibatches
@@ -121,7 +121,7 @@ class Agent(nn.Module, ABC):
         for group, name in zip(self.optim.param_groups, ("learning_rate", "critic_learning_rate"), strict=False):
             group["lr"] = self.current(name) or self.current("learning_rate")
         taken: list[Metrics] = []
-        for part in self._parts(batch):
+        for part in self.parts(batch):
             loss, metrics = self(part)
             taken.append(metrics)
             if self.is_far_enough(metrics):
@@ -146,20 +146,20 @@ class Agent(nn.Module, ABC):
         value = getattr(self, name)
         return value.at(self.progress) if isinstance(value, Linear) else value
 
-    def _parts(self, batch: Batch) -> Iterator[Batch]:
+    def parts(self, batch: Batch) -> Iterator[Batch]:
         """Yield the batch, or its minibatches, `epochs` times."""
-        coupled = self.policy.recurrent or self.policy.num_learners > 1 or isinstance(batch.observations, TokenBlock)
         for _ in range(self.epochs):
-            if self.minibatch_size is None:
-                yield batch
-            else:
-                yield from minibatches(batch, self.minibatch_size, self.generator, whole_columns=coupled)
+            yield from [batch] if self.minibatch_size is None else self.split(batch, self.minibatch_size)
+
+    def split(self, batch: Batch, size: int) -> Iterator[Batch]:
+        """Return a random partition of the batch into parts of about `size` steps; see `minibatches`."""
+        coupled = self.policy.recurrent or self.policy.num_learners > 1 or isinstance(batch.observations, TokenBlock)
+        return minibatches(batch, size, self.generator, whole_columns=coupled)
 
     def _not_finite(self, what: str) -> FloatingPointError:
-        return FloatingPointError(
-            f"{what} of {type(self).__name__} is not finite; if the environment's rewards are, a smaller learning_rate "
-            f"(now {self.learning_rate}) or max_grad_norm (now {self.max_grad_norm}) may help"
-        )
+        smaller = " or ".join(f"{name} (now {value})" for name, value in self.arguments.items() if name in STEP_SIZES)
+        what = f"{what} of {type(self).__name__} is not finite"
+        return FloatingPointError(f"{what}; if the environment's rewards are, a smaller {smaller} may help")
 
     # -- acting ------------------------------------------------------------------------------------------------------
     @torch.no_grad()

@@ -21,6 +21,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "rmsprop": partial(torch.optim.RMSprop, eps=1e-5),
     "sgd": torch.optim.SGD,
 }
+STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # what keeps a step small
 
 RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "learning_rate": ("a finite number above 0", lambda x: 0 < x < math.inf),

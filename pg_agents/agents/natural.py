@@ -190,7 +190,7 @@ def fit_values(agent: Agent, batch: Batch) -> Tensor:
     (group,) = agent.optim.param_groups
     group["lr"] = agent.current("critic_learning_rate")
     losses = []
-    for part in agent._parts(batch):
+    for part in agent.parts(batch):
         values = agent.critic(part.observations, part.memory, part.starts)
         assert part.targets is not None
         loss = (part.weights * squared_error(values, part.targets)).sum()
