@@ -346,4 +346,58 @@ MUTATIONS = [
         "rewards, terminated, truncated = rewards, terminated & live",
         ("tests/test_stream.py::test_a_reward_for_an_ignored_action_does_not_count",),
     ),
+    Mutation(
+        "groups of equal returns weigh what the others do",
+        "pg_agents.agents.grpo",
+        "weights=weights * informative)",
+        "weights=weights)",
+        (
+            AGENTS + "grpo.py::test_groups_of_equal_returns_weigh_nothing_and_the_others_no_more",
+            AGENTS + "grpo.py::test_where_all_returns_are_equal_nothing_moves",
+        ),
+    ),
+    Mutation(
+        "an episode's mean divides by the longest one's steps",
+        "pg_agents.losses",
+        'lengths = mask.sum(0).clamp(min=1) if how == "sequence-mean" else length',
+        'lengths = len(mask) if how == "sequence-mean" else length',
+        (AGENTS + "grpo.py::test_weights_by_hand[sequence-mean", AGENTS + "grpo.py::test_padding_changes_nothing"),
+    ),
+    Mutation(
+        "groups are compared with each other",
+        "pg_agents.agents.rloo",
+        "leave_one_out(returns_of_columns(rollout, self.discount), rollout.group_ids)",
+        "leave_one_out(returns_of_columns(rollout, self.discount))",
+        (AGENTS + "rloo.py::test_advantages_and_weights_by_hand",),
+    ),
+    Mutation(
+        "only the last reward counts for an episode",
+        "pg_agents.agents.grouping",
+        "(time_weights(rollout, discount) * rollout.rewards * rollout.mask).sum(0)",
+        "(time_weights(rollout, discount) * rollout.rewards * rollout.terminated).sum(0)",
+        (
+            AGENTS + "rloo.py::test_advantages_and_weights_by_hand",
+            AGENTS + "rloo.py::test_its_expectation_is_the_gradient",
+        ),
+    ),
+    Mutation(
+        "each environment of a group has a seed of its own",
+        "pg_agents.groups",
+        "return [int(seed) for seed in drawn[self.ids]]",
+        "return [int(seed) + i for i, seed in enumerate(drawn[self.ids])]",
+        (
+            "tests/test_groups.py::test_a_group_begins_alike_and_acts_on_its_own",
+            "tests/test_groups.py::test_episodes_that_act_alike_share_the_noise_of_their_dynamics",
+        ),
+    ),
+    Mutation(
+        "every rollout begins where the first did",
+        "pg_agents.groups",
+        "drawn = self.generator.integers(",
+        "drawn = np.random.default_rng(0).integers(",
+        (
+            "tests/test_groups.py::test_a_group_begins_alike_and_acts_on_its_own",
+            "tests/test_groups.py::test_seeds_never_repeat_and_are_not_those_of_other_runs",
+        ),
+    ),
 ]
