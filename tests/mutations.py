@@ -361,7 +361,7 @@ MUTATIONS = [
         "pg_agents.losses",
         'lengths = mask.sum(0).clamp(min=1) if how == "sequence-mean" else length',
         'lengths = len(mask) if how == "sequence-mean" else length',
-        (AGENTS + "grpo.py::test_weights_by_hand[sequence-mean", AGENTS + "grpo.py::test_padding_changes_nothing"),
+        (AGENTS + "grpo.py::test_weights_by_hand", AGENTS + "grpo.py::test_padding_changes_nothing"),
     ),
     Mutation(
         "groups are compared with each other",
