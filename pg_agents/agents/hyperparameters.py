@@ -43,6 +43,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "max_kl": ("a finite number above 0", lambda x: 0 < x < math.inf),
     "damping": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
     "cg_iterations": ("a whole number, 1 or above", lambda x: _is_count(x)),
+    "fisher_fraction": ("above 0 and at most 1", lambda x: 0 < x <= 1),
     "backtrack": ("between 0 and 1, both excluded", lambda x: 0 < x < 1),
     "line_search_trials": ("a whole number, 1 or above", lambda x: _is_count(x)),
     "max_grad_norm": ("a number above 0, or None for no clipping", lambda x: x is None or x > 0),

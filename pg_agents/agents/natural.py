@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -63,6 +64,12 @@ class Fisher:
         """Return F v, [P], for v [P]."""
         options: dict[str, Any] = {"retain_graph": True, "materialize_grads": True}
         return flatten(torch.autograd.grad(self.gradient, self.parameters, vector, **options))
+
+
+def some_of(agent: Agent, batch: Batch, fraction: float) -> Batch:
+    """Return about this fraction of the batch's steps, drawn at random, with weights to match; all of them for 1."""
+    steps = int((batch.weights != 0).sum())
+    return batch if fraction == 1 else next(agent.split(batch, math.ceil(fraction * steps)))
 
 
 def conjugate_gradient(

@@ -17,6 +17,7 @@ from pg_agents.agents.natural import (
     flatten,
     learned,
     natural_step,
+    some_of,
     values_optimizer,
 )
 from pg_agents.agents.signals import state_values
@@ -42,6 +43,7 @@ class NaturalPolicyGradient(Agent):
         num_steps: of each environment between updates; `for_env` makes it 2048 divided by the number of environments.
         max_kl: δ, in nats.
         cg_iterations: of conjugate gradients, at most.
+        fisher_fraction: the part of the steps that F is an average over; less than 1 saves time with large networks.
         damping: λ; F + λI stands for F.
         critic_learning_rate: β of the critic, by Adam; may be scheduled.
         epochs: the critic's passes over the rollout.
@@ -58,7 +60,7 @@ class NaturalPolicyGradient(Agent):
     """
 
     name = "npg"
-    suited: ClassVar[dict[str, dict[str, Any]]] = {}
+    suited: ClassVar[dict[str, dict[str, Any]]] = {"TransformerPolicy": {"fisher_fraction": 0.25}}
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class NaturalPolicyGradient(Agent):
         num_steps: int = 256,
         max_kl: float = 0.01,
         cg_iterations: int = 10,
+        fisher_fraction: float = 1.0,
         damping: float = 0.1,
         critic_learning_rate: Scheduled = 1e-3,
         epochs: int = 10,
@@ -87,7 +90,8 @@ class NaturalPolicyGradient(Agent):
             normalize_rewards=normalize_rewards,
             optimizer="adam",
         )
-        self.num_steps, self.max_kl, self.cg_iterations, self.damping = num_steps, max_kl, cg_iterations, damping
+        self.num_steps, self.max_kl, self.damping = num_steps, max_kl, damping
+        self.cg_iterations, self.fisher_fraction = cg_iterations, fisher_fraction
         self.epochs, self.minibatch_size = epochs, minibatch_size
         self.gae_lambda, self.normalize_advantages = gae_lambda, normalize_advantages
         check_networks(policy, critic)
@@ -127,9 +131,10 @@ class NaturalPolicyGradient(Agent):
         parameters = learned(self.policy)
         loss, metrics = self(batch)
         gradient = -flatten(torch.autograd.grad(loss, parameters, materialize_grads=True))
-        divergence = MeanKL(self.policy, batch)
-        step, residual = natural_step(Fisher(divergence), gradient, self.max_kl, self.damping, self.cg_iterations)
+        fisher = Fisher(MeanKL(self.policy, some_of(self, batch, self.fisher_fraction)))
+        step, residual = natural_step(fisher, gradient, self.max_kl, self.damping, self.cg_iterations)
         if not torch.isfinite(step).all():
             raise self._not_finite("the gradient")
+        divergence = MeanKL(self.policy, batch)
         assign(parameters, flatten(parameters) + step)
         return metrics | {"kl": divergence().detach(), "cg_residual": residual, "value_loss": fit_values(self, batch)}

@@ -368,6 +368,7 @@ def test_networks_that_a_natural_step_cannot_move_alone_are_refused(kind):
         ("cg_iterations", (0, 1.5)),
         ("backtrack", (0, 1, math.nan)),
         ("line_search_trials", (0, None)),
+        ("fisher_fraction", (0, 1.1, math.nan)),
         ("gae_lambda", (-0.1, 1.1)),
         ("epochs", (0,)),
     ],
@@ -376,3 +377,33 @@ def test_arguments_out_of_range_are_refused_by_name(name, values):
     for value in values:
         with pytest.raises(ValueError, match=f"{name} must be"):
             make(TRPO, **{name: value})
+
+
+# -- a part of the states ----------------------------------------------------------------------------------------------
+def test_a_part_of_the_steps_weighs_as_much_as_all():
+    """Half and a third of eight steps; padding is in no part."""
+    agent = make()
+    batch, _ = prepare(agent, padded(acted(agent, RECORD), 2))
+    assert natural.some_of(agent, batch, 1.0) is batch
+    for fraction, steps in ((0.5, (4,)), (0.3, (2, 3))):
+        part = natural.some_of(agent, batch, fraction)
+        assert part.weights.numel() in steps and bool((part.weights > 0).all())
+        assert float(part.weights.sum()) == pytest.approx(1, abs=0.25)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_the_divergence_is_of_all_steps_where_the_fisher_matrix_is_of_some(kind, monkeypatch):
+    sizes = []
+    product = natural.Fisher.__init__
+
+    def spy(self, divergence):
+        sizes.append(divergence.weights.numel())
+        product(self, divergence)
+
+    monkeypatch.setattr(natural.Fisher, "__init__", spy)
+    agent = make(kind, fisher_fraction=0.5)
+    before = agent.policy(torch.arange(2)).logits.detach()
+    metrics = agent.update(acted(agent, RECORD))
+    after = agent.policy(torch.arange(2)).logits.detach()
+    assert sizes == [4]
+    assert float(metrics["kl"]) == pytest.approx(float(0.5 * (before.exp() * (before - after)).sum()), rel=1e-9)
