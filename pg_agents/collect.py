@@ -115,6 +115,8 @@ class EpisodeCollector(Collector):
         self.max_episode_steps = max_episode_steps
         self.groups = make_groups(self.stream, group_size, seed)
         self.append_only = bool(self.stream.env.metadata.get("append_only", False))
+        if self.append_only and (self.stream.masks.beside or self.stream.masks.inside):
+            raise ValueError(f"env: {self.stream.name} has action masks; set its metadata['append_only'] to False")
 
     @torch.no_grad()
     def __next__(self) -> Rollout:

@@ -13,6 +13,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pg_agents.masks import MaskReader
 from pg_agents.policies import Policy
 from pg_agents.spaces import action_door
 from pg_agents.stream import as_vector_env
@@ -125,21 +126,24 @@ def _path(
     simulated = as_vector_env(fork(env, seed))
     device = next(policy.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
-    door = action_door(simulated.single_action_space)
+    spaces = simulated.single_observation_space, simulated.single_action_space
+    door, masks = action_door(spaces[1]), MaskReader(*spaces, simulated.num_envs)
+    every = np.ones(simulated.num_envs, bool)
     memory = None
     while True:
         seen = tree_map(lambda leaf: torch.from_numpy(np.array(leaf)).to(device), observation)
         distribution, memory = policy.step(seen, memory)
         drawn = distribution.sample(generator)
         taken = drawn if actions is None else torch.as_tensor(actions, device=device).reshape(drawn.shape)
-        observation, rewards, terminated, truncated, _ = simulated.step(door(taken))
+        following, rewards, terminated, truncated, infos = simulated.step(door(policy.outward(taken)))
         actions = None
         if terminated.any() or truncated.any():
             raise ValueError(
                 "env: an episode ended in a simulated path; the gain and relative values are of tasks that go on for "
                 "ever: make the environment without a time limit"
             )
-        yield np.asarray(rewards, np.float64), observation
+        yield np.asarray(rewards, np.float64), following
+        observation = masks.fold(following, infos, None, every, every)
 
 
 def _reseed(env: Any, seed: int) -> None:  # noqa: ANN401

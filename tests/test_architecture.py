@@ -24,6 +24,7 @@ ALLOWED = {
         "pg_agents.distributions",
         "pg_agents.masks",
         "pg_agents.normalize",
+        "pg_agents.numbers",
         "pg_agents.policies",
     ),
     "pg_agents.spaces": ("pg_agents.policies",),
@@ -66,7 +67,13 @@ ALLOWED = {
         "pg_agents.stream",
         "pg_agents.tree",
     ),
-    "pg_agents.simulate": ("pg_agents.policies", "pg_agents.spaces", "pg_agents.stream", "pg_agents.tree"),
+    "pg_agents.simulate": (
+        "pg_agents.masks",
+        "pg_agents.policies",
+        "pg_agents.spaces",
+        "pg_agents.stream",
+        "pg_agents.tree",
+    ),
     "pg_agents.record": (),
     "pg_agents.evaluate": (
         "pg_agents.actor",

@@ -6,12 +6,14 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AsyncVectorEnv
+from masked_envs import Doors
 from pg_envs import MDPVectorEnv, solve
 from pg_envs.problems import river_swim, two_state
 from tiny_envs import OneStep
 
 from pg_agents.policies import MLPPolicy, TabularPolicy
 from pg_agents.simulate import estimate_gain, fork, rollout_values
+from pg_agents.stream import Stream
 
 torch.set_num_threads(1)
 PROBLEMS = {"two states": (two_state(), 1), "river": (river_swim(4), 2)}  # and the reference state
@@ -207,3 +209,31 @@ def test_an_environment_in_other_processes_cannot_be_copied():
         assert env.step(np.array([0]))[0].shape == (1, 1)  # the attempt has done it no harm
     finally:
         env.close()
+
+
+@pytest.mark.parametrize("where", ["info", "observation"])
+def test_simulated_paths_heed_masks(where):
+    """Doors fails at a forbidden action; the first mask stands beside the observation."""
+    env = gym.vector.SyncVectorEnv([lambda: Doors(ends=0.0, where=where)] * 3)
+    policy = MLPPolicy(env.single_observation_space, env.single_action_space, hidden=(4,))
+    assert estimate_gain(env, Stream(env, 0).observation, policy, steps=30, seed=1) > 0
+
+
+def test_simulated_actions_of_a_squashed_policy_are_those_of_the_environment():
+    """u = 0.5 with σ near 0: in a box of −1 … 3 that is 1 + 2 tanh 0.5, which the reward repeats."""
+
+    class Repeat(gym.Env):
+        observation_space, action_space = Box(0, 1, (1,)), Box(-1, 3, (1,))
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return np.zeros(1, np.float32), {}
+
+        def step(self, action):
+            return np.zeros(1, np.float32), float(action[0]), False, False, {}
+
+    env = Repeat()
+    policy = MLPPolicy(env.observation_space, env.action_space, hidden=(), squash=True, initial_log_std=-20.0)
+    policy.network[-1].bias.data[0] = 0.5
+    gain = estimate_gain(env, env.reset(seed=0)[0], policy, steps=2, seed=1)
+    assert gain == pytest.approx(1 + 2 * np.tanh(0.5), abs=1e-5)

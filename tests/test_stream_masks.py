@@ -268,3 +268,37 @@ def test_taxi_passes_its_masks():
     assert masks.shape == (50, 4, 6) and not masks.all()
     taken = masks.gather(-1, rollout.actions[..., None])[..., 0]
     assert taken[rollout.mask].all()
+
+
+def test_masks_beside_tokens_are_refused_where_these_are_stored_once():
+    """A block of tokens has no place for a mask a step; stored as windows they are heeded."""
+
+    class Words(Native):
+        single_observation_space = Dict(tokens=Box(0, 2, (4,), np.int64), length=Discrete(5))
+        observation_space = Dict(tokens=Box(0, 2, (2, 4), np.int64), length=gym.spaces.MultiDiscrete([5, 5]))
+
+        def __init__(self, masks, append_only):
+            super().__init__(masks)
+            self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "append_only": append_only}
+
+        def reset(self, **_options):
+            self.length = 1
+            return self.shown(), self.infos()
+
+        def shown(self):
+            return {"tokens": np.ones((2, 4), int), "length": np.full(2, self.length)}
+
+        def step(self, actions):
+            _, rewards, no, _, infos = super().step(actions)
+            self.length += 1
+            over = np.full(2, self.length == 4)
+            final = {"final_obs": self.shown()} if over[0] else {}
+            self.length = 1 if over[0] else self.length
+            return self.shown(), rewards, over, no, infos | final
+
+    masks = [[0, 1, 0], [1, 0, 1]]
+    agent = pg.Reinforce.for_env(Words(masks, False))
+    assert type(agent.policy).__name__ == "TransformerPolicy"
+    pg.train(agent, Words(masks, False), total_steps=60, seed=0, progress=False)
+    with pytest.raises(ValueError, match="Words has action masks; set its metadata"):
+        pg.train(agent, Words(masks, True), total_steps=60, seed=0, progress=False)
