@@ -6,6 +6,7 @@ from pg_agents.policies.images import ImageEncoder
 from pg_agents.policies.mlp import MLPActionCritic, MLPCritic, MLPPolicy
 from pg_agents.policies.networks import is_token_window, make_networks
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
+from pg_agents.policies.recurrent import GRUCritic, GRUPolicy
 from pg_agents.policies.tabular import TabularActionCritic, TabularCritic, TabularPolicy
 from pg_agents.policies.transformer import KVCache, TransformerCritic, TransformerPolicy
 from pg_agents.policies.unsupported import UnsupportedSpaceError
@@ -14,6 +15,8 @@ __all__ = [
     "ActionCritic",
     "Critic",
     "Encoder",
+    "GRUCritic",
+    "GRUPolicy",
     "Head",
     "ImageEncoder",
     "KVCache",

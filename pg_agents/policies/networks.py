@@ -10,10 +10,12 @@ from gymnasium import spaces
 
 from pg_agents.masks import without_mask
 from pg_agents.normalize import ObservationScale, has_real
+from pg_agents.numbers import whole_number
 from pg_agents.policies.encoder import has_images
 from pg_agents.policies.heads import check_mask, make_head
 from pg_agents.policies.mlp import Activation, MLPActionCritic, MLPCritic, MLPPolicy
 from pg_agents.policies.policy import ActionCritic, Critic, Policy
+from pg_agents.policies.recurrent import GRUCritic, GRUPolicy
 from pg_agents.policies.tabular import TabularActionCritic, TabularCritic, TabularPolicy
 from pg_agents.policies.transformer import TransformerCritic, TransformerPolicy
 from pg_agents.policies.unsupported import UnsupportedSpaceError
@@ -31,11 +33,12 @@ def make_networks(
     squash: bool = False,
     initial_log_std: float = 0.0,
     normalize_observations: bool = False,
+    recurrent: int | None = None,
 ) -> tuple[Policy, Critic | ActionCritic | None]:
     """Return a policy and, if `critic`, a critic for the spaces of one environment: V, or Q if `action_values`.
 
     Discrete observations and actions: tables. Windows of tokens (a Dict of `tokens` and `length`): a small causal
-    transformer. Everything else: MLPs, on the features of an `Encoder` of their own.
+    transformer. Everything else: MLPs, on the features of an `Encoder` of their own; a GRU where `recurrent` says so.
 
     Args:
         observation_space: of one environment.
@@ -44,11 +47,13 @@ def make_networks(
         action_values: Q(s,·) instead of V(s).
         num_learners: independent learners, a table each.
         hidden: sizes of the hidden layers of MLPs; None: (64, 64), and none behind the encoder of an image.
-        activation: of the hidden layers of MLPs, "tanh" or "relu"; None: "tanh". Where `hidden` or `activation` is
-            given there are MLPs for Discrete observations and actions too.
+        activation: of the hidden layers of MLPs, "tanh" or "relu"; None: "tanh". Where `hidden`, `activation` or
+            `recurrent` is given there are no tables for Discrete observations and actions.
         squash: for bounded Box actions: a Gaussian squashed into the bounds by tanh, instead of one that is clipped.
         initial_log_std: ln σ at the start, for Box actions, in units of half the width between the bounds.
         normalize_observations: standardise what is real in observations by its running mean and standard deviation.
+        recurrent: the size of the memory of a recurrent policy, a GRU. `hidden` are then the layers behind the memory;
+            None: none in the policy, (64, 64) in the critic.
 
     Raises:
         UnsupportedSpaceError: for spaces without a network, for action values of other than Discrete actions, or for
@@ -59,10 +64,10 @@ def make_networks(
         check_action_values(observation_space, action_space)
     head = make_head(action_space, squash=squash, initial_log_std=initial_log_std)
     check_mask(observation_space, action_space)
-    features, perceptrons = without_mask(observation_space), not (hidden is None and activation is None)
+    features, chosen = without_mask(observation_space), any(o is not None for o in (hidden, activation, recurrent))
     if normalize_observations and not has_real(features):
         raise ValueError(f"normalize_observations needs observations with real numbers, got {observation_space}")
-    if isinstance(features, spaces.Discrete) and isinstance(action_space, spaces.Discrete) and not perceptrons:
+    if isinstance(features, spaces.Discrete) and isinstance(action_space, spaces.Discrete) and not chosen:
         return _tables(features, int(action_space.n), num_learners, critic, action_values)
     if num_learners > 1:
         raise UnsupportedSpaceError(
@@ -70,14 +75,24 @@ def make_networks(
             f"{observation_space} and {action_space}"
         )
     if is_token_window(features) and isinstance(action_space, spaces.Discrete):
-        if perceptrons:
-            raise ValueError("hidden, activation must be left out for windows of tokens: give policy=... instead")
+        if chosen:
+            raise ValueError("hidden, activation, recurrent must be left out for windows of tokens: give policy=...")
         sizes = int(action_space.n), int(features["length"].n) - 1  # type: ignore[attr-defined] # Discrete
         return TransformerPolicy(*sizes), TransformerCritic(*sizes) if critic else None
     scale = ObservationScale(features) if normalize_observations else None
-    layers = tuple(hidden) if hidden is not None else () if has_images(features) else (64, 64)
-    form: dict[str, Any] = {"hidden": layers, "activation": activation or "tanh", "scale": scale}
-    policy = MLPPolicy(observation_space, action_space, squash=squash, initial_log_std=initial_log_std, **form)
+    form: dict[str, Any] = {"activation": activation or "tanh", "scale": scale}
+    box: dict[str, Any] = {"squash": squash, "initial_log_std": initial_log_std}
+    if recurrent is not None:
+        if critic and action_values:
+            raise UnsupportedSpaceError(
+                f"recurrent={recurrent} comes with a critic V, and this agent needs Q: choose another, or leave it out"
+            )
+        size = whole_number("recurrent", recurrent, 1)
+        gru = GRUPolicy(observation_space, action_space, size=size, hidden=tuple(hidden or ()), **box, **form)
+        layers = (64, 64) if hidden is None else tuple(hidden)
+        return gru, GRUCritic(gru, observation_space, hidden=layers, **form) if critic else None
+    form["hidden"] = tuple(hidden) if hidden is not None else () if has_images(features) else (64, 64)
+    policy = MLPPolicy(observation_space, action_space, **box, **form)
     if critic and action_values:
         return policy, MLPActionCritic(observation_space, head.outputs, **form)
     return policy, MLPCritic(observation_space, **form) if critic else None
