@@ -76,21 +76,14 @@ def make_networks(
         )
     if is_token_window(features) and isinstance(action_space, spaces.Discrete):
         if chosen:
-            raise ValueError("hidden, activation, recurrent must be left out for windows of tokens: give policy=...")
+            raise ValueError("recurrent, hidden, activation must be left out for windows of tokens: give policy=...")
         sizes = int(action_space.n), int(features["length"].n) - 1  # type: ignore[attr-defined] # Discrete
         return TransformerPolicy(*sizes), TransformerCritic(*sizes) if critic else None
     scale = ObservationScale(features) if normalize_observations else None
     form: dict[str, Any] = {"activation": activation or "tanh", "scale": scale}
     box: dict[str, Any] = {"squash": squash, "initial_log_std": initial_log_std}
     if recurrent is not None:
-        if critic and action_values:
-            raise UnsupportedSpaceError(
-                f"recurrent={recurrent} comes with a critic V, and this agent needs Q: choose another, or leave it out"
-            )
-        size = whole_number("recurrent", recurrent, 1)
-        gru = GRUPolicy(observation_space, action_space, size=size, hidden=tuple(hidden or ()), **box, **form)
-        layers = (64, 64) if hidden is None else tuple(hidden)
-        return gru, GRUCritic(gru, observation_space, hidden=layers, **form) if critic else None
+        return _recurrent(observation_space, action_space, recurrent, critic, action_values, hidden, box, form)
     form["hidden"] = tuple(hidden) if hidden is not None else () if has_images(features) else (64, 64)
     policy = MLPPolicy(observation_space, action_space, **box, **form)
     if critic and action_values:
@@ -109,6 +102,27 @@ def _tables(
     if action_values:
         return policy, TabularActionCritic(int(states.n), num_actions, **form)
     return policy, TabularCritic(int(states.n), **form)
+
+
+def _recurrent(
+    observation_space: gym.Space,
+    action_space: gym.Space,
+    size: int,
+    critic: bool,
+    action_values: bool,
+    hidden: Sequence[int] | None,
+    box: dict[str, Any],
+    form: dict[str, Any],
+) -> tuple[GRUPolicy, GRUCritic | None]:
+    """Return networks with a memory."""
+    if critic and action_values:
+        raise UnsupportedSpaceError(
+            f"recurrent={size} comes with a critic V, and this agent needs Q: choose another agent, or leave it out"
+        )
+    size = whole_number("recurrent", size, 1)
+    policy = GRUPolicy(observation_space, action_space, size=size, hidden=tuple(hidden or ()), **box, **form)
+    layers = (64, 64) if hidden is None else tuple(hidden)
+    return policy, GRUCritic(policy, observation_space, hidden=layers, **form) if critic else None
 
 
 def check_action_values(observation_space: gym.Space, action_space: gym.Space) -> None:
