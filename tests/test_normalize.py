@@ -2,13 +2,18 @@
 
 from dataclasses import replace
 
+import gymnasium as gym
+import numpy as np
+import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
+from gymnasium.spaces import Box, Dict, Discrete
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_rollout import record
 
-from pg_agents.normalize import RewardScale, RunningMoments
+import pg_agents as pg
+from pg_agents.normalize import ObservationScale, RewardScale, RunningMoments
 
 
 @settings(max_examples=50, deadline=None)
@@ -69,3 +74,64 @@ def test_statistics_are_saved_with_the_agent():
     scale(record())
     other.load_state_dict(scale.state_dict())
     assert torch.equal(other(record()).rewards, scale(record()).rewards)
+
+
+# -- observations ------------------------------------------------------------------------------------------------------
+def test_observations_are_standardised_by_what_was_taken_in():
+    scale = ObservationScale(Box(-np.inf, np.inf, (2,)))
+    x = torch.tensor([[[1.0, 10.0]], [[3.0, 10.0]], [[99.0, 99.0]]])  # [T, B, 2]
+    assert torch.equal(scale(x), x.clamp(-10, 10))  # nothing seen: as it is
+    scale.update(x, torch.tensor([[True], [True], [False]]))
+    torch.testing.assert_close(
+        scale(x[:2, 0]), torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
+    )  # σ: 1, none
+    assert scale(x[2, 0]).tolist() == [10.0, 10.0]
+
+
+def test_observation_statistics_do_not_depend_on_how_they_came():
+    torch.manual_seed(0)
+    x, whole, parts = torch.randn(40, 3, 4) * 5 + 2, *(ObservationScale(Box(-1, 1, (4,))) for _ in range(2))
+    mask = torch.ones(40, 3, dtype=torch.bool)
+    whole.update(x, mask)
+    for i in range(0, 40, 10):
+        parts.update(x[i : i + 10], mask[i : i + 10])
+    torch.testing.assert_close(whole(x), parts(x))
+    flat = x.flatten(0, 1)
+    torch.testing.assert_close(whole(x).flatten(0, 1), (flat - flat.mean(0)) / flat.std(0, correction=0))
+
+
+def test_only_what_is_real_is_standardised():
+    space = Dict({"a": Box(-1, 1, (2,)), "n": Discrete(3), "image": Box(0, 255, (8, 8, 3), np.uint8)})
+    scale = ObservationScale(space)
+    seen = {
+        "a": torch.randn(5, 2, 2) + 7,
+        "n": torch.randint(3, (5, 2)),
+        "image": torch.randint(256, (5, 2, 8, 8, 3)),
+    }
+    scale.update(seen, torch.ones(5, 2, dtype=torch.bool))
+    after = scale(seen)
+    assert torch.equal(after["n"], seen["n"]) and torch.equal(after["image"], seen["image"])
+    assert after["a"].mean().abs() < 1e-5
+
+
+def test_an_agent_learns_with_the_statistics_that_it_acted_with(tmp_path):
+    env = gym.make_vec("Pendulum-v1", 4)
+    agent = pg.PPO.for_env(env, num_steps=32, normalize_observations=True)
+    assert agent.policy.encoder.scale is agent.critic.encoder.scale
+    collector = pg.collect_steps(env, agent.policy, 32)
+    for _ in range(3):
+        rollout = next(collector)
+        log_probs = agent.policy(rollout.observations).log_prob(rollout.actions)
+        torch.testing.assert_close(log_probs, rollout.log_probs)
+        before = agent.policy.encoder.scale.moments.count.clone()
+        agent.update(rollout)
+        assert agent.policy.encoder.scale.moments.count - before == 128
+    agent.save(tmp_path / "a")
+    again = pg.load(tmp_path / "a")
+    x = rollout.observations
+    assert torch.equal(again.policy(x).mean, agent.policy(x).mean) and torch.equal(again.critic(x), agent.critic(x))
+
+
+def test_nothing_to_standardise_is_refused():
+    with pytest.raises(ValueError, match="normalize_observations needs observations with real numbers"):
+        pg.PPO.for_env(gym.make_vec("pg/GridWorld-v0", 2), normalize_observations=True)

@@ -198,3 +198,47 @@ def test_learning_goes_on_where_an_earlier_run_stopped():
     for seed in (0, 1):
         pg.train(agent, env, total_steps=2000, seed=seed, progress=False)
     assert agent.policy.probabilities()[0, 0, 0] > 0.9  # 0.6 is better than 0.4
+
+
+# -- the end of a run, and evaluations on the way ----------------------------------------------------------------------
+def test_a_run_ends_at_the_return_that_was_asked_for(tmp_path):
+    env = gym.make_vec("CartPole-v1", 8)
+    agent = pg.PPO.for_env(env, learning_rate=1e-3)
+    summary = pg.train(agent, env, total_steps=200_000, stop_return=60, progress=False, run_dir=tmp_path / "r")
+    assert summary.stopped and summary.mean_return_last_100 >= 60 and summary.total_steps < 100_000
+    assert summary.episodes >= 100
+    written = json.loads((tmp_path / "r" / "summary.json").read_text())
+    assert written["stopped"] and written["stop_return"] == 60 and written["total_steps"] == summary.total_steps
+    never = pg.train(pg.PPO.for_env(env), env, total_steps=4_000, stop_return=501, progress=False)
+    assert not never.stopped and never.total_steps >= 4_000
+
+
+def test_a_run_does_not_end_before_a_hundred_episodes():
+    env = gym.make_vec("pg/BernoulliBandit-v0", 10, probabilities=(1.0, 1.0))
+    summary = pg.train(pg.Reinforce.for_env(env), env, total_steps=5_000, stop_return=1.0, progress=False)
+    assert summary.stopped and summary.episodes == 100
+
+
+def test_evaluations_on_the_way(tmp_path):
+    env, other = gym.make_vec("Pendulum-v1", 4), gym.make_vec("Pendulum-v1", 5)
+    agent = pg.PPO.for_env(env, num_steps=64)
+    summary = pg.train(
+        agent, env, total_steps=2_000, progress=False, run_dir=tmp_path / "r", eval_env=other, eval_every=500,
+        eval_episodes=5,
+    )  # fmt: skip
+    assert list(summary.evaluations) == [512, 1020, 1532, 2040]  # the resets are no steps
+    rows = [row for row in rows_of(tmp_path / "r") if "eval/ep_rew_mean" in row]
+    assert [row["eval/ep_rew_mean"] for row in rows] == list(summary.evaluations.values())
+    assert pg.evaluate(agent, other, episodes=5, seed=1_000_000).mean_return == rows[-1]["eval/ep_rew_mean"]
+    best = pg.evaluate(pg.load(tmp_path / "r" / "best"), other, episodes=5, seed=1_000_000).mean_return
+    assert best == max(summary.evaluations.values())
+
+
+def test_evaluation_changes_nothing_of_a_run():
+    found = []
+    for eval_env in (None, gym.make_vec("Pendulum-v1", 2)):
+        env = gym.make_vec("Pendulum-v1", 2)
+        agent = pg.PPO.for_env(env, num_steps=64, normalize_observations=True)
+        pg.train(agent, env, total_steps=512, progress=False, eval_env=eval_env, eval_every=100, eval_episodes=2)
+        found.append(torch.cat([value.flatten() for value in agent.state_dict().values()]))
+    assert torch.equal(*found)

@@ -43,7 +43,10 @@ def save_agent(agent: Agent, path: Path) -> None:
         fresh, old = Path(folder) / "new", Path(folder) / "old"
         fresh.mkdir()
         (fresh / "agent.json").write_text(text)
-        save_file({name: value.contiguous() for name, value in agent.state_dict().items()}, fresh / "agent.safetensors")
+        save_file(
+            {name: value.contiguous().clone() for name, value in agent.state_dict().items()},
+            fresh / "agent.safetensors",
+        )
         if path.exists():
             os.replace(path, old)
         os.replace(fresh, path)

@@ -1,0 +1,126 @@
+"""PPO: hand-computed surrogates, its gradient where it acted, epochs, minibatches and their end."""
+
+import gymnasium as gym
+import pytest
+import torch
+from hand_made import prepare, rollout
+
+import pg_agents as pg
+from pg_agents.agents import A2C, PPO
+from pg_agents.losses import clipped_surrogate, ratio_metrics
+from pg_agents.policies import TabularCritic, TabularPolicy
+
+VALUES = [10.0, 20.0, 30.0, 40.0]
+RECORD = rollout(
+    [(0, 0, 1, ""), (1, 1, 2, "T"), (2, 0, 3, ""), (3, 1, 4, "")],
+    [(0, 1, 1, ""), (1, 0, 2, "X"), None, (0, 0, 4, "")],
+    final={(1, 1): 3, (3, 0): 1, (3, 1): 2},
+)
+
+
+def agent_of(form, **arguments):
+    policy, critic = TabularPolicy(4, 2).double(), TabularCritic(4).double()
+    critic.values.data[0] = torch.tensor(VALUES)
+    return form(policy=policy, critic=critic, discount=0.5, gae_lambda=0.5, normalize_advantages=False, **arguments)
+
+
+def test_clipped_surrogate_by_hand():
+    """ε = 0.2: what the clip leaves of ρÂ for ρ = ½, 1, 1.5 and Â = ±1."""
+    log_ratio = torch.tensor([0.5, 1.0, 1.5, 0.5, 1.0, 1.5], dtype=torch.float64).log().requires_grad_()
+    advantages = torch.tensor([1.0, 1, 1, -1, -1, -1], dtype=torch.float64)
+    loss = clipped_surrogate(log_ratio, advantages, 0.2)
+    expected = torch.tensor([-0.5, -1.0, -1.2, 0.8, 1.0, 1.5], dtype=torch.float64)
+    torch.testing.assert_close(loss, expected)
+    loss.sum().backward()  # flat where the ratio has left the interval in the advantage's direction
+    torch.testing.assert_close(log_ratio.grad, torch.tensor([-0.5, -1, 0, 0, 1, 1.5], dtype=torch.float64))
+    wide = clipped_surrogate(log_ratio, advantages, 0.2, 0.6)
+    torch.testing.assert_close(wide[2], torch.tensor(-1.5, dtype=torch.float64))
+
+
+def test_ratio_metrics_by_hand():
+    log_ratio = torch.tensor([0.5, 1.0, 1.5], dtype=torch.float64).log()
+    weights = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64)
+    found = ratio_metrics(log_ratio, weights, 0.3)
+    expected = ((0.5 - 1 - log_ratio[0]) + (1.5 - 1 - log_ratio[2])) / 4
+    torch.testing.assert_close(found["kl"], expected)
+    assert found["clip_fraction"] == 0.5
+
+
+@pytest.mark.parametrize("form", [PPO, A2C])
+def test_targets_and_advantages_by_hand(form):
+    """γ = λ = ½, V = (10, 20, 30, 40).
+
+    Column 0: δ_1 = 2 − 20 = −18 (terminated), δ_0 = 1 + ½·20 − 10 = 1, Â_0 = 1 + ¼·(−18) = −3.5; cut at row 3 before
+    state 1: Â_3 = 4 + 10 − 40 = −26, Â_2 = 3 + 20 − 30 + ¼·(−26) = −13.5. Column 1 is truncated before state 3:
+    Â_1 = 2 + 20 − 20 = 2, Â_0 = 1 + ¼·2 = 1.5; row 3: 4 + 15 − 10 = 9.
+    """
+    batch, _ = prepare(agent_of(form), RECORD)
+    expected = torch.tensor([[-3.5, 1.5], [-18, 2], [-13.5, 0], [-26, 9]], dtype=torch.float64)
+    torch.testing.assert_close(batch.advantages * RECORD.mask, expected)
+    values = torch.tensor([[10, 10], [20, 20], [30, 0], [40, 10]])
+    torch.testing.assert_close(batch.targets * RECORD.mask, (expected + values) * RECORD.mask)
+
+
+def test_the_gradient_where_it_acted_is_that_of_a2c():
+    ppo, a2c = agent_of(PPO, entropy_weight=0.3), agent_of(A2C, entropy_weight=0.3)
+    record = RECORD
+    log_probs = ppo.policy(record.observations).log_prob(record.actions).detach()
+    for agent in (ppo, a2c):
+        batch, _ = prepare(agent, record)
+        loss, _ = agent(type(batch)(**{**vars(batch), "log_probs": log_probs}))
+        loss.backward()
+    for mine, theirs in zip(ppo.parameters(), a2c.parameters(), strict=True):
+        assert mine.grad.abs().sum() > 0
+        torch.testing.assert_close(mine.grad, theirs.grad)
+
+
+def test_an_update_takes_epochs_times_minibatches_steps():
+    env = gym.make_vec("Pendulum-v1", 4)
+    agent = PPO.for_env(env, num_steps=32, minibatch_size=50, epochs=3)  # 128 steps: 3 parts
+    pg.train(agent, env, total_steps=128, progress=False)
+    assert {int(state["step"]) for state in agent.optim.state.values()} == {9}
+
+
+def test_an_update_ends_where_the_policy_has_gone_too_far():
+    env = gym.make_vec("Pendulum-v1", 4)
+    steps = []
+    for target in (None, 1e-6):
+        agent = PPO.for_env(env, num_steps=32, minibatch_size=32, epochs=10, learning_rate=0.01, target_kl=target)
+        pg.train(agent, env, total_steps=128, progress=False)
+        steps.append(max(int(state["step"]) for state in agent.optim.state.values()))
+    assert steps[0] == 40 and 1 <= steps[1] <= 3  # the first minibatch is of the policy that acted: its KL is 0
+
+
+def test_ppo_stays_nearer_than_its_surrogate_without_a_clip():
+    env = gym.make_vec("CartPole-v1", 8)
+    distances = []
+    for clip in (0.05, 1e6):
+        agent = PPO.for_env(env, num_steps=64, minibatch_size=128, epochs=20, learning_rate=5e-3, clip=clip)
+        kls = []
+        pg.train(agent, env, total_steps=512, progress=False, probes=[lambda a, r, k=kls: k.append(_kl(a, r)) or {}])
+        distances.append(kls[0])
+    assert distances[0] < 0.3 * distances[1]
+
+
+def _kl(agent, rollout):
+    with torch.no_grad():
+        log_ratio = agent.policy(rollout.observations).log_prob(rollout.actions) - rollout.log_probs
+    return float(ratio_metrics(log_ratio, rollout.mask.float(), 0.2)["kl"])
+
+
+def test_a_minibatch_larger_than_the_rollout_is_refused_at_construction():
+    env = gym.make_vec("CartPole-v1", 4)
+    with pytest.raises(ValueError, match="minibatch_size must not be above .* 8 of each of 4 environments, got 64"):
+        PPO.for_env(env, num_steps=8)
+    agent = PPO.for_env(gym.make_vec("CartPole-v1", 8), num_steps=8)
+    with pytest.raises(ValueError, match="minibatch_size must not be above"):
+        pg.train(agent, env, total_steps=100, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("clip", 0), ("gae_lambda", 1.1), ("epochs", 0), ("minibatch_size", 1), ("target_kl", 0), ("value_weight", -1)],
+)
+def test_arguments_out_of_range(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be .*, got {value}"):
+        PPO.for_env(gym.make_vec("CartPole-v1", 4), **{name: value})

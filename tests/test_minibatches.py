@@ -1,0 +1,79 @@
+"""Parts of a batch: they partition it, and the mean of their losses is the loss of the whole."""
+
+import pytest
+import torch
+
+from pg_agents.minibatches import minibatches
+from pg_agents.rollout import Batch, TokenBlock
+
+T, B = 6, 5
+
+
+def a_batch(observations=None, memory=None):
+    torch.manual_seed(0)
+    mask = torch.rand(T, B) > 0.3
+    number = torch.arange(T * B).reshape(T, B).double()
+    return Batch(
+        observations=number[..., None] if observations is None else observations,
+        actions=number.long(),
+        weights=mask / mask.sum(),
+        advantages=number + 0.5,
+        log_probs=-number,
+        targets=2 * number,
+        starts=torch.zeros(T, B, dtype=torch.bool),
+        memory=memory,
+    )
+
+
+def parts(batch, size, *, seed=0, whole_columns=False):
+    return list(minibatches(batch, size, torch.Generator().manual_seed(seed), whole_columns=whole_columns))
+
+
+@pytest.mark.parametrize("size", [2, 4, 7, 100])
+@pytest.mark.parametrize("whole_columns", [False, True])
+def test_every_valid_step_comes_once_and_the_mean_of_the_losses_is_the_whole_s(size, whole_columns):
+    batch = a_batch()
+    found = parts(batch, size, whole_columns=whole_columns)
+    seen = torch.cat([part.actions[part.weights != 0] for part in found])
+    assert seen.sort().values.tolist() == batch.actions[batch.weights != 0].sort().values.tolist()
+    losses = torch.stack([(part.weights * part.advantages).sum() for part in found])
+    torch.testing.assert_close(losses.mean(), (batch.weights * batch.advantages).sum())
+
+
+@pytest.mark.parametrize("whole_columns", [False, True])
+def test_fields_stay_together(whole_columns):
+    for part in parts(a_batch(), 4, whole_columns=whole_columns):
+        number = part.actions.double()
+        assert torch.equal(part.observations[..., 0], number) and torch.equal(part.advantages, number + 0.5)
+        assert torch.equal(part.log_probs, -number) and torch.equal(part.targets, 2 * number)
+
+
+def test_rows_are_dealt_out_evenly_without_those_that_weigh_nothing():
+    batch = a_batch()
+    valid = int((batch.weights != 0).sum())
+    sizes = [len(part.weights) for part in parts(batch, 4)]
+    assert sum(sizes) == valid and max(sizes) - min(sizes) <= 1 and max(sizes) <= 4
+    assert all(bool((part.weights != 0).all()) for part in parts(batch, 4))
+
+
+def test_the_order_is_the_generator_s():
+    batch = a_batch()
+    first, again, other = (parts(batch, 4, seed=seed)[0].actions for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_columns_keep_memory_and_tokens():
+    memory = {"h": torch.arange(B)[:, None]}
+    block = TokenBlock(torch.arange(B)[:, None].repeat(1, 4), torch.arange(B).repeat(T, 1))
+    for part in parts(a_batch(block, memory), 6, whole_columns=True):
+        columns = (part.actions[0] % B).tolist()
+        assert part.memory["h"][:, 0].tolist() == columns and part.observations.tokens[:, 0].tolist() == columns
+        assert part.observations.lengths[0].tolist() == columns and part.starts.shape == part.actions.shape
+
+
+def test_trees_of_observations_are_dealt_out_leaf_by_leaf():
+    number = torch.arange(T * B).reshape(T, B)
+    tree = {"a": number, "b": (number[..., None],)}
+    for part in parts(a_batch(tree), 4):
+        assert torch.equal(part.observations["a"], part.actions)
+        assert torch.equal(part.observations["b"][0][:, 0], part.actions)
