@@ -89,10 +89,11 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise SavedAgentError(f"path: the agent saved in {path} is damaged ({error!r})") from error
     agent = agent or form(**networks, **arguments)
-    for part in ("policy", "critic"):  # in the precision they were saved in
-        kinds = [value.dtype for name, value in state.items() if name.startswith(part) and value.is_floating_point()]
-        if kinds and getattr(agent, part) is not None:
-            getattr(agent, part).to(kinds[0])
+    for part in filter(None, (agent.policy, agent.critic)):  # in the precision they were saved in
+        first = next(part.parameters())
+        name = next(name for name, parameter in agent.named_parameters() if parameter is first)
+        if name in state and state[name].dtype != first.dtype:
+            part.to(state[name].dtype)
     try:
         agent.load_state_dict(state)
     except RuntimeError as error:
