@@ -35,7 +35,7 @@ def same_state(first, second):
 def test_a_loaded_agent_acts_as_the_saved_one_to_the_bit(tmp_path, name, env_id):
     groups = "group_size" in pg.AGENTS[name].argument_names() and not env_id.startswith("pg/")  # they take seeds each
     env = gym.make_vec(env_id, 2, **{"vectorization_mode": "sync"} if groups else {})
-    agent = trained(name, env, normalize_rewards=True, learning_rate=0.01)
+    agent = trained(name, env, normalize_rewards=True, discount=0.97)
     agent.save(tmp_path / "agent")
     loaded = pg.load(tmp_path / "agent")
     assert type(loaded) is type(agent) and loaded.arguments == agent.arguments and loaded.spaces == agent.spaces
