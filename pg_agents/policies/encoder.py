@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from pg_agents.masks import split_mask, without_mask
 from pg_agents.normalize import ObservationScale
+from pg_agents.policies.direct import hold_directly
 from pg_agents.policies.images import ImageEncoder, channel_axis
 from pg_agents.policies.unsupported import UnsupportedSpaceError
 from pg_agents.tree import Tree
@@ -37,6 +38,7 @@ class Encoder(nn.Module):
         self.part = _part(without_mask(space))
         self.scale = scale
         self.size = self.part.size
+        hold_directly(self, "part")
 
     def forward(self, observations: Tree) -> Tensor:
         """Return the features of observations [..., *space.shape], with or without a mask."""
@@ -98,7 +100,10 @@ class _Flat(nn.Module):
         self.rank, self.size = len(shape), int(np.prod(shape))
 
     def forward(self, observations: Tensor) -> Tensor:
-        return _flatten(observations, self.rank).to(self.like.dtype)
+        dtype = self._buffers["like"].dtype  # type: ignore[union-attr] # found faster than self.like
+        if self.rank == 1:
+            return observations if observations.dtype is dtype else observations.to(dtype)
+        return _flatten(observations, self.rank).to(dtype)
 
 
 class _OneHot(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import gymnasium as gym
 import torch
@@ -14,16 +14,14 @@ from torch.nn import functional
 from pg_agents.distributions import Distribution
 from pg_agents.masks import split_mask
 from pg_agents.normalize import ObservationScale
+from pg_agents.policies.direct import hold_directly
 from pg_agents.policies.encoder import Encoder
 from pg_agents.policies.heads import check_mask, make_head
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
 from pg_agents.tree import Tree
 
 Activation = Literal["tanh", "relu"]
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh_,
-    "relu": torch.relu_,
-}  # neither keeps its input
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh_, "relu": torch.relu_}  # both in place
 
 
 class MLP(nn.Sequential):
@@ -44,11 +42,10 @@ class MLP(nn.Sequential):
         super().__init__(*(nn.Linear(*pair) for pair in itertools.pairwise(sizes)))
         self.activate = ACTIVATIONS[activation]
         for i, linear in enumerate(self):
-            nn.init.orthogonal_(linear.weight, output_gain if i == len(sizes) - 2 else 2**0.5)
-            nn.init.zeros_(linear.bias)
-        self.layers = [
-            linear._parameters for linear in self
-        ]  # a module's call and its attributes cost as much as the sum
+            nn.init.orthogonal_(linear.get_parameter("weight"), output_gain if i == len(sizes) - 2 else 2**0.5)
+            nn.init.zeros_(linear.get_parameter("bias"))
+        # A module's call and its attributes cost as much as the sum.
+        self.layers: list[dict[str, Any]] = [linear._parameters for linear in self]
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the outputs [..., sizes[-1]] for features [..., sizes[0]]."""
@@ -93,6 +90,7 @@ class MLPPolicy(Policy):
         check_mask(observation_space, action_space)
         self.encoder = Encoder(observation_space, scale)
         self.network = MLP([self.encoder.size, *hidden, self.head.outputs], output_gain=0.01, activation=activation)
+        hold_directly(self, "encoder", "network", "head")
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Distribution:
         """Return the distributions for observations [..., *shape]."""

@@ -1,5 +1,7 @@
 """Tables, encoders and MLPs: what each makes of its observations."""
 
+import copy
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -149,6 +151,22 @@ def test_mlps_can_be_float64():
     x = torch.randn(4, 3)
     assert policy.double()(x).logits.dtype == torch.float64
     assert critic.double()(x).dtype == torch.float64
+
+
+def test_submodules_within_reach_are_those_of_the_module():
+    """Copies have their own; one that is put in place of another is used; names of parameters stay as they are."""
+    policy, _ = make_networks(Box(-1, 1, (3,)), Discrete(2), critic=False)
+    other, x = copy.deepcopy(policy), torch.randn(4, 3)
+    names = [f"network.{i}.{kind}" for i in range(3) for kind in ("weight", "bias")]
+    assert list(policy.state_dict()) == names == [name for name, _ in policy.named_parameters()]
+    with torch.no_grad():
+        other.network[-1].bias += torch.tensor([0.0, 5.0])
+    assert other.network is other._modules["network"] is not policy.network
+    assert float(other(x).logits[0, 1]) > -0.1 and float(policy(x).logits[0, 1]) < -0.5
+    policy.network = other.network
+    assert torch.equal(policy(x).logits, other(x).logits)
+    swapped = {name: torch.zeros_like(value) for name, value in policy.named_parameters()}
+    assert torch.func.functional_call(policy, swapped, (x,)).logits.exp().tolist() == [[0.5, 0.5]] * 4
 
 
 def test_networks_suit_their_spaces():
