@@ -34,7 +34,7 @@ def test_the_table_has_a_row_an_estimator(run):
     assert lines[0].startswith("pg/Chain-v0: discounted reward, γ = 0.9, at most 3 steps; J = ")
     head = lines.index(next(line for line in lines if line.startswith("estimator")))
     assert lines[head].split() == list(COLUMNS)
-    rows = {line.rsplit(maxsplit=6)[0].strip(): line.split() for line in lines[head + 1 : head + 18]}
+    rows = {line.rsplit(maxsplit=6)[0].strip(): line.split() for line in lines[head + 1 : head + 20]}
     assert rows["whole return"][-1] == "yes" and rows["whole return"][2:4] == ["0", "1.0000"]
     assert rows["reward-to-go without γ^t"][-1] == "no"
     assert any("~" in line and "±" in line for line in lines)  # what had to be sampled says so
@@ -53,7 +53,7 @@ def test_json_has_what_the_instrument_measured(run, tmp_path):
         assert {name: row[name] for name in COLUMNS} == pytest.approx({k: measured.row()[k] for k in COLUMNS})
     assert found["run_dir"] == str(tmp_path / "run")
     numbers = [value for row in found["rows"] for value in row.values() if isinstance(value, float)]
-    assert all(map(math.isfinite, numbers)) and len(found["rows"]) == 17
+    assert all(map(math.isfinite, numbers)) and len(found["rows"]) == 19
 
 
 def test_the_folder_is_one_that_tensorboard_opens(run, tmp_path):
@@ -68,7 +68,7 @@ def test_the_folder_is_one_that_tensorboard_opens(run, tmp_path):
     assert "| estimator | bias | cosine | variance | snr | z | unbiased |" in table and "| whole return |" in table
     assert (folder / "gradients.png").read_bytes()[:4] == b"\x89PNG"
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["reports"][0]["horizon"] == 3 and len(summary["reports"][0]["rows"]) == 17
+    assert summary["reports"][0]["horizon"] == 3 and len(summary["reports"][0]["rows"]) == 19
     assert json.loads((folder / "config.json").read_text())["env"] == "pg/Chain-v0"
 
 
