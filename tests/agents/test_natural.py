@@ -1,6 +1,7 @@
 """Natural gradients: Fisher matrices in closed form, linear systems with known solutions, lengths of steps."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from pg_agents.agents.natural import (
     line_search,
     natural_step,
 )
-from pg_agents.policies import MLPPolicy, TabularPolicy, TransformerPolicy
+from pg_agents.distributions import Categorical
+from pg_agents.policies import GRUPolicy, MLPPolicy, TabularPolicy, TransformerPolicy
 from pg_agents.rollout import Batch
 
 torch.set_num_threads(1)
@@ -139,6 +141,29 @@ def test_attention_is_differentiated_twice():
     expected = by_enumeration(policy, states, torch.tensor([0.5, 0.5], dtype=F64), torch.arange(3))
     found = matrix(policy, batch_of(tokens, torch.full((2, 1), 0.5, dtype=F64)))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+def test_a_memory_is_differentiated_twice():
+    """The states of a sequence are what was seen so far: the last row of each beginning of it, enumerated."""
+    torch.manual_seed(0)
+    policy = GRUPolicy(Box(-9, 9, (2,)), Discrete(3), size=3).double()
+    for parameter in policy.parameters():
+        nn.init.normal_(parameter)
+    seen, starts = randn(3, 1, 2), torch.tensor([[True], [False], [False]])
+    weights = torch.tensor([[0.2], [0.3], [0.5]], dtype=F64)
+
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.policy = policy
+
+        def forward(self, rows):
+            return Categorical(self.policy(seen[:rows], None, starts[:rows]).logits[-1])
+
+    expected = by_enumeration(Last(), (1, 2, 3), weights.flatten(), torch.arange(3))
+    found = matrix(policy, replace(batch_of(seen, weights), starts=starts))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert float(expected.diagonal().max()) > 0.01
 
 
 def test_the_divergence_is_from_the_policy_as_it_was():
