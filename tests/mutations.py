@@ -494,4 +494,36 @@ MUTATIONS = [
         "return functional.softplus(-size).sum(-1)",
         ("tests/test_multi_distributions.py::test_probabilities_sum_to_one_and_give_the_entropy",),
     ),
+    Mutation(
+        "the surrogate is clipped where it helps as well as where it hurts",
+        "pg_agents.losses",
+        "return -torch.minimum(ratio * advantages, clipped * advantages)",
+        "return -clipped * advantages",
+        ("tests/agents/test_ppo.py::test_clipped_surrogate_by_hand",),
+    ),
+    Mutation(
+        "the ratio is of the old policy to the new one",
+        "pg_agents.agents.ppo",
+        "log_ratio = distribution.log_prob(batch.actions) - batch.log_probs",
+        "log_ratio = batch.log_probs - distribution.log_prob(batch.actions)",
+        ("tests/agents/test_ppo.py::test_the_gradient_where_it_acted_is_that_of_a2c",),
+    ),
+    Mutation(
+        "a minibatch weighs as little as its part of the batch",
+        "pg_agents.minibatches",
+        'fields["weights"] = fields["weights"] * parts',
+        'fields["weights"] = fields["weights"] * 1',
+        (
+            "tests/test_minibatches.py"
+            "::test_every_valid_step_comes_once_and_the_mean_of_the_losses_is_the_whole_s[False-4]",
+        ),
+    ),
+    Mutation(
+        "statistics of observations change before what was seen is learned from",
+        "pg_agents.agents.agent",
+        "            batch, metrics = self.prepare(",
+        "            [scale.update(rollout.observations, rollout.mask) for scale in self.observation_scales]\n"
+        "            batch, metrics = self.prepare(",
+        ("tests/test_normalize.py::test_an_agent_learns_with_the_statistics_that_it_acted_with",),
+    ),
 ]
