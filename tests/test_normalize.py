@@ -82,9 +82,7 @@ def test_observations_are_standardised_by_what_was_taken_in():
     x = torch.tensor([[[1.0, 10.0]], [[3.0, 10.0]], [[99.0, 99.0]]])  # [T, B, 2]
     assert torch.equal(scale(x), x.clamp(-10, 10))  # nothing seen: as it is
     scale.update(x, torch.tensor([[True], [True], [False]]))
-    torch.testing.assert_close(
-        scale(x[:2, 0]), torch.tensor([[-1.0, 0.0], [1.0, 0.0]])
-    )  # σ: 1, none
+    torch.testing.assert_close(scale(x[:2, 0]), torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))  # σ: 1, none
     assert scale(x[2, 0]).tolist() == [10.0, 10.0]
 
 

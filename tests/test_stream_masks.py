@@ -179,6 +179,15 @@ def test_agents_learn_and_never_do_what_is_forbidden(name, mode, action, where):
     env.close()
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("action", "where"), [("discrete", "info"), ("multi", "observation")])
+def test_recurrent_policies_heed_masks(mode, action, where):
+    env = doors(mode, action=action, where=where)
+    agent = learner(env, recurrent=8, num_steps=8)
+    pg.train(agent, env, total_steps=100, seed=0, progress=False)
+    pg.evaluate(agent, env, episodes=5, greedy=False)
+
+
 def agent_rollouts(agent, env):
     if isinstance(agent.cadence, pg.rollout.Steps):
         return pg.collect_steps(env, agent.policy, 8, seed=3)

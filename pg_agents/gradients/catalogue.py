@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pg_agents.agents import GRPO, RLOO, ActorCritic, Reinforce, ReinforceBaseline
+from pg_agents.agents import GRPO, RLOO, TRPO, ActorCritic, NaturalPolicyGradient, Reinforce, ReinforceBaseline
 from pg_agents.agents.agent import Agent
 from pg_agents.gradients.continuing import AVERAGE
 from pg_agents.gradients.divergence import KL
@@ -94,6 +94,22 @@ def _temporal_difference(setting: Setting, values: Tensor) -> Learner:
     return Learner(prepare, agent)
 
 
+def _before_fisher(kind: type[TRPO | NaturalPolicyGradient], setting: Setting, values: Tensor) -> Learner:
+    """Return what an agent multiplies by F⁻¹, its mean over steps made a mean over episodes of the sum over steps.
+
+    F⁻¹ turns it and √(2δ/xᵀFx) scales it: the step is an estimate of no multiple of the gradient.
+    """
+    networks: dict[str, Any] = {"policy": setting.policy(), "critic": setting.critic(values)}
+    agent = kind(discount=setting.problem.discount, gae_lambda=LAMBDA, normalize_advantages=False, **networks)
+
+    def prepare(rollout: Rollout) -> Batch:
+        acted = setting.table[rollout.observations % len(setting.table), rollout.actions]
+        batch, _ = agent.prepare(replace(rollout, log_probs=acted))
+        return replace(batch, weights=batch.weights * rollout.mask.sum().double() / rollout.mask.any(0).sum())
+
+    return Learner(prepare, agent)
+
+
 def optimal_constant(setting: Setting, paths: Paths | None) -> float:
     """Return the constant that minimises the variance of (G − b) g, g the score of a whole trajectory.
 
@@ -165,6 +181,10 @@ EPISODIC = (
     Estimator("TD residual, learned V", lambda s: _temporal_difference(s, s.learned), exact_if_one_step),
     from_psi("GAE(0.9), exact V", lambda s, r: gae_of(s, r, s.solution.values, LAMBDA)),
     from_psi("GAE(0.9), learned V", lambda s, r: gae_of(s, r, s.learned, LAMBDA), exact_if_one_step),
+    Estimator("TRPO before F⁻¹, exact V", lambda s: _before_fisher(TRPO, s, s.solution.values), exact_without_discount),
+    Estimator(
+        "NPG before F⁻¹, learned V", lambda s: _before_fisher(NaturalPolicyGradient, s, s.learned), exact_if_one_step
+    ),
 )  # fmt: skip
 
 
