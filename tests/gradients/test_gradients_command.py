@@ -10,6 +10,7 @@ from exactly import SHORT, make, named, tabular
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pg_agents.cli import main
+from pg_agents.gradients.catalogue import EPISODIC
 from pg_agents.gradients.instrument import measure
 from pg_agents.gradients.report import COLUMNS, draw, pixels, random_policy, report_on
 from pg_agents.gradients.sources import problem_of
@@ -53,7 +54,7 @@ def test_json_has_what_the_instrument_measured(run, tmp_path):
         assert {name: row[name] for name in COLUMNS} == pytest.approx({k: measured.row()[k] for k in COLUMNS})
     assert found["run_dir"] == str(tmp_path / "run")
     numbers = [value for row in found["rows"] for value in row.values() if isinstance(value, float)]
-    assert all(map(math.isfinite, numbers)) and len(found["rows"]) == 19
+    assert all(map(math.isfinite, numbers)) and len(found["rows"]) == len(EPISODIC)
 
 
 def test_the_folder_is_one_that_tensorboard_opens(run, tmp_path):
@@ -68,7 +69,7 @@ def test_the_folder_is_one_that_tensorboard_opens(run, tmp_path):
     assert "| estimator | bias | cosine | variance | snr | z | unbiased |" in table and "| whole return |" in table
     assert (folder / "gradients.png").read_bytes()[:4] == b"\x89PNG"
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["reports"][0]["horizon"] == 3 and len(summary["reports"][0]["rows"]) == 19
+    assert summary["reports"][0]["horizon"] == 3 and len(summary["reports"][0]["rows"]) == len(EPISODIC)
     assert json.loads((folder / "config.json").read_text())["env"] == "pg/Chain-v0"
 
 
