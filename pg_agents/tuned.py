@@ -1,7 +1,4 @@
-"""Hyperparameters that were tuned, by agent and environment.
-
-They were chosen on seeds 100 and above; `python -m benchmarks control` reports what they reach on seeds from 0.
-"""
+"""Settings that suit an agent and an environment better than the defaults do."""
 
 from __future__ import annotations
 
@@ -23,8 +20,6 @@ class Tuned:
     total_steps: int
     arguments: dict[str, Any] = field(default_factory=dict)
 
-
-NORMALIZED = {"normalize_observations": True, "normalize_rewards": True}
 
 TUNED: dict[tuple[str, str], Tuned] = {
     ("ppo", "CartPole-v1"): Tuned(
