@@ -48,6 +48,7 @@ class A2C(Agent):
     suited: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.01, "critic_learning_rate": 0.03},
         "TransformerPolicy": {"learning_rate": 1e-3},
+        "GRUPolicy": {"num_steps": 32, "learning_rate": 3e-3, "optimizer": "adam"},
     }
 
     def __init__(

@@ -49,6 +49,7 @@ class ActorCritic(Agent):
     suited: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.01, "critic_learning_rate": 0.1},
         "TransformerPolicy": {"learning_rate": 1e-3, "critic_learning_rate": 3e-3},
+        "GRUPolicy": {"num_steps": 32, "learning_rate": 3e-3, "critic_learning_rate": 3e-3},
     }
 
     def __init__(

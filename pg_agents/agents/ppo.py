@@ -52,6 +52,7 @@ class PPO(Agent):
     suited: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.03, "critic_learning_rate": 0.1},
         "TransformerPolicy": {"learning_rate": 1e-3},
+        "GRUPolicy": {"learning_rate": 1e-3, "epochs": 4, "minibatch_size": 256},
     }
 
     def __init__(
