@@ -145,8 +145,8 @@ MUTATIONS = [
     Mutation(
         "the final observation is not looked at",
         "pg_agents.agents.signals",
-        "    if len(rollout.final_rows):",
-        "    if False:",
+        "    next_values[tuple(rollout.final_rows.T)] = final_values",
+        "    pass",
         (
             AGENTS + "actor_critic.py::test_targets_by_hand",
             AGENTS + "actor_critic.py::test_targets_from_an_environment_in_every_mode",
@@ -179,8 +179,8 @@ MUTATIONS = [
     Mutation(
         "the entropy bonus is a penalty",
         "pg_agents.agents.reinforce",
-        "loss = policy_loss - self.entropy_weight * entropy",
-        "loss = policy_loss + self.entropy_weight * entropy",
+        "loss = policy_loss - self.current(",
+        "loss = policy_loss + self.current(",
         (AGENTS + "reinforce.py::test_gradient_of_the_entropy_bonus",),
     ),
     Mutation(
@@ -231,8 +231,8 @@ MUTATIONS = [
     Mutation(
         "truncation wins over termination",
         "pg_agents.stream",
-        "truncated = truncated & ~terminated",
-        "terminated = terminated & ~truncated",
+        "truncated = done ^ terminated",
+        "terminated = done ^ truncated",
         ("tests/test_stream.py::test_where_both_happen_in_one_step_it_terminated",),
     ),
     Mutation(
@@ -245,15 +245,15 @@ MUTATIONS = [
     Mutation(
         "the end-of-sequence action is left out of the loss",
         "pg_agents.collect",
-        "record.add(acted, step, step.live & active, truncated, starts, times)",
-        "record.add(acted, step, step.live & active & ~step.terminated, truncated, starts, times)",
+        "record.add(decision, step, step.live & active, terminated,",
+        "record.add(decision, step, step.live & active & ~step.terminated, terminated,",
         ("tests/test_collect.py::test_columns_of_episodes",),
     ),
     Mutation(
         "the log-probability is of the clipped action",
         "pg_agents.actor",
-        "distribution.log_prob(actions))",
-        "distribution.log_prob(torch.from_numpy(self.door(actions))))",
+        "Decision(seen, distribution, actions)",
+        "Decision(seen, distribution, torch.from_numpy(self.door(actions)))",
         ("tests/test_collect.py::test_log_prob_is_of_the_action_as_sampled",),
     ),
     Mutation(
@@ -342,8 +342,8 @@ MUTATIONS = [
     Mutation(
         "rewards of ignored actions count",
         "pg_agents.stream",
-        "rewards, terminated, truncated = rewards * live, terminated & live",
-        "rewards, terminated, truncated = rewards, terminated & live",
+        "truncated, done = rewards * live, terminated & live",
+        "truncated, done = rewards, terminated & live",
         ("tests/test_stream.py::test_a_reward_for_an_ignored_action_does_not_count",),
     ),
     Mutation(
