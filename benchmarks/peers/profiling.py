@@ -37,8 +37,7 @@ TARGETS = {
     "pg_agents.policies.MLPPolicy.forward": "policy: network",
     "pg_agents.policies.mlp.MLPCritic.forward": "critic: network",
     "torch.Tensor.backward": "backward",
-    "torch.nn.utils.clip_grad_norm_": "gradient: norm, clip",
-    "torch.optim.Adam.zero_grad": "optimizer: zero_grad",
+    "pg_agents.agents.optimizers.Descent.step": "gradient: zero, norm, clip",
     "torch.optim.Adam.step": "optimizer: step",
 }
 WARM_UP = 5  # iterations

@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from pg_agents.agents.hyperparameters import STEP_SIZES, OptimizerName, check_hyperparameters, make_optimizer
+from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
 from pg_agents.agents.making import check_batch, make_agent
+from pg_agents.agents.optimizers import OptimizerName, make_descent
 from pg_agents.agents.saving import save_agent
 from pg_agents.minibatches import minibatches
 from pg_agents.normalize import ObservationScale, RewardScale
@@ -78,7 +79,7 @@ class Agent(nn.Module, ABC):
         self.progress = 0.0  # the part of the run that is over, which schedules go by
         self.generator = torch.Generator().manual_seed(0)  # of the order of minibatches
         self.check()
-        self.optim = make_optimizer(optimizer, policy, critic)
+        self.descent = make_descent(optimizer, policy, critic)
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
     @property
@@ -109,6 +110,7 @@ class Agent(nn.Module, ABC):
             return {}  # no decision was taken: nothing to learn from
         if not math.isfinite(rollout.rewards.sum()):
             raise self._not_finite("a reward")
+        self.descent.gather()
         with torch.no_grad():
             batch, metrics = self.prepare(rollout if self.reward_scale is None else self.reward_scale(rollout))
         metrics |= self.improve(batch) if batch.weights.any() else {}
@@ -118,8 +120,8 @@ class Agent(nn.Module, ABC):
 
     def improve(self, batch: Batch) -> Metrics:
         """Go down the gradient of the loss of `batch`, in `epochs` passes over its minibatches."""
-        for group, name in zip(self.optim.param_groups, ("learning_rate", "critic_learning_rate"), strict=False):
-            group["lr"] = self.current(name) or self.current("learning_rate")
+        rate = self.current("learning_rate")
+        self.descent.set_learning_rates((rate, self.current("critic_learning_rate") or rate))
         taken: list[Metrics] = []
         for part in self.parts(batch):
             loss, metrics = self(part)
@@ -133,13 +135,10 @@ class Agent(nn.Module, ABC):
 
     def descend(self, loss: Tensor) -> Tensor:
         """Take one step down the gradient of `loss`; return the gradient's norm before it was clipped."""
-        self.optim.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters(), self.max_grad_norm or math.inf)
+        norm = self.descent.step(loss, self.max_grad_norm)
         if not math.isfinite(norm):
             raise self._not_finite("the gradient")
-        self.optim.step()
-        return norm
+        return torch.tensor(norm)
 
     def current(self, name: str) -> Any:  # noqa: ANN401
         """Return the value that the hyperparameter `name` has at this point of the run."""

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-import torch
-from torch import nn
-
+from pg_agents.agents.optimizers import OPTIMIZERS
 from pg_agents.agents.signals import Signal
 from pg_agents.losses import Aggregation
 from pg_agents.returns import Comparison
 from pg_agents.schedules import Linear
 
-OptimizerName = Literal["adam", "rmsprop", "sgd"]
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": partial(torch.optim.Adam, fused=True),
-    "rmsprop": partial(torch.optim.RMSprop, eps=1e-5),
-    "sgd": torch.optim.SGD,
-}
 STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # what keeps a step small
 
 RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -83,16 +74,3 @@ def _holds(rule: Callable[[Any], bool], value: Any) -> bool:  # noqa: ANN401
 
 def _is_count(value: Any) -> bool:  # noqa: ANN401
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def make_optimizer(name: OptimizerName, policy: nn.Module, critic: nn.Module | None) -> torch.optim.Optimizer:
-    """Return an optimizer with a group for the policy's parameters and one for the critic's that are not the policy's.
-
-    The learning rates are set at each update.
-    """
-    groups: list[dict[str, Any]] = [{"params": list(policy.parameters())}]
-    if critic is not None:
-        shared = {id(parameter) for parameter in policy.parameters()}
-        own = [parameter for parameter in critic.parameters() if id(parameter) not in shared]
-        groups += [{"params": own}] if own else []
-    return OPTIMIZERS[name](groups, lr=1.0)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pg_agents.agents.agent import Agent
-from pg_agents.agents.hyperparameters import OPTIMIZERS
+from pg_agents.agents.optimizers import Descent
 from pg_agents.distributions import Distribution
 from pg_agents.divergence import kl_divergence
 from pg_agents.losses import squared_error
@@ -168,9 +168,9 @@ def line_search(
     return taken, step.new_zeros(()), step.new_zeros(())
 
 
-def values_optimizer(critic: Critic) -> torch.optim.Optimizer:
+def values_descent(critic: Critic) -> Descent:
     """Return Adam for the critic alone; `fit_values` sets its learning rate."""
-    return OPTIMIZERS["adam"](critic.parameters(), lr=1.0)
+    return Descent("adam", [critic.parameters()])
 
 
 def check_networks(policy: Policy, critic: Critic) -> None:
@@ -194,8 +194,7 @@ def check_networks(policy: Policy, critic: Critic) -> None:
 
 def fit_values(agent: Agent, batch: Batch) -> Tensor:
     """Go down ½ (V_ψ(S_t) − G_t)² in the agent's epochs and minibatches, and return its mean over them."""
-    (group,) = agent.optim.param_groups
-    group["lr"] = agent.current("critic_learning_rate")
+    agent.descent.set_learning_rates([agent.current("critic_learning_rate")])
     losses = []
     for part in agent.parts(batch):
         values = agent.critic(part.observations, part.memory, part.starts)

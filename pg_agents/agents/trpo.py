@@ -18,7 +18,7 @@ from pg_agents.agents.natural import (
     line_search,
     natural_step,
     some_of,
-    values_optimizer,
+    values_descent,
 )
 from pg_agents.agents.signals import state_values
 from pg_agents.losses import mean_over_steps
@@ -101,7 +101,7 @@ class TRPO(Agent):
         self.gae_lambda, self.normalize_advantages = gae_lambda, normalize_advantages
         check_networks(policy, critic)
         self.check()
-        self.optim = values_optimizer(critic)
+        self.descent = values_descent(critic)
 
     @property
     def cadence(self) -> Steps:

@@ -101,11 +101,11 @@ def test_gradients_that_are_not_finite_change_nothing(kind, limit, reward):
     agent = make(kind, 1, max_grad_norm=limit, learning_rate=0.1)
     agent.update(rollout([(0, 0, 1, "T")]))
     before = {name: value.clone() for name, value in agent.state_dict().items()}
-    moments = [value.clone() for state in agent.optim.state.values() for value in state.values()]
+    moments = [value.clone() for state in agent.descent.optimizer.state.values() for value in state.values()]
     with pytest.raises(FloatingPointError, match="learning_rate"):
         agent.update(rollout([(0, 0, reward, "T")]))
     assert all(torch.equal(value, before[name]) for name, value in agent.state_dict().items())
-    after = [value for state in agent.optim.state.values() for value in state.values()]
+    after = [value for state in agent.descent.optimizer.state.values() for value in state.values()]
     assert all(torch.equal(old, new) for old, new in zip(moments, after, strict=True))
     agent.update(rollout([(0, 0, 1, "T")]))
     assert all(torch.isfinite(parameter).all() for parameter in agent.parameters())
