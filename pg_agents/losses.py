@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 Aggregation = Literal["token-mean", "sequence-mean", "constant-length"]
 
@@ -25,7 +26,12 @@ def squared_error(values: Tensor, targets: Tensor) -> Tensor:
 
     Reference: Sutton & Barto (2018), section 9.3.
     """
-    return 0.5 * (values - targets.detach()).square()
+    return 0.5 * mse_loss(values, targets.detach(), reduction="none")
+
+
+def entropy_bonus(entropy: Tensor, weight: float) -> Tensor | float:
+    """Return η H, of which nothing is differentiated where η = 0."""
+    return weight * entropy if weight else 0.0
 
 
 def mean_over_episodes(mask: Tensor, num_learners: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -94,8 +100,9 @@ def clipped_surrogate(log_ratio: Tensor, advantages: Tensor, clip: float, clip_h
     Reference: Schulman et al. (2017), equation 7; Yu et al. (2025), DAPO, for ε_high.
     """
     ratio, advantages = log_ratio.exp(), advantages.detach()
-    clipped = ratio.clamp(1 - clip, 1 + (clip if clip_high is None else clip_high))
-    return -torch.minimum(ratio * advantages, clipped * advantages)
+    clipped = ratio.detach().clamp(1 - clip, 1 + (clip if clip_high is None else clip_high))
+    smaller = ratio.detach() * advantages <= clipped * advantages
+    return -advantages * torch.where(smaller, ratio, clipped)
 
 
 @torch.no_grad()
@@ -106,7 +113,7 @@ def ratio_metrics(log_ratio: Tensor, weights: Tensor, clip: float) -> dict[str, 
 
     Reference: Schulman, "Approximating KL divergence", 2020.
     """
-    total = weights.sum()
+    shares = (weights / weights.sum()).to(log_ratio.dtype).flatten()
     excess = log_ratio.expm1()
-    kl = (weights * (excess - log_ratio)).sum() / total
-    return {"kl": kl, "clip_fraction": (weights * (excess.abs() > clip)).sum() / total}
+    kl = torch.dot(shares, (excess - log_ratio).flatten())
+    return {"kl": kl, "clip_fraction": torch.dot(shares, (excess.abs() > clip).to(shares).flatten())}

@@ -43,8 +43,8 @@ def _rows(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Batch
     fields["weights"] = fields["weights"] * parts
     ends = [len(order) * i // parts for i in range(parts + 1)]
     for low, high in zip(ends, ends[1:], strict=False):
-        part = {name: _each(value, itemgetter(slice(low, high))) for name, value in fields.items()}
-        yield replace(batch, **part, starts=None, memory=None)
+        rows = slice(low, high)
+        yield Batch(**{name: _each(value, itemgetter(rows)) for name, value in fields.items()})
 
 
 def _columns(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
@@ -69,6 +69,8 @@ def columns_of(batch: Batch, chosen: Tensor, scale: float = 1.0) -> Batch:
 
 
 def _each(value: Any, function: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401
+    if isinstance(value, Tensor):
+        return function(value)
     return None if value is None or not any(True for _ in tree_leaves(value)) else tree_map(function, value)
 
 

@@ -30,8 +30,9 @@ def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lamb
     fixed = rewards + discounts * (1 - lambdas) * next_values
     carried = discounts * lambdas
     following = next_values[-1]
-    for t in range(rewards.shape[0] - 1, -1, -1):
-        following = torch.addcmul(fixed[t], carried[t], following, out=returns[t])
+    rows = zip(fixed.unbind(), carried.unbind(), returns.unbind(), strict=True)
+    for constant, factor, row in reversed(list(rows)):
+        following = torch.addcmul(constant, factor, following, out=row)
     return returns
 
 

@@ -14,6 +14,7 @@ Row t of environment b: in `observations[t, b]` the policy took `actions[t, b]` 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -162,6 +163,15 @@ class Batch:
             memory=rollout.memory,
         )
 
+    def sum(self, term: Tensor) -> Tensor:
+        """Return Σ weights · term of a term [T, B]."""
+        return torch.dot(self.weights.flatten().to(term.dtype), term.flatten())
+
     def mean(self, total: Tensor) -> Tensor:
         """Return a weighted sum as a weighted mean, detached: what is reported."""
-        return total.detach() / self.weights.sum()
+        return total.detach() / self.total_weight
+
+    @cached_property
+    def total_weight(self) -> Tensor:
+        """Σ weights."""
+        return self.weights.sum()

@@ -36,8 +36,8 @@ MUTATIONS = [
     Mutation(
         "a gradient flows through the critic's targets",
         "pg_agents.losses",
-        "(values - targets.detach())",
-        "(values - targets)",
+        "(values, targets.detach(), ",
+        "(values, targets, ",
         ("tests/test_losses.py::test_squared_error_by_hand",),
     ),
     Mutation(
@@ -179,8 +179,8 @@ MUTATIONS = [
     Mutation(
         "the entropy bonus is a penalty",
         "pg_agents.agents.reinforce",
-        "loss = policy_loss - self.current(",
-        "loss = policy_loss + self.current(",
+        "loss = policy_loss - entropy_bonus(",
+        "loss = policy_loss + entropy_bonus(",
         (AGENTS + "reinforce.py::test_gradient_of_the_entropy_bonus",),
     ),
     Mutation(
@@ -497,9 +497,30 @@ MUTATIONS = [
     Mutation(
         "the surrogate is clipped where it helps as well as where it hurts",
         "pg_agents.losses",
-        "return -torch.minimum(ratio * advantages, clipped * advantages)",
-        "return -clipped * advantages",
+        "return -advantages * torch.where(smaller, ratio, clipped)",
+        "return -advantages * clipped",
         ("tests/agents/test_ppo.py::test_clipped_surrogate_by_hand",),
+    ),
+    Mutation(
+        "a gradient flows through the clipped ratio",
+        "pg_agents.losses",
+        "clipped = ratio.detach().clamp(",
+        "clipped = ratio + ratio.detach().clamp(",
+        ("tests/agents/test_ppo.py::test_clipped_surrogate_by_hand",),
+    ),
+    Mutation(
+        "clipping looks at the policy's gradient alone",
+        "pg_agents.agents.optimizers",
+        "torch._foreach_mul_(gradients, max_norm / norm)",
+        "torch._foreach_mul_(gradients[:1], max_norm / norm)",
+        (AGENTS + "optimizers.py::test_steps_are_those_of_torch_on_single_parameters[adam-vectors]",),
+    ),
+    Mutation(
+        "the fast tanh is a logistic function",
+        "pg_agents.policies.activations",
+        ".sigmoid_().mul_(2).sub_(1)",
+        ".sigmoid_()",
+        (POLICIES + "activations.py",),
     ),
     Mutation(
         "the ratio is of the old policy to the new one",

@@ -31,7 +31,7 @@ TARGETS = {
     "pg_agents.stacking.Record.rollout": "record: stack, log-probabilities",
     "pg_agents.agents.agent.Agent.update": LEARN,
     "pg_agents.agents.ppo.PPO.prepare": "advantages, targets",
-    "pg_agents.agents.ppo.state_values": "values of the rollout",
+    "pg_agents.agents.signals.state_values": "values of the rollout",
     "pg_agents.agents.agent.minibatches": "minibatches: shuffle, index",
     "pg_agents.agents.ppo.PPO.forward": "loss, metrics",
     "pg_agents.policies.MLPPolicy.forward": "policy: network",

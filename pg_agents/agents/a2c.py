@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
-from pg_agents.agents.signals import state_values
-from pg_agents.losses import mean_over_steps, policy_gradient, squared_error
+from pg_agents.agents.signals import generalized_advantages
+from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
 from pg_agents.policies import Critic, Policy
-from pg_agents.returns import explained_variance, gae, standardize
 from pg_agents.rollout import Batch, Rollout, Steps
 from pg_agents.schedules import Scheduled
 
@@ -90,14 +89,10 @@ class A2C(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and G = Â + V."""
-        values, next_values = state_values(self.critic, rollout)
-        ends = rollout.terminated, rollout.truncated
-        advantages = gae(rollout.rewards, values, next_values, *ends, self.discount, self.gae_lambda)
-        targets = advantages + values
-        if self.normalize_advantages:
-            advantages = standardize(advantages, rollout.mask)
+        advantages, targets, metrics = generalized_advantages(
+            self.critic, rollout, self.discount, self.gae_lambda, normalize=self.normalize_advantages
+        )
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
-        metrics = {"explained_variance": explained_variance(values, targets, rollout.mask)}
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
@@ -105,9 +100,9 @@ class A2C(Agent):
         assert batch.targets is not None
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         values = self.critic(batch.observations, batch.memory, batch.starts)
-        policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
-        value_loss = (batch.weights * squared_error(values, batch.targets)).sum()
-        entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss + self.value_weight * value_loss - self.current("entropy_weight") * entropy
+        policy_loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
+        value_loss = batch.sum(squared_error(values, batch.targets))
+        entropy = batch.sum(distribution.entropy())
+        loss = policy_loss + self.value_weight * value_loss - entropy_bonus(entropy, self.current("entropy_weight"))
         metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
         return loss, metrics | {"entropy": batch.mean(entropy)}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.signals import state_values, time_weights
-from pg_agents.losses import mean_over_steps, policy_gradient, squared_error
+from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
 from pg_agents.policies import Critic, Policy
 from pg_agents.returns import explained_variance, lambda_returns, standardize, step_discounts, step_lambdas
 from pg_agents.rollout import Batch, Rollout, Steps
@@ -110,9 +110,9 @@ class ActorCritic(Agent):
         assert self.critic is not None and batch.targets is not None
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         values = self.critic(batch.observations, batch.memory, batch.starts)
-        policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
-        value_loss = (batch.weights * squared_error(values, batch.targets)).sum()
-        entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss + value_loss - self.current("entropy_weight") * entropy
+        policy_loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
+        value_loss = batch.sum(squared_error(values, batch.targets))
+        entropy = batch.sum(distribution.entropy())
+        loss = policy_loss + value_loss - entropy_bonus(entropy, self.current("entropy_weight"))
         metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
         return loss, metrics | {"entropy": batch.mean(entropy)}

@@ -79,7 +79,7 @@ class Agent(nn.Module, ABC):
         self.progress = 0.0  # the part of the run that is over, which schedules go by
         self.generator = torch.Generator().manual_seed(0)  # of the order of minibatches
         self.check()
-        self.descent = make_descent(optimizer, policy, critic)
+        self.descent = make_descent(optimizer, policy, critic, together=critic_learning_rate is None)
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
     @property

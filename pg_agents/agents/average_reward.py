@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
-from pg_agents.losses import mean_over_steps, policy_gradient, squared_error
+from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
 from pg_agents.policies import ActionCritic, Policy
 from pg_agents.rollout import Batch, Rollout, Steps
 from pg_agents.tree import tree_map
@@ -129,10 +129,10 @@ class AverageReward(Agent):
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         values = self.critic(batch.observations, batch.memory, batch.starts)
         taken = values.gather(-1, batch.actions[..., None]).squeeze(-1)
-        policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
-        value_loss = (batch.weights * squared_error(taken, batch.targets)).sum()
-        entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss + value_loss - self.current("entropy_weight") * entropy
+        policy_loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
+        value_loss = batch.sum(squared_error(taken, batch.targets))
+        entropy = batch.sum(distribution.entropy())
+        loss = policy_loss + value_loss - entropy_bonus(entropy, self.current("entropy_weight"))
         differences = (batch.weights * (batch.targets - taken).detach()).sum(0)  # [B]
         metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
         metrics["differences"] = differences if self.policy.num_learners > 1 else differences.sum(0, keepdim=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
-from pg_agents.losses import Aggregation, aggregation_weights, clipped_surrogate, ratio_metrics
+from pg_agents.losses import Aggregation, aggregation_weights, clipped_surrogate, entropy_bonus, ratio_metrics
 from pg_agents.policies import Policy
 from pg_agents.returns import Comparison, group_centre, group_standardize
 from pg_agents.rollout import Batch, Episodes, Rollout
@@ -126,8 +126,8 @@ class GRPO(Agent):
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         log_ratio = distribution.log_prob(batch.actions) - batch.log_probs
         clip = self.current("clip")
-        policy_loss = (batch.weights * clipped_surrogate(log_ratio, batch.advantages, clip, self.clip_high)).sum()
-        entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss - self.current("entropy_weight") * entropy
+        policy_loss = batch.sum(clipped_surrogate(log_ratio, batch.advantages, clip, self.clip_high))
+        entropy = batch.sum(distribution.entropy())
+        loss = policy_loss - entropy_bonus(entropy, self.current("entropy_weight"))
         metrics = {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}
         return loss, metrics | ratio_metrics(log_ratio, batch.weights, clip)

@@ -199,7 +199,7 @@ def fit_values(agent: Agent, batch: Batch) -> Tensor:
     for part in agent.parts(batch):
         values = agent.critic(part.observations, part.memory, part.starts)
         assert part.targets is not None
-        loss = (part.weights * squared_error(values, part.targets)).sum()
+        loss = part.sum(squared_error(values, part.targets))
         agent.descend(loss)
         losses.append(loss.detach())
     return torch.stack(losses).mean()

@@ -20,10 +20,9 @@ from pg_agents.agents.natural import (
     some_of,
     values_descent,
 )
-from pg_agents.agents.signals import state_values
+from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import mean_over_steps, policy_gradient
 from pg_agents.policies import Critic, Policy
-from pg_agents.returns import explained_variance, gae, standardize
 from pg_agents.rollout import Batch, Rollout, Steps
 from pg_agents.schedules import Scheduled
 
@@ -110,21 +109,17 @@ class NaturalPolicyGradient(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and the λ-returns."""
-        values, next_values = state_values(self.critic, rollout)
-        ends = rollout.terminated, rollout.truncated
-        advantages = gae(rollout.rewards, values, next_values, *ends, self.discount, self.gae_lambda)
-        targets = advantages + values
-        if self.normalize_advantages:
-            advantages = standardize(advantages, rollout.mask)
+        advantages, targets, metrics = generalized_advantages(
+            self.critic, rollout, self.discount, self.gae_lambda, normalize=self.normalize_advantages
+        )
         weights = mean_over_steps(rollout.mask, dtype=rollout.rewards.dtype)
-        metrics = {"explained_variance": explained_variance(values, targets, rollout.mask)}
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """Return −Â_t ln π(A_t|S_t), averaged over steps, whose gradient is −∇J."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
-        return loss, {"entropy": batch.mean((batch.weights * distribution.entropy()).sum())}
+        loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
+        return loss, {"entropy": batch.mean(batch.sum(distribution.entropy()))}
 
     def improve(self, batch: Batch) -> Metrics:
         """Take the natural step of the policy, and let the critic regress on its targets."""

@@ -105,13 +105,14 @@ def _beside(vector: Tensor, value: Any) -> Any:  # noqa: ANN401
     return value.to(vector) if isinstance(value, Tensor) and value.shape == vector.shape else value
 
 
-def make_descent(name: OptimizerName, policy: nn.Module, critic: nn.Module | None) -> Descent:
-    """Return the descent of a group of the policy's parameters and one of the critic's that are not the policy's.
+def make_descent(name: OptimizerName, policy: nn.Module, critic: nn.Module | None, *, together: bool) -> Descent:
+    """Return the descent of the policy's parameters and of the critic's that are not the policy's.
 
-    The learning rates are set at each update.
+    They are two groups, or one if they are to have the same learning rate (`together`). Learning rates are set at each
+    update.
     """
     groups = [list(policy.parameters())]
     if critic is not None:
         shared = {id(parameter) for parameter in policy.parameters()}
         groups.append([parameter for parameter in critic.parameters() if id(parameter) not in shared])
-    return Descent(name, [group for group in groups if group])
+    return Descent(name, [sum(groups, [])] if together else [group for group in groups if group])

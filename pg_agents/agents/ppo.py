@@ -7,10 +7,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
-from pg_agents.agents.signals import state_values
-from pg_agents.losses import clipped_surrogate, mean_over_steps, ratio_metrics, squared_error
+from pg_agents.agents.signals import generalized_advantages
+from pg_agents.losses import clipped_surrogate, entropy_bonus, mean_over_steps, ratio_metrics, squared_error
 from pg_agents.policies import Critic, Policy
-from pg_agents.returns import explained_variance, gae, standardize
 from pg_agents.rollout import Batch, Rollout, Steps
 from pg_agents.schedules import Scheduled
 
@@ -105,14 +104,10 @@ class PPO(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and the λ-returns."""
-        values, next_values = state_values(self.critic, rollout)
-        ends = rollout.terminated, rollout.truncated
-        advantages = gae(rollout.rewards, values, next_values, *ends, self.discount, self.gae_lambda)
-        targets = advantages + values
-        if self.normalize_advantages:
-            advantages = standardize(advantages, rollout.mask)
+        advantages, targets, metrics = generalized_advantages(
+            self.critic, rollout, self.discount, self.gae_lambda, normalize=self.normalize_advantages
+        )
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
-        metrics = {"explained_variance": explained_variance(values, targets, rollout.mask)}
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
@@ -122,10 +117,10 @@ class PPO(Agent):
         values = self.critic(batch.observations, batch.memory, batch.starts)
         log_ratio = distribution.log_prob(batch.actions) - batch.log_probs
         clip = self.current("clip")
-        policy_loss = (batch.weights * clipped_surrogate(log_ratio, batch.advantages, clip)).sum()
-        value_loss = (batch.weights * squared_error(values, batch.targets)).sum()
-        entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss + self.value_weight * value_loss - self.current("entropy_weight") * entropy
+        policy_loss = batch.sum(clipped_surrogate(log_ratio, batch.advantages, clip))
+        value_loss = batch.sum(squared_error(values, batch.targets))
+        entropy = batch.sum(distribution.entropy())
+        loss = policy_loss + self.value_weight * value_loss - entropy_bonus(entropy, self.current("entropy_weight"))
         metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
         return loss, metrics | {"entropy": batch.mean(entropy)} | ratio_metrics(log_ratio, batch.weights, clip)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.signals import Signal, monte_carlo
-from pg_agents.losses import mean_over_episodes, policy_gradient
+from pg_agents.losses import entropy_bonus, mean_over_episodes, policy_gradient
 from pg_agents.policies import Policy
 from pg_agents.returns import standardize
 from pg_agents.rollout import Batch, Episodes, Rollout
@@ -92,7 +92,7 @@ class Reinforce(Agent):
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """Return −Σ_t [Ψ_t ln π(A_t|S_t) + η H(π(·|S_t))], averaged over episodes."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
-        entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss - self.current("entropy_weight") * entropy
+        policy_loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
+        entropy = batch.sum(distribution.entropy())
+        loss = policy_loss - entropy_bonus(entropy, self.current("entropy_weight"))
         return loss, {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}

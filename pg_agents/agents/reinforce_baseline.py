@@ -9,7 +9,7 @@ from torch import Tensor
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.baselines import Baseline, BatchMean, Constant, RunningAverage
 from pg_agents.agents.signals import Signal, monte_carlo
-from pg_agents.losses import mean_over_episodes, policy_gradient, squared_error
+from pg_agents.losses import entropy_bonus, mean_over_episodes, policy_gradient, squared_error
 from pg_agents.policies import Critic, Policy
 from pg_agents.returns import explained_variance, standardize
 from pg_agents.rollout import Batch, Episodes, Rollout
@@ -117,13 +117,13 @@ class ReinforceBaseline(Agent):
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """Return Σ_t [−(G_t − b) ln π(A_t|S_t) − η H(π(·|S_t)) + ½ (V(S_t) − G_t)²], averaged over episodes."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
-        entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss - self.current("entropy_weight") * entropy
+        policy_loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
+        entropy = batch.sum(distribution.entropy())
+        loss = policy_loss - entropy_bonus(entropy, self.current("entropy_weight"))
         metrics = {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}
         if self.critic is not None and batch.targets is not None:
             values = self.critic(batch.observations, batch.memory, batch.starts)
-            value_loss = (batch.weights * squared_error(values, batch.targets)).sum()
+            value_loss = batch.sum(squared_error(values, batch.targets))
             loss, metrics["value_loss"] = loss + value_loss, batch.mean(value_loss)
         return loss, metrics
 

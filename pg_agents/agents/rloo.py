@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
-from pg_agents.losses import mean_over_episodes, policy_gradient
+from pg_agents.losses import entropy_bonus, mean_over_episodes, policy_gradient
 from pg_agents.policies import Policy
 from pg_agents.returns import leave_one_out
 from pg_agents.rollout import Batch, Episodes, Rollout
@@ -95,7 +95,7 @@ class RLOO(Agent):
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """Return −Σ_t [A_i ln π(A_t|S_t) + η H(π(·|S_t))], averaged over episodes."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        policy_loss = (batch.weights * policy_gradient(distribution.log_prob(batch.actions), batch.advantages)).sum()
-        entropy = (batch.weights * distribution.entropy()).sum()
-        loss = policy_loss - self.current("entropy_weight") * entropy
+        policy_loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
+        entropy = batch.sum(distribution.entropy())
+        loss = policy_loss - entropy_bonus(entropy, self.current("entropy_weight"))
         return loss, {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}

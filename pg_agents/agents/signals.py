@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.policies import Critic
-from pg_agents.returns import reward_to_go, whole_returns
+from pg_agents.returns import explained_variance, gae, reward_to_go, standardize, whole_returns
 from pg_agents.rollout import Rollout
 
 Signal = Literal["reward-to-go", "discounted-reward-to-go", "whole-return"]
@@ -50,3 +50,26 @@ def state_values(critic: Critic, rollout: Rollout) -> tuple[Tensor, Tensor]:
     next_values = torch.cat([values[1:], torch.zeros_like(values[:1])])
     next_values[tuple(rollout.final_rows.T)] = final_values
     return values, next_values
+
+
+def generalized_advantages(
+    critic: Critic, rollout: Rollout, discount: float, gae_lambda: float, *, normalize: bool
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Return Â_t, what the critic is to predict, Â_t + V(S_t), [T, B] each, and how well it did (`explained_variance`).
+
+    Args:
+        critic: V.
+        rollout: T steps of B environments.
+        discount: γ.
+        gae_lambda: λ.
+        normalize: standardise Â over the rollout, which the targets do not see.
+
+    Reference: Schulman et al. (2016), equation 16.
+    """
+    values, next_values = state_values(critic, rollout)
+    ends = rollout.terminated, rollout.truncated
+    advantages = gae(rollout.rewards, values, next_values, *ends, discount, gae_lambda)
+    targets = advantages + values
+    if normalize:
+        advantages = standardize(advantages, rollout.mask)
+    return advantages, targets, {"explained_variance": explained_variance(values, targets, rollout.mask)}

@@ -20,10 +20,9 @@ from pg_agents.agents.natural import (
     some_of,
     values_descent,
 )
-from pg_agents.agents.signals import state_values
+from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import mean_over_steps
 from pg_agents.policies import Critic, Policy
-from pg_agents.returns import explained_variance, gae, standardize
 from pg_agents.rollout import Batch, Rollout, Steps
 from pg_agents.schedules import Scheduled
 
@@ -115,22 +114,18 @@ class TRPO(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and the λ-returns."""
-        values, next_values = state_values(self.critic, rollout)
-        ends = rollout.terminated, rollout.truncated
-        advantages = gae(rollout.rewards, values, next_values, *ends, self.discount, self.gae_lambda)
-        targets = advantages + values
-        if self.normalize_advantages:
-            advantages = standardize(advantages, rollout.mask)
+        advantages, targets, metrics = generalized_advantages(
+            self.critic, rollout, self.discount, self.gae_lambda, normalize=self.normalize_advantages
+        )
         weights = mean_over_steps(rollout.mask, dtype=rollout.rewards.dtype)
-        metrics = {"explained_variance": explained_variance(values, targets, rollout.mask)}
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """Return −ρ_t Â_t, averaged over steps: minus the surrogate L."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
-        loss = -(batch.weights * ratio * batch.advantages).sum()
-        return loss, {"entropy": batch.mean((batch.weights * distribution.entropy()).sum())}
+        loss = -batch.sum(ratio * batch.advantages)
+        return loss, {"entropy": batch.mean(batch.sum(distribution.entropy()))}
 
     def improve(self, batch: Batch) -> Metrics:
         """Take the step of the policy, if there is one, and let the critic regress on its targets."""

@@ -43,7 +43,7 @@ class Encoder(nn.Module):
     def forward(self, observations: Tree) -> Tensor:
         """Return the features of observations [..., *space.shape], with or without a mask."""
         seen = split_mask(observations)[0]
-        return self.part(seen if self.scale is None else self.scale(seen))
+        return self.part.forward(seen if self.scale is None else self.scale(seen))
 
 
 def has_images(space: gym.Space) -> bool:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import gymnasium as gym
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pg_agents.distributions import Distribution
 from pg_agents.masks import split_mask
 from pg_agents.normalize import ObservationScale
+from pg_agents.policies.activations import ACTIVATIONS, Activation
 from pg_agents.policies.direct import hold_directly
 from pg_agents.policies.encoder import Encoder
 from pg_agents.policies.heads import check_mask, make_head
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
 from pg_agents.tree import Tree
-
-Activation = Literal["tanh", "relu"]
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh_, "relu": torch.relu_}  # both in place
 
 
 class MLP(nn.Sequential):
@@ -94,7 +91,7 @@ class MLPPolicy(Policy):
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Distribution:
         """Return the distributions for observations [..., *shape]."""
-        return self.head(self.network(self.encoder(observations)), split_mask(observations)[1])
+        return self.head.forward(self.network(self.encoder(observations)), split_mask(observations)[1])
 
     def outward(self, actions: Tensor) -> Tensor:
         """Return actions as sampled, [B, …], in the units of the environment."""

@@ -38,7 +38,7 @@ class Policy(nn.Module, ABC):
 
     def step(self, observation: Tree, memory: Memory = None) -> tuple[Distribution, Memory]:
         """Return the distribution for observations [B, …] and the memory after them (acting)."""
-        return self(observation), memory
+        return self.forward(observation), memory
 
     def outward(self, actions: Tensor) -> Tensor:
         """Return actions as sampled, [B, …], in the units of the environment; here: as they are."""

@@ -32,7 +32,7 @@ def losses(policy, critic):
 def test_steps_are_those_of_torch_on_single_parameters(name, large, monkeypatch):
     monkeypatch.setattr(optimizers, "LARGE", large)
     mine, theirs = networks(), networks()
-    descent = make_descent(name, *mine)
+    descent = make_descent(name, *mine, together=False)
     assert len(descent.vectors) == (2 if large else 6)
     optimizer = OPTIMIZERS[name]([{"params": module.parameters()} for module in theirs], lr=1.0)
     descent.set_learning_rates((0.01, 0.03))
@@ -56,15 +56,18 @@ def test_steps_are_those_of_torch_on_single_parameters(name, large, monkeypatch)
 def test_shared_parameters_are_the_policy_s():
     policy, critic = networks()
     both = nn.Sequential(policy[0], critic)
-    assert make_descent("sgd", policy, both).groups == [list(policy.parameters()), list(critic.parameters())]
-    assert make_descent("sgd", policy, policy[0]).groups == [list(policy.parameters())]
+    assert make_descent("sgd", policy, both, together=False).groups == [
+        list(policy.parameters()),
+        list(critic.parameters()),
+    ]
+    assert make_descent("sgd", policy, policy[0], together=False).groups == [list(policy.parameters())]
 
 
 def test_frozen_parameters_stay_and_learn_once_they_are_not():
     policy, critic = networks()
     policy[0].requires_grad_(False)
     before = deepcopy(policy[0].state_dict())
-    descent = make_descent("adam", policy, critic)
+    descent = make_descent("adam", policy, critic, together=True)
     for loss in losses(policy, critic):
         descent.step(loss, None)
     assert all(torch.equal(value, before[name]) for name, value in policy[0].state_dict().items())

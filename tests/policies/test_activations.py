@@ -1,0 +1,38 @@
+"""The hyperbolic tangent of many numbers is that of few."""
+
+import pytest
+import torch
+
+from pg_agents.policies.activations import MANY, tanh
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tanh_of_many_is_torch_s_within_rounding(dtype):
+    x = torch.linspace(-40, 40, 2 * MANY, dtype=dtype)
+    eps = torch.finfo(dtype).eps
+    torch.testing.assert_close(tanh(x.clone()), x.tanh(), rtol=0, atol=2 * eps)
+    assert not tanh(torch.zeros(MANY, dtype=dtype)).any()
+
+
+def test_extremes():
+    x = torch.full((MANY,), torch.inf)
+    assert torch.equal(tanh(x), torch.ones(MANY)) and torch.equal(tanh(-x), -torch.ones(MANY))
+    assert tanh(torch.full((MANY,), torch.nan)).isnan().all()
+
+
+@pytest.mark.parametrize("count", [MANY - 1, MANY])
+def test_first_and_second_derivatives(count):
+    torch.manual_seed(0)
+    x = torch.randn(count, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(count, dtype=torch.float64)
+    (first,) = torch.autograd.grad((weights * tanh(x.clone())).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), x)
+    y = x.detach().tanh()
+    torch.testing.assert_close(first.detach(), weights * (1 - y**2), rtol=0, atol=1e-14)
+    torch.testing.assert_close(second, -2 * y * weights * (1 - y**2), rtol=0, atol=1e-14)
+
+
+def test_it_can_be_batched_by_torch_func():
+    x = torch.randn(3, MANY)
+    gradient = torch.func.vmap(torch.func.grad(lambda row: tanh(row * 1.0).sum()))(x)
+    torch.testing.assert_close(gradient, 1 - x.tanh() ** 2)
