@@ -21,15 +21,31 @@ class Tuned:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
+LUNAR_LANDER = Tuned(
+    num_envs=16,
+    total_steps=1_000_000,
+    arguments={"num_steps": 1024, "epochs": 4, "gae_lambda": 0.98, "discount": 0.999, "entropy_weight": 0.01},
+)
+NORMALIZED = {"normalize_observations": True, "normalize_rewards": True}
+MUJOCO = Tuned(64, 1_000_000, NORMALIZED | {"num_steps": 32, "initial_log_std": -0.5, "learning_rate": "3e-4:0"})
+
 TUNED: dict[tuple[str, str], Tuned] = {
     ("ppo", "CartPole-v1"): Tuned(
-        num_envs=64,
+        num_envs=32,
         total_steps=200_000,
         arguments={
-            "num_steps": 32, "minibatch_size": 512, "epochs": 10, "learning_rate": "1e-3:0", "gae_lambda": 0.8,
+            "num_steps": 64, "minibatch_size": 512, "epochs": 8, "learning_rate": "3e-3:0", "gae_lambda": 0.9,
             "discount": 0.98,
         },
     ),
+    ("ppo", "Acrobot-v1"): Tuned(16, 300_000, NORMALIZED | {"num_steps": 256, "epochs": 4, "gae_lambda": 0.94}),
+    ("ppo", "Pendulum-v1"): Tuned(4, 100_000, {"num_steps": 1024, "learning_rate": 1e-3, "discount": 0.9}),
+    ("ppo", "LunarLander-v3"): LUNAR_LANDER,
+    ("ppo", "LunarLanderContinuous-v3"): LUNAR_LANDER,
+    ("ppo", "HalfCheetah-v5"): MUJOCO,
+    ("ppo", "Hopper-v5"): MUJOCO,
+    ("ppo", "Walker2d-v5"): MUJOCO,
+    ("trpo", "Hopper-v5"): Tuned(64, 1_000_000, NORMALIZED | {"num_steps": 32, "initial_log_std": -0.5}),
 }  # fmt: skip
 
 
