@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -36,10 +37,9 @@ class Descent:
 
     def __init__(self, name: OptimizerName, groups: Iterable[Iterable[nn.Parameter]]) -> None:
         self.groups = [list(group) for group in groups]
-        self.places: list[tuple[Any, ...]] = []
         vectors = [self._lay_out(group) for group in self.groups]
         self.optimizer = OPTIMIZERS[name]([{"params": group} for group in vectors], lr=1.0)
-        self.places = self._places()
+        self.views, self.places = self._views(), self._places()
 
     @property
     def vectors(self) -> list[Tensor]:
@@ -56,7 +56,7 @@ class Descent:
             if [vector.shape for vector in old] == [vector.shape for vector in group["params"]]:
                 for vector, state in zip(group["params"], states, strict=True):
                     self.optimizer.state[vector] = {k: _beside(vector, value) for k, value in state.items()}
-        self.places = self._places()
+        self.views, self.places = self._views(), self._places()
 
     def set_learning_rates(self, rates: Sequence[float]) -> None:
         """Set the learning rate of each group; there may be more rates than groups."""
@@ -78,6 +78,9 @@ class Descent:
             if max_norm is not None and norm > max_norm:
                 torch._foreach_mul_(gradients, max_norm / norm)
             self.optimizer.step()
+            increment_version(
+                self.views
+            )  # whoever goes by a parameter's version cannot see that its vector has changed
         return norm
 
     @staticmethod
@@ -93,6 +96,12 @@ class Descent:
         for parameter, part, grad in zip(learned, vector.split(sizes), vector.grad.split(sizes), strict=True):
             parameter.data, parameter.grad = part.view_as(parameter), grad.view_as(parameter)
         return [vector]
+
+    def _views(self) -> list[nn.Parameter]:
+        """Return the parameters that lie in vectors."""
+        vectors = {id(vector) for vector in self.vectors}
+        everything = [parameter for group in self.groups for parameter in group]
+        return [parameter for parameter in everything if parameter.requires_grad and id(parameter) not in vectors]
 
     def _places(self) -> list[tuple[Any, ...]]:
         """Return where each parameter and its gradient lie."""

@@ -94,6 +94,27 @@ def test_an_agent_whose_parameters_moved_learns_on_with_the_moments_it_had(move)
     assert {int(state["step"]) for state in moved.descent.optimizer.state.values()} == {8}
 
 
+def test_a_step_shows_in_the_versions_of_the_parameters():
+    """A transformer's cache goes by them."""
+    policy, critic = networks()
+    descent = make_descent("adam", policy, critic, together=True)
+    before = [parameter._version for parameter in policy.parameters()]
+    descent.step(next(losses(policy, critic)), None)
+    assert all(parameter._version > old for parameter, old in zip(policy.parameters(), before, strict=True))
+
+
+def test_a_transformer_acts_after_an_update_as_it_learns():
+    env = gym.make_vec("pg_envs:pg/Copy-v0", 8)
+    agent = pg.Reinforce.for_env(env, learning_rate=0.05)
+    collector = pg.collect_episodes(env, agent.policy)
+    for _ in range(3):
+        rollout = next(collector)
+        with torch.no_grad():
+            log_probs = agent.policy(rollout.observations).log_prob(rollout.actions)
+        torch.testing.assert_close(log_probs[rollout.mask], rollout.log_probs[rollout.mask], rtol=0, atol=1e-4)
+        agent.update(rollout)
+
+
 def test_parameters_of_two_dtypes_stay_as_they_are():
     module = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2).double()])
     descent = Descent("adam", [module.parameters()])
