@@ -9,13 +9,14 @@ import sys
 import time
 
 from benchmarks.continuing import plot_continuing, run_continuing
+from benchmarks.control import run_control
 from benchmarks.estimators import plot_estimators, run_estimators
 from benchmarks.experiments import EXPERIMENTS, run_all
 from benchmarks.figures import run_figures
 from benchmarks.peers.command import main as peers
 from benchmarks.plots import plot_bandits, plot_learning, plot_overview
 
-NAMES = ("bandits", *EXPERIMENTS, "continuing", "estimators")
+NAMES = ("bandits", *EXPERIMENTS, "continuing", "estimators", "control")
 PLOTS = {
     "bandits": plot_bandits,
     "learning": plot_learning,
@@ -45,6 +46,9 @@ def main(names: list[str]) -> int:
         elif name == "estimators":
             for row in run_estimators()["rows"]:
                 print(f"{row['estimator']:32} bias {row['bias']:8.2g}   variance {row['variance']:8.3g}")
+        elif name == "control":
+            for cell in run_control()["results"]:
+                print(f"{cell['agent']:5} {cell['env']:26} {cell['iqm']:9.1f} (IQM), asked {cell['asked']:g}")
         elif name in EXPERIMENTS:
             for cell in run_all(name)["results"]:
                 before = sum(one["before"] for one in cell["runs"]) / len(cell["runs"])

@@ -76,18 +76,19 @@ def run(cell: Run, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     env = gym.make_vec(cell.env, cell.num_envs)
     agent = pg.AGENTS[cell.agent].for_env(env, seed=seed, **cell.arguments)
-    before = evaluate(agent, cell, greedy=False)
+    before = evaluate(agent, cell, seed, greedy=False)
     with tempfile.TemporaryDirectory() as folder:
         summary = pg.train(agent, env, total_steps=cell.total_steps, seed=seed, run_dir=folder, progress=False)
         rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
     curve = [[row["step"], row["rollout/ep_rew_mean"]] for row in rows if "rollout/ep_rew_mean" in row]
-    after = evaluate(agent, cell, greedy=True)
+    after = evaluate(agent, cell, seed, greedy=True)
     return {**asdict(summary), "before": before, "after": after, "curve": curve}
 
 
-def evaluate(agent: pg.Agent, cell: Run, *, greedy: bool) -> float:
-    """Return the mean return in fresh environments."""
-    return pg.evaluate(agent, gym.make_vec(cell.env, 50), episodes=cell.episodes, greedy=greedy).mean_return
+def evaluate(agent: pg.Agent, cell: Run, seed: int, *, greedy: bool) -> float:
+    """Return the mean return in fresh environments, with seeds that no training has had."""
+    fresh = gym.make_vec(cell.env, 50)
+    return pg.evaluate(agent, fresh, episodes=cell.episodes, greedy=greedy, seed=1_000_000 + seed).mean_return
 
 
 def run_all(name: str, seeds: Sequence[int] = SEEDS, workers: int = 2) -> dict[str, Any]:

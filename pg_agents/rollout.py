@@ -167,11 +167,11 @@ class Batch:
         """Return Σ weights · term of a term [T, B]."""
         return torch.dot(self.weights.flatten().to(term.dtype), term.flatten())
 
-    def mean(self, total: Tensor) -> Tensor:
-        """Return a weighted sum as a weighted mean, detached: what is reported."""
-        return total.detach() / self.total_weight
+    def mean(self, term: Tensor) -> Tensor:
+        """Return the weighted mean of a term [T, B], detached: what is reported."""
+        return torch.dot(self.shares.flatten().to(term.dtype), term.detach().flatten())
 
     @cached_property
-    def total_weight(self) -> Tensor:
-        """Σ weights."""
-        return self.weights.sum()
+    def shares(self) -> Tensor:
+        """The weights, divided by their sum, [T, B]."""
+        return self.weights / self.weights.sum()

@@ -179,8 +179,8 @@ MUTATIONS = [
     Mutation(
         "the entropy bonus is a penalty",
         "pg_agents.agents.reinforce",
-        "loss = policy_loss - entropy_bonus(",
-        "loss = policy_loss + entropy_bonus(",
+        "loss = batch.sum(terms - entropy_bonus(",
+        "loss = batch.sum(terms + entropy_bonus(",
         (AGENTS + "reinforce.py::test_gradient_of_the_entropy_bonus",),
     ),
     Mutation(

@@ -40,12 +40,14 @@ def test_moving_to_where_it_is_returns_itself_and_elsewhere_moves_every_leaf():
     assert there.memory is None and there.group_ids is None
 
 
-def test_batch_of_a_rollout_and_its_weighted_mean():
-    """Weights ¼, ½: a weighted sum of 3 is a mean of 3 / ¾ = 4."""
+def test_batch_of_a_rollout_with_its_weighted_sum_and_mean():
+    """Weights ¼, ½: of 4 and 1 the sum is 1.5 and the mean 1.5 / ¾ = 2."""
     whole = record()
     weights = torch.tensor([[0.25, 0.5], [0, 0], [0, 0]])
     batch = Batch.of(whole, advantages=whole.rewards, weights=weights)
     assert batch.observations is whole.observations and batch.log_probs is whole.log_probs
     assert batch.starts is whole.starts and batch.targets is None
-    assert float(batch.mean(torch.tensor(3.0, requires_grad=True))) == 4
-    assert not batch.mean(torch.tensor(3.0, requires_grad=True)).requires_grad
+    term = torch.tensor([[4.0, 1.0], [7, 7], [7, 7]], requires_grad=True)
+    assert batch.sum(term).requires_grad and float(batch.sum(term).detach()) == 1.5
+    assert not batch.mean(term).requires_grad and float(batch.mean(term)) == 2
+    assert batch.sum(term.double()).dtype == batch.mean(term.double()).dtype == torch.float64

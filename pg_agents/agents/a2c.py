@@ -100,9 +100,8 @@ class A2C(Agent):
         assert batch.targets is not None
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         values = self.critic(batch.observations, batch.memory, batch.starts)
-        policy_loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
-        value_loss = batch.sum(squared_error(values, batch.targets))
-        entropy = batch.sum(distribution.entropy())
-        loss = policy_loss + self.value_weight * value_loss - entropy_bonus(entropy, self.current("entropy_weight"))
-        metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
+        terms = policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
+        errors, entropy = squared_error(values, batch.targets), distribution.entropy()
+        loss = batch.sum(terms + self.value_weight * errors - entropy_bonus(entropy, self.current("entropy_weight")))
+        metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors)}
         return loss, metrics | {"entropy": batch.mean(entropy)}

@@ -129,12 +129,11 @@ class AverageReward(Agent):
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         values = self.critic(batch.observations, batch.memory, batch.starts)
         taken = values.gather(-1, batch.actions[..., None]).squeeze(-1)
-        policy_loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
-        value_loss = batch.sum(squared_error(taken, batch.targets))
-        entropy = batch.sum(distribution.entropy())
-        loss = policy_loss + value_loss - entropy_bonus(entropy, self.current("entropy_weight"))
+        terms = policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
+        errors, entropy = squared_error(taken, batch.targets), distribution.entropy()
+        loss = batch.sum(terms + errors - entropy_bonus(entropy, self.current("entropy_weight")))
         differences = (batch.weights * (batch.targets - taken).detach()).sum(0)  # [B]
-        metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
+        metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors)}
         metrics["differences"] = differences if self.policy.num_learners > 1 else differences.sum(0, keepdim=True)
         return loss, metrics | {"entropy": batch.mean(entropy)}
 

@@ -126,8 +126,8 @@ class GRPO(Agent):
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         log_ratio = distribution.log_prob(batch.actions) - batch.log_probs
         clip = self.current("clip")
-        policy_loss = batch.sum(clipped_surrogate(log_ratio, batch.advantages, clip, self.clip_high))
-        entropy = batch.sum(distribution.entropy())
-        loss = policy_loss - entropy_bonus(entropy, self.current("entropy_weight"))
-        metrics = {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}
-        return loss, metrics | ratio_metrics(log_ratio, batch.weights, clip)
+        terms = clipped_surrogate(log_ratio, batch.advantages, clip, self.clip_high)
+        entropy = distribution.entropy()
+        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight")))
+        metrics = {"policy_loss": batch.mean(terms), "entropy": batch.mean(entropy)}
+        return loss, metrics | ratio_metrics(log_ratio, batch.shares, clip)

@@ -119,7 +119,7 @@ class NaturalPolicyGradient(Agent):
         """Return −Â_t ln π(A_t|S_t), averaged over steps, whose gradient is −∇J."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
-        return loss, {"entropy": batch.mean(batch.sum(distribution.entropy()))}
+        return loss, {"entropy": batch.mean(distribution.entropy())}
 
     def improve(self, batch: Batch) -> Metrics:
         """Take the natural step of the policy, and let the critic regress on its targets."""

@@ -117,12 +117,11 @@ class PPO(Agent):
         values = self.critic(batch.observations, batch.memory, batch.starts)
         log_ratio = distribution.log_prob(batch.actions) - batch.log_probs
         clip = self.current("clip")
-        policy_loss = batch.sum(clipped_surrogate(log_ratio, batch.advantages, clip))
-        value_loss = batch.sum(squared_error(values, batch.targets))
-        entropy = batch.sum(distribution.entropy())
-        loss = policy_loss + self.value_weight * value_loss - entropy_bonus(entropy, self.current("entropy_weight"))
-        metrics = {"policy_loss": policy_loss.detach(), "value_loss": batch.mean(value_loss)}
-        return loss, metrics | {"entropy": batch.mean(entropy)} | ratio_metrics(log_ratio, batch.weights, clip)
+        terms = clipped_surrogate(log_ratio, batch.advantages, clip)
+        errors, entropy = squared_error(values, batch.targets), distribution.entropy()
+        loss = batch.sum(terms + self.value_weight * errors - entropy_bonus(entropy, self.current("entropy_weight")))
+        metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors), "entropy": batch.mean(entropy)}
+        return loss, metrics | ratio_metrics(log_ratio, batch.shares, clip)
 
     def is_far_enough(self, metrics: Metrics) -> bool:
         """Return whether the KL divergence from the policy that acted exceeds 1.5 times `target_kl`."""

@@ -92,7 +92,6 @@ class Reinforce(Agent):
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """Return −Σ_t [Ψ_t ln π(A_t|S_t) + η H(π(·|S_t))], averaged over episodes."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        policy_loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
-        entropy = batch.sum(distribution.entropy())
-        loss = policy_loss - entropy_bonus(entropy, self.current("entropy_weight"))
-        return loss, {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}
+        terms, entropy = policy_gradient(distribution.log_prob(batch.actions), batch.advantages), distribution.entropy()
+        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight")))
+        return loss, {"policy_loss": batch.mean(terms), "entropy": batch.mean(entropy)}

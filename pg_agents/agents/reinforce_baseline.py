@@ -117,14 +117,13 @@ class ReinforceBaseline(Agent):
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """Return Σ_t [−(G_t − b) ln π(A_t|S_t) − η H(π(·|S_t)) + ½ (V(S_t) − G_t)²], averaged over episodes."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        policy_loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
-        entropy = batch.sum(distribution.entropy())
-        loss = policy_loss - entropy_bonus(entropy, self.current("entropy_weight"))
-        metrics = {"policy_loss": policy_loss.detach(), "entropy": batch.mean(entropy)}
+        terms, entropy = policy_gradient(distribution.log_prob(batch.actions), batch.advantages), distribution.entropy()
+        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight")))
+        metrics = {"policy_loss": batch.mean(terms), "entropy": batch.mean(entropy)}
         if self.critic is not None and batch.targets is not None:
             values = self.critic(batch.observations, batch.memory, batch.starts)
-            value_loss = batch.sum(squared_error(values, batch.targets))
-            loss, metrics["value_loss"] = loss + value_loss, batch.mean(value_loss)
+            errors = squared_error(values, batch.targets)
+            loss, metrics["value_loss"] = loss + batch.sum(errors), batch.mean(errors)
         return loss, metrics
 
     @classmethod

@@ -125,7 +125,7 @@ class TRPO(Agent):
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
         loss = -batch.sum(ratio * batch.advantages)
-        return loss, {"entropy": batch.mean(batch.sum(distribution.entropy()))}
+        return loss, {"entropy": batch.mean(distribution.entropy())}
 
     def improve(self, batch: Batch) -> Metrics:
         """Take the step of the policy, if there is one, and let the critic regress on its targets."""

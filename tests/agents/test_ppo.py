@@ -39,8 +39,8 @@ def test_clipped_surrogate_by_hand():
 
 def test_ratio_metrics_by_hand():
     log_ratio = torch.tensor([0.5, 1.0, 1.5], dtype=torch.float64).log()
-    weights = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64)
-    found = ratio_metrics(log_ratio, weights, 0.3)
+    shares = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
+    found = ratio_metrics(log_ratio, shares, 0.3)
     expected = ((0.5 - 1 - log_ratio[0]) + (1.5 - 1 - log_ratio[2])) / 4
     torch.testing.assert_close(found["kl"], expected)
     assert found["clip_fraction"] == 0.5
@@ -105,7 +105,7 @@ def test_ppo_stays_nearer_than_its_surrogate_without_a_clip():
 def _kl(agent, rollout):
     with torch.no_grad():
         log_ratio = agent.policy(rollout.observations).log_prob(rollout.actions) - rollout.log_probs
-    return float(ratio_metrics(log_ratio, rollout.mask.float(), 0.2)["kl"])
+    return float(ratio_metrics(log_ratio, rollout.mask / rollout.mask.sum(), 0.2)["kl"])
 
 
 def test_a_minibatch_larger_than_the_rollout_is_refused_at_construction():
