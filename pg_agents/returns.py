@@ -79,15 +79,15 @@ def standardize(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> Tensor:
 
 
 def centre(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return x − mean over the rows where mask is True, 0 elsewhere, [T, B], and their standard deviation.
+    """Return x − mean over the rows where mask is True, 0 elsewhere, […, T, B], and their standard deviation, […, 1, 1].
 
     Deviations that rounding alone can cause count as none.
     """
-    weights = mask.to(values.dtype) / mask.sum().clamp(min=1)
-    centred = (values - (weights * values).sum()) * mask
-    std = (weights * centred.square()).sum().sqrt()
-    rounding = 16 * torch.finfo(values.dtype).eps * (values * mask).abs().max()
-    varies = std > rounding
+    count = mask.sum().clamp(min=1)
+    valid = values * mask
+    centred = (values - valid.sum((-2, -1), keepdim=True) / count) * mask
+    std = (centred.square().sum((-2, -1), keepdim=True) / count).sqrt()
+    varies = std > 16 * torch.finfo(values.dtype).eps * valid.abs().amax((-2, -1), keepdim=True)
     return centred * varies, std * varies
 
 
@@ -108,7 +108,7 @@ def explained_variance(predictions: Tensor, targets: Tensor, mask: Tensor) -> Te
 
     NaN where the targets do not vary.
     """
-    total, left = centre(targets, mask)[1], centre(targets - predictions, mask)[1]
+    total, left = centre(torch.stack([targets, targets - predictions]), mask)[1].flatten()
     return torch.where(total > 0, 1 - (left / total).square(), torch.nan)
 
 
