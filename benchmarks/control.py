@@ -45,10 +45,8 @@ def run_control(seeds: Sequence[int] = SEEDS, workers: int = 2) -> dict[str, Any
             cell, seed = futures[future]
             done[_key(cell), seed] = result = future.result()
             _store(done, seeds)
-            print(
-                f"{cell.agent:5} {cell.env:26} seed {seed} {result['after']:9.1f}  {result['seconds']:4.0f} s",
-                flush=True,
-            )
+            score = f"{result['after']:9.1f}  {result['wall_seconds']:4.0f} s"
+            print(f"{cell.agent:5} {cell.env:26} seed {seed} {score}", flush=True)
     return _store(done, seeds)
 
 

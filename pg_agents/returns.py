@@ -79,7 +79,7 @@ def standardize(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> Tensor:
 
 
 def centre(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return x − mean over the rows where mask is True, 0 elsewhere, […, T, B], and their standard deviation, […, 1, 1].
+    """Return x − mean over the rows where mask is True, 0 elsewhere, […, T, B], and the standard deviation, […, 1, 1].
 
     Deviations that rounding alone can cause count as none.
     """
