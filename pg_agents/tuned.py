@@ -34,8 +34,8 @@ TUNED: dict[tuple[str, str], Tuned] = {
         num_envs=32,
         total_steps=200_000,
         arguments={
-            "num_steps": 64, "minibatch_size": 512, "epochs": 8, "learning_rate": "3e-3:0", "gae_lambda": 0.9,
-            "discount": 0.98,
+            "num_steps": 64, "minibatch_size": 512, "epochs": 4, "learning_rate": "1e-2:0", "gae_lambda": 0.95,
+            "discount": 0.98, "hidden": (32, 32),
         },
     ),
     ("ppo", "Acrobot-v1"): Tuned(16, 300_000, NORMALIZED | {"num_steps": 256, "epochs": 4, "gae_lambda": 0.94}),
