@@ -14,7 +14,7 @@ from benchmarks.estimators import plot_estimators, run_estimators
 from benchmarks.experiments import EXPERIMENTS, run_all
 from benchmarks.figures import run_figures
 from benchmarks.peers.command import main as peers
-from benchmarks.plots import plot_bandits, plot_learning, plot_overview
+from benchmarks.plots import plot_bandits, plot_control, plot_learning, plot_overview
 
 NAMES = ("bandits", *EXPERIMENTS, "continuing", "estimators", "control")
 PLOTS = {
@@ -23,6 +23,7 @@ PLOTS = {
     "overview": plot_overview,
     "continuing": plot_continuing,
     "estimators": plot_estimators,
+    "control": plot_control,
 }
 
 

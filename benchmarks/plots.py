@@ -14,7 +14,13 @@ matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 
-COLOURS = {"reinforce": "#d1495b", "reinforce-baseline": "#00798c", "actor-critic": "#edae49"}
+COLOURS = {
+    "reinforce": "#d1495b",
+    "reinforce-baseline": "#00798c",
+    "actor-critic": "#edae49",
+    "ppo": "#30638e",
+    "trpo": "#8e5ea2",
+}
 BANDITS = ("#00798c", "#d1495b", "#2e933c")
 
 
@@ -64,7 +70,7 @@ def draw_curves(axes: Axes, results: list[dict[str, Any]]) -> None:
         axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
         axes.plot(steps, [iqm(list(column)) for column in values.T], color=colour, label=cell["agent"])
     for name, style in (("optimal", "--"), ("random", ":")):
-        if results[0][name] is not None:
+        if results[0].get(name) is not None:
             axes.axhline(results[0][name], color="grey", linestyle=style, linewidth=1, label=f"{name} policy")
     axes.set(title=results[0]["env"], xlabel="environment steps")
     axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:.0f} k")
@@ -82,6 +88,21 @@ def plot_learning() -> None:
         draw_curves(axes, results)
     grid[0].set_ylabel("mean return of the last 100 episodes")
     figure.savefig(RESULTS / "learning.png", dpi=110)
+
+
+def plot_control() -> None:
+    """Draw the learning curves of the tuned agents, their evaluations at the end, and what they are held against."""
+    results = read("control")["results"]
+    figure, grid = pyplot.subplots(3, 3, figsize=(12, 9), layout="constrained")
+    for axes, cell in zip(grid.flat, results, strict=False):
+        draw_curves(axes, [cell])
+        scores = [one["after"] for one in cell["runs"]]
+        axes.plot([cell["total_steps"]] * len(scores), scores, "k.", markersize=5, label="evaluated, each seed")
+        axes.axhline(cell["asked"], color="grey", linestyle="--", linewidth=1, label=f"asked, {cell['asked']:g}")
+        axes.legend(fontsize=7)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("mean return of 100 episodes")
+    figure.savefig(RESULTS / "control.png", dpi=110)
 
 
 def plot_overview() -> None:

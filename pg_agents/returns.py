@@ -11,7 +11,7 @@ Comparison = Literal["standardized", "centred"]  # of the episodes of a group
 
 
 def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lambdas: Tensor) -> Tensor:
-    """Return the λ-returns, by one backward recursion.
+    """Return the λ-returns, in log₂ T passes over all rows: each doubles the number of rows that a return has seen.
 
         G_t = R_{t+1} + γ_t [(1 − λ_t) V(S_{t+1}) + λ_t G_{t+1}]
 
@@ -26,13 +26,13 @@ def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lamb
 
     Reference: Sutton & Barto (2018), section 12.8; Schulman et al. (2016).
     """
-    returns = torch.empty_like(rewards)
-    fixed = rewards + discounts * (1 - lambdas) * next_values
+    returns = rewards + discounts * (1 - lambdas) * next_values
     carried = discounts * lambdas
-    following = next_values[-1]
-    rows = zip(fixed.unbind(), carried.unbind(), returns.unbind(), strict=True)
-    for constant, factor, row in reversed(list(rows)):
-        following = torch.addcmul(constant, factor, following, out=row)
+    returns[-1] += carried[-1] * next_values[-1]
+    carried, seen = carried[:-1], 1
+    while seen < len(returns):  # G_t of `seen` rows, and what it takes of the return that follows them
+        returns[:-seen] += carried * returns[seen:]
+        carried, seen = carried[:-seen] * carried[seen:], 2 * seen
     return returns
 
 

@@ -122,23 +122,24 @@ class Agent(nn.Module, ABC):
         """Go down the gradient of the loss of `batch`, in `epochs` passes over its minibatches."""
         rate = self.current("learning_rate")
         self.descent.set_learning_rates((rate, self.current("critic_learning_rate") or rate))
-        taken: list[Metrics] = []
+        taken, norms = [], []
         for part in self.parts(batch):
             loss, metrics = self(part)
             taken.append(metrics)
             if self.is_far_enough(metrics):
                 break
-            metrics["grad_norm"] = self.descend(loss)
-        if len(taken) == 1:
-            return taken[0]
-        return {name: torch.stack([metrics[name] for metrics in taken if name in metrics]).mean(0) for name in taken[0]}
+            norms.append(self.descend(loss))
+        means = taken[0]
+        if len(taken) > 1:
+            means = {name: torch.stack([metrics[name] for metrics in taken]).mean(0) for name in means}
+        return means | ({"grad_norm": torch.tensor(sum(norms) / len(norms))} if norms else {})
 
-    def descend(self, loss: Tensor) -> Tensor:
+    def descend(self, loss: Tensor) -> float:
         """Take one step down the gradient of `loss`; return the gradient's norm before it was clipped."""
         norm = self.descent.step(loss, self.max_grad_norm)
         if not math.isfinite(norm):
             raise self._not_finite("the gradient")
-        return torch.tensor(norm)
+        return norm
 
     def current(self, name: str) -> Any:  # noqa: ANN401
         """Return the value that the hyperparameter `name` has at this point of the run."""

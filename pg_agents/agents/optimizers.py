@@ -39,12 +39,12 @@ class Descent:
         self.groups = [list(group) for group in groups]
         vectors = [self._lay_out(group) for group in self.groups]
         self.optimizer = OPTIMIZERS[name]([{"params": group} for group in vectors], lr=1.0)
-        self.views, self.places = self._views(), self._places()
+        self._look()
 
-    @property
-    def vectors(self) -> list[Tensor]:
-        """What the optimizer sees."""
-        return [vector for group in self.optimizer.param_groups for vector in group["params"]]
+    def _look(self) -> None:
+        """Take down what the optimizer sees, and which parameters lie where in it."""
+        self.vectors = [vector for group in self.optimizer.param_groups for vector in group["params"]]
+        self.views, self.places = self._views(), self._places()
 
     def gather(self) -> None:
         """Lay out the parameters again where one has moved; moments of vectors whose length has changed begin at 0."""
@@ -56,7 +56,7 @@ class Descent:
             if [vector.shape for vector in old] == [vector.shape for vector in group["params"]]:
                 for vector, state in zip(group["params"], states, strict=True):
                     self.optimizer.state[vector] = {k: _beside(vector, value) for k, value in state.items()}
-        self.views, self.places = self._views(), self._places()
+        self._look()
 
     def set_learning_rates(self, rates: Sequence[float]) -> None:
         """Set the learning rate of each group; there may be more rates than groups."""

@@ -9,7 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pg_agents.agents import GRPO, RLOO, TRPO, ActorCritic, NaturalPolicyGradient, Reinforce, ReinforceBaseline
+from pg_agents.agents import (
+    A2C,
+    GRPO,
+    PPO,
+    RLOO,
+    TRPO,
+    ActorCritic,
+    NaturalPolicyGradient,
+    Reinforce,
+    ReinforceBaseline,
+)
 from pg_agents.agents.agent import Agent
 from pg_agents.gradients.continuing import AVERAGE
 from pg_agents.gradients.divergence import KL
@@ -94,13 +104,16 @@ def _temporal_difference(setting: Setting, values: Tensor) -> Learner:
     return Learner(prepare, agent)
 
 
-def _before_fisher(kind: type[TRPO | NaturalPolicyGradient], setting: Setting, values: Tensor) -> Learner:
-    """Return what an agent multiplies by F⁻¹, its mean over steps made a mean over episodes of the sum over steps.
+def _of_steps(
+    kind: type[A2C | PPO | TRPO | NaturalPolicyGradient], setting: Setting, values: Tensor, gae_lambda: float = LAMBDA
+) -> Learner:
+    """Return an agent's first step, its mean over steps made a mean over episodes of the sum over steps.
 
-    F⁻¹ turns it and √(2δ/xᵀFx) scales it: the step is an estimate of no multiple of the gradient.
+    Of TRPO and NPG it is what they multiply by F⁻¹, which turns it, as √(2δ/xᵀFx) scales it: their step is an estimate
+    of no multiple of the gradient.
     """
     networks: dict[str, Any] = {"policy": setting.policy(), "critic": setting.critic(values)}
-    agent = kind(discount=setting.problem.discount, gae_lambda=LAMBDA, normalize_advantages=False, **networks)
+    agent = kind(discount=setting.problem.discount, gae_lambda=gae_lambda, normalize_advantages=False, **networks)
 
     def prepare(rollout: Rollout) -> Batch:
         acted = setting.table[rollout.observations % len(setting.table), rollout.actions]
@@ -181,10 +194,11 @@ EPISODIC = (
     Estimator("TD residual, learned V", lambda s: _temporal_difference(s, s.learned), exact_if_one_step),
     from_psi("GAE(0.9), exact V", lambda s, r: gae_of(s, r, s.solution.values, LAMBDA)),
     from_psi("GAE(0.9), learned V", lambda s, r: gae_of(s, r, s.learned, LAMBDA), exact_if_one_step),
-    Estimator("TRPO before F⁻¹, exact V", lambda s: _before_fisher(TRPO, s, s.solution.values), exact_without_discount),
-    Estimator(
-        "NPG before F⁻¹, learned V", lambda s: _before_fisher(NaturalPolicyGradient, s, s.learned), exact_if_one_step
-    ),
+    Estimator("A2C (λ = 1), learned V", lambda s: _of_steps(A2C, s, s.learned, 1.0), exact_without_discount),
+    Estimator("PPO's first step, exact V", lambda s: _of_steps(PPO, s, s.solution.values), exact_without_discount),
+    Estimator("PPO's first step, learned V", lambda s: _of_steps(PPO, s, s.learned), exact_if_one_step),
+    Estimator("TRPO before F⁻¹, exact V", lambda s: _of_steps(TRPO, s, s.solution.values), exact_without_discount),
+    Estimator("NPG before F⁻¹, learned V", lambda s: _of_steps(NaturalPolicyGradient, s, s.learned), exact_if_one_step),
 )  # fmt: skip
 
 

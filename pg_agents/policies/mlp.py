@@ -91,7 +91,7 @@ class MLPPolicy(Policy):
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Distribution:
         """Return the distributions for observations [..., *shape]."""
-        return self.head.forward(self.network(self.encoder(observations)), split_mask(observations)[1])
+        return self.head.forward(self.network(self.encoder.forward(observations)), split_mask(observations)[1])
 
     def outward(self, actions: Tensor) -> Tensor:
         """Return actions as sampled, [B, …], in the units of the environment."""
