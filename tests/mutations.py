@@ -87,15 +87,22 @@ MUTATIONS = [
     Mutation(
         "λ weighs the wrong half of the target",
         "pg_agents.returns",
-        "fixed = rewards + discounts * (1 - lambdas) * next_values",
-        "fixed = rewards + discounts * lambdas * next_values",
+        "returns = rewards + discounts * (1 - lambdas) * next_values",
+        "returns = rewards + discounts * lambdas * next_values",
+        ("tests/test_returns.py::test_lambda_returns_by_hand",),
+    ),
+    Mutation(
+        "the second pass over λ-returns takes the factors of the first",
+        "pg_agents.returns",
+        "carried[:-seen] * carried[seen:], 2 * seen",
+        "carried[:-seen], 2 * seen",
         ("tests/test_returns.py::test_lambda_returns_by_hand",),
     ),
     Mutation(
         "the reward is discounted too",
         "pg_agents.returns",
-        "fixed = rewards + discounts",
-        "fixed = discounts * rewards + discounts",
+        "returns = rewards + discounts",
+        "returns = discounts * rewards + discounts",
         (
             "tests/test_returns.py::test_lambda_returns_by_hand",
             AGENTS + "actor_critic.py::test_one_step_targets_by_hand",
