@@ -1,4 +1,4 @@
-"""`python -m benchmarks peers …`: install the peers, run workloads, measure costs, take profiles, draw the picture."""
+"""`python -m benchmarks peers …`: install the peers, run workloads, measure costs and options, profile, draw."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from benchmarks.experiments import RESULTS
 from benchmarks.peers.compare import compare
 from benchmarks.peers.costs import measure_costs
 from benchmarks.peers.machine import PEERS, facts, install
+from benchmarks.peers.options import measure_options
 from benchmarks.peers.pictures import plot_peers
 from benchmarks.peers.profiling import profile
 from benchmarks.peers.workloads import WORKLOADS
@@ -32,11 +33,12 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--peers", type=Path, default=PEERS, help="folder of the peers' virtual environment")
     costs = commands.add_parser("costs", help="cost against steps and environments, memory over a long run")
     costs.add_argument("--scale", type=float, default=1.0, help="of the numbers of steps")
+    options = commands.add_parser("options", help="what torch.compile, a second thread and a GPU change")
     profiled = commands.add_parser("profile", help="where the time of one iteration goes")
     profiled.add_argument("--name", default="now", help="of the profile: before, after, …")
     profiled.add_argument("--iterations", type=int, default=60)
     drawn = commands.add_parser("plot", help="draw the picture from what is there")
-    for command in (run, costs, profiled, drawn):
+    for command in (run, costs, options, profiled, drawn):
         command.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     return top
 
@@ -91,6 +93,8 @@ def main(arguments: list[str]) -> int:
         plot_peers(options.out)
     elif options.command == "costs":
         store(options.out, "peers-costs", arguments, measure_costs(options.scale))
+    elif options.command == "options":
+        store(options.out, "peers-options", arguments, measure_options())
     elif options.command == "profile":
         store(options.out, f"profile-{options.name}", arguments, profile(options.name, options.iterations, options.out))
     else:
