@@ -128,6 +128,16 @@ A2C = Workload(
     at_least={"sb3": 2.0},
 )
 
+A2C_SAME_WORK = Workload(
+    "A2C on 8 synchronous CartPoles, 5 steps, the whole return (λ = 1)",
+    CARTPOLE | {"total_steps": 80_000},
+    {
+        "sb3": Side("sb3", {"algorithm": "A2C", "arguments": {}}),
+        "ours": Side("ours", {"agent": "a2c", "arguments": {"num_steps": 5, "learning_rate": 7e-4, "gae_lambda": 1.0}}),
+    },
+    at_least={"sb3": 0.0},
+)
+
 HALFCHEETAH = Workload(
     "PPO on one HalfCheetah-v5, 2048 steps, 10 epochs, minibatches of 64",
     {"env": "HalfCheetah-v5", "num_envs": 1, "kind": "single", "threads": 1, "total_steps": 10 * 2048},
@@ -179,6 +189,7 @@ WORKLOADS = {
     "cartpole-475": CARTPOLE_475,
     "same-work": SAME_WORK,
     "a2c": A2C,
+    "a2c-same-work": A2C_SAME_WORK,
     "halfcheetah": HALFCHEETAH,
     "collection": COLLECTION,
     "collection-native": COLLECTION_NATIVE,

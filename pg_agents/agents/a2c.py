@@ -19,8 +19,8 @@ class A2C(Agent):
 
         θ ← θ + α E[Â_t ∇ ln π_θ(A_t|S_t) + η ∇ H(π_θ(·|S_t))],   ψ ← ψ − β c E[∇ ½ (V_ψ(S_t) − G_t)²]
 
-    Â is the generalised advantage estimate over the rollout's steps, G = Â + V. λ = 1 is the longest n-step return the
-    rollout contains, as in the asynchronous original.
+    Â is the generalised advantage estimate over the rollout's steps, G = Â + V. The asynchronous original had 5 steps
+    and λ = 1, the longest n-step return the rollout contains; 16 steps and λ = 0.95 learn sooner, by steps and by time.
 
     Args:
         policy: π_θ.
@@ -55,11 +55,11 @@ class A2C(Agent):
         *,
         policy: Policy,
         critic: Critic,
-        num_steps: int = 5,
-        learning_rate: Scheduled = 7e-4,
+        num_steps: int = 16,
+        learning_rate: Scheduled = 1.5e-3,
         critic_learning_rate: Scheduled | None = None,
         discount: float = 0.99,
-        gae_lambda: float = 1.0,
+        gae_lambda: float = 0.95,
         value_weight: float = 1.0,
         entropy_weight: Scheduled = 0.0,
         normalize_advantages: bool = False,
