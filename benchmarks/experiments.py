@@ -68,7 +68,12 @@ TOKENS = [
     Run("reinforce-baseline", "pg/Reverse-v0", 64, 150_000, episodes=1000),
 ]
 
-EXPERIMENTS = {"cartpole": CARTPOLE, "tabular": TABULAR, "tokens": TOKENS}
+RECALL = [
+    Run("ppo", "pg/Recall-v0", 32, 250_000, {"num_steps": 64, "learning_rate": "1e-3:0"}, 1000),
+    Run("ppo", "pg/Recall-v0", 32, 250_000, {"num_steps": 64, "learning_rate": "1e-3:0", "recurrent": 32}, 1000),
+]
+
+EXPERIMENTS = {"cartpole": CARTPOLE, "tabular": TABULAR, "tokens": TOKENS, "recall": RECALL}
 
 
 def run(cell: Run, seed: int) -> dict[str, Any]:
@@ -107,12 +112,12 @@ def run_all(name: str, seeds: Sequence[int] = SEEDS, workers: int = 2) -> dict[s
 
 
 def known(cell: Run) -> dict[str, float | None]:
-    """Return the random and the optimal return, computed from the model where there is one."""
+    """Return the random, the optimal and the best memoryless return, computed from the model where there is one."""
     env = gym.make(cell.env)
     returns = pg_envs.known_returns(env)
     if cell.env == "FrozenLake-v1":
         returns = pg_envs.MDPEnv(pg_envs.TabularMDP.from_gymnasium(env)).known_returns(env.spec.max_episode_steps)
-    return {"random": returns.random, "optimal": returns.optimal}
+    return {"random": returns.random, "optimal": returns.optimal, "memoryless": returns.memoryless}
 
 
 def iqm(values: Sequence[float]) -> float:

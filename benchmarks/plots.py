@@ -19,6 +19,7 @@ COLOURS = {
     "reinforce-baseline": "#00798c",
     "actor-critic": "#edae49",
     "ppo": "#30638e",
+    "ppo with a GRU": "#d17a22",
     "trpo": "#8e5ea2",
 }
 BANDITS = ("#00798c", "#d1495b", "#2e933c")
@@ -66,10 +67,11 @@ def draw_curves(axes: Axes, results: list[dict[str, Any]]) -> None:
         curves = [np.array(run["curve"]) for run in cell["runs"]]
         steps = np.linspace(max(c[0, 0] for c in curves), min(c[-1, 0] for c in curves), 150)
         values = np.stack([np.interp(steps, c[:, 0], c[:, 1]) for c in curves])
-        colour = COLOURS[cell["agent"]]
+        label = cell["agent"] + (" with a GRU" if "recurrent" in cell["arguments"] else "")
+        colour = COLOURS[label]
         axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
-        axes.plot(steps, [iqm(list(column)) for column in values.T], color=colour, label=cell["agent"])
-    for name, style in (("optimal", "--"), ("random", ":")):
+        axes.plot(steps, [iqm(list(column)) for column in values.T], color=colour, label=label)
+    for name, style in (("optimal", "--"), ("memoryless", "-."), ("random", ":")):
         if results[0].get(name) is not None:
             axes.axhline(results[0][name], color="grey", linestyle=style, linewidth=1, label=f"{name} policy")
     axes.set(title=results[0]["env"], xlabel="environment steps")
@@ -80,7 +82,7 @@ def draw_curves(axes: Axes, results: list[dict[str, Any]]) -> None:
 def plot_learning() -> None:
     """Draw the learning curves of every environment that was run, a panel each."""
     panels: dict[str, list[dict[str, Any]]] = {}
-    for name in ("cartpole", "tabular", "tokens"):
+    for name in ("cartpole", "tabular", "tokens", "recall"):
         for cell in read(name)["results"]:
             panels.setdefault(cell["env"], []).append(cell)
     figure, grid = pyplot.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.4), layout="constrained")

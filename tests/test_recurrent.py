@@ -1,5 +1,6 @@
 """Recurrent policies learn from what they acted on: row by row, episode by episode, in every autoreset mode."""
 
+import gymnasium as gym
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
@@ -197,3 +198,17 @@ def test_every_agent_updates_a_recurrent_policy(name, mode):
     after = agent.policy.state_dict()
     assert all(torch.isfinite(value).all() for value in after.values())
     assert not torch.equal(before["gru.cell.weight_hh"], after["gru.cell.weight_hh"])
+
+
+def test_what_cannot_be_done_without_memory_is_done_with_it():
+    """The best policy that acts on nothing but the present observation collects 1.5, and is found; a GRU finds 2."""
+    small = {"num_symbols": 2, "delay": 3}
+    env = gym.make_vec("pg_envs:pg/Recall-v0", 16, **small)
+    known, returns = env.unwrapped.known_returns(), {}
+    for memory in ({}, {"recurrent": 16}):
+        agent = pg.PPO.for_env(env, num_steps=32, learning_rate=2e-3, minibatch_size=128, epochs=4, **memory)
+        pg.train(agent, env, total_steps=30_000, progress=False)
+        fresh = gym.make_vec("pg_envs:pg/Recall-v0", 50, **small)
+        returns[bool(memory)] = pg.evaluate(agent, fresh, episodes=1000, seed=1).mean_return
+    assert known.memoryless == 1.5 and known.optimal == 2
+    assert abs(returns[False] - 1.5) < 0.05 and returns[True] > 1.9
