@@ -147,3 +147,10 @@ class RewardScale(nn.Module):
         self.accumulated = accumulated
         self.moments.update(torch.stack(sums)[rollout.mask])
         return replace(rollout, rewards=rollout.rewards / self.moments.std().to(rollout.rewards.dtype))
+
+
+def scales_of(module: nn.Module) -> list[ObservationScale]:
+    """Return the scales in a module that are no parts of other scales, each once."""
+    scales = [part for part in module.modules() if isinstance(part, ObservationScale)]
+    inner = {id(part) for scale in scales for part in scale.parts.modules()}
+    return [scale for scale in scales if id(scale) not in inner]

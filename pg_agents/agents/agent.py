@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
 from pg_agents.agents.making import check_batch, make_agent
-from pg_agents.agents.optimizers import OptimizerName, make_descent
+from pg_agents.agents.optimizers import Descent, OptimizerName
 from pg_agents.agents.saving import save_agent
 from pg_agents.minibatches import minibatches
-from pg_agents.normalize import ObservationScale, RewardScale
+from pg_agents.normalize import RewardScale, scales_of
 from pg_agents.numbers import whole_number
 from pg_agents.policies import ActionCritic, Critic, Memory, Policy
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, TokenBlock
@@ -73,13 +73,13 @@ class Agent(nn.Module, ABC):
         self.discount, self.max_grad_norm = discount, max_grad_norm
         self.normalize_rewards, self.optimizer = normalize_rewards, optimizer
         self.reward_scale = RewardScale(discount) if normalize_rewards else None
-        self.observation_scales = [part for part in self.modules() if isinstance(part, ObservationScale)]
+        self.observation_scales = scales_of(self)
         self.spaces: tuple[Any, Any] | None = None
         self.networks: dict[str, Any] = {}
         self.progress = 0.0  # the part of the run that is over, which schedules go by
         self.generator = torch.Generator().manual_seed(0)  # of the order of minibatches
         self.check()
-        self.descent = make_descent(optimizer, policy, critic, together=critic_learning_rate is None)
+        self.descent = Descent(optimizer, policy, critic, together=critic_learning_rate is None)
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
     @property
@@ -120,8 +120,8 @@ class Agent(nn.Module, ABC):
 
     def improve(self, batch: Batch) -> Metrics:
         """Go down the gradient of the loss of `batch`, in `epochs` passes over its minibatches."""
-        rate = self.current("learning_rate")
-        self.descent.set_learning_rates((rate, self.current("critic_learning_rate") or rate))
+        rates = self.current("learning_rate"), self.current("critic_learning_rate")
+        self.descent.set_learning_rates([rate for rate in rates if rate is not None])
         taken, norms = [], []
         for part in self.parts(batch):
             loss, metrics = self(part)

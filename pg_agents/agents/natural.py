@@ -170,7 +170,7 @@ def line_search(
 
 def values_descent(critic: Critic) -> Descent:
     """Return Adam for the critic alone; `fit_values` sets its learning rate."""
-    return Descent("adam", [critic.parameters()])
+    return Descent("adam", critic)
 
 
 def check_networks(policy: Policy, critic: Critic) -> None:
@@ -200,14 +200,22 @@ def fit_values(agent: Agent, batch: Batch) -> Tensor:
         values = agent.critic(part.observations, part.memory, part.starts)
         assert part.targets is not None
         loss = part.sum(squared_error(values, part.targets))
-        agent.descend(loss)
+        if agent.descent.members:  # else every parameter of the critic is frozen
+            agent.descend(loss)
         losses.append(loss.detach())
     return torch.stack(losses).mean()
 
 
 def learned(module: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters that are not frozen."""
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+    """Return the parameters that are not frozen.
+
+    Raises:
+        ValueError: all of them are.
+    """
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ValueError("policy: every parameter is frozen (requires_grad is False), so that there is no step to take")
+    return parameters
 
 
 def flatten(tensors: Iterable[Tensor]) -> Tensor:

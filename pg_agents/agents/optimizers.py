@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -18,45 +18,51 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 LARGE = 2**20  # parameters; from there on the arithmetic takes longer than the calls
+State = dict[str, Any]  # what an optimizer remembers of a tensor
 
 
 class Descent:
-    """Steps of a torch optimizer down the gradient of groups of parameters, each group laid out as one vector.
+    """Steps of a torch optimizer down the gradient of modules' parameters, laid out as vectors.
 
     The parameters become views of a vector and their gradients views of another. What is done to all of them is then
-    one operation instead of one for each, and those calls are most of what a step costs a small network. Groups of more
-    than `LARGE` parameters, or of several kinds (dtypes, devices), stay as they are.
+    one operation instead of one for each, and those calls are most of what a step costs a small network. Parameters of
+    different dtypes, devices or ages (steps taken) are in different vectors; more than `LARGE` stay as they are.
 
-    Parameters that are frozen are left out. Whoever moves a parameter (to another device, say), freezes or unfreezes
-    one, calls `gather` before the next step.
+    Frozen parameters are left out. Whoever moves, replaces, freezes or unfreezes parameters need not say so: they are
+    laid out again, each with the moments it had, which frozen ones keep.
 
     Args:
         name: "adam", "rmsprop" or "sgd".
-        groups: parameters by group; a learning rate each.
+        *modules: whose parameters are a group each, with a learning rate; those that an earlier module has too are its.
+        together: make one group of all.
     """
 
-    def __init__(self, name: OptimizerName, groups: Iterable[Iterable[nn.Parameter]]) -> None:
-        self.groups = [list(group) for group in groups]
-        vectors = [self._lay_out(group) for group in self.groups]
-        self.optimizer = OPTIMIZERS[name]([{"params": group} for group in vectors], lr=1.0)
-        self._look()
-
-    def _look(self) -> None:
-        """Take down what the optimizer sees, and which parameters lie where in it."""
-        self.vectors = [vector for group in self.optimizer.param_groups for vector in group["params"]]
-        self.views, self.places = self._views(), self._places()
+    def __init__(self, name: OptimizerName, *modules: nn.Module | None, together: bool = False) -> None:
+        self.modules, self.together = [module for module in modules if module is not None], together
+        self.groups = self._groups()
+        self.members: dict[Tensor, list[nn.Parameter]] = {}  # which parameters lie in a vector, in order
+        self.asleep: dict[nn.Parameter, State] = {}  # of frozen ones
+        self.optimizer = OPTIMIZERS[name]([{"params": self._lay_out(group, {})} for group in self.groups], lr=1.0)
+        self.places = self._places(self.groups)
 
     def gather(self) -> None:
-        """Lay out the parameters again where one has moved; moments of vectors whose length has changed begin at 0."""
-        if self._places() == self.places:
+        """Lay the parameters out again where one has moved, was replaced, frozen or unfrozen."""
+        groups = self._groups()
+        if self._places(groups) == self.places:
             return
-        for group, parameters in zip(self.optimizer.param_groups, self.groups, strict=True):
-            old, group["params"] = group["params"], self._lay_out(parameters)
-            states = [self.optimizer.state.pop(vector, {}) for vector in old]
-            if [vector.shape for vector in old] == [vector.shape for vector in group["params"]]:
-                for vector, state in zip(group["params"], states, strict=True):
-                    self.optimizer.state[vector] = {k: _beside(vector, value) for k, value in state.items()}
-        self._look()
+        states = self.asleep | self._states()
+        self.asleep = {p: states[p] for group in groups for p in group if p in states and not p.requires_grad}
+        self.groups, self.members = groups, {}
+        self.optimizer.state.clear()
+        for group, parameters in zip(self.optimizer.param_groups, groups, strict=True):
+            group["params"] = self._lay_out(parameters, states)
+            for vector in group["params"]:
+                parts = [states.get(member, {}) for member in self.members[vector]]
+                if parts[0]:
+                    self.optimizer.state[vector] = {
+                        key: _joined(vector, [part[key] for part in parts]) for key in parts[0]
+                    }
+        self.places = self._places(groups)
 
     def set_learning_rates(self, rates: Sequence[float]) -> None:
         """Set the learning rate of each group; there may be more rates than groups."""
@@ -67,61 +73,94 @@ class Descent:
         """Take one step down the gradient of `loss`, scaled down to `max_norm`; return the norm it had before.
 
         Where the gradient is not finite there is no step, and so is what is returned.
+
+        Raises:
+            ValueError: every parameter is frozen.
         """
-        for vector in self.vectors:
+        if self._places(self.groups) != self.places:
+            self.gather()
+        if not self.members:
+            raise ValueError(
+                "policy, critic: every parameter is frozen (requires_grad is False); there is nothing to learn"
+            )
+        for vector in self.members:
             if vector.grad is not None:
                 vector.grad.zero_()
         loss.backward()
-        gradients = [vector.grad for vector in self.vectors if vector.grad is not None]
+        gradients = [vector.grad for vector in self.members if vector.grad is not None]
         norm = math.hypot(*(float(torch.linalg.vector_norm(gradient)) for gradient in gradients))
         if math.isfinite(norm):
             if max_norm is not None and norm > max_norm:
                 torch._foreach_mul_(gradients, max_norm / norm)
             self.optimizer.step()
-            increment_version(
-                self.views
-            )  # whoever goes by a parameter's version cannot see that its vector has changed
+            for members in self.members.values():
+                increment_version(members)  # nothing else shows that a parameter has changed with its vector
         return norm
 
-    @staticmethod
+    def _groups(self) -> list[list[nn.Parameter]]:
+        seen: set[int] = set()
+        groups = []
+        for module in self.modules:
+            groups.append([parameter for parameter in module.parameters() if id(parameter) not in seen])
+            seen |= {id(parameter) for parameter in groups[-1]}
+        return [sum(groups, [])] if self.together else groups
+
     @torch.no_grad()
-    def _lay_out(parameters: list[nn.Parameter]) -> list[Tensor]:
-        learned = [parameter for parameter in parameters if parameter.requires_grad]
-        kinds = {(parameter.dtype, parameter.device) for parameter in learned}
-        if len(kinds) != 1 or sum(parameter.numel() for parameter in learned) > LARGE:
-            return list(learned)
-        vector = torch.cat([parameter.reshape(-1) for parameter in learned])
-        vector.grad = torch.zeros_like(vector)
-        sizes = [parameter.numel() for parameter in learned]
-        for parameter, part, grad in zip(learned, vector.split(sizes), vector.grad.split(sizes), strict=True):
-            parameter.data, parameter.grad = part.view_as(parameter), grad.view_as(parameter)
-        return [vector]
+    def _lay_out(self, parameters: list[nn.Parameter], states: dict[nn.Parameter, State]) -> list[Tensor]:
+        """Return what the optimizer is to see of a group."""
+        kinds: dict[tuple[Any, ...], list[nn.Parameter]] = {}
+        for parameter in parameters:
+            if parameter.requires_grad:
+                state = states.get(parameter, {})
+                age = (tuple(state), float(state.get("step", 0)))
+                kinds.setdefault((parameter.dtype, parameter.device, *age), []).append(parameter)
+        vectors: list[Tensor] = []
+        for members in kinds.values():
+            if sum(member.numel() for member in members) > LARGE:
+                self.members |= {member: [member] for member in members}
+                vectors += members
+            else:
+                vectors.append(_vector_of(members))
+                self.members[vectors[-1]] = members
+        return vectors
 
-    def _views(self) -> list[nn.Parameter]:
-        """Return the parameters that lie in vectors."""
-        vectors = {id(vector) for vector in self.vectors}
-        everything = [parameter for group in self.groups for parameter in group]
-        return [parameter for parameter in everything if parameter.requires_grad and id(parameter) not in vectors]
+    def _states(self) -> dict[nn.Parameter, State]:
+        """Return what the optimizer remembers of each parameter."""
+        states: dict[nn.Parameter, State] = {}
+        for vector, members in self.members.items():
+            state = self.optimizer.state.get(vector, {})
+            sizes = [member.numel() for member in members]
+            each = {key: _parted(vector, value, sizes) for key, value in state.items()}
+            states |= {member: {key: each[key][i] for key in each} for i, member in enumerate(members)}
+        return states
 
-    def _places(self) -> list[tuple[Any, ...]]:
-        """Return where each parameter and its gradient lie."""
-        everything = (parameter for group in self.groups for parameter in group)
-        return [(p.requires_grad, p.data_ptr(), None if p.grad is None else p.grad.data_ptr()) for p in everything]
+    @staticmethod
+    def _places(groups: list[list[nn.Parameter]]) -> list[tuple[Any, ...]]:
+        """Return which parameters there are, and where they and their gradients lie."""
+        everything = (parameter for group in groups for parameter in group)
+        return [
+            (id(p), p.requires_grad, p.data_ptr(), None if p.grad is None else p.grad.data_ptr()) for p in everything
+        ]
 
 
-def _beside(vector: Tensor, value: Any) -> Any:  # noqa: ANN401
-    """Return a moment where its vector is; the count of steps, a number, stays."""
-    return value.to(vector) if isinstance(value, Tensor) and value.shape == vector.shape else value
+def _vector_of(members: list[nn.Parameter]) -> Tensor:
+    """Return one vector of all entries; parameters and gradients become views of it and of its gradient."""
+    vector = torch.cat([member.reshape(-1) for member in members])
+    vector.grad = torch.zeros_like(vector)
+    sizes = [member.numel() for member in members]
+    for member, part, grad in zip(members, vector.split(sizes), vector.grad.split(sizes), strict=True):
+        member.data, member.grad = part.view_as(member), grad.view_as(member)
+    return vector
 
 
-def make_descent(name: OptimizerName, policy: nn.Module, critic: nn.Module | None, *, together: bool) -> Descent:
-    """Return the descent of the policy's parameters and of the critic's that are not the policy's.
+def _parted(vector: Tensor, value: Any, sizes: list[int]) -> list[Any]:  # noqa: ANN401
+    """Return a moment's part for each member; what is no moment (the count of steps) is everybody's."""
+    whole = not isinstance(value, Tensor) or value.shape != vector.shape
+    return [value] * len(sizes) if whole else list(value.reshape(-1).split(sizes))
 
-    They are two groups, or one if they are to have the same learning rate (`together`). Learning rates are set at each
-    update.
-    """
-    groups = [list(policy.parameters())]
-    if critic is not None:
-        shared = {id(parameter) for parameter in policy.parameters()}
-        groups.append([parameter for parameter in critic.parameters() if id(parameter) not in shared])
-    return Descent(name, [sum(groups, [])] if together else [group for group in groups if group])
+
+def _joined(vector: Tensor, parts: list[Any]) -> Any:  # noqa: ANN401
+    """Return a moment of a vector from those of its members."""
+    if not isinstance(parts[0], Tensor) or parts[0].dim() == 0:
+        return parts[0].clone().to(vector.device) if isinstance(parts[0], Tensor) else parts[0]
+    return torch.cat([part.reshape(-1) for part in parts]).to(vector).view_as(vector)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import gymnasium as gym
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pg_agents.distributions import Distribution
 from pg_agents.masks import split_mask
@@ -41,15 +39,13 @@ class MLP(nn.Sequential):
         for i, linear in enumerate(self):
             nn.init.orthogonal_(linear.get_parameter("weight"), output_gain if i == len(sizes) - 2 else 2**0.5)
             nn.init.zeros_(linear.get_parameter("bias"))
-        # A module's call and its attributes cost as much as the sum.
-        self.layers: list[dict[str, Any]] = [linear._parameters for linear in self]
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the outputs [..., sizes[-1]] for features [..., sizes[0]]."""
-        *hidden, last = self.layers
+        *hidden, last = self._modules.values()
         for layer in hidden:
-            features = self.activate(functional.linear(features, layer["weight"], layer["bias"]))
-        return functional.linear(features, last["weight"], last["bias"])
+            features = self.activate(layer(features))
+        return last(features)
 
 
 class MLPPolicy(Policy):

@@ -9,7 +9,7 @@ from torch import nn
 
 import pg_agents as pg
 from pg_agents.agents import optimizers
-from pg_agents.agents.optimizers import OPTIMIZERS, Descent, make_descent
+from pg_agents.agents.optimizers import OPTIMIZERS, Descent
 
 torch.set_num_threads(1)
 EXACT = {"rtol": 1e-5, "atol": 1e-7}
@@ -32,8 +32,8 @@ def losses(policy, critic):
 def test_steps_are_those_of_torch_on_single_parameters(name, large, monkeypatch):
     monkeypatch.setattr(optimizers, "LARGE", large)
     mine, theirs = networks(), networks()
-    descent = make_descent(name, *mine, together=False)
-    assert len(descent.vectors) == (2 if large else 6)
+    descent = Descent(name, *mine)
+    assert len(descent.members) == (2 if large else 6)
     optimizer = OPTIMIZERS[name]([{"params": module.parameters()} for module in theirs], lr=1.0)
     descent.set_learning_rates((0.01, 0.03))
     for group, rate in zip(optimizer.param_groups, (0.01, 0.03), strict=True):
@@ -56,18 +56,18 @@ def test_steps_are_those_of_torch_on_single_parameters(name, large, monkeypatch)
 def test_shared_parameters_are_the_policy_s():
     policy, critic = networks()
     both = nn.Sequential(policy[0], critic)
-    assert make_descent("sgd", policy, both, together=False).groups == [
+    assert Descent("sgd", policy, both).groups == [
         list(policy.parameters()),
         list(critic.parameters()),
     ]
-    assert make_descent("sgd", policy, policy[0], together=False).groups == [list(policy.parameters())]
+    assert Descent("sgd", policy, policy[0]).groups == [list(policy.parameters()), []]
 
 
 def test_frozen_parameters_stay_and_learn_once_they_are_not():
     policy, critic = networks()
     policy[0].requires_grad_(False)
     before = deepcopy(policy[0].state_dict())
-    descent = make_descent("adam", policy, critic, together=True)
+    descent = Descent("adam", policy, critic, together=True)
     for loss in losses(policy, critic):
         descent.step(loss, None)
     assert all(torch.equal(value, before[name]) for name, value in policy[0].state_dict().items())
@@ -97,7 +97,7 @@ def test_an_agent_whose_parameters_moved_learns_on_with_the_moments_it_had(move)
 def test_a_step_shows_in_the_versions_of_the_parameters():
     """A transformer's cache goes by them."""
     policy, critic = networks()
-    descent = make_descent("adam", policy, critic, together=True)
+    descent = Descent("adam", policy, critic, together=True)
     before = [parameter._version for parameter in policy.parameters()]
     descent.step(next(losses(policy, critic)), None)
     assert all(parameter._version > old for parameter, old in zip(policy.parameters(), before, strict=True))
@@ -115,9 +115,88 @@ def test_a_transformer_acts_after_an_update_as_it_learns():
         agent.update(rollout)
 
 
-def test_parameters_of_two_dtypes_stay_as_they_are():
+def moved(agent, rollout):
+    """Return how far each parameter moves in one update."""
+    before = {name: value.detach().clone() for name, value in agent.named_parameters()}
+    agent.update(rollout)
+    return {name: float((value.detach() - before[name]).abs().max()) for name, value in agent.named_parameters()}
+
+
+def steps_of(form, **arguments):
+    env = gym.make_vec("CartPole-v1", 4, vectorization_mode="sync")
+    agent = form.for_env(env, num_steps=16, **arguments)
+    return agent, next(pg.collect_steps(env, agent.policy, 16))
+
+
+@pytest.mark.parametrize("form", [pg.A2C, pg.PPO, pg.TRPO])
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda agent: agent.load_state_dict({k: v.clone() for k, v in agent.state_dict().items()}, assign=True),
+        lambda agent: setattr(agent.policy, "network", deepcopy(agent.policy.network)),
+        lambda agent: agent.policy.network.__setitem__(2, nn.Linear(64, 2)),
+        lambda agent: agent.double().float(),
+        lambda agent: agent.zero_grad(),
+    ],
+    ids=["assigned", "another network", "another layer", "there and back", "zero_grad"],
+)
+def test_parameters_that_took_the_place_of_others_learn(form, replace):
+    agent, rollout = steps_of(form, minibatch_size=32) if form is not pg.A2C else steps_of(form)
+    agent.update(rollout)
+    replace(agent)
+    assert min(moved(agent, rollout).values()) > 0
+
+
+def test_gradients_that_were_set_to_none_in_the_middle_of_an_update_come_back():
+    agent, rollout = steps_of(pg.A2C)
+    prepare = agent.prepare
+    agent.prepare = lambda rollout: agent.zero_grad() or prepare(rollout)
+    assert min(moved(agent, rollout).values()) > 0
+    batch, _ = prepare(rollout)
+    agent.double().float()
+    assert agent.descend(agent(batch)[0]) > 0
+
+
+def test_moments_stay_with_their_parameters():
+    """The first layer alone, then the second alone, as large: it begins with moments of 0, as a new Adam has them."""
+    layers = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    layers[1].requires_grad_(False)
+    descent = Descent("adam", layers)
+    descent.set_learning_rates([0.1])
+    for i in range(5):
+        descent.step((layers(torch.ones(2, 4)) - i).square().sum(), None)
+    first = layers[0].weight.detach().clone()
+    layers[0].requires_grad_(False)
+    layers[1].requires_grad_(True)
+    before = layers[1].weight.detach().clone()
+    descent.step(layers(torch.ones(2, 4)).square().sum(), None)
+    assert torch.equal(layers[0].weight, first)
+    distance = (layers[1].weight - before).abs()
+    torch.testing.assert_close(distance, torch.full((4, 4), 0.1))  # Adam's first step is the sign
+    layers[0].requires_grad_(True)
+    descent.step(layers(torch.ones(2, 4)).square().sum(), None)
+    assert sorted(int(state["step"]) for state in descent.optimizer.state.values()) == [2, 6]
+
+
+def test_frozen_networks():
+    agent, rollout = steps_of(pg.A2C)
+    agent.requires_grad_(False)
+    with pytest.raises(ValueError, match="every parameter is frozen"):
+        agent.update(rollout)
+    for frozen, other in (("critic", "policy"), ("policy", "critic")):
+        agent, rollout = steps_of(pg.TRPO, minibatch_size=32)
+        getattr(agent, frozen).requires_grad_(False)
+        if frozen == "policy":
+            with pytest.raises(ValueError, match="policy: every parameter is frozen"):
+                agent.update(rollout)
+        else:
+            found = moved(agent, rollout)
+            assert all((distance > 0) == name.startswith(other) for name, distance in found.items())
+
+
+def test_parameters_of_two_dtypes_are_two_vectors():
     module = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2).double()])
-    descent = Descent("adam", [module.parameters()])
-    assert len(descent.vectors) == 4
+    descent = Descent("adam", module)
+    assert len(descent.members) == 2
     loss = module[0](torch.ones(2)).sum() + module[1](torch.ones(2).double()).sum()
     assert descent.step(loss, None) == pytest.approx(12**0.5)  # 12 entries, each 1
