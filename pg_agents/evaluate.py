@@ -122,3 +122,32 @@ class Evaluations:
             "eval/ep_rew_std": found.std_return,
             "eval/ep_len_mean": float(np.mean(found.lengths)),
         }
+
+
+def make_evaluations(
+    agent: Agent,
+    env: gym.Env | VectorEnv,
+    eval_env: gym.Env | VectorEnv | None,
+    every: int | None,
+    episodes: int,
+    total_steps: int,
+    seed: int,
+) -> Evaluations:
+    """Return the evaluations of a run in `env`: 20 of them where `every` is None.
+
+    Raises:
+        ValueError: eval_env is the run's own environment, has other spaces, or is not there though `every` is given.
+    """
+    if eval_env is None:
+        if every is not None:
+            raise ValueError(f"eval_every={every!r} needs an environment to evaluate in: give eval_env=…")
+    elif not isinstance(eval_env, gym.Env | VectorEnv):
+        raise ValueError(f"eval_env must be an environment, got {eval_env!r}; make one with gymnasium.make")
+    elif eval_env.unwrapped is env.unwrapped:
+        raise ValueError(
+            "eval_env must be another environment than env, which evaluating would reset; make a second one"
+        )
+    else:
+        check_spaces(agent, eval_env, name="eval_env")
+    every = max(1, total_steps // 20) if every is None else every
+    return Evaluations(eval_env, every, episodes, 1_000_000 + seed)

@@ -1,7 +1,8 @@
-"""Whole numbers that people give, checked."""
+"""Numbers that people give, checked."""
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -21,3 +22,22 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:  # noqa: ANN401
     if number >= 2**63:
         raise ValueError(f"{name} must be below 2^63, got {value!r}")
     return number
+
+
+def finite_number(name: str, value: Any) -> float:  # noqa: ANN401
+    """Return `value` as a float.
+
+    Raises:
+        ValueError: it is no number, or not finite.
+    """
+    number = math.nan if isinstance(value, bool | str) else _float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    return number
+
+
+def _float(value: Any) -> float:  # noqa: ANN401
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

@@ -14,8 +14,8 @@ from gymnasium.vector import VectorEnv
 from pg_agents.agents.agent import Agent
 from pg_agents.agents.making import check_batch, check_spaces
 from pg_agents.collect import Collector, EpisodeCollector, StepCollector
-from pg_agents.evaluate import Evaluations
-from pg_agents.numbers import whole_number
+from pg_agents.evaluate import Evaluations, make_evaluations
+from pg_agents.numbers import finite_number, whole_number
 from pg_agents.probes import default_probes
 from pg_agents.progress import RunProgress, Summary, progress_bar
 from pg_agents.record import Recorder, Value
@@ -68,9 +68,10 @@ def train(
     """
     total_steps, seed = whole_number("total_steps", total_steps, 1), whole_number("seed", seed)
     log_every = max(1, total_steps // 200) if log_every is None else whole_number("log_every", log_every, 1)
+    stop_return = None if stop_return is None else finite_number("stop_return", stop_return)
     check_spaces(agent, env)
+    evaluations = make_evaluations(agent, env, eval_env, eval_every, eval_episodes, total_steps, seed)
     collector = make_collector(agent, env, seed)
-    evaluations = Evaluations(eval_env, eval_every or max(1, total_steps // 20), eval_episodes, 1_000_000 + seed)
     recorder = Recorder(run_dir) if run_dir is not None else None
     run = RunProgress(total_steps, stop_return)
     try:

@@ -133,3 +133,26 @@ def test_an_agent_learns_with_the_statistics_that_it_acted_with(tmp_path):
 def test_nothing_to_standardise_is_refused():
     with pytest.raises(ValueError, match="normalize_observations needs observations with real numbers"):
         pg.PPO.for_env(gym.make_vec("pg/GridWorld-v0", 2), normalize_observations=True)
+
+
+@pytest.mark.parametrize("name", ["a2c", "trpo"])
+def test_the_parts_of_a_dict_are_updated_once(name):
+    space = gym.spaces.Dict(x=gym.spaces.Box(-1, 1, (2,)), inner=gym.spaces.Dict(y=gym.spaces.Box(-9, 9, (1,))))
+
+    class Parts(gym.Env):
+        observation_space, action_space = space, gym.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return self.step(0)[0], {}
+
+        def step(self, action):
+            x, y = self.np_random.random(2).astype(np.float32), self.np_random.random(1).astype(np.float32)
+            return {"x": x, "inner": {"y": 5 + y}}, 1.0, bool(self.np_random.random() < 0.2), False, {}
+
+    env = Parts()
+    agent = pg.AGENTS[name].for_env(env, normalize_observations=True)
+    pg.train(agent, env, total_steps=512, progress=False)
+    (scale,) = agent.observation_scales
+    rows = [int(part.moments.count) for part in scale.modules() if getattr(part, "real", False)]
+    assert rows[0] == rows[1] >= 512 and abs(float(scale.parts["inner"].parts["y"].moments.mean) - 5.5) < 0.1

@@ -236,9 +236,54 @@ def test_evaluations_on_the_way(tmp_path):
 
 def test_evaluation_changes_nothing_of_a_run():
     found = []
-    for eval_env in (None, gym.make_vec("Pendulum-v1", 2)):
+    for evaluating in ({}, {"eval_env": gym.make_vec("Pendulum-v1", 2), "eval_every": 100, "eval_episodes": 2}):
         env = gym.make_vec("Pendulum-v1", 2)
         agent = pg.PPO.for_env(env, num_steps=64, normalize_observations=True)
-        pg.train(agent, env, total_steps=512, progress=False, eval_env=eval_env, eval_every=100, eval_episodes=2)
+        pg.train(agent, env, total_steps=512, progress=False, **evaluating)
         found.append(torch.cat([value.flatten() for value in agent.state_dict().values()]))
     assert torch.equal(*found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"stop_return": "475"}, "stop_return must be a finite number, got '475'"),
+        ({"stop_return": float("nan")}, "stop_return must be a finite number"),
+        ({"eval_every": 10}, "eval_every=10 needs an environment to evaluate in"),
+        ({"eval_env": "CartPole-v1"}, "eval_env must be an environment, got 'CartPole-v1'"),
+        ({"eval_env": gym.make("Acrobot-v1")}, "eval_env: its observation space is"),
+        (
+            {"eval_env": gym.make("CartPole-v1"), "eval_every": 0},
+            "eval_every must be a whole number, 1 or above",
+        ),
+    ],
+)
+def test_what_a_run_is_given_is_checked_before_it_begins(arguments, message):
+    env = gym.make("CartPole-v1")
+    agent = pg.A2C.for_env(env)
+    with pytest.raises(ValueError, match=message):
+        pg.train(agent, env, total_steps=100, progress=False, **arguments)
+    with pytest.raises(ValueError, match="eval_env must be another environment"):
+        pg.train(agent, env, total_steps=100, progress=False, eval_env=env.unwrapped)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"hidden": 64}, "hidden must be the sizes"),
+        ({"hidden": (64, 0)}, r"hidden\[1\] must be a whole number, 1 or above, got 0"),
+        ({"normalize_rewards": "false"}, "normalize_rewards must be True or False, got 'false'"),
+        ({"learning_rate": True}, "learning_rate must be a finite number above 0, got True"),
+        ({"critic": None}, "critic: for_env makes the networks"),
+        ({"num_learners": 0}, "num_learners must be a whole number, 1 or above, got 0"),
+    ],
+)
+def test_arguments_of_an_agent_are_checked(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        pg.PPO.for_env(gym.make("CartPole-v1"), **arguments)
+
+
+def test_as_many_learners_as_environments():
+    env = gym.make_vec("FrozenLake-v1", 4, vectorization_mode="sync")
+    with pytest.raises(ValueError, match="num_learners must be the number of environments, 4, got 3"):
+        pg.A2C.for_env(env, num_learners=3, max_grad_norm=None)

@@ -12,6 +12,7 @@ from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, sq
 from pg_agents.policies import Critic, Policy
 from pg_agents.returns import explained_variance, lambda_returns, standardize, step_discounts, step_lambdas
 from pg_agents.rollout import Batch, Rollout, Steps
+from pg_agents.schedules import Scheduled
 
 
 class ActorCritic(Agent):
@@ -29,15 +30,15 @@ class ActorCritic(Agent):
         policy: π_θ.
         critic: V_ψ.
         num_steps: n, between updates.
-        learning_rate: α of the policy.
-        critic_learning_rate: β of the critic; None: the policy's.
+        learning_rate: α of the policy; may be scheduled.
+        critic_learning_rate: β of the critic; None: the policy's; may be scheduled.
         discount: γ, between 0 and 1.
         discounted_time: weight the update at time t of an episode by γ^t, as the discounted return's gradient asks.
-        entropy_weight: of the policy's entropy, added to what is maximised.
+        entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
         normalize_advantages: standardise δ over the batch.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
-        optimizer: "adam" or "sgd".
+        optimizer: "adam", "rmsprop" or "sgd".
 
     Raises:
         ValueError: for arguments out of range.
@@ -58,11 +59,11 @@ class ActorCritic(Agent):
         policy: Policy,
         critic: Critic,
         num_steps: int = 1,
-        learning_rate: float = 3e-4,
-        critic_learning_rate: float | None = 1e-3,
+        learning_rate: Scheduled = 3e-4,
+        critic_learning_rate: Scheduled | None = 1e-3,
         discount: float = 0.99,
         discounted_time: bool = False,
-        entropy_weight: float = 0.0,
+        entropy_weight: Scheduled = 0.0,
         normalize_advantages: bool = False,
         normalize_rewards: bool = False,
         max_grad_norm: float | None = None,

@@ -12,6 +12,7 @@ from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
 from pg_agents.policies import ActionCritic, Policy
 from pg_agents.rollout import Batch, Rollout, Steps
+from pg_agents.schedules import Scheduled
 from pg_agents.tree import tree_map
 
 
@@ -32,13 +33,13 @@ class AverageReward(Agent):
     Args:
         policy: π_θ, over Discrete actions.
         critic: Q_ψ.
-        learning_rate: α of the policy.
-        critic_learning_rate: β of the critic; None: the policy's.
+        learning_rate: α of the policy; may be scheduled.
+        critic_learning_rate: β of the critic; None: the policy's; may be scheduled.
         gain_learning_rate: β_λ of the estimated gain; None: the critic's.
         initial_gain: λ_0. One above all rewards makes what was tried look poor beside what was not: it explores.
-        entropy_weight: of the policy's entropy, added to what is maximised.
+        entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
-        optimizer: "adam" or "sgd"; equations 24 and 26 are "sgd". λ follows equation 27 with either.
+        optimizer: "adam", "rmsprop" or "sgd"; equations 24 and 26 are "sgd". λ follows equation 27 with each.
 
     Raises:
         ValueError: for arguments out of range; when it learns, for an episode that terminated.
@@ -64,11 +65,11 @@ class AverageReward(Agent):
         *,
         policy: Policy,
         critic: ActionCritic,
-        learning_rate: float = 3e-4,
-        critic_learning_rate: float | None = 1e-3,
+        learning_rate: Scheduled = 3e-4,
+        critic_learning_rate: Scheduled | None = 1e-3,
         gain_learning_rate: float | None = None,
         initial_gain: float = 0.0,
-        entropy_weight: float = 0.0,
+        entropy_weight: Scheduled = 0.0,
         max_grad_norm: float | None = None,
         optimizer: OptimizerName = "adam",
     ) -> None:

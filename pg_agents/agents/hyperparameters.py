@@ -13,6 +13,7 @@ from pg_agents.returns import Comparison
 from pg_agents.schedules import Linear
 
 STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # what keeps a step small
+FLAGS = ("normalize_advantages", "normalize_rewards", "discounted_time")
 
 RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "learning_rate": ("a finite number above 0", lambda x: 0 < x < math.inf),
@@ -23,7 +24,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "entropy_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
     "gae_lambda": ("between 0 and 1", lambda x: 0 <= x <= 1),
     "value_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
-    "clip": ("a number above 0", lambda x: x > 0),
+    "clip": ("a finite number above 0", lambda x: 0 < x < math.inf),
     "clip_high": ("a number above 0, or None", lambda x: x is None or x > 0),
     "group_size": ("a whole number, 2 or above", lambda x: _is_count(x) and x > 1),
     "advantage": (f"one of {', '.join(get_args(Comparison))}", lambda x: x in get_args(Comparison)),
@@ -46,6 +47,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "signal": (f"one of {', '.join(get_args(Signal))}", lambda x: x in get_args(Signal)),
     "optimizer": (f"one of {', '.join(OPTIMIZERS)}", lambda x: x in OPTIMIZERS),
     "constant": ("a finite number", lambda x: math.isfinite(x)),
+    **{name: ("True or False", lambda x: isinstance(x, bool)) for name in FLAGS},
 }
 
 
@@ -61,7 +63,8 @@ def check_hyperparameters(values: Mapping[str, Any]) -> None:
         value = values[name]
         ends = (value.start, value.end) if isinstance(value, Linear) else (value,)
         # A learning rate may end at 0: the last update is made before the run is over.
-        if not all(_holds(holds, end) or (i == 1 and end == 0) for i, end in enumerate(ends)):
+        confused = isinstance(value, bool) and name not in FLAGS  # True would be a 1
+        if confused or not all(_holds(holds, end) or (i == 1 and end == 0) for i, end in enumerate(ends)):
             raise ValueError(f"{name} must be {rule}, got {value if isinstance(value, Linear) else repr(value)}")
 
 

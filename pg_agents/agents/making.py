@@ -34,6 +34,9 @@ def make_agent(
         seed: of the initial parameters and the order of minibatches.
         arguments: of the constructor, and of `make_networks`.
     """
+    for name in ("policy", "critic"):
+        if name in arguments:
+            raise ValueError(f"{name}: for_env makes the networks; with your own, {form.__name__}(policy=…, critic=…)")
     networks = {name: arguments[name] for name in NETWORK_OPTIONS if name in arguments}
     arguments = {name: value for name, value in arguments.items() if name not in networks}
     needed = form.needs_critic(arguments)
@@ -51,17 +54,23 @@ def make_agent(
     return agent
 
 
-def check_spaces(agent: Agent, env: Any) -> None:  # noqa: ANN401
+def check_spaces(agent: Agent, env: Any, *, name: str = "env") -> None:  # noqa: ANN401
     """Raise ValueError where an environment's spaces are not those the agent was made for."""
     if agent.spaces is None:
         return
-    for name, mine, theirs in zip(("observation", "action"), agent.spaces, spaces_of(env), strict=True):
+    for kind, mine, theirs in zip(("observation", "action"), agent.spaces, spaces_of(env), strict=True):
         if mine != theirs:
-            raise ValueError(f"env: its {name} space is {theirs}, the agent was made for {mine}; use for_env(env)")
+            raise ValueError(f"{name}: its {kind} space is {theirs}, the agent was made for {mine}; use for_env(env)")
 
 
 def check_batch(agent: Agent, num_envs: int) -> None:
-    """Raise ValueError where the steps of `num_envs` environments are not enough for one minibatch."""
+    """Raise ValueError where an agent cannot learn from `num_envs` environments.
+
+    There may be too few steps for one minibatch, or another number of independent learners.
+    """
+    learners = agent.policy.num_learners
+    if learners > 1 and learners != num_envs:
+        raise ValueError(f"num_learners must be the number of environments, {num_envs}, got {learners}")
     if agent.minibatch_size is None or not isinstance(agent.cadence, Steps):
         return
     steps = agent.cadence.num_steps * num_envs

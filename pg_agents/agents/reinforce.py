@@ -12,6 +12,7 @@ from pg_agents.losses import entropy_bonus, mean_over_episodes, policy_gradient
 from pg_agents.policies import Policy
 from pg_agents.returns import standardize
 from pg_agents.rollout import Batch, Episodes, Rollout
+from pg_agents.schedules import Scheduled
 
 
 class Reinforce(Agent):
@@ -24,16 +25,16 @@ class Reinforce(Agent):
 
     Args:
         policy: π_θ.
-        learning_rate: α.
+        learning_rate: α; may be scheduled.
         discount: γ, between 0 and 1.
         signal: Ψ_t: "reward-to-go" G_t, "discounted-reward-to-go" γ^t G_t, or "whole-return" G_0; the last two are
             unbiased for the discounted return, the first is what is commonly used.
-        entropy_weight: of the policy's entropy, added to what is maximised.
+        entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
         normalize_advantages: standardise Ψ over the batch (mean 0, standard deviation 1).
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
-        optimizer: "adam" or "sgd".
+        optimizer: "adam", "rmsprop" or "sgd".
 
     Raises:
         ValueError: for arguments out of range.
@@ -51,10 +52,10 @@ class Reinforce(Agent):
         self,
         *,
         policy: Policy,
-        learning_rate: float = 3e-3,
+        learning_rate: Scheduled = 3e-3,
         discount: float = 0.99,
         signal: Signal = "reward-to-go",
-        entropy_weight: float = 0.0,
+        entropy_weight: Scheduled = 0.0,
         normalize_advantages: bool = False,
         normalize_rewards: bool = False,
         max_grad_norm: float | None = None,

@@ -13,6 +13,7 @@ from pg_agents.losses import entropy_bonus, mean_over_episodes, policy_gradient,
 from pg_agents.policies import Critic, Policy
 from pg_agents.returns import explained_variance, standardize
 from pg_agents.rollout import Batch, Episodes, Rollout
+from pg_agents.schedules import Scheduled
 
 BaselineName = Literal["value", "running-average", "batch-mean", "constant"]
 
@@ -32,16 +33,16 @@ class ReinforceBaseline(Agent):
             same time step (scales the expected gradient by (n − 1)/n: with one environment nothing is learned);
             "constant".
         constant: the value of a constant baseline.
-        learning_rate: α of the policy.
-        critic_learning_rate: β of the critic; None: the policy's.
+        learning_rate: α of the policy; may be scheduled.
+        critic_learning_rate: β of the critic; None: the policy's; may be scheduled.
         discount: γ, between 0 and 1.
         signal: the return, as in `Reinforce`.
-        entropy_weight: of the policy's entropy, added to what is maximised.
+        entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
         normalize_advantages: standardise G − b over the batch.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
-        optimizer: "adam" or "sgd".
+        optimizer: "adam", "rmsprop" or "sgd".
 
     Raises:
         ValueError: for arguments out of range; baseline="value" without a critic, or another with one; "batch-mean"
@@ -63,11 +64,11 @@ class ReinforceBaseline(Agent):
         critic: Critic | None = None,
         baseline: BaselineName = "value",
         constant: float = 0.0,
-        learning_rate: float = 3e-3,
-        critic_learning_rate: float | None = None,
+        learning_rate: Scheduled = 3e-3,
+        critic_learning_rate: Scheduled | None = None,
         discount: float = 0.99,
         signal: Signal = "reward-to-go",
-        entropy_weight: float = 0.0,
+        entropy_weight: Scheduled = 0.0,
         normalize_advantages: bool = False,
         normalize_rewards: bool = False,
         max_grad_norm: float | None = None,
