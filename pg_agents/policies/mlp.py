@@ -12,7 +12,7 @@ from pg_agents.distributions import Distribution
 from pg_agents.masks import split_mask
 from pg_agents.normalize import ObservationScale
 from pg_agents.policies.activations import ACTIVATIONS, Activation
-from pg_agents.policies.direct import hold_directly
+from pg_agents.policies.direct import call, hold_directly
 from pg_agents.policies.encoder import Encoder
 from pg_agents.policies.heads import check_mask, make_head
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
@@ -44,8 +44,8 @@ class MLP(nn.Sequential):
         """Return the outputs [..., sizes[-1]] for features [..., sizes[0]]."""
         *hidden, last = self._modules.values()
         for layer in hidden:
-            features = self.activate(layer(features))
-        return last(features)
+            features = self.activate(call(layer, features))
+        return call(last, features)
 
 
 class MLPPolicy(Policy):
@@ -87,7 +87,8 @@ class MLPPolicy(Policy):
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Distribution:
         """Return the distributions for observations [..., *shape]."""
-        return self.head.forward(self.network(self.encoder.forward(observations)), split_mask(observations)[1])
+        features = call(self.network, call(self.encoder, observations))
+        return call(self.head, features, split_mask(observations)[1])
 
     def outward(self, actions: Tensor) -> Tensor:
         """Return actions as sampled, [B, …], in the units of the environment."""
@@ -122,7 +123,7 @@ class MLPCritic(Critic):
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values of observations [..., *shape]."""
-        return self.network(self.encoder(observations)).squeeze(-1)
+        return call(self.network, call(self.encoder, observations)).squeeze(-1)
 
 
 class MLPActionCritic(ActionCritic):
@@ -155,4 +156,4 @@ class MLPActionCritic(ActionCritic):
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values of all actions, [..., A], for observations [..., *shape]."""
-        return self.network(self.encoder(observations))
+        return call(self.network, call(self.encoder, observations))

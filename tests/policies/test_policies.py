@@ -192,3 +192,20 @@ def test_bounded_actions_start_in_the_middle_of_their_box():
     distribution = policy(torch.zeros(3))
     torch.testing.assert_close(distribution.mean, torch.tensor([150.0, 0.0]), atol=1.0, rtol=0)
     torch.testing.assert_close(distribution.log_std.exp(), torch.tensor([50.0, 1.0]))
+
+
+def test_hooks_of_every_part_are_called():
+    policy = MLPPolicy(Box(-1, 1, (3,)), Discrete(2))
+    seen = []
+    for part in (policy.encoder, policy.network, policy.network[0], policy.network[2], policy.head):
+        part.register_forward_hook(lambda module, inputs, output: seen.append(module))
+    policy(torch.zeros(4, 3))
+    assert seen == [policy.encoder, policy.network[0], policy.network[2], policy.network, policy.head]
+
+
+def test_layers_may_be_replaced_and_parametrised():
+    policy = MLPPolicy(Box(-1, 1, (3,)), Discrete(2), hidden=(8,))
+    policy.network[1] = torch.nn.Linear(8, 2)
+    torch.nn.init.constant_(policy.network[1].bias, 3.0)
+    torch.nn.utils.parametrizations.weight_norm(policy.network[0])
+    assert (policy(torch.zeros(4, 3)).unnormalized - 3).abs().max() < 1e-6
