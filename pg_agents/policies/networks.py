@@ -62,8 +62,7 @@ def make_networks(
     """
     if critic and action_values:
         check_action_values(observation_space, action_space)
-    hidden = None if hidden is None else _sizes(hidden)
-    num_learners = whole_number("num_learners", num_learners, 1)
+    hidden, num_learners = _sizes(hidden), whole_number("num_learners", num_learners, 1)
     head = make_head(action_space, squash=squash, initial_log_std=initial_log_std)
     check_mask(observation_space, action_space)
     features, chosen = without_mask(observation_space), any(o is not None for o in (hidden, activation, recurrent))
@@ -141,7 +140,9 @@ def is_token_window(space: gym.Space) -> TypeGuard[spaces.Dict]:
     return isinstance(space, spaces.Dict) and set(space.spaces) == {"tokens", "length"}
 
 
-def _sizes(hidden: Any) -> tuple[int, ...]:  # noqa: ANN401
+def _sizes(hidden: Any) -> tuple[int, ...] | None:  # noqa: ANN401
+    if hidden is None:
+        return None
     if isinstance(hidden, str) or not isinstance(hidden, Sequence):
         raise ValueError(f"hidden must be the sizes of the hidden layers, like (64, 64), got {hidden!r}")
     return tuple(whole_number(f"hidden[{i}]", size, 1) for i, size in enumerate(hidden))
