@@ -15,8 +15,9 @@ from pg_envs.problems import ChainEnv, GarnetEnv, RiverSwimEnv, TwoStateMDPEnv
 from pg_envs.recall import Recall, RecallVector
 from pg_envs.rows import RowEnv, RowsVectorEnv, known_returns, register
 from pg_envs.task_envs import AdditionEnv, CopyEnv, ParityEnv, ReverseEnv, ShorterEnv, SortEnv
+from pg_envs.token_env import TokenEnv
 from pg_envs.token_task import TokenTask
-from pg_envs.tokens import TokenEnv, TokenVectorEnv
+from pg_envs.tokens import TokenVectorEnv
 
 __all__ = [
     "BernoulliBandit",
