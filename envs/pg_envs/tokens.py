@@ -129,7 +129,7 @@ class TokenVectorEnv(RowsVectorEnv):
         """Return which of `rows` the task's `stop` ends, given their completions' lengths; both [len(rows)]."""
         assert self.task.stop is not None
         if callable(self.task.stop):
-            return np.array([self.task.stops(*self._pair(row)) for row in rows])
+            return np.array([self.task.stops(*self._pair(row)) for row in rows], bool)
         found = np.zeros(len(rows), bool)
         for sequence in self.task.stop:
             last = self.total[rows][:, None] - np.arange(len(sequence), 0, -1)  # [len(rows), len(sequence)]
