@@ -20,7 +20,7 @@ class Decision(NamedTuple):
     """What a policy saw and did in B environments.
 
     Attributes:
-        observation: [B, …] arrays, copied from the environment.
+        observation: [B, …] arrays, copied from the environment; of append-only tokens the length alone.
         distribution: over actions.
         actions: as sampled.
     """
@@ -28,6 +28,39 @@ class Decision(NamedTuple):
     observation: Tree
     distribution: Distribution
     actions: Tensor
+
+
+class Texts:
+    """Append-only windows of tokens as a tensor, brought up to date by each row's newest token.
+
+    What a step changes is one token a row: that is all that is copied, and sent to the device, where no row begins.
+
+    Args:
+        device: of the tensor.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.length = np.zeros(0, np.int64)
+        self.tokens = torch.zeros(0, 0, dtype=torch.int64)
+
+    def read(self, observation: Tree, starts: NDArray[np.bool_]) -> tuple[Tensor, NDArray[np.int64]]:
+        """Return the windows, a tensor [B, W] that the next call writes to, and a copy of their lengths, [B]."""
+        tokens, length = observation["tokens"], np.array(observation["length"])
+        if self.tokens.shape != tokens.shape:
+            self.tokens = torch.from_numpy(np.array(tokens)).to(self.device)
+            self.length = length
+            return self.tokens, length
+        anew = np.flatnonzero(starts | (length < self.length) | (length > self.length + 1))
+        if anew.size:
+            self.tokens[self._tensor(anew)] = self._tensor(tokens[anew])
+        rows, last = np.arange(len(length)), length - 1
+        self.tokens[self._tensor(rows), self._tensor(last)] = self._tensor(tokens[rows, last])
+        self.length = length
+        return self.tokens, length
+
+    def _tensor(self, array: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
 
 class Actor:
@@ -47,13 +80,23 @@ class Actor:
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.door = action_door(stream.env.single_action_space)
         self.memory: Any = None
+        self.texts = Texts(self.device)
 
-    def act(self) -> tuple[NDArray[Any], Decision]:
-        """Return the actions for the environment, [B, …], and how they came about."""
-        seen = tree_map(np.array, self.stream.observation)  # a copy: environments may reuse their arrays
+    def act(self, *, append_only: bool = False) -> tuple[NDArray[Any], Decision]:
+        """Return the actions for the environment, [B, …], and how they came about.
+
+        Args:
+            append_only: each step appends at most one token to each row's observation {"tokens", "length"}.
+        """
+        if append_only:
+            tokens, length = self.texts.read(self.stream.observation, self.stream.starts)
+            seen, shown = {"length": length}, {"tokens": tokens, "length": self._tensor(length)}
+        else:
+            seen = tree_map(np.array, self.stream.observation)  # a copy: environments may reuse their arrays
+            shown = tree_map(self._tensor, seen)
         if self.policy.recurrent and self.stream.starts.any():
             self.memory = self.policy.reset_memory(self.memory, torch.from_numpy(self.stream.starts).to(self.device))
-        distribution, self.memory = self.policy.step(tree_map(self._tensor, seen), self.memory)
+        distribution, self.memory = self.policy.step(shown, self.memory)
         actions = distribution.mode() if self.greedy else distribution.sample(self.generator)
         return self.door(self.policy.outward(actions)), Decision(seen, distribution, actions)
 

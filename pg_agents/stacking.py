@@ -89,7 +89,7 @@ class Record:
         taken = torch.stack(actions)  # [T, B, …]
         rewards, *flags = (torch.from_numpy(_stacked(column)).to(self.device) for column in self.columns)
         terminated, truncated, mask, starts, times = flags
-        final_observations, final_rows = self._final(seen[0])
+        final_observations, final_rows = self._final(self.following if self.append_only else seen[0])
         returns, lengths = zip(*self.ended, strict=True) if self.ended else ((), ())
         log_probs = torch.stack(self.log_probs) if self.log_probs else None
         return Rollout(
@@ -118,7 +118,7 @@ class Record:
         times = [np.full(len(rows), t) for t, rows, _ in self.finals]
         index = np.stack([np.concatenate([*times, _NONE]), np.concatenate([*(f[1] for f in self.finals), _NONE])], 1)
         kept = tree_map(lambda *leaves: np.concatenate(leaves), *(f[2] for f in self.finals)) if self.finals else None
-        kept = tree_map(lambda leaf: leaf[:0], example) if kept is None else kept
+        kept = tree_map(lambda leaf: np.array(leaf[:0]), example) if kept is None else kept
         return tree_map(lambda leaf: torch.from_numpy(leaf).to(self.device), kept), torch.from_numpy(index).to(
             self.device
         )

@@ -17,6 +17,7 @@ class Mutation(NamedTuple):
 
 
 AGENTS, POLICIES = "tests/agents/test_", "tests/policies/test_"
+EPISODES = "tests/envs/test_token_episodes.py::"
 
 MUTATIONS = [
     Mutation(
@@ -619,5 +620,96 @@ MUTATIONS = [
         "torch.where(probabilities > 0, p.logits - other.logits, 0.0)",
         "(p.logits - other.logits)",
         ("tests/test_divergence.py::test_forbidden_actions_add_nothing_and_have_derivatives",),
+    ),
+    Mutation(
+        "a verifier's stop is not heard",
+        "pg_envs.tokens",
+        "by_eos | by_stop | (length",
+        "by_eos | (length",
+        (
+            EPISODES + "test_a_verifier_stops_and_the_completion_is_scored",
+            EPISODES + "test_a_plain_loop_gives_the_same",
+            EPISODES + "test_rollouts_hold_the_episodes_and_mask_what_follows",
+        ),
+    ),
+    Mutation(
+        "a stop sequence may begin in the prompt",
+        "pg_envs.tokens",
+        "found |= (length >= len(sequence)) & ",
+        "found |= ",
+        (EPISODES + "test_a_prompt_is_no_part_of_a_stop_sequence", EPISODES + "test_a_plain_loop_gives_the_same"),
+    ),
+    Mutation(
+        "completions are judged by the prompts of other rows",
+        "pg_envs.tokens",
+        "self.prompt_number[rows]",
+        "self.prompt_number[: len(rows)]",
+        (EPISODES + "test_one_call_scores_all_that_end_in_one_step",),
+    ),
+    Mutation(
+        "a new episode is written over what was handed out",
+        "pg_envs.tokens",
+        "self.history = self.history.copy()",
+        "self.history = self.history",
+        ("tests/test_token_memory.py::test_views_show_the_texts_of_their_time_for_ever",),
+    ),
+    Mutation(
+        "the window is kept at every step",
+        "pg_agents.actor",
+        'seen, shown = {"length": length}, ',
+        'seen, shown = {"length": length, "tokens": np.array(self.stream.observation["tokens"])}, ',
+        ("tests/test_token_memory.py::test_a_window_of_2048_is_kept_once_a_row_and_not_once_a_step",),
+    ),
+    Mutation(
+        "a new episode is read as if it continued the one before",
+        "pg_agents.actor",
+        "np.flatnonzero(starts | ",
+        "np.flatnonzero(",
+        ("tests/test_token_memory.py::test_a_policy_is_shown_the_same_windows_as_without_the_short_cut",),
+    ),
+    Mutation(
+        "keys are kept when the window slides",
+        "pg_agents.policies.transformer",
+        "        if stale.any():",
+        "        if False:",
+        (
+            POLICIES + "sliding_windows.py::test_acting_and_learning_agree_in_rollouts_whose_window_slides",
+            POLICIES + "transformer.py::test_cache_in_windows_that_slide",
+        ),
+    ),
+    Mutation(
+        "the exact gradient goes on where a verifier stops",
+        "pg_agents.gradients.sources",
+        "for text in longer if not task.stops(prompt, list(text))]",
+        "for text in longer]",
+        ("tests/gradients/test_sources.py::test_a_token_task_is_played_as_the_environment_plays_it",),
+    ),
+    Mutation(
+        "a text is judged by the example of another prompt that reads alike",
+        "pg_envs.texts",
+        "finite(score(text, answer, self.examples[number]))",
+        "finite(score(text, answer, self.examples[self.texts.index(text)]))",
+        ("tests/envs/test_texts.py::test_scores_are_handed_texts_and_the_example_of_the_very_prompt",),
+    ),
+    Mutation(
+        "the end-of-sequence token is part of the text that is judged",
+        "pg_envs.texts",
+        "completion[:-1] if completion[-1] in self.eos else completion",
+        "completion",
+        ("tests/envs/test_texts.py::test_only_the_end_token_that_ended_is_left_out",),
+    ),
+    Mutation(
+        "a chat begins with the tokenizer's own marks twice",
+        "pg_envs.texts",
+        "encode(text, add_special_tokens=False)",
+        "encode(text)",
+        ("tests/envs/test_texts.py::test_chats_go_through_the_template_and_get_no_marks_twice",),
+    ),
+    Mutation(
+        "b + a is trained on where a + b is held out",
+        "pg_envs.text_tasks",
+        "((min(a, b), max(a, b)) in apart)",
+        "((a, b) in apart)",
+        ("tests/envs/test_text_tasks.py::test_no_sum_is_on_both_sides",),
     ),
 ]

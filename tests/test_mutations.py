@@ -50,7 +50,8 @@ def work(mutation: Mutation, pipe) -> None:
     sys.meta_path.insert(0, Mutant(mutation))
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None) or ""
-        if file.startswith(str(ROOT)) and "site-packages" not in file and not name.startswith("pg_envs"):
+        kept = name.startswith("pg_envs") and not mutation.module.startswith("pg_envs")  # it registers ids
+        if file.startswith(str(ROOT)) and "site-packages" not in file and not kept:
             del sys.modules[name]
     outcomes = Outcomes()
     options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(ROOT)]

@@ -15,14 +15,18 @@ from pg_envs.problems import ChainEnv, GarnetEnv, RiverSwimEnv, TwoStateMDPEnv
 from pg_envs.recall import Recall, RecallVector
 from pg_envs.rows import RowEnv, RowsVectorEnv, known_returns, register
 from pg_envs.task_envs import AdditionEnv, CopyEnv, ParityEnv, ReverseEnv, ShorterEnv, SortEnv
-from pg_envs.token_task import TokenTask
-from pg_envs.tokens import TokenEnv, TokenVectorEnv
+from pg_envs.text_tasks import addition_pairs, addition_text, reasoning_gym_task
+from pg_envs.texts import text_task
+from pg_envs.token_env import TokenEnv
+from pg_envs.token_task import EvaluationError, TokenTask
+from pg_envs.tokens import TokenVectorEnv
 
 __all__ = [
     "BernoulliBandit",
     "BernoulliBanditVector",
     "ContextualBandit",
     "ContextualBanditVector",
+    "EvaluationError",
     "GaussianBandit",
     "GaussianBanditVector",
     "KnownReturns",
@@ -40,8 +44,12 @@ __all__ = [
     "TokenEnv",
     "TokenTask",
     "TokenVectorEnv",
+    "addition_pairs",
+    "addition_text",
     "known_returns",
+    "reasoning_gym_task",
     "register",
+    "text_task",
 ]
 
 register("BernoulliBandit-v0", BernoulliBandit)

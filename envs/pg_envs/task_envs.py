@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pg_envs import tasks
-from pg_envs.tokens import TokenEnv, TokenVectorEnv
+from pg_envs.token_env import TokenEnv
+from pg_envs.tokens import TokenVectorEnv
 
 
 class CopyVectorEnv(TokenVectorEnv):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,16 @@ Tokens = Sequence[int]
 Prompt = tuple[int, ...]
 Completion = list[int]
 Score = Callable[[Prompt, Completion], float]
+ScoreBatch = Callable[[list[Prompt], list[Completion], list[int]], Sequence[float]]
+Stop = Callable[[Prompt, Completion], bool]
+
+Scores = NDArray[np.float64]
+
+DRAWN = -1  # the number of a prompt that a callable drew
+
+
+class EvaluationError(RuntimeError):
+    """A function of the user's (score, token_reward, stop) failed; the message shows the prompt and the completion."""
 
 
 @dataclass(frozen=True)
@@ -22,22 +33,27 @@ class TokenTask:
     """Prompts, a scoring function, and the vocabulary that both are written in.
 
     `prompts` is a sequence of token sequences, drawn from uniformly, or a callable generator → token sequence, which
-    may be as long as `max_prompt_length`. `score(prompt, completion)` judges a finished completion,
-    `token_reward(prompt, completion so far)` every step. `answer` and `known` say, where they are known, a best
-    completion and what the random and the best policy collect.
+    may be as long as `max_prompt_length`. `score(prompt, completion)` judges a finished completion; or
+    `score_batch(prompts, completions, numbers)` judges several at once, prompt i being `prompts[numbers[i]]` (−1 where
+    a callable drew it). `token_reward(prompt, completion so far)` judges every step. `stop` ends an episode beside the
+    end-of-sequence token: sequences of ids, or a callable (prompt, completion so far) → bool that is asked after every
+    token. `answer` and `known` say, where they are known, a best completion and what the random and the best policy
+    collect.
 
     Raises:
         ValueError: a token id outside the vocabulary, an empty or too long prompt, no prompts, no end-of-sequence id,
-            max_new_tokens below 1.
+            max_new_tokens below 1, a stop sequence longer than max_new_tokens, not one of score and score_batch.
     """
 
     prompts: Sequence[Tokens] | Callable[[np.random.Generator], Tokens]
-    score: Score
+    score: Score | None
     vocabulary: int
     eos: int | Sequence[int]
     max_new_tokens: int
     max_prompt_length: int | None = None
     token_reward: Score | None = None
+    stop: Stop | Sequence[Tokens] | None = None
+    score_batch: ScoreBatch | None = None
     pad: int = 0
     decode: Callable[[list[int]], str] | None = None
     answer: Callable[[Prompt], Completion] | None = None
@@ -50,6 +66,11 @@ class TokenTask:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self._check(self.eos if isinstance(self.eos, Sequence) else [self.eos], "eos")
         self._check([self.pad], "pad")
+        if (self.score is None) is (self.score_batch is None):
+            raise ValueError(f"score: give score or score_batch, and not both, got {self.score} and {self.score_batch}")
+        for sequence in self.stop if self.stop is not None and not callable(self.stop) else ():
+            if len(self._check(sequence, "stop")) > self.max_new_tokens:
+                raise ValueError(f"stop: {sequence} is longer than max_new_tokens = {self.max_new_tokens}")
         if not callable(self.prompts):
             for prompt in self.prompts:
                 self._check(prompt, "prompts", self.max_prompt_length)
@@ -76,29 +97,100 @@ class TokenTask:
 
     def draw(self, generator: np.random.Generator, longest: int) -> NDArray[np.int64]:
         """Draw a prompt of at most `longest` tokens, [length]."""
+        return self.choose(generator, longest)[0]
+
+    def choose(self, generator: np.random.Generator, longest: int) -> tuple[NDArray[np.int64], int]:
+        """Draw a prompt of at most `longest` tokens, [length], and return its number in `prompts` too."""
         if callable(self.prompts):
-            return self._check(self.prompts(generator), "prompts", longest)
-        return np.asarray(self.prompts[int(generator.integers(len(self.prompts)))], np.int64)
+            return self._check(self.prompts(generator), "prompts", longest), DRAWN
+        number = int(generator.integers(len(self.prompts)))
+        return np.asarray(self.prompts[number], np.int64), number
 
     def judge(self, prompt: Prompt, completion: Completion) -> float:
-        """Return the finished completion's score."""
-        return self._evaluate(self.score, "score", prompt, completion)
+        """Return the finished completion's score; of prompts that are alike, the first one's."""
+        if self.score is not None:
+            return self._evaluate(self.score, "score", prompt, completion)
+        alike = () if callable(self.prompts) else (n for n, p in enumerate(self.prompts) if tuple(p) == tuple(prompt))
+        return float(self.judge_batch([prompt], [completion], [next(iter(alike), DRAWN)])[0])
+
+    def judge_batch(self, prompts: list[Prompt], completions: list[Completion], numbers: list[int]) -> Scores:
+        """Return the scores of finished completions, [n].
+
+        Raises:
+            EvaluationError: a function that raises, a wrong count, a score that is no finite number; the message shows
+                the prompt and the completion.
+        """
+        pairs = list(zip(prompts, completions, strict=True))
+        if self.score is not None:
+            return np.array([self._evaluate(self.score, "score", *pair) for pair in pairs])
+        assert self.score_batch is not None
+        first = self._shown(*pairs[0])
+        try:
+            values = list(self.score_batch(prompts, completions, numbers))
+        except EvaluationError:
+            raise  # it names its own prompt and completion
+        except Exception as error:
+            several = f"one of {len(pairs)} completions, the first of which has "
+            raise EvaluationError(f"score_batch failed on {several}{first}: {_named(error)}") from error
+        if len(values) != len(pairs):
+            counts = f"{len(values)} scores for {len(pairs)} completions"
+            raise EvaluationError(f"score_batch returned {counts}, the first of which has {first}")
+        checked = [
+            self._evaluate(lambda *_, value=value: value, "score_batch", *pair)
+            for pair, value in zip(pairs, values, strict=True)
+        ]
+        return np.array(checked)
 
     def reward_token(self, prompt: Prompt, completion: Completion) -> float:
         """Return the reward of a completion's last token, 0 where there is no `token_reward`."""
         return self._evaluate(self.token_reward, "token_reward", prompt, completion) if self.token_reward else 0.0
+
+    def stops(self, prompt: Prompt, completion: Completion) -> bool:
+        """Return whether `stop` ends the episode after the completion's last token; False where there is no `stop`."""
+        if self.stop is None:
+            return False
+        if callable(self.stop):
+            return bool(self._evaluate(self.stop, "stop", prompt, completion))
+        return any(list(sequence) == completion[-len(sequence) :] for sequence in self.stop)
 
     def text(self, ids: Iterable[int]) -> str:
         """Return token ids as readable text: by `decode`, or the ids themselves with spaces between."""
         plain = [int(token) for token in ids]
         return self.decode(plain) if self.decode else " ".join(map(str, plain))
 
-    def _evaluate(self, function: Score, name: str, prompt: Prompt, completion: Completion) -> float:
+    def _evaluate(self, function: Callable[..., Any], name: str, prompt: Prompt, completion: Completion) -> float:
         try:
-            value = function(prompt, completion)
-            if isinstance(value, str) or not math.isfinite(value):
-                raise ValueError(f"a finite number is needed, got {value!r}")
-            return float(value)
+            return finite(function(prompt, completion))
         except Exception as error:
-            texts = f"prompt {self.text(prompt)!r} and completion {self.text(completion)!r}"
-            raise RuntimeError(f"{name} failed on {texts}: {type(error).__name__}: {error}") from error
+            shown = self._shown(prompt, completion)
+            raise EvaluationError(f"{name} failed on {shown}: {_named(error)}") from error
+
+    def _shown(self, prompt: Prompt, completion: Completion) -> str:
+        return f"prompt {self.text(prompt)!r} and completion {self.text(completion)!r}"
+
+
+def finite(value: Any) -> float:  # noqa: ANN401
+    """Return `value` as a float, or raise ValueError where it is no finite number."""
+    if isinstance(value, str) or not math.isfinite(value):
+        raise ValueError(f"a finite number is needed, got {value!r}")
+    return float(value)
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def room_for(task: TokenTask, window: int | None) -> tuple[int, int]:
+    """Return the longest prompt of `task` to make room for and the window's size.
+
+    Raises:
+        ValueError: a window below 1 or shorter than the longest prompt; a callable that may draw any length.
+    """
+    if window is not None and window < 1:
+        raise ValueError(f"window must be at least 1, got {window}")
+    longest = task.longest_prompt or window
+    if longest is None:
+        raise ValueError("max_prompt_length: give the length of the longest prompt, as prompts is a callable")
+    if window is not None and longest > window:
+        raise ValueError(f"window must hold the longest prompt, {longest} tokens, got {window}")
+    return longest, window or longest + task.max_new_tokens

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pg_envs.blocks import Rows
 from pg_envs.known import KnownReturns
-from pg_envs.rows import RowEnv, RowsVectorEnv
-from pg_envs.token_task import Completion, Prompt, TokenTask
+from pg_envs.rows import RowsVectorEnv
+from pg_envs.token_task import DRAWN, Completion, Prompt, TokenTask, room_for
 
 
 class TokenVectorEnv(RowsVectorEnv):
@@ -47,14 +47,19 @@ class TokenVectorEnv(RowsVectorEnv):
         self,
         num_envs: int = 1,
         *,
+        task: TokenTask | None = None,
         window: int | None = None,
         group_size: int = 1,
         autoreset_mode: AutoresetMode = AutoresetMode.DISABLED,
+        copy: bool = True,
         render_mode: str | None = None,
-        **task: Any,  # noqa: ANN401
+        **asked: Any,  # noqa: ANN401
     ) -> None:
-        self.task = self.ask(**task)
-        self.max_prompt_length, self.window = _lengths(self.task, window)
+        if task is not None and asked:
+            raise ValueError(f"task: it has its own {', '.join(asked)}; give either a task or these arguments")
+        self.task = self.ask(**asked) if task is None else task
+        self.copy = copy
+        self.max_prompt_length, self.window = room_for(self.task, window)
         top = self.task.vocabulary - 1
         tokens = gym.spaces.Box(0, top, (self.window,), np.int64)
         super().__init__(
@@ -75,7 +80,8 @@ class TokenVectorEnv(RowsVectorEnv):
         self.history = np.full((self.num_envs, width), self.task.pad, np.int64)  # prompts and completions
         self.total = np.zeros(self.num_envs, np.int64)  # tokens in each row's history
         self.prompt_length = np.zeros(self.num_envs, np.int64)
-        self.stop_reason = np.full(self.num_envs, "", "<U6")
+        self.prompt_number = np.full(self.num_envs, DRAWN)  # in the task's prompts
+        self.stop_reason = np.full(self.num_envs, "", "<U8")
         absorbing = self.autoreset_mode is AutoresetMode.DISABLED
         self.metadata = {**self.metadata, "absorbing": absorbing, "append_only": longest <= self.window}
 
@@ -87,9 +93,12 @@ class TokenVectorEnv(RowsVectorEnv):
         leaders = rows[rows % self.group_size == 0]
         if not np.array_equal(rows, (leaders[:, None] + np.arange(self.group_size)).ravel()):
             raise ValueError(f"reset_mask must select whole groups of {self.group_size} rows, got rows {rows.tolist()}")
+        if not self.copy:  # what was handed out shows texts that are complete now
+            self.history = self.history.copy()
         for leader in leaders:
-            prompt = self.task.draw(self.generators[leader], self.max_prompt_length)
+            prompt, number = self.task.choose(self.generators[leader], self.max_prompt_length)
             group = slice(leader, leader + self.group_size)
+            self.prompt_number[group] = number
             self.history[group] = self.task.pad
             self.history[group, : len(prompt)] = prompt
             self.prompt_length[group] = len(prompt)
@@ -102,20 +111,35 @@ class TokenVectorEnv(RowsVectorEnv):
         end = self.total[rows]
         self.history[rows, end] = actions
         self.total[rows] = end + 1
-        stopped = self.is_eos[actions]
-        terminated = stopped | (end + 1 - self.prompt_length[rows] >= self.task.max_new_tokens)
+        length = end + 1 - self.prompt_length[rows]
+        by_eos = self.is_eos[actions]
+        by_stop = np.zeros(len(rows), bool) if self.task.stop is None else self._stopped(rows, length)
+        terminated = by_eos | by_stop | (length >= self.task.max_new_tokens)
         rewards = np.zeros(len(rows))
         if self.task.token_reward is not None:
             rewards += [self.task.reward_token(*self._pair(row)) for row in rows]
         if terminated.any():
             ended = rows[terminated]
-            self.stop_reason[ended] = np.where(stopped[terminated], "eos", "length")
+            reasons = np.where(by_eos, "eos", np.where(by_stop, "verifier", "length"))
+            self.stop_reason[ended] = reasons[terminated]
             rewards[terminated] += self._scores(ended)
         return rewards, terminated
 
+    def _stopped(self, rows: Rows, length: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of `rows` the task's `stop` ends, given their completions' lengths; both [len(rows)]."""
+        assert self.task.stop is not None
+        if callable(self.task.stop):
+            return np.array([self.task.stops(*self._pair(row)) for row in rows], bool)
+        found = np.zeros(len(rows), bool)
+        for sequence in self.task.stop:
+            last = self.total[rows][:, None] - np.arange(len(sequence), 0, -1)  # [len(rows), len(sequence)]
+            found |= (length >= len(sequence)) & (self.history[rows[:, None], last] == sequence).all(1)
+        return found
+
     def _scores(self, rows: Rows) -> NDArray[np.float64]:
-        """Return the scores of finished `rows`; a subclass with a scorer of its own may judge them as one batch."""
-        return np.array([self.task.judge(*self._pair(row)) for row in rows])
+        """Return the scores of finished `rows`, judged as one batch."""
+        prompts, completions = zip(*map(self._pair, rows), strict=True)
+        return self.task.judge_batch(list(prompts), list(completions), self.prompt_number[rows].tolist())
 
     def _pair(self, row: int) -> tuple[Prompt, Completion]:
         """Return a row's prompt and completion so far."""
@@ -124,7 +148,10 @@ class TokenVectorEnv(RowsVectorEnv):
 
     def _observe(self) -> dict[str, NDArray[np.int64]]:
         if self.metadata["append_only"]:
-            return {"tokens": self.history[:, : self.window].copy(), "length": self.total.copy()}
+            tokens = self.history[:, : self.window]
+            tokens = tokens.copy() if self.copy else tokens
+            tokens.flags.writeable = self.copy
+            return {"tokens": tokens, "length": self.total.copy()}
         first = np.maximum(self.total - self.window, 0)  # the oldest token not yet dequeued
         tokens = np.take_along_axis(self.history, first[:, None] + np.arange(self.window), axis=1)
         return {"tokens": tokens, "length": np.minimum(self.total, self.window)}
@@ -159,92 +186,9 @@ class TokenVectorEnv(RowsVectorEnv):
         return self.texts() if self.render_mode == "ansi" else None
 
 
-def _lengths(task: TokenTask, window: int | None) -> tuple[int, int]:
-    """Return the longest prompt to make room for and the window's size."""
-    if window is not None and window < 1:
-        raise ValueError(f"window must be at least 1, got {window}")
-    longest = task.longest_prompt or window
-    if longest is None:
-        raise ValueError("max_prompt_length: give the length of the longest prompt, as prompts is a callable")
-    if window is not None and longest > window:
-        raise ValueError(f"window must hold the longest prompt, {longest} tokens, got {window}")
-    return longest, window or longest + task.max_new_tokens
-
-
 def _check_groups(group_size: int, num_envs: int, mode: AutoresetMode) -> None:
     if group_size < 1 or num_envs % group_size:
         raise ValueError(f"group_size must be at least 1 and divide num_envs = {num_envs}, got {group_size}")
     if group_size > 1 and mode is not AutoresetMode.DISABLED:
         reason = "as the rows of a group start together"
         raise ValueError(f"group_size = {group_size} needs autoreset_mode DISABLED, {reason}, got {mode}")
-
-
-class TokenEnv(RowEnv):
-    """Token generation.
-
-    ## Description
-    A text is grown token by token. The state is a context window of N tokens: the action is enqueued and, where the
-    window is full, the least recent token is dequeued. Bring prompts and a scoring function:
-
-        env = TokenEnv(
-            prompts=[[1, 4], [1, 5]],                       # token ids
-            score=lambda prompt, completion: float(completion == [prompt[-1], 3]),
-            vocabulary=6, eos=3, max_new_tokens=4,
-        )
-
-    ## Action Space
-    `Discrete(vocabulary)`: the next token. The end-of-sequence token is an action like the others.
-
-    ## Observation Space
-    `Dict(tokens=Box(0, vocabulary − 1, (N,), int64), length=Discrete(N + 1))`: `tokens[:length]` is the text in the
-    window, oldest token first, and the rest is padding.
-
-    ## Rewards
-    `score(prompt, completion)` when the episode ends, 0 before; `token_reward(prompt, completion so far)` is added at
-    each step where given. The completion holds every sampled token, the end-of-sequence token included. A function
-    that raises or returns no finite number gives a RuntimeError that shows the prompt and the completion.
-
-    ## Starting State
-    A prompt, drawn uniformly from `prompts` or by the callable `prompts(generator)`.
-
-    ## Episode End
-    Terminated by an end-of-sequence token or by the `max_new_tokens`-th token; `info["stop_reason"]` is "eos" or
-    "length" ("" before). The cap is part of the task, so it never truncates.
-
-    ## Arguments
-    - `prompts`: token sequences, or a callable generator → token sequence.
-    - `score`: callable (prompt, completion) → number; the prompt is a tuple of ids, the completion a list.
-    - `vocabulary`: the number of token ids, V.
-    - `eos`: the end-of-sequence id, or several.
-    - `max_new_tokens`: the most tokens in a completion.
-    - `window`: N; by default the longest prompt plus `max_new_tokens`, so that nothing is ever dequeued.
-    - `max_prompt_length`: needed where `prompts` is a callable and `window` is not given.
-    - `token_reward`: callable (prompt, completion so far) → number, or None.
-    - `pad`: the id behind the end of the text, 0; `decode`: callable ids → text, or None: the ids.
-    - `render_mode`: "ansi" gives the text so far.
-
-    Anything outside its range raises ValueError, at construction or, for a prompt drawn by a callable, at reset.
-
-    ## References
-    B. Van Roy's lecture note on policy gradients, section 3.2; R. Ramamurthy et al., ICLR 2023.
-
-    ## Version History
-    - v0: initial version.
-    """
-
-    rows: TokenVectorEnv
-    vector_form = TokenVectorEnv
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}
-
-    def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:  # noqa: ANN401
-        super().__init__(render_mode, **arguments)
-        self.task = self.rows.task
-        self.metadata = {**self.metadata, "append_only": self.rows.metadata["append_only"]}
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """Return token ids as readable text."""
-        return self.rows.decode(ids)
-
-    def render(self) -> str | None:
-        """Return the text so far, prompt and completion, in render mode "ansi"."""
-        return self.rows.texts()[0] if self.render_mode == "ansi" else None

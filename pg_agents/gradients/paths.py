@@ -185,15 +185,16 @@ def enumerate_completions(task: TokenTask, prompts: Sequence[Sequence[int]], lim
         ValueError: there are more than `limit`.
     """
     eos = {task.eos} if isinstance(task.eos, int) else set(task.eos)
-    going: list[list[int]] = [[]]
-    done: list[list[int]] = []
+    going: list[tuple[list[int], list[int]]] = [(list(prompt), []) for prompt in prompts]
+    pairs: list[tuple[list[int], list[int]]] = []  # that have ended
     for length in range(1, task.max_new_tokens + 1):
-        longer = [[*text, token] for text in going for token in range(task.vocabulary)]
-        ended = [text for text in longer if text[-1] in eos or length == task.max_new_tokens]
-        done, going = done + ended, [text for text in longer if text[-1] not in eos]
-        if len(prompts) * (len(done) + len(going)) > limit:
+        longer = [(prompt, [*text, token]) for prompt, text in going for token in range(task.vocabulary)]
+        over = [text[-1] in eos or task.stops(tuple(prompt), text) for prompt, text in longer]
+        last = length == task.max_new_tokens
+        pairs += [pair for pair, end in zip(longer, over, strict=True) if end or last]
+        going = [pair for pair, end in zip(longer, over, strict=True) if not end]
+        if len(pairs) + len(going) > limit:
             raise ValueError(f"max_new_tokens: more than {limit} completions, too many to enumerate; use a smaller one")
-    pairs = [(list(prompt), text) for prompt in prompts for text in done]
     return Paths(_token_rollout(task, pairs), torch.full((len(pairs),), 1 / len(prompts), dtype=torch.float64))
 
 

@@ -166,5 +166,6 @@ def _texts(task: TokenTask, prompts: Sequence[Text], name: str) -> list[tuple[Te
         level: list[Text] = [()]
         for _ in range(task.max_new_tokens):
             texts += [(prompt, completion) for completion in level]
-            level = [(*text, token) for text in level for token in goes_on]
+            longer = [(*text, token) for text in level for token in goes_on]
+            level = [text for text in longer if not task.stops(prompt, list(text))]
     return texts

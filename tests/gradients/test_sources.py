@@ -8,6 +8,7 @@ import torch
 from exactly import make
 from pg_envs import TokenEnv
 
+from pg_agents.gradients.paths import count_paths, enumerate_completions
 from pg_agents.gradients.sources import MAX_TEXTS, gaussian_bandit, problem_of, prompts_of
 
 
@@ -53,12 +54,16 @@ def test_an_objective_of_ones_own():
     assert problem_of(make("pg/Garnet-v0"), window=5).horizon == 5
 
 
-def test_a_token_task_is_played_as_the_environment_plays_it():
+@pytest.mark.parametrize("stop", [None, [[4, 4], [2]], lambda prompt, text: text[-1] == prompt[-1]])
+def test_a_token_task_is_played_as_the_environment_plays_it(stop):
     """Random walks through the environment and through the table: the same observations, rewards and ends."""
     bonus = lambda prompt, text: 0.1 * len(text) + prompt[0] / 7  # noqa: E731
     score = lambda prompt, text: float(sum(text)) - prompt[-1] * len(text)  # noqa: E731
-    env = TokenEnv(prompts=[[1, 4], [2]], score=score, vocabulary=5, eos=[3, 0], max_new_tokens=3, token_reward=bonus)
+    task = {"prompts": [[1, 4], [2]], "score": score, "token_reward": bonus, "stop": stop}
+    env = TokenEnv(**task, vocabulary=5, eos=[3, 0], max_new_tokens=3)
     problem = problem_of(env)
+    paths = enumerate_completions(env.task, prompts_of(env.task, 0))
+    assert len(paths.chances) == count_paths(problem)
     mdp, seen = problem.mdp, problem.inputs()
     np.testing.assert_allclose(mdp.initial[mdp.initial > 0], [0.5, 0.5])
     generator, ends = np.random.default_rng(0), set()
@@ -77,7 +82,7 @@ def test_a_token_task_is_played_as_the_environment_plays_it():
                 assert torch.equal(seen["tokens"][state], torch.tensor(observation["tokens"]))
                 assert int(seen["length"][state]) == observation["length"]
         ends.add(info["stop_reason"])
-    assert ends == {"eos", "length"}
+    assert ends == {"eos", "length", "verifier"} - ({"verifier"} if stop is None else set())
 
 
 def test_drawn_prompts_are_the_first_two_of_a_seed():

@@ -1,0 +1,163 @@
+"""Texts as a token task: a tokenizer, prompts and a scoring function that reads texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pg_envs.token_task import Completion, EvaluationError, Prompt, TokenTask, finite
+
+Messages = Sequence[Mapping[str, str]]  # of a chat: {"role": …, "content": …}
+TextScore = Callable[[str, str, Any], float]
+TextScoreBatch = Callable[[list[str], list[str], list[Any]], Sequence[float]]
+TextStop = Callable[[str, str], bool]
+
+
+class Tokenizer(Protocol):
+    """What is asked of a tokenizer; those of transformers and tokenizers have it.
+
+    Where they exist, `eos_token_id`, `get_vocab()` or `len(tokenizer)`, and for chats `apply_chat_template` are used.
+    """
+
+    def encode(self, text: str, /) -> Any:  # noqa: ANN401
+        """Return the text's ids, or an object that has them as `ids`."""
+
+    def decode(self, ids: list[int], /) -> str:
+        """Return the text of ids."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A task's texts: what its ids say, and what a person's functions say of that."""
+
+    tokenizer: Tokenizer
+    texts: list[str]  # of the prompts
+    examples: list[Any]
+    text_of: dict[Prompt, str]
+    eos: frozenset[int]
+
+    def answer(self, completion: Completion) -> str:
+        """Return a completion's text, without the end-of-sequence token."""
+        return self.tokenizer.decode(completion[:-1] if completion[-1] in self.eos else completion)
+
+    def scored_by(self, score: TextScore) -> Callable[[list[Prompt], list[Completion], list[int]], list[float]]:
+        """Return `score` as a task's `score_batch`."""
+
+        def score_all(prompts: list[Prompt], completions: list[Completion], numbers: list[int]) -> list[float]:
+            return [self._score(score, n, self.answer(ids)) for n, ids in zip(numbers, completions, strict=True)]
+
+        return score_all
+
+    def _score(self, score: TextScore, number: int, answer: str) -> float:
+        text = self.texts[number]
+        try:
+            return finite(score(text, answer, self.examples[number]))
+        except Exception as error:
+            shown = f"prompt {text!r} and completion {answer!r}"
+            raise EvaluationError(f"score failed on {shown}: {type(error).__name__}: {error}") from error
+
+    def scored_together_by(self, score_batch: TextScoreBatch) -> Callable[..., Sequence[float]]:
+        """Return `score_batch` of texts as a task's `score_batch`."""
+        return lambda prompts, completions, numbers: score_batch(
+            [self.texts[n] for n in numbers], list(map(self.answer, completions)), [self.examples[n] for n in numbers]
+        )
+
+    def stopped_by(self, stop: TextStop) -> Callable[[Prompt, Completion], bool]:
+        """Return `stop` of texts as a task's `stop`."""
+        return lambda prompt, completion: stop(self.text_of[tuple(prompt)], self.answer(completion))
+
+
+def text_task(
+    tokenizer: Tokenizer,
+    prompts: Iterable[str | Messages],
+    *,
+    max_new_tokens: int,
+    score: TextScore | None = None,
+    score_batch: TextScoreBatch | None = None,
+    examples: Iterable[Any] | None = None,
+    stop: TextStop | None = None,
+    eos: int | Sequence[int] | None = None,
+    vocabulary: int | None = None,
+    max_prompt_length: int | None = None,
+) -> TokenTask:
+    """Return the task of answering `prompts` in text: `TokenVectorEnv(64, task=text_task(…))`.
+
+    Prompts are encoded once, here. Completions stay the ids that were sampled: they are decoded to be scored and never
+    encoded again.
+
+    Args:
+        tokenizer: see `Tokenizer`.
+        prompts: texts, or chats ({"role", "content"} messages), to which the tokenizer's chat template is applied.
+        max_new_tokens: the most tokens in a completion.
+        score: callable (prompt, completion, example) → number; the completion is without its end-of-sequence token.
+        score_batch: in its place, callable (prompts, completions, examples) → numbers, for all that end in one step.
+        examples: what is known of each prompt, handed to the scores (its answer, say); None: the prompts themselves.
+        stop: callable (prompt, completion so far) → bool, asked after every token; costs a decoding each time.
+        eos: the end-of-sequence id, or several; None: the tokenizer's.
+        vocabulary: V, the rows of the model's embedding; None: as many as the tokenizer has ids.
+        max_prompt_length: in tokens; None: the longest prompt's length.
+
+    Raises:
+        ValueError: no end-of-sequence id; a vocabulary smaller than the tokenizer's ids; a prompt without tokens, or
+            with more than `max_prompt_length`; chats without a chat template; not as many examples as prompts.
+    """
+    asked = list(prompts)
+    texts, ids = zip(*(_encoded(tokenizer, prompt) for prompt in asked), strict=True) if asked else ((), ())
+    for text, tokens in zip(texts, ids, strict=True):
+        if not tokens:
+            raise ValueError(f"prompts: {text!r} has no tokens")
+        if max_prompt_length is not None and len(tokens) > max_prompt_length:
+            raise ValueError(
+                f"prompts: at most {max_prompt_length} tokens fit (max_prompt_length), got {len(tokens)} in {text!r}"
+            )
+    known = asked if examples is None else list(examples)
+    if len(known) != len(asked):
+        raise ValueError(f"examples must be as many as the prompts, {len(asked)}, got {len(known)}")
+    ends = _ends(tokenizer, eos)
+    text_of = dict(zip(map(tuple, ids), texts, strict=True))
+    reader = Reader(tokenizer, list(texts), known, text_of, frozenset(ends))
+    if (score is None) is (score_batch is None):
+        raise ValueError("score: give score or score_batch, and not both")
+    return TokenTask(
+        prompts=ids,
+        score=None,
+        score_batch=reader.scored_by(score) if score else reader.scored_together_by(score_batch),  # type: ignore[arg-type]
+        vocabulary=_vocabulary(tokenizer, vocabulary),
+        eos=ends,
+        max_new_tokens=max_new_tokens,
+        max_prompt_length=max_prompt_length,
+        stop=reader.stopped_by(stop) if stop else None,
+        decode=tokenizer.decode,
+    )
+
+
+def _encoded(tokenizer: Tokenizer, prompt: str | Messages) -> tuple[str, list[int]]:
+    """Return a prompt's text and ids; a chat's template writes the marks that begin a text itself."""
+    encode: Callable[..., Any] = tokenizer.encode
+    if isinstance(prompt, str):
+        text, ids = prompt, encode(prompt)
+    elif not hasattr(tokenizer, "apply_chat_template"):
+        raise ValueError(f"prompts: a chat needs a tokenizer with apply_chat_template, got {prompt!r}")
+    else:
+        text = tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
+        ids = encode(text, add_special_tokens=False)
+    return text, [int(token) for token in getattr(ids, "ids", ids)]
+
+
+def _ends(tokenizer: Tokenizer, eos: int | Sequence[int] | None) -> list[int]:
+    eos = getattr(tokenizer, "eos_token_id", None) if eos is None else eos
+    if eos is None:
+        raise ValueError("eos: the tokenizer names no end-of-sequence id; give one, or several")
+    return [eos] if isinstance(eos, int) else list(eos)
+
+
+def _vocabulary(tokenizer: Tokenizer, vocabulary: int | None) -> int:
+    table: Any = tokenizer
+    size = 1 + max(table.get_vocab().values()) if hasattr(tokenizer, "get_vocab") else None
+    size = len(table) if size is None and hasattr(tokenizer, "__len__") else size
+    if vocabulary is None and size is None:
+        raise ValueError("vocabulary: the tokenizer does not say how many ids it has; give their number")
+    if vocabulary is not None and size is not None and vocabulary < size:
+        raise ValueError(f"vocabulary must hold all of the tokenizer's {size} ids, got {vocabulary}")
+    return vocabulary or size or 0
