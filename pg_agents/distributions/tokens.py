@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from pg_agents.distributions.categorical import Categorical
 
+IMPOSSIBLE = -1000.0  # ln π of a token so improbable that π is 0 in any precision
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -121,7 +123,7 @@ class HeadLogProbs(torch.autograd.Function):
             if of_entropy is None:
                 gradient *= slope
             else:
-                finite = logits.clamp(min=torch.finfo(logits.dtype).min)
+                finite = logits.clamp(min=IMPOSSIBLE)
                 gradient *= slope - of_entropy[rows, None] * (finite + entropy[rows, None])
             if of_value is not None and taken is not None:
                 gradient.scatter_add_(-1, taken[:, None], of_value[rows, None])
@@ -209,7 +211,7 @@ def _normalized(
 
 def _entropy(logits: Tensor) -> Tensor:
     """Return −Σ_a π(a) ln π(a), [n], of normalised logits [n, V]; 0 ln 0 = 0."""
-    return -(logits.exp() * logits.clamp(min=torch.finfo(logits.dtype).min)).sum(-1)
+    return -(logits.exp() * logits.clamp(min=IMPOSSIBLE)).sum(-1)
 
 
 def _joined(parts: list[Tensor], like: Tensor) -> Tensor:

@@ -9,64 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from pg_agents.distributions import Categorical, Sampling, TokenCategorical
-from pg_agents.masks import split_mask
 from pg_agents.numbers import whole_number
 from pg_agents.policies.kv import Extending, Reading, TokenCache
-from pg_agents.policies.packing import additive, pack, visible_windows
+from pg_agents.policies.packing import additive, visible_windows
 from pg_agents.policies.policy import Critic, Memory, Policy
+from pg_agents.policies.reading import check_length, decision_states, turn_off_dropout
 from pg_agents.rollout import TokenBlock
 from pg_agents.tree import Tree
-
-
-def turn_off_dropout(model: nn.Module) -> None:
-    """Set every probability of dropping something to 0: what acts and what learns are the same function."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):
-            module.p = 0.0
-        for name, value in vars(module).items():
-            if "drop" in name and isinstance(value, float):
-                setattr(module, name, 0.0)
-
-
-def trunk_of(model: Any) -> nn.Module:  # noqa: ANN401
-    """Return the part of a causal language model that turns tokens into hidden states, without dropout."""
-    turn_off_dropout(model)
-    return model.get_decoder()
-
-
-def decision_states(trunk: nn.Module, observations: Tree) -> tuple[Tensor, Tensor]:
-    """Return the hidden states at the N decisions of observations, [N, D], and where those are in […], bool.
-
-    Args:
-        trunk: tokens → hidden states.
-        observations: a `TokenBlock`, [T, B], whose prompts are read once where they are equal, or
-            {"tokens": [..., W], "length": [...]}, every window of which is read.
-    """
-    observations, mask = split_mask(observations)
-    if mask is not None:
-        raise ValueError("env: its action masks are not for language models; restrict tokens by top_k, or mask none")
-    if isinstance(observations, TokenBlock):
-        packs, block = pack(observations), observations
-        check_length(trunk, block.tokens.shape[1])
-        bias = packs.attention_mask(next(trunk.parameters()).dtype)
-        read = trunk(packs.tokens, attention_mask=bias, position_ids=packs.positions, use_cache=False)
-        where = torch.ones_like(block.lengths, dtype=torch.bool) if block.mask is None else block.mask
-        return read.last_hidden_state.flatten(0, 1)[packs.decisions], where
-    length = observations["length"].clamp(min=1)
-    tokens = observations["tokens"].flatten(0, -2)[:, : int(length.max())]
-    check_length(trunk, tokens.shape[1])
-    hidden = trunk(tokens, use_cache=False).last_hidden_state  # padding stands behind, where nothing sees it
-    rows = torch.arange(len(tokens), device=tokens.device)
-    return hidden[rows, length.flatten() - 1], torch.ones_like(length, dtype=torch.bool)
-
-
-def check_length(trunk: nn.Module, length: int) -> None:
-    """Raise ValueError for texts longer than a model's positions, or than what each of its tokens sees."""
-    config: Any = trunk.config
-    for name in ("max_position_embeddings", "sliding_window"):
-        longest = getattr(config, name, None)
-        if longest is not None and length > longest:
-            raise ValueError(f"window must be at most the model's {name}, {longest}, got texts of {length} tokens")
 
 
 class HuggingFacePolicy(Policy):
@@ -103,7 +52,7 @@ class HuggingFacePolicy(Policy):
         self.chunk = whole_number("chunk", chunk, 1)
         self.model = model
         turn_off_dropout(model)
-        check_model(self)
+        self._check()
 
     @property
     def trunk(self) -> Any:  # noqa: ANN401
@@ -140,7 +89,6 @@ class HuggingFacePolicy(Policy):
             self._read(cache, seen, stale.nonzero().squeeze(1))
         if grown.any():
             self._extend(cache, seen, grown.nonzero().squeeze(1))
-        assert cache.logits is not None
         return Categorical(self.sampling(cache.logits)), cache
 
     def _read(self, cache: TokenCache, seen: Tensor, rows: Tensor) -> None:
@@ -178,6 +126,31 @@ class HuggingFacePolicy(Policy):
         cache.keep_logits(rows, self.head(hidden[:, 0]))
         cache.tokens[rows] = seen[rows]
 
+    @torch.no_grad()
+    def _check(self) -> None:
+        """Raise ValueError unless texts side by side, and token by token, have the logits that they have alone."""
+        refuse = f"model: {type(self.model).__name__} cannot be a policy"
+        if not isinstance(self.head, nn.Linear) or getattr(self.model.config, "final_logit_softcapping", None):
+            raise ValueError(f"{refuse}: its logits are not linear in its hidden states")
+        texts = (
+            torch.tensor([[0, 1, 2, 1, 0], [0, 1, 0, 2, 2]], device=self.head.weight.device) % self.head.out_features
+        )
+        lengths = torch.arange(2, 6, device=texts.device)[:, None].expand(4, 2)  # the texts share their first two
+        expected = self.model(texts, use_cache=False).logits[:, 1:].transpose(0, 1).float()
+        try:
+            found = {"side by side": self.head(decision_states(self.trunk, TokenBlock(texts, lengths))[0])}
+            cache, stepped = None, []
+            for length in lengths:
+                _, cache = self.step({"tokens": texts, "length": length}, cache)
+                stepped.append(cache.logits)
+            found["token by token"] = torch.cat(stepped)
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"{refuse}: it takes no mask, positions or cache as other models do: {error}") from error
+        tolerance = float(expected.abs().max()) * (5e-2 if self.head.weight.dtype.itemsize < 4 else 1e-3)
+        for how, logits in found.items():
+            if not torch.allclose(logits.float(), expected.flatten(0, 1), rtol=0, atol=tolerance):
+                raise ValueError(f"{refuse}: its texts have other logits {how} than alone")
+
 
 class HuggingFaceCritic(Critic):
     """V_ψ(s) of a window of tokens: a linear function of the hidden states of a language model.
@@ -192,7 +165,8 @@ class HuggingFaceCritic(Critic):
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401
         super().__init__()
-        self.trunk = trunk_of(copy.deepcopy(model))
+        self.trunk = copy.deepcopy(model.get_decoder())
+        turn_off_dropout(self.trunk)
         parameter = next(self.trunk.parameters())
         self.head = nn.Linear(model.get_output_embeddings().in_features, 1).to(parameter)
         nn.init.zeros_(self.head.weight)
@@ -205,26 +179,3 @@ class HuggingFaceCritic(Critic):
         spread = values.new_zeros(where.shape)
         spread[where] = values
         return spread
-
-
-@torch.no_grad()
-def check_model(policy: HuggingFacePolicy) -> None:
-    """Raise ValueError unless texts side by side, and token by token, have the logits that the model gives them alone."""
-    model, head = policy.model, policy.head
-    refuse = f"model: {type(model).__name__} cannot be a policy"
-    if not isinstance(head, nn.Linear):
-        raise ValueError(f"{refuse}: its output embeddings are {type(head).__name__}, not linear")
-    texts = torch.tensor([[0, 1, 2, 1, 0], [0, 1, 0, 2, 2]], device=head.weight.device) % head.out_features
-    expected = model(texts, use_cache=False).logits[:, 1:].float()  # after each text's first 2, 3, 4 and 5 tokens
-    lengths = torch.arange(2, 6, device=texts.device)[:, None].expand(4, 2)
-    hidden, _ = decision_states(policy.trunk, TokenBlock(texts, lengths))
-    found, cache = {"side by side": head(hidden).view(4, 2, -1).transpose(0, 1)}, None
-    stepped = []
-    for length in lengths:
-        _, cache = policy.step({"tokens": texts, "length": length}, cache)
-        stepped.append(cache.logits)
-    found["token by token"] = torch.stack(stepped, 1)
-    tolerance = float(expected.abs().max()) * (5e-2 if head.weight.dtype.itemsize < 4 else 1e-3)
-    for how, logits in found.items():
-        if float((logits.float() - expected).abs().max()) > tolerance:
-            raise ValueError(f"{refuse}: read {how}, its texts have other logits than alone")

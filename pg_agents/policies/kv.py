@@ -47,7 +47,7 @@ class TokenCache:
         self.tokens = torch.full_like(like, -1)
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
-        self.logits: Tensor | None = None
+        self.logits = like.new_zeros(0)
 
     def store(self, rows: Tensor, reading: Reading, source: Tensor) -> None:
         """Store what was read: that of text source[i] belongs to rows[i]."""
@@ -72,7 +72,7 @@ class TokenCache:
         if len(rows) == len(self.tokens):
             self.logits = logits
             return
-        old = logits.new_zeros(len(self.tokens), logits.shape[1]) if self.logits is None else self.logits
+        old = self.logits if len(self.logits) else logits.new_zeros(len(self.tokens), logits.shape[1])
         self.logits = old.index_copy(0, rows, logits)
 
 

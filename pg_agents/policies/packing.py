@@ -29,7 +29,7 @@ class Packs:
     decisions: Tensor
 
     def attention_mask(self, dtype: torch.dtype) -> Tensor:
-        """Return what is added to attention scores, [K, 1, S, S]: 0 where the prompt or the text itself stood before."""
+        """Return what is added to attention scores, [K, 1, S, S]: 0 where the prompt or the own text stood before."""
         query, key = self.texts[:, :, None], self.texts[:, None]
         before = self.positions[:, None] <= self.positions[:, :, None]
         return additive(before & ((key == 0) | (key == query)), dtype)[:, None]
