@@ -13,7 +13,7 @@ from pg_agents.numbers import whole_number
 from pg_agents.policies.kv import Extending, Reading, TokenCache
 from pg_agents.policies.packing import additive, visible_windows
 from pg_agents.policies.policy import Critic, Memory, Policy
-from pg_agents.policies.reading import check_length, decision_states, turn_off_dropout
+from pg_agents.policies.reading import check_length, decision_states, turn_off_dropout, unmasked
 from pg_agents.rollout import TokenBlock
 from pg_agents.tree import Tree
 
@@ -76,6 +76,7 @@ class HuggingFacePolicy(Policy):
         One token is read where a window continues what the cache holds, nothing where it is what the cache holds, and
         all of it elsewhere, once for equal windows. The cache passed in is extended in place: use the one returned.
         """
+        observation = unmasked(observation)
         tokens, length = observation["tokens"], observation["length"].clamp(min=1)
         seen = visible_windows(tokens, length)
         version = sum(parameter._version for parameter in self.model.parameters())

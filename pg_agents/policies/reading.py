@@ -31,9 +31,7 @@ def decision_states(trunk: nn.Module, observations: Tree) -> tuple[Tensor, Tenso
         observations: a `TokenBlock`, [T, B], whose prompts are read once where they are equal, or
             {"tokens": [..., W], "length": [...]}, every window of which is read.
     """
-    observations, mask = split_mask(observations)
-    if mask is not None:
-        raise ValueError("env: its action masks are not for language models; restrict tokens by top_k, or mask none")
+    observations = unmasked(observations)
     if isinstance(observations, TokenBlock):
         packs, block = pack(observations), observations
         check_length(trunk, block.tokens.shape[1])
@@ -47,6 +45,14 @@ def decision_states(trunk: nn.Module, observations: Tree) -> tuple[Tensor, Tenso
     hidden = trunk(tokens, use_cache=False).last_hidden_state  # padding stands behind, where nothing sees it
     rows = torch.arange(len(tokens), device=tokens.device)
     return hidden[rows, length.flatten() - 1], torch.ones_like(length, dtype=torch.bool)
+
+
+def unmasked(observations: Tree) -> Tree:
+    """Return the observations; ValueError where they come with action masks."""
+    observations, mask = split_mask(observations)
+    if mask is not None:
+        raise ValueError("env: language models take no action masks; leave them out, or restrict tokens by top_k, top_p")
+    return observations
 
 
 def check_length(trunk: nn.Module, length: int) -> None:
