@@ -2,14 +2,13 @@
 
 import pytest
 import torch
+import transformers
+from pg_envs import TokenVectorEnv
 
-transformers = pytest.importorskip("transformers")
-
-import pg_agents as pg  # noqa: E402
-from pg_agents.policies.huggingface import HuggingFaceCritic, HuggingFacePolicy  # noqa: E402
-from pg_agents.policies.packing import pack  # noqa: E402
-from pg_agents.rollout import TokenBlock  # noqa: E402
-from pg_envs import TokenVectorEnv  # noqa: E402
+import pg_agents as pg
+from pg_agents.policies.huggingface import HuggingFaceCritic, HuggingFacePolicy
+from pg_agents.policies.packing import pack
+from pg_agents.rollout import TokenBlock
 
 torch.set_num_threads(1)
 transformers.logging.set_verbosity_error()
@@ -51,7 +50,12 @@ MODELS = {"llama": llama, "gpt2": gpt2}
 
 def token_env(num_envs=12, group_size=3, max_new_tokens=5, eos=range(2, 12), prompts=PROMPTS, **options):
     """Return an environment whose rows end at different times: a fifth of the tokens end one."""
-    task = {"score": lambda prompt, text: float(text[0] % 2), "vocabulary": V, "pad": 0, "max_new_tokens": max_new_tokens}
+    task = {
+        "score": lambda prompt, text: float(text[0] % 2),
+        "vocabulary": V,
+        "pad": 0,
+        "max_new_tokens": max_new_tokens,
+    }
     return TokenVectorEnv(num_envs, prompts=prompts, eos=list(eos), group_size=group_size, **task, **options)
 
 
@@ -165,7 +169,9 @@ def test_nothing_changes_the_gradient(change, monkeypatch):
     found = [torch.zeros_like(value) for value in expected]
     for rows in parts:
         part = TokenBlock(tokens[rows], lengths[:, rows], mask[:, rows])
-        for total, value in zip(found, loss_and_gradient(policy, part, actions[:, rows], weights[:, rows]), strict=True):
+        for total, value in zip(
+            found, loss_and_gradient(policy, part, actions[:, rows], weights[:, rows]), strict=True
+        ):
             total += value
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-10)
@@ -187,7 +193,9 @@ def test_packs_by_hand():
 
 def test_prompts_are_read_once_and_waiting_rows_cost_nothing():
     policy, sizes = HuggingFacePolicy(llama()), []
-    policy.trunk.register_forward_pre_hook(lambda _, args, options: sizes.append(tuple(args[0].shape)), with_kwargs=True)
+    policy.trunk.register_forward_pre_hook(
+        lambda _, args, options: sizes.append(tuple(args[0].shape)), with_kwargs=True
+    )
     memory = None
     for tokens, length in (([5, 6, 0, 0], 2), ([5, 6, 7, 0], 3), ([5, 6, 7, 0], 3), ([5, 6, 7, 8], 4)):
         window = {"tokens": torch.tensor([tokens] * 4 + [[9, 4, 3, 3]]), "length": torch.tensor([length] * 4 + [3])}
