@@ -625,21 +625,31 @@ MUTATIONS = [
         "pg_agents.policies.packing",
         "before & ((key == 0) | (key == query))",
         "before",
-        (POLICIES + "huggingface.py::test_packs_by_hand", POLICIES + "huggingface.py::test_gradient_with_shared_prompts_is_that_of_whole_texts", POLICIES + "huggingface.py::test_what_acted_is_what_each_text_alone_gives_and_what_learns"),
+        (
+            POLICIES + "huggingface.py::test_packs_by_hand",
+            POLICIES + "huggingface.py::test_gradient_with_shared_prompts_is_that_of_whole_texts",
+            POLICIES + "huggingface.py::test_what_acted_is_what_each_text_alone_gives_and_what_learns",
+        ),
     ),
     Mutation(
         "positions go on counting through a pack",
         "pg_agents.policies.packing",
         "block.tokens[row, prompt[row] + step], prompt[row] + step, row + 1",
         "block.tokens[row, prompt[row] + step], offset[row] + step, row + 1",
-        (POLICIES + "huggingface.py::test_packs_by_hand", POLICIES + "huggingface.py::test_what_acted_is_what_each_text_alone_gives_and_what_learns"),
+        (
+            POLICIES + "huggingface.py::test_packs_by_hand",
+            POLICIES + "huggingface.py::test_what_acted_is_what_each_text_alone_gives_and_what_learns",
+        ),
     ),
     Mutation(
         "a decision is read one token late",
         "pg_agents.policies.packing",
         "last = block.lengths - 1",
         "last = block.lengths",
-        (POLICIES + "huggingface.py::test_packs_by_hand", POLICIES + "huggingface.py::test_what_acted_is_what_each_text_alone_gives_and_what_learns"),
+        (
+            POLICIES + "huggingface.py::test_packs_by_hand",
+            POLICIES + "huggingface.py::test_what_acted_is_what_each_text_alone_gives_and_what_learns",
+        ),
     ),
     Mutation(
         "a language model acts without its temperature",
@@ -691,14 +701,14 @@ MUTATIONS = [
         (POLICIES + "huggingface.py::test_what_acted_is_what_each_text_alone_gives_and_what_learns",),
     ),
     Mutation(
-        "the gradient of a token"s log-probability forgets the temperature",
+        "the gradient of a token's log-probability forgets the temperature",
         "pg_agents.distributions.tokens",
         "gradient / ctx.sampling.temperature if ctx.sampling.temperature != 1 else gradient",
         "gradient",
         ("tests/test_token_categorical.py::test_values_and_gradients_are_those_of_the_plain_formula",),
     ),
     Mutation(
-        "a token"s entropy has the gradient of its cross-entropy",
+        "a token's entropy has the gradient of its cross-entropy",
         "pg_agents.distributions.tokens",
         "(finite + entropy[rows, None])",
         "finite",
