@@ -51,7 +51,7 @@ def unmasked(observations: Tree) -> Tree:
     """Return the observations; ValueError where they come with action masks."""
     observations, mask = split_mask(observations)
     if mask is not None:
-        raise ValueError("env: language models take no action masks; leave them out, or restrict tokens by top_k, top_p")
+        raise ValueError("env: language models take no action masks; leave them out, or give top_k or top_p")
     return observations
 
 
