@@ -78,9 +78,10 @@ def _places(used: Tensor, same: Tensor, prompt: Tensor, extra: Tensor) -> tuple[
     sequence, offset, leaders = torch.zeros_like(prompt), prompt.clone(), []
     kind, filled = -1, 0
     lengths, sizes = prompt.tolist(), extra.tolist()
+    even = int(1.25 * int(extra[used].sum()) / (int(same.max()) + 1))  # a much longer sequence would make others wait
     order = same.argsort(stable=True)
     for row, group in zip(used[order].tolist(), same[order].tolist(), strict=True):
-        if group != kind or filled + sizes[row] > max(ROOM, lengths[row]):
+        if group != kind or filled + sizes[row] > min(max(ROOM, lengths[row]), even):
             leaders.append(row)
             kind, filled = group, 0
         sequence[row], offset[row] = len(leaders) - 1, lengths[row] + filled

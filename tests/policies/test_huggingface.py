@@ -191,6 +191,14 @@ def test_packs_by_hand():
     assert visible.int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]]
 
 
+def test_a_prompt_drawn_twice_makes_no_longer_sequence():
+    """Of eight groups of four texts of six tokens two have one prompt: five texts behind a prompt at most, not eight."""
+    prompt = torch.tensor([5, 5, 6, 7, 8, 9, 10, 11]).repeat_interleave(4)
+    tokens = torch.cat([prompt[:, None], torch.arange(32 * 6).view(32, 6) % V], 1)
+    packs = pack(TokenBlock(tokens, torch.arange(1, 8)[:, None].expand(7, 32)))
+    assert packs.tokens.shape == (8, 1 + 5 * 6)
+
+
 def test_prompts_are_read_once_and_waiting_rows_cost_nothing():
     policy, sizes = HuggingFacePolicy(llama()), []
     policy.trunk.register_forward_pre_hook(
