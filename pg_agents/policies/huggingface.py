@@ -86,10 +86,15 @@ class HuggingFacePolicy(Policy):
         before = torch.arange(tokens.shape[1], device=tokens.device) < length[:, None] - 1
         stale = (differs & before).any(1) if cache.keys else torch.ones_like(length, dtype=torch.bool)
         grown = differs.any(1) & ~stale
+        training = self.model.training
+        if self.model.is_gradient_checkpointing:
+            self.model.eval()  # a model that is to recompute what it learns from takes no cache while it is training
         if stale.any():
             self._read(cache, seen, stale.nonzero().squeeze(1))
         if grown.any():
             self._extend(cache, seen, grown.nonzero().squeeze(1))
+        if self.model.is_gradient_checkpointing:
+            self.model.train(training)
         return Categorical(self.sampling(cache.logits)), cache
 
     def _read(self, cache: TokenCache, seen: Tensor, rows: Tensor) -> None:

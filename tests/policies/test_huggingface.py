@@ -192,7 +192,7 @@ def test_packs_by_hand():
 
 
 def test_a_prompt_drawn_twice_makes_no_longer_sequence():
-    """Of eight groups of four texts of six tokens two have one prompt: five texts behind a prompt at most, not eight."""
+    """Of eight groups of four texts of six tokens two share a prompt: at most five texts stand behind it."""
     prompt = torch.tensor([5, 5, 6, 7, 8, 9, 10, 11]).repeat_interleave(4)
     tokens = torch.cat([prompt[:, None], torch.arange(32 * 6).view(32, 6) % V], 1)
     packs = pack(TokenBlock(tokens, torch.arange(1, 8)[:, None].expand(7, 32)))
@@ -245,6 +245,20 @@ def test_dropout_is_off_in_training_mode():
     first, second = (policy(window).entropy() for _ in range(2))
     assert torch.equal(first, second)
     assert HuggingFacePolicy(llama(attention_dropout=0.5)).model.model.layers[0].self_attn.attention_dropout == 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_gradient_checkpointing_changes_nothing(model):
+    results = []
+    for checkpointing in (False, True):
+        policy = HuggingFacePolicy(MODELS[model](dtype=torch.float64).train())
+        if checkpointing:
+            policy.model.gradient_checkpointing_enable()
+        rollout = played(policy)
+        weights = rollout.mask.double() * rollout.actions
+        results.append([rollout.log_probs, *loss_and_gradient(policy, rollout.observations, rollout.actions, weights)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_critic_reads_a_copy_and_values_of_blocks_are_those_of_windows():
