@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME …]`: run experiments (all of them, or those named), draw what they found.
 
 `python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers.
+`python -m benchmarks language MODEL` trains a pretrained language model: see benchmarks/language.py.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ def main(names: list[str]) -> int:
     """Run the experiments `names` and draw all pictures; "plots" draws them from what is there."""
     if names[:1] == ["peers"]:
         return peers(names[1:])
+    if names[:1] == ["language"]:
+        from benchmarks.language import main as language  # needs the extra `llm`
+
+        return language(names[1:])
     unknown = [name for name in names if name not in (*NAMES, "plots")]
     if unknown:
         print(f"unknown experiment {unknown[0]!r}: choose from {', '.join((*NAMES, 'plots'))}", file=sys.stderr)

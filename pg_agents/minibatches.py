@@ -55,12 +55,21 @@ def _columns(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Ba
         yield columns_of(batch, chosen, parts)
 
 
+def without_idle_columns(batch: Batch) -> Batch:
+    """Return the batch without the texts that weigh nothing, on which a language model would waste its time."""
+    used = (batch.weights != 0).any(0)
+    if not isinstance(batch.observations, TokenBlock) or used.all():
+        return batch
+    return columns_of(batch, used.nonzero().squeeze(1))
+
+
 def columns_of(batch: Batch, chosen: Tensor, scale: float = 1.0) -> Batch:
     """Return the batch [T, b] of the environments `chosen`, int64 [b], its weights multiplied by `scale`."""
     fields = {name: _each(getattr(batch, name), lambda leaf: leaf[:, chosen]) for name in (*PER_STEP[1:], "starts")}
     seen = batch.observations
     if isinstance(seen, TokenBlock):
-        fields["observations"] = TokenBlock(seen.tokens[chosen], seen.lengths[:, chosen])
+        mask = None if seen.mask is None else seen.mask[:, chosen]
+        fields["observations"] = TokenBlock(seen.tokens[chosen], seen.lengths[:, chosen], mask)
     else:
         fields["observations"] = tree_map(lambda leaf: leaf[:, chosen], seen)
     fields["memory"] = _each(batch.memory, lambda leaf: leaf[chosen])

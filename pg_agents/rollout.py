@@ -51,10 +51,12 @@ class TokenBlock:
     Attributes:
         tokens: every row's prompt, completion and padding, int64 [B, W].
         lengths: of what the policy saw at each step, int64 [T, B].
+        mask: where a decision was taken, bool [T, B], so that nothing is computed elsewhere; None: everywhere.
     """
 
     tokens: Tensor
     lengths: Tensor
+    mask: Tensor | None = None
 
     def windows(self) -> dict[str, Tensor]:
         """Return {"tokens": [T, B, W], "length": [T, B]}, the stacked observations; tokens past the length are 0."""
@@ -64,7 +66,8 @@ class TokenBlock:
 
     def to(self, device: torch.device | str) -> TokenBlock:
         """Return a copy on `device`."""
-        return TokenBlock(self.tokens.to(device), self.lengths.to(device))
+        mask = None if self.mask is None else self.mask.to(device)
+        return TokenBlock(self.tokens.to(device), self.lengths.to(device), mask)
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class Record:
         returns, lengths = zip(*self.ended, strict=True) if self.ended else ((), ())
         log_probs = torch.stack(self.log_probs) if self.log_probs else None
         return Rollout(
-            observations=self._block(seen) if self.append_only else tree_map(self._stack, seen[0], *seen[1:]),
+            observations=self._block(seen, mask) if self.append_only else tree_map(self._stack, seen[0], *seen[1:]),
             actions=taken,
             log_probs=distributions[0].stack(distributions).log_prob(taken) if log_probs is None else log_probs,
             rewards=rewards.to(self.dtype) * mask,
@@ -123,12 +123,12 @@ class Record:
             self.device
         )
 
-    def _block(self, observations: tuple[Tree, ...]) -> TokenBlock:
+    def _block(self, observations: tuple[Tree, ...], mask: Tensor) -> TokenBlock:
         """Return the windows of append-only episodes as one block: the last window contains all the earlier ones."""
         lengths = self._stack(*(observation["length"] for observation in observations))  # [T, B]
         tokens = torch.from_numpy(self.tokens).to(self.device)
         width = int(lengths.max())
-        return TokenBlock(tokens[:, :width], lengths)
+        return TokenBlock(tokens[:, :width], lengths, mask)
 
 
 _NONE = np.zeros(0, np.int64)

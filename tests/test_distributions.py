@@ -151,3 +151,9 @@ def test_samples_carry_no_gradient_from_log_probabilities(kind):
     actions = distribution.sample(torch.Generator().manual_seed(0)).detach()
     scores = torch.autograd.grad(distribution.log_prob(actions).sum(), repeated)[0]
     assert (scores.mean(0).abs() < 4.5 * scores.std(0) / math.sqrt(n)).all()
+
+
+def test_entropy_with_an_impossible_action_has_a_finite_gradient_at_any_weight():
+    logits = torch.tensor([0.0, 0.0, -torch.inf], requires_grad=True)
+    (3 * Categorical(logits).entropy()).backward()
+    assert logits.grad.tolist() == [0, 0, 0]

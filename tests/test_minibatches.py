@@ -1,9 +1,11 @@
 """Parts of a batch: they partition it, and the mean of their losses is the loss of the whole."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from pg_agents.minibatches import minibatches
+from pg_agents.minibatches import minibatches, without_idle_columns
 from pg_agents.rollout import Batch, TokenBlock
 
 T, B = 6, 5
@@ -77,3 +79,14 @@ def test_trees_of_observations_are_dealt_out_leaf_by_leaf():
     for part in parts(a_batch(tree), 4):
         assert torch.equal(part.observations["a"], part.actions)
         assert torch.equal(part.observations["b"][0][:, 0], part.actions)
+
+
+def test_idle_texts_are_left_out():
+    block = TokenBlock(torch.arange(B)[:, None].repeat(1, 4), torch.arange(B).repeat(T, 1), torch.ones(T, B).bool())
+    batch = a_batch(block)
+    weights = batch.weights * (torch.arange(B) % 2)
+    part = without_idle_columns(replace(batch, weights=weights))
+    assert part.actions[0].tolist() == [1, 3] and part.observations.tokens[:, 0].tolist() == [1, 3]
+    assert part.observations.lengths[0].tolist() == [1, 3] and part.observations.mask.shape == (T, 2)
+    assert torch.equal(part.sum(part.advantages), replace(batch, weights=weights).sum(batch.advantages))
+    assert without_idle_columns(batch) is batch and without_idle_columns(a_batch()).actions.shape == (T, B)

@@ -16,7 +16,7 @@ from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
 from pg_agents.agents.making import check_batch, make_agent
 from pg_agents.agents.optimizers import Descent, OptimizerName
 from pg_agents.agents.saving import save_agent
-from pg_agents.minibatches import minibatches
+from pg_agents.minibatches import minibatches, without_idle_columns
 from pg_agents.normalize import RewardScale, scales_of
 from pg_agents.numbers import whole_number
 from pg_agents.policies import ActionCritic, Critic, Memory, Policy
@@ -123,7 +123,7 @@ class Agent(nn.Module, ABC):
         rates = self.current("learning_rate"), self.current("critic_learning_rate")
         self.descent.set_learning_rates([rate for rate in rates if rate is not None])
         taken, norms = [], []
-        for part in self.parts(batch):
+        for part in self.parts(without_idle_columns(batch)):
             loss, metrics = self(part)
             taken.append(metrics)
             if self.is_far_enough(metrics):

@@ -10,5 +10,15 @@ from pg_agents.distributions.distribution import Distribution
 from pg_agents.distributions.gaussian import DiagonalGaussian
 from pg_agents.distributions.multi import Bernoulli, MultiCategorical
 from pg_agents.distributions.squashed import SquashedGaussian
+from pg_agents.distributions.tokens import Sampling, TokenCategorical
 
-__all__ = ["Bernoulli", "Categorical", "DiagonalGaussian", "Distribution", "MultiCategorical", "SquashedGaussian"]
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "DiagonalGaussian",
+    "Distribution",
+    "MultiCategorical",
+    "Sampling",
+    "SquashedGaussian",
+    "TokenCategorical",
+]

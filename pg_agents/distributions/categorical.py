@@ -43,8 +43,8 @@ class Categorical:
         return self.logits.gather(-1, actions[..., None]).squeeze(-1)
 
     def entropy(self) -> Tensor:
-        """Return −Σ_a π(a) ln π(a), […]; 0 ln 0 = 0, with gradient 0."""
-        return -(self.logits.exp() * self.logits.clamp(min=torch.finfo(self.logits.dtype).min)).sum(-1)
+        """Return −Σ_a π(a) ln π(a), […]; 0 ln 0 = 0, with gradient 0 (of ln π below −1000, π is 0 in any precision)."""
+        return -(self.logits.exp() * self.logits.clamp(min=-1000.0)).sum(-1)
 
     def probabilities(self) -> Tensor:
         """Return π(a), […, A]."""

@@ -1,0 +1,187 @@
+"""Any causal language model of transformers as a policy, and as a critic."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pg_agents.distributions import Categorical, Sampling, TokenCategorical
+from pg_agents.numbers import whole_number
+from pg_agents.policies.kv import Extending, Reading, TokenCache
+from pg_agents.policies.packing import additive, visible_windows
+from pg_agents.policies.policy import Critic, Memory, Policy
+from pg_agents.policies.reading import check_length, decision_states, turn_off_dropout, unmasked
+from pg_agents.rollout import TokenBlock
+from pg_agents.tree import Tree
+
+
+class HuggingFacePolicy(Policy):
+    """π_θ(a|s), the next token after a window of tokens, by a causal language model.
+
+        π_θ(a|s) ∝ exp(z_a(s) / τ) on the tokens that top-k and top-p keep
+
+    The same function acts and is learned from. A prompt that several rows share is read once, in acting and, with
+    gradient, in learning; logits are computed only where a decision was taken, and never all of them at once.
+
+    Args:
+        model: any causal language model of transformers, used as it is but for dropout, which is turned off.
+        temperature: τ.
+        top_k: keep the k most probable tokens; None: all.
+        top_p: keep the fewest tokens whose probabilities add up to p; None: all.
+        chunk: rows of logits that are computed at once in learning.
+
+    Raises:
+        ValueError: arguments out of range, or a model whose logits are not a linear function of its hidden states or
+            that cannot read texts side by side.
+    """
+
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        chunk: int = 512,
+    ) -> None:
+        super().__init__()
+        self.sampling = Sampling(temperature, top_k, top_p)
+        self.chunk = whole_number("chunk", chunk, 1)
+        self.model = model
+        turn_off_dropout(model)
+        self._check()
+
+    @property
+    def trunk(self) -> Any:  # noqa: ANN401
+        """Tokens → hidden states."""
+        return self.model.get_decoder()
+
+    @property
+    def head(self) -> Any:  # noqa: ANN401
+        """Hidden states → logits."""
+        return self.model.get_output_embeddings()
+
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> TokenCategorical:
+        """Return the distributions of the next tokens; see `decision_states` for the forms of observations."""
+        hidden, where = decision_states(self.trunk, observations)
+        return TokenCategorical(hidden, where, self.head, self.sampling, self.chunk)
+
+    @torch.no_grad()
+    def step(self, observation: Tree, memory: TokenCache | None = None) -> tuple[Categorical, TokenCache]:
+        """Return the distributions [B, V] after windows {"tokens": [B, W], "length": [B]}, and the cache.
+
+        One token is read where a window continues what the cache holds, nothing where it is what the cache holds, and
+        all of it elsewhere, once for equal windows. The cache passed in is extended in place: use the one returned.
+        """
+        observation = unmasked(observation)
+        tokens, length = observation["tokens"], observation["length"].clamp(min=1)
+        seen = visible_windows(tokens, length)
+        version = sum(parameter._version for parameter in self.model.parameters())
+        fits = memory is not None and memory.version == version and memory.tokens.shape == tokens.shape
+        cache = memory if memory is not None and fits else TokenCache(version, tokens)
+        differs = cache.tokens != seen
+        before = torch.arange(tokens.shape[1], device=tokens.device) < length[:, None] - 1
+        stale = (differs & before).any(1) if cache.keys else torch.ones_like(length, dtype=torch.bool)
+        grown = differs.any(1) & ~stale
+        training = self.model.training
+        if self.model.is_gradient_checkpointing:
+            self.model.eval()  # a model that is to recompute what it learns from takes no cache while it is training
+        if stale.any():
+            self._read(cache, seen, stale.nonzero().squeeze(1))
+        if grown.any():
+            self._extend(cache, seen, grown.nonzero().squeeze(1))
+        if self.model.is_gradient_checkpointing:
+            self.model.train(training)
+        return Categorical(self.sampling(cache.logits)), cache
+
+    def _read(self, cache: TokenCache, seen: Tensor, rows: Tensor) -> None:
+        """Read the windows of `rows` from their start, equal ones once."""
+        windows, source = seen[rows].unique(dim=0, return_inverse=True)
+        length = (windows >= 0).sum(1)
+        check_length(self.trunk, width := int(length.max()))
+        reading, position = Reading(), torch.arange(width, device=rows.device)
+        visible = position <= position[:, None]
+        hidden = self.trunk(
+            windows[:, :width].clamp(min=0),
+            attention_mask=additive(visible, self.head.weight.dtype).expand(len(windows), 1, -1, -1),
+            position_ids=position[None],
+            past_key_values=reading,
+            use_cache=True,
+        ).last_hidden_state
+        last = hidden[torch.arange(len(windows), device=rows.device), length - 1]
+        cache.store(rows, reading, source)
+        cache.keep_logits(rows, self.head(last)[source])
+        cache.tokens[rows] = seen[rows]
+
+    def _extend(self, cache: TokenCache, seen: Tensor, rows: Tensor) -> None:
+        """Read the last token of the windows of `rows`."""
+        position = (seen[rows] >= 0).sum(1) - 1
+        check_length(self.trunk, width := int(position.max()) + 1)
+        cache.make_room(width)
+        visible = torch.arange(width, device=rows.device) <= position[:, None]
+        hidden = self.trunk(
+            seen[rows, position][:, None],
+            attention_mask=additive(visible, self.head.weight.dtype)[:, None, None],
+            position_ids=position[:, None],
+            past_key_values=Extending(cache, rows, position, width),
+            use_cache=True,
+        ).last_hidden_state
+        cache.keep_logits(rows, self.head(hidden[:, 0]))
+        cache.tokens[rows] = seen[rows]
+
+    @torch.no_grad()
+    def _check(self) -> None:
+        """Raise ValueError unless texts side by side, and token by token, have the logits that they have alone."""
+        refuse = f"model: {type(self.model).__name__} cannot be a policy"
+        if not isinstance(self.head, nn.Linear) or getattr(self.model.config, "final_logit_softcapping", None):
+            raise ValueError(f"{refuse}: its logits are not linear in its hidden states")
+        texts = (
+            torch.tensor([[0, 1, 2, 1, 0], [0, 1, 0, 2, 2]], device=self.head.weight.device) % self.head.out_features
+        )
+        lengths = torch.arange(2, 6, device=texts.device)[:, None].expand(4, 2)  # the texts share their first two
+        expected = self.model(texts, use_cache=False).logits[:, 1:].transpose(0, 1).float()
+        try:
+            found = {"side by side": self.head(decision_states(self.trunk, TokenBlock(texts, lengths))[0])}
+            cache, stepped = None, []
+            for length in lengths:
+                _, cache = self.step({"tokens": texts, "length": length}, cache)
+                stepped.append(cache.logits)
+            found["token by token"] = torch.cat(stepped)
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"{refuse}: it takes no mask, positions or cache as other models do: {error}") from error
+        tolerance = float(expected.abs().max()) * (5e-2 if self.head.weight.dtype.itemsize < 4 else 1e-3)
+        for how, logits in found.items():
+            if not torch.allclose(logits.float(), expected.flatten(0, 1), rtol=0, atol=tolerance):
+                raise ValueError(f"{refuse}: its texts have other logits {how} than alone")
+
+
+class HuggingFaceCritic(Critic):
+    """V_ψ(s) of a window of tokens: a linear function of the hidden states of a language model.
+
+    It reads with a copy of the model's trunk, all of which it trains: values then never disturb the policy, and are
+    more than a linear function of the policy's features. Freezing `trunk` leaves that function of the features as they
+    were at the start, which takes less memory and time.
+
+    Args:
+        model: any causal language model of transformers; it is copied.
+    """
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.trunk = copy.deepcopy(model.get_decoder())
+        turn_off_dropout(self.trunk)
+        parameter = next(self.trunk.parameters())
+        self.head = nn.Linear(model.get_output_embeddings().in_features, 1).to(parameter)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+        """Return the values, 0 where no decision was taken; see `decision_states` for the forms of observations."""
+        hidden, where = decision_states(self.trunk, observations)
+        values = self.head(hidden).squeeze(-1)
+        spread = values.new_zeros(where.shape)
+        spread[where] = values
+        return spread

@@ -1,0 +1,76 @@
+"""Models on disk, offline: a folder of transformers, or a GGUF file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+INSTALL = "pip install 'pg-agents[llm]'"
+WEIGHTS = ("*.safetensors", "*.bin")
+
+
+def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[Any, Any]:
+    """Return a causal language model in float32 and its tokenizer; nothing is downloaded.
+
+    Args:
+        path: a folder as transformers' `save_pretrained` writes it, or a .gguf file.
+        cache: a folder for what a .gguf file holds, de-quantised: written at first, read from then on.
+
+    Raises:
+        ImportError: transformers, gguf or accelerate is not installed.
+        ValueError: there are no weights, a .gguf file comes without `cache`, the tokenizer has more ids than the model,
+            or there is no end-of-sequence id.
+    """
+    path = Path(path).expanduser()
+    if path.suffix == ".gguf":
+        if cache is None:
+            raise ValueError(f"cache: give a folder for the de-quantised weights of {path.name}")
+        path = _dequantized(path, Path(cache).expanduser())
+    if not path.is_dir() or not any(found for pattern in WEIGHTS for found in path.glob(pattern)):
+        raise ValueError(f"path: {path} is no folder with weights ({' or '.join(WEIGHTS)}) and no .gguf file")
+    transformers = _transformers()
+    model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise ValueError(
+            f"path: {path}: its tokenizer has {len(tokenizer)} ids, its model {rows}; take those that belong"
+        )
+    if not end_ids(model, tokenizer):
+        raise ValueError(f"path: {path} names no eos_token_id; set one in its generation_config.json")
+    return model, tokenizer
+
+
+def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401
+    """Return all end-of-sequence ids that a model and its tokenizer name, in ascending order."""
+    named = [tokenizer.eos_token_id, model.config.eos_token_id, model.generation_config.eos_token_id]
+    ids = {i for name in named if name is not None for i in (name if isinstance(name, list | tuple) else [name])}
+    return tuple(sorted(ids))
+
+
+def _dequantized(file: Path, folder: Path) -> Path:
+    """Return `folder`, with the model of a .gguf file in it."""
+    if (folder / "tokenizer_config.json").exists():  # what is written last
+        return folder
+    if not file.is_file():
+        raise ValueError(f"path: there is no file {file}")
+    transformers = _transformers()
+    source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name, "local_files_only": True}
+    dense = transformers.GgufConfig(dequantize=True)
+    model = transformers.AutoModelForCausalLM.from_pretrained(**source, quantization_config=dense, dtype=torch.float32)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _transformers() -> Any:  # noqa: ANN401
+    try:
+        import accelerate  # noqa: F401 - transformers reads .gguf files with these two
+        import gguf  # noqa: F401
+        import transformers
+    except ImportError as error:
+        raise ImportError(f"language models need transformers, gguf and accelerate: {INSTALL}") from error
+    return transformers
