@@ -793,6 +793,20 @@ MUTATIONS = [
         (POLICIES + "huggingface.py::test_rows_that_wait_keep_their_distribution",),
     ),
     Mutation(
+        "PPO's critic is weighed by 1, whatever its weight",
+        "pg_agents.agents.ppo",
+        "terms + self.value_weight * errors",
+        "terms + errors",
+        ("tests/agents/test_ppo.py::test_the_loss_by_hand",),
+    ),
+    Mutation(
+        "A2C is rewarded for certainty",
+        "pg_agents.agents.a2c",
+        "- entropy_bonus(",
+        "+ entropy_bonus(",
+        ("tests/agents/test_ppo.py::test_the_loss_by_hand",),
+    ),
+    Mutation(
         "the gradient of a token's log-probability forgets the temperature",
         "pg_agents.distributions.tokens",
         "gradient / ctx.sampling.temperature if ctx.sampling.temperature != 1 else gradient",

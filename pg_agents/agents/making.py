@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pg_agents.policies import make_networks
-from pg_agents.rollout import Steps
+from pg_agents.rollout import Episodes, Steps
 from pg_agents.spaces import spaces_of
 
 if TYPE_CHECKING:
@@ -66,11 +66,16 @@ def check_spaces(agent: Agent, env: Any, *, name: str = "env") -> None:  # noqa:
 def check_batch(agent: Agent, num_envs: int) -> None:
     """Raise ValueError where an agent cannot learn from `num_envs` environments.
 
-    There may be too few steps for one minibatch, or another number of independent learners.
+    There may be too few steps for one minibatch, another number of independent learners, or a group left incomplete
+    (a single environment is one to act in).
     """
     learners = agent.policy.num_learners
     if learners > 1 and learners != num_envs:
         raise ValueError(f"num_learners must be the number of environments, {num_envs}, got {learners}")
+    if isinstance(agent.cadence, Episodes) and num_envs > 1 and num_envs % agent.cadence.group_size:
+        raise ValueError(
+            f"group_size must divide the number of environments, got {agent.cadence.group_size} for {num_envs}"
+        )
     if agent.minibatch_size is None or not isinstance(agent.cadence, Steps):
         return
     steps = agent.cadence.num_steps * num_envs
