@@ -42,6 +42,11 @@ class Episodes:
     group_size: int = 1
 
 
+def steps_or_episodes(num_steps: int | None) -> Steps | Episodes:
+    """Return the cadence of `num_steps` steps of each environment; None: of one whole episode of each."""
+    return Episodes() if num_steps is None else Steps(num_steps)
+
+
 @dataclass(frozen=True)
 class TokenBlock:
     """The observations of append-only token episodes, stored once instead of T times.

@@ -841,4 +841,11 @@ MUTATIONS = [
         "used = batch.weights[0] == batch.weights[0]",
         ("tests/test_minibatches.py::test_idle_texts_are_left_out",),
     ),
+    Mutation(
+        "texts are cut by a number of steps",
+        "pg_agents.agents.making",
+        "arguments = sized | form.suited.get(type(policy).__name__, {}) | arguments",
+        "arguments = form.suited.get(type(policy).__name__, {}) | sized | arguments",
+        (AGENTS + "whole_texts.py::test_texts_are_learned_from_whole_whatever_their_number",),
+    ),
 ]

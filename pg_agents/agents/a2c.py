@@ -10,7 +10,7 @@ from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
 from pg_agents.policies import Critic, Policy
-from pg_agents.rollout import Batch, Rollout, Steps
+from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
 
@@ -25,7 +25,7 @@ class A2C(Agent):
     Args:
         policy: π_θ.
         critic: V_ψ.
-        num_steps: n, of each environment between updates.
+        num_steps: n, of each environment between updates; None: one whole episode of each.
         learning_rate: α of the policy; may be scheduled.
         critic_learning_rate: β of the critic; None: the policy's; may be scheduled.
         discount: γ, between 0 and 1.
@@ -55,7 +55,7 @@ class A2C(Agent):
         *,
         policy: Policy,
         critic: Critic,
-        num_steps: int = 16,
+        num_steps: int | None = 16,
         learning_rate: Scheduled = 1.5e-3,
         critic_learning_rate: Scheduled | None = None,
         discount: float = 0.99,
@@ -83,9 +83,9 @@ class A2C(Agent):
         self.check()
 
     @property
-    def cadence(self) -> Steps:
-        """`num_steps` steps of each environment."""
-        return Steps(self.num_steps)
+    def cadence(self) -> Steps | Episodes:
+        """`num_steps` steps of each environment, or one whole episode of each."""
+        return steps_or_episodes(self.num_steps)
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and G = Â + V."""

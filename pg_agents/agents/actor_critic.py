@@ -11,7 +11,7 @@ from pg_agents.agents.signals import state_values, time_weights
 from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
 from pg_agents.policies import Critic, Policy
 from pg_agents.returns import explained_variance, lambda_returns, standardize, step_discounts, step_lambdas
-from pg_agents.rollout import Batch, Rollout, Steps
+from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
 
@@ -29,7 +29,7 @@ class ActorCritic(Agent):
     Args:
         policy: π_θ.
         critic: V_ψ.
-        num_steps: n, between updates.
+        num_steps: n, between updates; None: one whole episode of each environment.
         learning_rate: α of the policy; may be scheduled.
         critic_learning_rate: β of the critic; None: the policy's; may be scheduled.
         discount: γ, between 0 and 1.
@@ -58,7 +58,7 @@ class ActorCritic(Agent):
         *,
         policy: Policy,
         critic: Critic,
-        num_steps: int = 1,
+        num_steps: int | None = 1,
         learning_rate: Scheduled = 3e-4,
         critic_learning_rate: Scheduled | None = 1e-3,
         discount: float = 0.99,
@@ -86,9 +86,9 @@ class ActorCritic(Agent):
         self.check()
 
     @property
-    def cadence(self) -> Steps:
-        """`num_steps` steps of each environment."""
-        return Steps(self.num_steps)
+    def cadence(self) -> Steps | Episodes:
+        """`num_steps` steps of each environment, or one whole episode of each."""
+        return steps_or_episodes(self.num_steps)
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute the bootstrapped returns and δ."""

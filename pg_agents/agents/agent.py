@@ -209,14 +209,14 @@ class Agent(nn.Module, ABC):
             ValueError: for arguments out of range; UnsupportedSpaceError for spaces without a network.
         """
         num_envs = getattr(env, "num_envs", 1)
-        agent = cls.for_spaces(*spaces_of(env), seed=seed, **cls.sized(num_envs) | arguments)
+        agent = make_agent(cls, *spaces_of(env), whole_number("seed", seed), arguments, cls.sized(num_envs))
         check_batch(agent, num_envs)
         return agent
 
     @classmethod
     def for_spaces(cls, observation_space: Any, action_space: Any, *, seed: int = 0, **arguments: Any) -> Self:  # noqa: ANN401
         """Return an agent with networks that suit the spaces of one environment; see `for_env`."""
-        return make_agent(cls, observation_space, action_space, whole_number("seed", seed), arguments)
+        return make_agent(cls, observation_space, action_space, whole_number("seed", seed), arguments, {})
 
     @classmethod
     def sized(cls, num_envs: int) -> dict[str, Any]:

@@ -39,7 +39,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "backtrack": ("between 0 and 1, both excluded", lambda x: 0 < x < 1),
     "line_search_trials": ("a whole number, 1 or above", lambda x: _is_count(x)),
     "max_grad_norm": ("a number above 0, or None for no clipping", lambda x: x is None or x > 0),
-    "num_steps": ("a whole number, 1 or above", lambda x: _is_count(x)),
+    "num_steps": ("a whole number, 1 or above, or None for whole episodes", lambda x: x is None or _is_count(x)),
     "max_episode_steps": (
         "a whole number, 1 or above, or None",
         lambda x: x is None or _is_count(x),

@@ -24,6 +24,7 @@ def make_agent(
     action_space: Any,  # noqa: ANN401
     seed: int,
     arguments: dict[str, Any],
+    sized: dict[str, Any],
 ) -> Any:  # noqa: ANN401
     """Return an agent of the class `form` with networks that suit the spaces of one environment.
 
@@ -33,6 +34,7 @@ def make_agent(
         action_space: of one environment.
         seed: of the initial parameters and the order of minibatches.
         arguments: of the constructor, and of `make_networks`.
+        sized: defaults that depend on the number of environments; those that suit the policy go first.
     """
     for name in ("policy", "critic"):
         if name in arguments:
@@ -45,7 +47,7 @@ def make_agent(
         policy, critic = make_networks(
             observation_space, action_space, critic=needed, action_values=form.action_values, **networks
         )
-    arguments = form.suited.get(type(policy).__name__, {}) | arguments
+    arguments = sized | form.suited.get(type(policy).__name__, {}) | arguments
     if needed:
         arguments["critic"] = critic
     agent = form(policy=policy, **arguments)

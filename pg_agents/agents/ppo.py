@@ -10,7 +10,7 @@ from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import clipped_surrogate, entropy_bonus, mean_over_steps, ratio_metrics, squared_error
 from pg_agents.policies import Critic, Policy
-from pg_agents.rollout import Batch, Rollout, Steps
+from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
 
@@ -25,7 +25,8 @@ class PPO(Agent):
     Args:
         policy: π_θ.
         critic: V_ψ.
-        num_steps: of each environment between updates; `for_env` makes it 2048 divided by the number of environments.
+        num_steps: of each environment between updates; None: one whole episode of each. `for_env` takes 2048 divided by
+            the number of environments; for tokens whole episodes, each of which is read once instead of once a token.
         epochs: passes over the rollout.
         minibatch_size: steps in a gradient step.
         clip: ε; may be scheduled.
@@ -50,7 +51,7 @@ class PPO(Agent):
     name = "ppo"
     suited: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.03, "critic_learning_rate": 0.1},
-        "TransformerPolicy": {"learning_rate": 1e-3},
+        "TransformerPolicy": {"num_steps": None, "learning_rate": 1e-3, "epochs": 4, "minibatch_size": 256},
         "GRUPolicy": {"learning_rate": 1e-3, "epochs": 4, "minibatch_size": 256},
     }
 
@@ -59,7 +60,7 @@ class PPO(Agent):
         *,
         policy: Policy,
         critic: Critic,
-        num_steps: int = 256,
+        num_steps: int | None = 256,
         epochs: int = 10,
         minibatch_size: int = 64,
         clip: Scheduled = 0.2,
@@ -93,9 +94,9 @@ class PPO(Agent):
         self.check()
 
     @property
-    def cadence(self) -> Steps:
-        """`num_steps` steps of each environment."""
-        return Steps(self.num_steps)
+    def cadence(self) -> Steps | Episodes:
+        """`num_steps` steps of each environment, or one whole episode of each."""
+        return steps_or_episodes(self.num_steps)
 
     @classmethod
     def sized(cls, num_envs: int) -> dict[str, Any]:

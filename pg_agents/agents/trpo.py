@@ -23,7 +23,7 @@ from pg_agents.agents.natural import (
 from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import mean_over_steps
 from pg_agents.policies import Critic, Policy
-from pg_agents.rollout import Batch, Rollout, Steps
+from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
 
@@ -39,7 +39,8 @@ class TRPO(Agent):
     Args:
         policy: π_θ.
         critic: V_ψ; it shares no parameters with the policy.
-        num_steps: of each environment between updates; `for_env` makes it 2048 divided by the number of environments.
+        num_steps: of each environment between updates; None: one whole episode of each. `for_env` takes 2048 divided by
+            the number of environments; for tokens whole episodes, each of which is read once instead of once a token.
         max_kl: δ, in nats.
         cg_iterations: of conjugate gradients, at most.
         fisher_fraction: the part of the steps that F is an average over; less than 1 saves time with large networks.
@@ -61,14 +62,16 @@ class TRPO(Agent):
     """
 
     name = "trpo"
-    suited: ClassVar[dict[str, dict[str, Any]]] = {"TransformerPolicy": {"fisher_fraction": 0.25}}
+    suited: ClassVar[dict[str, dict[str, Any]]] = {
+        "TransformerPolicy": {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "minibatch_size": 256}
+    }
 
     def __init__(
         self,
         *,
         policy: Policy,
         critic: Critic,
-        num_steps: int = 256,
+        num_steps: int | None = 256,
         max_kl: float = 0.01,
         cg_iterations: int = 10,
         fisher_fraction: float = 1.0,
@@ -103,9 +106,9 @@ class TRPO(Agent):
         self.descent = values_descent(critic)
 
     @property
-    def cadence(self) -> Steps:
-        """`num_steps` steps of each environment."""
-        return Steps(self.num_steps)
+    def cadence(self) -> Steps | Episodes:
+        """`num_steps` steps of each environment, or one whole episode of each."""
+        return steps_or_episodes(self.num_steps)
 
     @classmethod
     def sized(cls, num_envs: int) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_what_would_couple_independent_learners_is_refused(kind, coupling):
         *[(ActorCritic, {"discount": value}) for value in (-0.1, math.nan, None)],
         *[(Reinforce, {"entropy_weight": value}) for value in (-0.1, math.nan, math.inf)],
         *[(Reinforce, {"max_grad_norm": value}) for value in (0, -1.0, math.nan)],
-        *[(ActorCritic, {"num_steps": value}) for value in (0, -1, 1.5, math.nan, math.inf, "3", None, 2.0)],
+        *[(ActorCritic, {"num_steps": value}) for value in (0, -1, 1.5, math.nan, math.inf, "3", 2.0)],
         *[(Reinforce, {"max_episode_steps": value}) for value in (0, -1, 1.5, math.nan)],
         (Reinforce, {"optimizer": "lion"}),
         (Reinforce, {"signal": "whole_return"}),
