@@ -274,8 +274,8 @@ MUTATIONS = [
     Mutation(
         "a block's distributions are a token late",
         "pg_agents.policies.transformer",
-        "(observations.lengths - 1).clamp(max=hidden.shape[1] - 1)",
-        "observations.lengths.clamp(max=hidden.shape[1] - 1)",
+        "return hidden[rows, block.lengths - 1]",
+        "return hidden[rows, block.lengths.clamp(max=hidden.shape[1] - 1)]",
         (POLICIES + "transformer.py::test_block_equals_its_windows_in_value_and_gradient",),
     ),
     Mutation(
@@ -847,5 +847,33 @@ MUTATIONS = [
         "arguments = sized | form.suited.get(type(policy).__name__, {}) | arguments",
         "arguments = form.suited.get(type(policy).__name__, {}) | sized | arguments",
         (AGENTS + "whole_texts.py::test_texts_are_learned_from_whole_whatever_their_number",),
+    ),
+    Mutation(
+        "a completion is read behind another row's prompt",
+        "pg_agents.policies.transformer",
+        "shared_k.index_select(0, source)",
+        "shared_k.index_select(0, source.flip(0))",
+        (POLICIES + "transformer.py::test_block_equals_its_windows_in_value_and_gradient",),
+    ),
+    Mutation(
+        "padding behind a short prompt is seen",
+        "pg_agents.policies.transformer",
+        "there[:, None].expand(",
+        "torch.ones_like(there)[:, None].expand(",
+        (POLICIES + "transformer.py::test_block_equals_its_windows_in_value_and_gradient",),
+    ),
+    Mutation(
+        "a completion's positions begin at the longest prompt's end",
+        "pg_agents.policies.transformer",
+        "place = block.lengths[0, :, None] +",
+        "place = block.lengths[0].max() +",
+        (POLICIES + "transformer.py::test_block_equals_its_windows_in_value_and_gradient",),
+    ),
+    Mutation(
+        "rows get the keys of another's prompt",
+        "pg_agents.policies.transformer",
+        "keys[:, source], values[:, source]",
+        "keys[:, source.flip(0)], values[:, source]",
+        (POLICIES + "transformer.py::test_cache_with_ragged_prompts_and_rows_that_end_and_begin_anew",),
     ),
 ]

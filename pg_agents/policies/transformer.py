@@ -115,6 +115,38 @@ class Trunk(nn.Module):
             values.append(v)
         return self.norm(x), torch.stack(keys), torch.stack(values)
 
+    def follow(self, block: TokenBlock) -> Tensor:
+        """Return the hidden states [T, B, width] at the last token that each step of a block saw."""
+        rows = torch.arange(len(block.tokens), device=block.tokens.device)
+        prompt, place = block.lengths[0], torch.arange(int(block.lengths[0].max()), device=rows.device)
+        seen = torch.where(place < prompt[:, None], block.tokens[:, : len(place)], -1)
+        prompts, source = seen.unique(dim=0, return_inverse=True)
+        if 2 * len(prompts) > len(rows):
+            hidden = self(block.tokens)  # [B, W, width]
+            return hidden[rows, block.lengths - 1]
+        read = self.read(prompts.clamp(min=0))  # once for all that share it; padding stands where nothing sees it
+        first = read[0][source, prompt - 1][:, None]
+        later = self._behind(block, source, place < prompt[:, None], read[1], read[2])
+        return torch.cat([first, later], 1)[rows, block.lengths - prompt]
+
+    def _behind(self, block: TokenBlock, source: Tensor, there: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Return the hidden states [B, T − 1, width] of completions behind prompts that were read before.
+
+        Of these, row b's is number source[b] and fills the places there[b], of P; keys and values are [L, N, H, P, D].
+        """
+        rows, steps = len(source), len(block.lengths) - 1
+        place = block.lengths[0, :, None] + torch.arange(steps, device=source.device)  # [B, T − 1]
+        x = self.tokens(block.tokens.gather(1, place.clamp(max=block.tokens.shape[1] - 1)))
+        x = x + self.positions(place.clamp(max=self.window - 1))
+        own = torch.ones(steps, steps, dtype=torch.bool, device=source.device).tril()
+        visible = torch.cat([there[:, None].expand(-1, steps, -1), own.expand(rows, -1, -1)], -1)[:, None]
+        for layer, shared_k, shared_v in zip(self.layers(), keys, values, strict=True):
+            q, k, v = layer.queries_keys_values(x)
+            k = torch.cat([shared_k.index_select(0, source), k], 2)
+            v = torch.cat([shared_v.index_select(0, source), v], 2)
+            x = layer.finish(x, functional.scaled_dot_product_attention(q, k, v, attn_mask=visible))
+        return self.norm(x)
+
     def extend(self, cache: KVCache, tokens: Tensor, position: Tensor) -> Tensor:
         """Read one more token of each row into the cache, in place, and return its hidden state, [B, width].
 
@@ -141,13 +173,11 @@ def hidden_states(trunk: Trunk, observations: Tree) -> Tensor:
 
     Args:
         trunk: the transformer.
-        observations: a `TokenBlock` (one pass over [B, W] gives all T steps: [T, B, width]), or
+        observations: a `TokenBlock` (one pass over its texts gives all T steps: [T, B, width]), or
             {"tokens": [..., W], "length": [...]}, a pass over every window: [..., width].
     """
     if isinstance(observations, TokenBlock):
-        hidden = trunk(observations.tokens)  # [B, W, width]
-        rows = torch.arange(hidden.shape[0], device=hidden.device)
-        return hidden[rows, (observations.lengths - 1).clamp(max=hidden.shape[1] - 1)]  # [T, B, width]
+        return trunk.follow(observations)
     length = observations["length"]
     tokens = observations["tokens"].flatten(0, -2)[:, : max(1, int(length.max()))]
     last = (length.flatten() - 1).clamp(min=0)
@@ -191,13 +221,17 @@ class TransformerPolicy(Policy):
         before = torch.arange(tokens.shape[1], device=tokens.device) < last[:, None]  # read already, if all is well
         stale = ((cache.tokens != tokens) & before).any(1)
         if stale.any():
-            self._read_again(cache, tokens, stale)
+            self._read_again(cache, tokens[:, : int(last[stale].max())], stale)
         rows = torch.arange(len(tokens), device=tokens.device)
         return Categorical(allow(self.head(self.trunk.extend(cache, tokens[rows, last], last)), mask)), cache
 
     def _read_again(self, cache: KVCache, tokens: Tensor, stale: Tensor) -> None:
-        _, keys, values = self.trunk.read(tokens[stale])
-        cache.tokens[stale], cache.keys[:, stale], cache.values[:, stale] = tokens[stale], keys, values
+        """Read the windows' tokens before the last, [B, w], where they are stale, bool [B]; equal ones once."""
+        windows, source = tokens[stale].unique(dim=0, return_inverse=True)
+        _, keys, values = self.trunk.read(windows)
+        rows, width = stale.nonzero().squeeze(1), tokens.shape[1]
+        cache.tokens[rows, :width] = tokens[rows]
+        cache.keys[:, rows, :, :width], cache.values[:, rows, :, :width] = keys[:, source], values[:, source]
 
 
 class TransformerCritic(Critic):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pg_agents.policies import TransformerCritic, TransformerPolicy
+from pg_agents.policies.transformer import Trunk
 from pg_agents.rollout import TokenBlock
 
 torch.set_num_threads(1)
@@ -101,6 +102,15 @@ def block():
     return TokenBlock(tokens, lengths)
 
 
+def shared_block():
+    """Return four steps of five rows: three behind 1 2, two behind 6 5 4; two end early."""
+    tokens = torch.tensor(
+        [[1, 2, 3, 4, 5, 0], [1, 2, 5, 0, 0, 0], [6, 5, 4, 3, 2, 1], [1, 2, 6, 6, 3, 0], [6, 5, 4, 1, 2, 0]]
+    )
+    lengths = torch.tensor([[2, 2, 3, 2, 3], [3, 3, 4, 3, 4], [4, 3, 5, 4, 5], [5, 3, 6, 5, 5]])
+    return TokenBlock(tokens, lengths)
+
+
 def test_windows_by_hand():
     windows = block().windows()
     assert windows["tokens"].shape == (5, 3, 8) and torch.equal(windows["length"], block().lengths)
@@ -109,14 +119,15 @@ def test_windows_by_hand():
     assert windows["tokens"][4, 2].tolist() == [2, 3, 4, 0, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("make", [block, shared_block])
 @pytest.mark.parametrize("form", [TransformerPolicy, TransformerCritic])
-def test_block_equals_its_windows_in_value_and_gradient(form):
-    network = transformer(form=form)
+def test_block_equals_its_windows_in_value_and_gradient(form, make):
+    network, seen = transformer(form=form), make()
     results = []
-    weights = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
-    for observations in (block(), block().windows()):
+    weights = torch.randn(seen.lengths.shape, generator=torch.Generator().manual_seed(1))
+    for observations in (seen, seen.windows()):
         output = network(observations)
-        values = output if form is TransformerCritic else output.log_prob(torch.full((5, 3), 2))
+        values = output if form is TransformerCritic else output.log_prob(torch.full_like(seen.lengths, 2))
         network.zero_grad()
         (weights * values).sum().backward()
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
@@ -124,6 +135,22 @@ def test_block_equals_its_windows_in_value_and_gradient(form):
     assert results[0][0].std() > 0.01
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_block_of_one_step_behind_a_shared_prompt():
+    policy, seen = transformer(), TokenBlock(torch.tensor([[1, 2], [1, 2], [1, 2]]), torch.tensor([[2, 2, 2]]))
+    torch.testing.assert_close(policy(seen).logits, policy(seen.windows()).logits, rtol=1e-5, atol=1e-5)
+
+
+def test_a_prompt_that_rows_share_is_read_once_in_acting_and_in_learning(monkeypatch):
+    policy, read, sizes = transformer(), Trunk.read, []
+    monkeypatch.setattr(Trunk, "read", lambda self, tokens: sizes.append(tuple(tokens.shape)) or read(self, tokens))
+    policy(shared_block())
+    with torch.no_grad():
+        policy.step(window_of([[1, 2, 3], [1, 2, 3], [4, 5, 3], [1, 2, 6], [4, 5, 3]]))
+    assert sizes == [(2, 3), (2, 2)]  # prompts × their tokens; the last token of a window is not among those
+    policy(block())
+    assert sizes[2:] == [(3, 8)]  # where nothing is shared whole texts are read at once
 
 
 def test_later_tokens_change_nothing_before_them():
