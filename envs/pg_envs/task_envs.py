@@ -199,7 +199,7 @@ class AdditionEnv(TokenEnv):
     Terminated by EOS or by the `max_new_tokens`-th token.
 
     ## Arguments
-    - `digits`: the most digits of either number, 2.
+    - `digits`: the most digits of either number, 2; `split`: "all" pairs, "train", or "held_out" (a fifth).
     - `max_new_tokens`: the most tokens in a completion, 7 (`digits` + 5).
     - `window`, `render_mode`: as in `TokenEnv`; the vector form has `group_size` too.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import string
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from pg_envs.known import KnownReturns
+from pg_envs.text_tasks import Split, addition_pairs
 from pg_envs.token_task import Completion, Prompt, TokenTask
 
 PAD, BOS, SEP, EOS = range(4)  # the marks of every task below
@@ -88,13 +90,18 @@ def parity(*, length: int = 4, max_new_tokens: int | None = None) -> TokenTask:
     return _agreement_task(_strings(length, 2), length, answer, {2: 1.0}, "01", max_new_tokens)
 
 
-def addition(*, digits: int = 2, max_new_tokens: int | None = None) -> TokenTask:
-    """Ask for the sum of two numbers, each uniform on 0 … 10^digits − 1, written without leading zeros."""
+def addition(*, digits: int = 2, split: Split = "all", max_new_tokens: int | None = None) -> TokenTask:
+    """Ask for the sum of two numbers, each uniform on 0 … 10^digits − 1, written without leading zeros.
+
+    `split` leaves the pairs "train" or "held_out" of `addition_pairs`, uniform again, for 3 digits at most.
+    """
     _check_size("digits", digits, 9)
     plus = FIRST + 10
+    pairs = None if split == "all" else addition_pairs(digits, split)
 
     def prompts(generator: np.random.Generator) -> Body:
-        one, other = (_written(int(number)) for number in generator.integers(10**digits, size=2))
+        pair = generator.integers(10**digits, size=2) if pairs is None else pairs[generator.integers(len(pairs))]
+        one, other = (_written(int(number)) for number in pair)
         return [BOS, *one, plus, *other, SEP]
 
     def answer(body: Body) -> Body:
@@ -104,6 +111,8 @@ def addition(*, digits: int = 2, max_new_tokens: int | None = None) -> TokenTask
     # P(sum < 10^k) for k = 0 … digits + 1: of 10^2·digits pairs, 1 + 2 + … + 10^k have a sum below 10^k
     below = [0.0, *(10**k * (10**k + 1) / 2 / 100**digits for k in range(1, digits + 1)), 1.0]
     lengths = {k + 1: below[k] - below[k - 1] for k in range(1, digits + 2)}
+    if pairs is not None:
+        lengths = {k + 1: n / len(pairs) for k, n in Counter(len(str(sum(pair))) for pair in pairs).items()}
     return _agreement_task(prompts, 2 * digits + 1, answer, lengths, "0123456789+", max_new_tokens, separator="=")
 
 

@@ -1,12 +1,13 @@
 """The tasks: their prompts, their scores, and what the random and the right answers collect."""
 
 import itertools
+from collections import Counter
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from pg_envs import known_returns, tasks
+from pg_envs import addition_pairs, known_returns, tasks
 from pg_envs.tasks import BOS, EOS, SEP, addition, copy, parity, reverse, shorter, sort
 
 IDS = [f"pg/{name}-v0" for name in ("Copy", "Reverse", "Sort", "Parity", "Addition", "Shorter")]
@@ -95,6 +96,30 @@ def test_numbers_have_no_leading_zeros_and_are_uniform():
     longer = [addition(digits=3).text(addition(digits=3).draw(generator, 9)) for _ in range(300)]
     numbers = [number for text in longer for number in text[:-1].split("+")]
     assert all(number == str(int(number)) for number in numbers) and max(map(int, numbers)) > 900
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_a_split_of_sums_asks_for_its_pairs_alone_and_knows_their_returns(split):
+    task, generator = addition(digits=1, split=split), np.random.default_rng(0)
+    drawn = Counter(task.text(task.draw(generator, 5)) for _ in range(8000))
+    pairs = addition_pairs(1, split)
+    assert set(drawn) == {f"{a}+{b}=" for a, b in pairs}
+    assert max(drawn.values()) < 1.6 * 8000 / len(pairs)  # uniform: five standard deviations for 80 pairs
+    long = sum(a + b > 9 for a, b in pairs) / len(pairs)
+    expected = tasks.random_agreement({2: 1 - long, 3: long}, task.vocabulary, task.max_new_tokens)
+    assert task.known.random == pytest.approx(expected) and task.known.optimal == 1
+    assert task.known.random != pytest.approx(addition(digits=1).known.random, abs=1e-5)
+
+
+def test_the_splits_of_sums_are_told_to_the_environment():
+    def asked(split):
+        env = gym.make_vec("pg/Addition-v0", 400, split=split)
+        env.reset(seed=0)
+        return {text[: text.index("=")] for text in env.unwrapped.texts()}
+
+    assert not asked("train") & asked("held_out")
+    with pytest.raises(ValueError, match="split must be all, train or held_out, got 'test'"):
+        gym.make_vec("pg/Addition-v0", 2, split="test")
 
 
 # -- environments ------------------------------------------------------------------------------------------------------
