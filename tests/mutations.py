@@ -807,6 +807,20 @@ MUTATIONS = [
         ("tests/agents/test_ppo.py::test_the_loss_by_hand",),
     ),
     Mutation(
+        "the actor-critic is rewarded for certainty",
+        "pg_agents.agents.actor_critic",
+        "- entropy_bonus(",
+        "+ entropy_bonus(",
+        ("tests/agents/test_agent.py::test_entropy_is_rewarded_with_its_weight",),
+    ),
+    Mutation(
+        "a run ends before a hundred episodes",
+        "pg_agents.progress",
+        "len(self.returns) < LAST",
+        "len(self.returns) < 1",
+        ("tests/test_train.py::test_a_run_with_negative_returns_does_not_end_before_a_hundred_episodes",),
+    ),
+    Mutation(
         "the gradient of a token's log-probability forgets the temperature",
         "pg_agents.distributions.tokens",
         "gradient / ctx.sampling.temperature if ctx.sampling.temperature != 1 else gradient",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
 
 GIVEN = {"observation_space", "action_space", "critic", "action_values"}
 NETWORK_OPTIONS = [name for name in inspect.signature(make_networks).parameters if name not in GIVEN]
+ELSEWHERE = {  # what other libraries call these arguments
+    "gamma": "discount",
+    "lr": "learning_rate",
+    "n_steps": "num_steps",
+    "n_epochs": "epochs",
+    "batch_size": "minibatch_size",
+    "clip_range": "clip",
+    "clip_coef": "clip",
+    "ent_coef": "entropy_weight",
+    "vf_coef": "value_weight",
+    "net_arch": "hidden",
+    "num_generations": "group_size",
+}
 
 
 def make_agent(
@@ -39,6 +53,7 @@ def make_agent(
     for name in ("policy", "critic"):
         if name in arguments:
             raise ValueError(f"{name}: for_env makes the networks; with your own, {form.__name__}(policy=…, critic=…)")
+    check_names(form, arguments)
     networks = {name: arguments[name] for name in NETWORK_OPTIONS if name in arguments}
     arguments = {name: value for name, value in arguments.items() if name not in networks}
     needed = form.needs_critic(arguments)
@@ -54,6 +69,16 @@ def make_agent(
     agent.spaces, agent.networks = (observation_space, action_space), networks
     agent.generator.manual_seed(seed)
     return agent
+
+
+def check_names(form: type[Agent], arguments: dict[str, Any]) -> None:
+    """Raise TypeError for an argument that neither the agent nor its networks have, naming the nearest they have."""
+    known = [*form.argument_names(), *NETWORK_OPTIONS]
+    for name in arguments:
+        if name not in known:
+            meant = [ELSEWHERE[name]] if ELSEWHERE.get(name) in known else difflib.get_close_matches(name, known, 1)
+            way_out = f"did you mean {meant[0]}?" if meant else f"it takes {', '.join(known)}"
+            raise TypeError(f"{name}: {form.__name__} has no such argument; {way_out}")
 
 
 def check_spaces(agent: Agent, env: Any, *, name: str = "env") -> None:  # noqa: ANN401

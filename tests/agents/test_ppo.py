@@ -146,3 +146,9 @@ def test_a_minibatch_larger_than_the_rollout_is_refused_at_construction():
 def test_arguments_out_of_range(name, value):
     with pytest.raises(ValueError, match=f"{name} must be .*, got {value}"):
         PPO.for_env(gym.make_vec("CartPole-v1", 4), **{name: value})
+
+
+def test_the_update_ends_half_as_far_again_as_the_target():
+    agent = agent_of(PPO, target_kl=0.02)
+    assert [agent.is_far_enough({"kl": torch.tensor(kl)}) for kl in (0.029, 0.031)] == [False, True]
+    assert not agent_of(PPO).is_far_enough({"kl": torch.tensor(9.0)})
