@@ -15,9 +15,10 @@ from benchmarks.estimators import plot_estimators, run_estimators
 from benchmarks.experiments import EXPERIMENTS, run_all
 from benchmarks.figures import run_figures
 from benchmarks.peers.command import main as peers
-from benchmarks.plots import plot_bandits, plot_control, plot_learning, plot_overview
+from benchmarks.plots import plot_bandits, plot_control, plot_learning, plot_overview, plot_tokens
+from benchmarks.tokens import run_tokens
 
-NAMES = ("bandits", *EXPERIMENTS, "continuing", "estimators", "control")
+NAMES = ("bandits", *EXPERIMENTS, "tokens", "continuing", "estimators", "control")
 PLOTS = {
     "bandits": plot_bandits,
     "learning": plot_learning,
@@ -25,6 +26,7 @@ PLOTS = {
     "continuing": plot_continuing,
     "estimators": plot_estimators,
     "control": plot_control,
+    "tokens": plot_tokens,
 }
 
 
@@ -55,6 +57,10 @@ def main(names: list[str]) -> int:
         elif name == "control":
             for cell in run_control()["results"]:
                 print(f"{cell['agent']:5} {cell['env']:26} {cell['iqm']:9.1f} (IQM), asked {cell['asked']:g}")
+        elif name == "tokens":
+            for cell in run_tokens()["results"]:
+                rest = f"exact {cell['exact']:.3f}, sampled {cell['sampled']:.3f}, {cell['seconds']:.0f} s"
+                print(f"{cell['agent']:20} {cell['env']:16} {cell['iqm']:.3f} (IQM), worst {cell['worst']:.3f}, {rest}")
         elif name in EXPERIMENTS:
             for cell in run_all(name)["results"]:
                 before = sum(one["before"] for one in cell["runs"]) / len(cell["runs"])

@@ -14,6 +14,7 @@ from typing import Any
 import gymnasium as gym
 import pg_envs
 import torch
+from gymnasium.vector import VectorEnv
 
 import pg_agents as pg
 
@@ -63,17 +64,12 @@ TABULAR = [
     Run("actor-critic", "FrozenLake-v1", 16, 200_000, episodes=1000),
 ]
 
-TOKENS = [
-    Run("reinforce", "pg/Reverse-v0", 64, 150_000, {"normalize_advantages": True}, 1000),
-    Run("reinforce-baseline", "pg/Reverse-v0", 64, 150_000, episodes=1000),
-]
-
 RECALL = [
     Run("ppo", "pg/Recall-v0", 32, 250_000, {"num_steps": 64, "learning_rate": "1e-3:0"}, 1000),
     Run("ppo", "pg/Recall-v0", 32, 250_000, {"num_steps": 64, "learning_rate": "1e-3:0", "recurrent": 32}, 1000),
 ]
 
-EXPERIMENTS = {"cartpole": CARTPOLE, "tabular": TABULAR, "tokens": TOKENS, "recall": RECALL}
+EXPERIMENTS = {"cartpole": CARTPOLE, "tabular": TABULAR, "recall": RECALL}
 
 
 def run(cell: Run, seed: int) -> dict[str, Any]:
@@ -82,12 +78,17 @@ def run(cell: Run, seed: int) -> dict[str, Any]:
     env = gym.make_vec(cell.env, cell.num_envs)
     agent = pg.AGENTS[cell.agent].for_env(env, seed=seed, **cell.arguments)
     before = evaluate(agent, cell, seed, greedy=False)
+    summary, curve = learn(agent, env, cell, seed)
+    after = evaluate(agent, cell, seed, greedy=True)
+    return {**summary, "before": before, "after": after, "curve": curve}
+
+
+def learn(agent: pg.Agent, env: VectorEnv, cell: Run, seed: int) -> tuple[dict[str, Any], list[list[float]]]:
+    """Train; return the summary, and the mean return of the last 100 episodes by steps."""
     with tempfile.TemporaryDirectory() as folder:
         summary = pg.train(agent, env, total_steps=cell.total_steps, seed=seed, run_dir=folder, progress=False)
         rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
-    curve = [[row["step"], row["rollout/ep_rew_mean"]] for row in rows if "rollout/ep_rew_mean" in row]
-    after = evaluate(agent, cell, seed, greedy=True)
-    return {**asdict(summary), "before": before, "after": after, "curve": curve}
+    return asdict(summary), [[row["step"], row["rollout/ep_rew_mean"]] for row in rows if "rollout/ep_rew_mean" in row]
 
 
 def evaluate(agent: pg.Agent, cell: Run, seed: int, *, greedy: bool) -> float:

@@ -21,6 +21,8 @@ COLOURS = {
     "ppo": "#30638e",
     "ppo with a GRU": "#d17a22",
     "trpo": "#8e5ea2",
+    "grpo": "#2e933c",
+    "rloo": "#edae49",
 }
 BANDITS = ("#00798c", "#d1495b", "#2e933c")
 
@@ -82,7 +84,7 @@ def draw_curves(axes: Axes, results: list[dict[str, Any]]) -> None:
 def plot_learning() -> None:
     """Draw the learning curves of every environment that was run, a panel each."""
     panels: dict[str, list[dict[str, Any]]] = {}
-    for name in ("cartpole", "tabular", "tokens", "recall"):
+    for name in ("cartpole", "tabular", "recall"):
         for cell in read(name)["results"]:
             panels.setdefault(cell["env"], []).append(cell)
     figure, grid = pyplot.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.4), layout="constrained")
@@ -105,6 +107,27 @@ def plot_control() -> None:
     for axes in grid[:, 0]:
         axes.set_ylabel("mean return of 100 episodes")
     figure.savefig(RESULTS / "control.png", dpi=110)
+
+
+def plot_tokens() -> None:
+    """Draw the learning curves of transformers that begin at random, and their greedy scores at the end."""
+    panels: dict[str, list[dict[str, Any]]] = {}
+    for cell in read("tokens")["results"]:
+        panels.setdefault(cell["env"], []).append(cell)
+    figure, grid = pyplot.subplots(
+        1, len(panels), figsize=(3.4 * len(panels), 3.4), layout="constrained", sharey=True, squeeze=False
+    )
+    for axes, results in zip(grid[0], panels.values(), strict=True):
+        draw_curves(axes, results)
+        for cell in results:
+            scores = [one["after"] for one in cell["runs"]]
+            ends = [one["total_steps"] for one in cell["runs"]]
+            axes.plot(ends, scores, ".", color=COLOURS[cell["agent"]], markersize=7)
+        axes.axhline(0.95, color="grey", linestyle="-.", linewidth=1, label="0.95")
+        axes.set(xlabel="tokens", ylim=(0, 1.03))
+        axes.legend(fontsize=7, loc="lower right")
+    grid[0, 0].set_ylabel("mean score of the last 100 texts")
+    figure.savefig(RESULTS / "tokens.png", dpi=110)
 
 
 def plot_overview() -> None:
