@@ -28,6 +28,21 @@ LUNAR_LANDER = Tuned(
 )
 NORMALIZED = {"normalize_observations": True, "normalize_rewards": True}
 MUJOCO = Tuned(64, 1_000_000, NORMALIZED | {"num_steps": 32, "initial_log_std": -0.5, "learning_rate": "3e-4:0"})
+WRITING = ("pg/Copy-v0", "pg/Reverse-v0", "pg/Sort-v0", "pg/Parity-v0")
+WRITERS = {  # of short texts, that a transformer learns to write from nothing
+    "grpo": Tuned(256, 100_000, {"minibatch_size": 512, "entropy_weight": 0.01}),
+    "rloo": Tuned(256, 150_000, {"learning_rate": 2e-3, "entropy_weight": 0.01}),
+    "ppo": Tuned(
+        256,
+        100_000,
+        {"epochs": 2, "minibatch_size": 512, "learning_rate": "2e-3:0", "discount": 1.0, "entropy_weight": 0.01},
+    ),
+    "reinforce-baseline": Tuned(256, 150_000, {"learning_rate": 2e-3, "discount": 1.0, "entropy_weight": 0.01}),
+}
+
+ADDERS = {
+    "grpo": Tuned(512, 2_500_000, {"epochs": 2, "minibatch_size": 1000, "entropy_weight": "0.06:0.01"}),
+}
 
 TUNED: dict[tuple[str, str], Tuned] = {
     ("ppo", "CartPole-v1"): Tuned(
@@ -49,6 +64,7 @@ TUNED: dict[tuple[str, str], Tuned] = {
     ("ppo", "HalfCheetah-v5"): MUJOCO,
     ("ppo", "Hopper-v5"): MUJOCO,
     ("ppo", "Walker2d-v5"): MUJOCO,
+    **{(agent, env): settings for agent, settings in WRITERS.items() for env in WRITING},
     ("trpo", "Hopper-v5"): Tuned(64, 1_000_000, NORMALIZED | {"num_steps": 32, "initial_log_std": -0.5}),
 }  # fmt: skip
 

@@ -1,0 +1,85 @@
+"""Benchmarks: what was run is not run again, what changed is, and every cell of the tokens has tuned settings."""
+
+import json
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+from pg_envs import addition_pairs
+
+from benchmarks import resumed, tokens
+from benchmarks.experiments import Run
+
+
+def pretend(cell, seed):
+    """Return the result of a run that never was."""
+    return {"seed": seed, "after": float(seed + cell.total_steps), "wall_seconds": 0.0}
+
+
+class Here:
+    """A pool of no processes that counts what it is given."""
+
+    submitted: list = []
+
+    def __init__(self, *_, **__):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, function, *arguments):
+        self.submitted.append(arguments)
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+@pytest.fixture
+def submitted(monkeypatch, tmp_path):
+    monkeypatch.setattr(resumed, "RESULTS", tmp_path)
+    monkeypatch.setattr(resumed, "ProcessPoolExecutor", Here)
+    Here.submitted = []
+    return Here.submitted
+
+
+def test_only_what_is_missing_or_changed_is_run(submitted, tmp_path):
+    def best(cell, runs):
+        return {"best": max(one["after"] for one in runs)}
+
+    one, other = Run("ppo", "CartPole-v1", 8, 100, {"clip": 0.1}), Run("grpo", "CartPole-v1", 8, 200)
+    found = resumed.run_missing("mine", [one, other], pretend, best, range(2), 1)
+    assert len(submitted) == 4 and found["command"] == "python -m benchmarks mine"
+    assert [cell["best"] for cell in found["results"]] == [101, 201]
+    assert json.loads((tmp_path / "mine.json").read_text()) == found
+    resumed.run_missing("mine", [one, other], pretend, best, range(3), 1)
+    assert submitted[4:] == [(one, 2), (other, 2)]
+    changed = Run("ppo", "CartPole-v1", 8, 100, {"clip": 0.3})
+    found = resumed.run_missing("mine", [changed, other], pretend, best, range(3), 1)
+    assert submitted[6:] == [(changed, 0), (changed, 1), (changed, 2)]
+    assert [cell["arguments"] for cell in found["results"]] == [{"clip": 0.3}, {}]
+
+
+def test_a_run_of_tokens_asks_sums_that_were_not_learned_from(monkeypatch):
+    asked = []
+    evaluate = tokens.pg.evaluate
+
+    def watched(agent, env, **options):
+        asked.append(env.task)
+        return evaluate(agent, env, **options)
+
+    monkeypatch.setattr(tokens.pg, "evaluate", watched)
+    result = tokens.run(Run("rloo", "pg/Addition-v0", 16, 200, {}, 60), 0)
+    held_out = {f"{a}+{b}=" for a, b in addition_pairs(2, "held_out")}
+    generator = np.random.default_rng(0)
+    assert len(asked) == 3
+    assert all(task.text(task.draw(generator, 7)) in held_out for task in asked for _ in range(50))
+    assert {"before", "after", "exact", "sampled", "sampled_exact", "cpu_seconds", "curve", "seed"} <= result.keys()
+    assert 0 <= result["exact"] <= result["after"] <= 1
+
+
+def test_every_agent_on_every_task_has_tuned_settings():
+    cells = tokens.cells()
+    assert len(cells) == 20 and {cell.agent for cell in cells} == {"grpo", "rloo", "ppo", "reinforce-baseline"}
