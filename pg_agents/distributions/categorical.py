@@ -9,7 +9,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-
 MANY = 16  # actions; so many are drawn faster with one random number than with one each
 
 
