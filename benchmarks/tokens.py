@@ -24,7 +24,7 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "pg/Parity-v0": ({}, {}),
     "pg/Addition-v0": ({"split": "train"}, {"split": "held_out"}),
 }
-TEXTS = 2000  # of an evaluation
+TEXTS = 1000  # of an evaluation
 
 
 def cells() -> list[Run]:
