@@ -13,7 +13,7 @@ from torch import Tensor
 from pg_agents.rollout import Batch, TokenBlock
 from pg_agents.tree import tree_leaves, tree_map
 
-PER_STEP = ("observations", "actions", "weights", "advantages", "log_probs", "targets")
+PER_STEP = ("observations", "actions", "weights", "advantages", "log_probs", "targets", "reference_log_probs")
 
 
 def minibatches(batch: Batch, size: int, generator: torch.Generator, *, whole_columns: bool) -> Iterator[Batch]:

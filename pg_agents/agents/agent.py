@@ -26,7 +26,7 @@ from pg_agents.spaces import action_door, spaces_of
 from pg_agents.tree import Tree, tree_map
 
 Metrics = dict[str, Tensor]
-SCHEDULED = ("learning_rate", "critic_learning_rate", "entropy_weight", "clip")  # what may change over a run
+SCHEDULED = ("learning_rate", "critic_learning_rate", "entropy_weight", "clip", "kl_weight")  # over a run
 COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards")  # by statistics of the whole batch
 
 
@@ -226,7 +226,7 @@ class Agent(nn.Module, ABC):
     @classmethod
     def argument_names(cls) -> list[str]:
         """Return the names of the constructor's hyperparameters."""
-        return [name for name in inspect.signature(cls).parameters if name not in ("policy", "critic")]
+        return [name for name in inspect.signature(cls).parameters if name not in ("policy", "critic", "reference")]
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from pg_agents.agents.optimizers import OPTIMIZERS
+from pg_agents.agents.reference import KLPenalty
 from pg_agents.agents.signals import Signal
 from pg_agents.losses import Aggregation
 from pg_agents.returns import Comparison
@@ -22,6 +23,8 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "initial_gain": ("a finite number", lambda x: math.isfinite(x)),
     "discount": ("between 0 and 1", lambda x: 0 <= x <= 1),
     "entropy_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
+    "kl_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
+    "kl_penalty": (f"one of {', '.join(get_args(KLPenalty))}", lambda x: x in get_args(KLPenalty)),
     "gae_lambda": ("between 0 and 1", lambda x: 0 <= x <= 1),
     "value_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
     "clip": ("a finite number above 0", lambda x: 0 < x < math.inf),
