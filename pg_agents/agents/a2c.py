@@ -86,8 +86,7 @@ class A2C(Agent):
             optimizer=optimizer,
         )
         self.num_steps, self.gae_lambda = num_steps, gae_lambda
-        self.value_weight, self.entropy_weight = value_weight, entropy_weight
-        self.kl_weight = kl_weight
+        self.value_weight, self.entropy_weight, self.kl_weight = value_weight, entropy_weight, kl_weight
         self.kl_penalty: KLPenalty = kl_penalty
         self.normalize_advantages = normalize_advantages
         self.check()

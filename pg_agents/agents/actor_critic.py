@@ -89,8 +89,7 @@ class ActorCritic(Agent):
         )
         self.num_steps = num_steps
         self.discounted_time = discounted_time
-        self.entropy_weight = entropy_weight
-        self.kl_weight = kl_weight
+        self.entropy_weight, self.kl_weight = entropy_weight, kl_weight
         self.kl_penalty: KLPenalty = kl_penalty
         self.normalize_advantages = normalize_advantages
         self.check()

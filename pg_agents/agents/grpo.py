@@ -63,6 +63,8 @@ class GRPO(Agent):
     """
 
     name = "grpo"
+    advantage: Comparison
+    aggregation: Aggregation
     suited: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.03},
         "TransformerPolicy": {"learning_rate": 1e-3},
@@ -101,12 +103,10 @@ class GRPO(Agent):
             optimizer=optimizer,
         )
         self.group_size = group_size
-        self.advantage: Comparison = advantage
-        self.aggregation: Aggregation = aggregation
+        self.advantage, self.aggregation = advantage, aggregation
         self.epochs, self.minibatch_size = epochs, minibatch_size
         self.clip, self.clip_high = clip, clip_high
-        self.entropy_weight = entropy_weight
-        self.kl_weight = kl_weight
+        self.entropy_weight, self.kl_weight = entropy_weight, kl_weight
         self.kl_penalty: KLPenalty = kl_penalty
         self.max_episode_steps = max_episode_steps
         self.check()

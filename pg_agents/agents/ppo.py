@@ -96,8 +96,7 @@ class PPO(Agent):
         self.num_steps, self.epochs, self.minibatch_size = num_steps, epochs, minibatch_size
         self.clip, self.target_kl = clip, target_kl
         self.gae_lambda = gae_lambda
-        self.value_weight, self.entropy_weight = value_weight, entropy_weight
-        self.kl_weight = kl_weight
+        self.value_weight, self.entropy_weight, self.kl_weight = value_weight, entropy_weight, kl_weight
         self.kl_penalty: KLPenalty = kl_penalty
         self.normalize_advantages = normalize_advantages
         self.check()

@@ -80,8 +80,7 @@ class Reinforce(Agent):
             optimizer=optimizer,
         )
         self.signal: Signal = signal
-        self.entropy_weight = entropy_weight
-        self.kl_weight = kl_weight
+        self.entropy_weight, self.kl_weight = entropy_weight, kl_weight
         self.kl_penalty: KLPenalty = kl_penalty
         self.normalize_advantages = normalize_advantages
         self.max_episode_steps = max_episode_steps

@@ -81,8 +81,7 @@ class RLOO(Agent):
             optimizer=optimizer,
         )
         self.group_size = group_size
-        self.entropy_weight = entropy_weight
-        self.kl_weight = kl_weight
+        self.entropy_weight, self.kl_weight = entropy_weight, kl_weight
         self.kl_penalty: KLPenalty = kl_penalty
         self.max_episode_steps = max_episode_steps
         self.check()

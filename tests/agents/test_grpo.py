@@ -67,7 +67,7 @@ def test_groups_of_equal_returns_weigh_nothing_and_the_others_no_more():
 def test_where_all_returns_are_equal_nothing_moves():
     """Also with Adam, whose momentum would go on without a gradient, and without a metric that is not a number."""
     agent = GRPO(policy=tabular(UNIFORM))
-    agent.update(EQUAL)
+    agent.update(replace(EQUAL, log_probs=torch.full((2, 4), math.log(0.5), dtype=torch.float64)))
     before = agent.policy.logits.detach().clone()
     metrics = agent.update(rollout([(0, 1, 0.1, ""), (0, 1, 0.2, "T")], [(0, 0, 0.2, ""), (0, 0, 0.1, "T")]))
     assert torch.equal(agent.policy.logits, before) and before.abs().max() > 0
