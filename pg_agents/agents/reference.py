@@ -102,8 +102,9 @@ def penalty_to_go(rollout: Rollout, penalty: KLPenalty, weight: float, discount:
         β [K_t^i − (1/(G − 1)) Σ_{j≠i} K_t^j],   K_t = Σ_{k≥t} γ^k x_k
 
     Scores are compared without the penalty: in a group of equal scores a standard deviation would be that of the
-    penalty's noise alone. The mean of the others is of other episodes, drawn independently of A_t^i: a baseline. An
-    episode that has ended counts as 0.
+    penalty's noise alone. The mean of the others is of other episodes, drawn independently of A_t^i: a baseline. It
+    costs spread near the reference, where K averages to nearly 0, and saves it where texts are long and K a nat or
+    more. An episode that has ended counts as 0.
     """
     if penalty != "reward" or not weight:
         return 0.0
