@@ -24,8 +24,10 @@ class GRPO(Agent):
 
     over n episodes, of which G begin in the same state and are compared. The estimate is biased: the mean contains the
     episode itself, the standard deviation weighs groups by how alike their returns are, 1/T_i favours short successes
-    and long failures. Dr. GRPO is `advantage="centred", aggregation="constant-length"`, whose first step follows the
-    gradient scaled by (G − 1)/(G · `max_episode_steps`). An episode that was cut ends there.
+    and long failures. In texts of up to three tokens the cosine with the true gradient is 0.95 on average and 0.80 at
+    worst, 0.99 and 0.96 with "token-mean" (`agents.published`, `python -m benchmarks objectives`). Dr. GRPO is
+    `advantage="centred", aggregation="constant-length"`, whose first step follows the gradient scaled by (G − 1)/(G ·
+    `max_episode_steps`). An episode that was cut ends there.
 
     A KL penalty in the reward is not part of R_i, whose deviation would be the penalty's noise where scores are equal:
     the divergence from t on is taken off A_i. A group whose returns are all equal is left out of the update where

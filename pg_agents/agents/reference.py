@@ -5,12 +5,12 @@ J(θ) = E Σ_t R_{t+1} − β KL(π_θ‖π_ref), of whole episodes: KL = E Σ_t
 | kl_penalty | what an agent does | its expected gradient |
 |---|---|---|
 | reward | R_{t+1} − β x_t in place of R_{t+1}: an action answers for the divergence that follows | that of −β KL |
-| k2-loss | adds β ½ x_t² to the loss of each step | biased: cosine 0.89 with the true one, 0.64 at worst |
-| k3-loss | adds β (e^{−x_t} − 1 + x_t) | biased: cosine 0.73, 0.15 at worst |
+| k2-loss | adds β ½ x_t² to the loss of each step | biased: cosine 0.91 with the true one, 0.43 at worst |
+| k3-loss | adds β (e^{−x_t} − 1 + x_t) | biased: cosine 0.84, −0.31 at worst |
 
 The last two leave out that an action also decides which states come next, and with them the later divergence; they are
 what `losses.kl_term` says. The cosines are means over 20 random policies that generate up to three tokens, by
-enumeration (`python -m benchmarks objectives`).
+enumeration (`python -m benchmarks objectives`, results/objectives.md).
 """
 
 from __future__ import annotations

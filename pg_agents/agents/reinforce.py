@@ -35,7 +35,8 @@ class Reinforce(Agent):
         kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
         kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
             biased by what `pg_agents.agents.reference` says.
-        normalize_advantages: standardise Ψ over the batch (mean 0, standard deviation 1).
+        normalize_advantages: standardise Ψ over the batch (mean 0, standard deviation 1); biased: cosine 0.99 on
+            average and 0.94 at worst for batches of three texts (`python -m benchmarks objectives`).
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
