@@ -54,6 +54,7 @@ class GRPO(Agent):
         kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
             biased by what `pg_agents.agents.reference` says.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
         optimizer: "adam", "rmsprop" or "sgd".
@@ -90,6 +91,7 @@ class GRPO(Agent):
         kl_weight: Scheduled = 0.0,
         kl_penalty: KLPenalty = "reward",
         normalize_rewards: bool = False,
+        micro_batch_size: int | None = None,
         max_grad_norm: float | None = 0.5,
         max_episode_steps: int | None = None,
         optimizer: OptimizerName = "adam",
@@ -104,9 +106,8 @@ class GRPO(Agent):
             normalize_rewards=normalize_rewards,
             optimizer=optimizer,
         )
-        self.group_size = group_size
-        self.advantage, self.aggregation = advantage, aggregation
-        self.epochs, self.minibatch_size = epochs, minibatch_size
+        self.group_size, self.advantage, self.aggregation = group_size, advantage, aggregation
+        self.epochs, self.minibatch_size, self.micro_batch_size = epochs, minibatch_size, micro_batch_size
         self.clip, self.clip_high = clip, clip_high
         self.entropy_weight, self.kl_weight = entropy_weight, kl_weight
         self.kl_penalty: KLPenalty = kl_penalty

@@ -35,6 +35,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "target_kl": ("a number above 0, or None", lambda x: x is None or x > 0),
     "epochs": ("a whole number, 1 or above", lambda x: _is_count(x)),
     "minibatch_size": ("a whole number, 2 or above, or None", lambda x: x is None or (_is_count(x) and x > 1)),
+    "micro_batch_size": ("a whole number, 1 or above, or None", lambda x: x is None or _is_count(x)),
     "max_kl": ("a finite number above 0", lambda x: 0 < x < math.inf),
     "damping": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
     "cg_iterations": ("a whole number, 1 or above", lambda x: _is_count(x)),

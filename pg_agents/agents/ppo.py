@@ -43,6 +43,7 @@ class PPO(Agent):
             biased by what `pg_agents.agents.reference` says.
         normalize_advantages: standardise Â over the rollout.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         optimizer: "adam", "rmsprop" or "sgd".
 
@@ -80,6 +81,7 @@ class PPO(Agent):
         kl_penalty: KLPenalty = "reward",
         normalize_advantages: bool = True,
         normalize_rewards: bool = False,
+        micro_batch_size: int | None = None,
         max_grad_norm: float | None = 0.5,
         optimizer: OptimizerName = "adam",
     ) -> None:
@@ -93,7 +95,8 @@ class PPO(Agent):
             normalize_rewards=normalize_rewards,
             optimizer=optimizer,
         )
-        self.num_steps, self.epochs, self.minibatch_size = num_steps, epochs, minibatch_size
+        self.num_steps, self.epochs = num_steps, epochs
+        self.minibatch_size, self.micro_batch_size = minibatch_size, micro_batch_size
         self.clip, self.target_kl = clip, target_kl
         self.gae_lambda = gae_lambda
         self.value_weight, self.entropy_weight, self.kl_weight = value_weight, entropy_weight, kl_weight

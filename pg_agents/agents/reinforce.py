@@ -38,6 +38,7 @@ class Reinforce(Agent):
         normalize_advantages: standardise Ψ over the batch (mean 0, standard deviation 1); biased: cosine 0.99 on
             average and 0.94 at worst for batches of three texts (`python -m benchmarks objectives`).
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
         optimizer: "adam", "rmsprop" or "sgd".
@@ -67,6 +68,7 @@ class Reinforce(Agent):
         kl_penalty: KLPenalty = "reward",
         normalize_advantages: bool = False,
         normalize_rewards: bool = False,
+        micro_batch_size: int | None = None,
         max_grad_norm: float | None = None,
         max_episode_steps: int | None = None,
         optimizer: OptimizerName = "adam",
@@ -85,6 +87,7 @@ class Reinforce(Agent):
         self.kl_penalty: KLPenalty = kl_penalty
         self.normalize_advantages = normalize_advantages
         self.max_episode_steps = max_episode_steps
+        self.micro_batch_size = micro_batch_size
         self.check()
         self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 

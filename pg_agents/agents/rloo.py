@@ -38,6 +38,7 @@ class RLOO(Agent):
         kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
             biased by what `pg_agents.agents.reference` says.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
         optimizer: "adam", "rmsprop" or "sgd".
@@ -66,6 +67,7 @@ class RLOO(Agent):
         kl_weight: Scheduled = 0.0,
         kl_penalty: KLPenalty = "reward",
         normalize_rewards: bool = False,
+        micro_batch_size: int | None = None,
         max_grad_norm: float | None = None,
         max_episode_steps: int | None = None,
         optimizer: OptimizerName = "adam",
@@ -84,6 +86,7 @@ class RLOO(Agent):
         self.entropy_weight, self.kl_weight = entropy_weight, kl_weight
         self.kl_penalty: KLPenalty = kl_penalty
         self.max_episode_steps = max_episode_steps
+        self.micro_batch_size = micro_batch_size
         self.check()
         self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 
