@@ -26,6 +26,7 @@ from pg_agents.cli.demo import demo
 from pg_agents.cli.environments import UserError, make_env, make_video_env, parse_arguments
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
+from pg_agents.cli.runs import read_config, run_and_agent
 from pg_agents.evaluate import evaluate
 from pg_agents.policies import UnsupportedSpaceError
 from pg_agents.record import fresh_run_dir
@@ -88,6 +89,9 @@ def run_training(options: TrainOptions) -> None:
         check_whole("hidden", size)
     check_whole("eval_every", run.eval_every)
     check_whole("eval_episodes", run.eval_episodes)
+    if run.eval_episodes is not None and run.eval_every is None:
+        raise UserError(f"eval_episodes: {run.eval_episodes} of no evaluation; say how often with --eval-every")
+    eval_episodes = run.eval_episodes or 10
     torch.set_num_threads(run.threads)
     env_arguments = parse_arguments(run.env_arg)
     groups = "group_size" in options.agent.argument_names()
@@ -95,7 +99,7 @@ def run_training(options: TrainOptions) -> None:
         env = opened.enter_context(closing(make_env(run.env, run.num_envs, env_arguments, a_seed_each=groups)))
         eval_env = None
         if run.eval_every is not None:
-            eval_env = opened.enter_context(closing(make_env(run.env, run.eval_episodes, env_arguments)))
+            eval_env = opened.enter_context(closing(make_env(run.env, eval_episodes, env_arguments)))
         agent = make_agent(options, env).to(device)
         run_dir = run.run_dir or fresh_run_dir(f"{agent.name}-{run.env}")
         try:
@@ -109,7 +113,7 @@ def run_training(options: TrainOptions) -> None:
                 stop_return=run.stop_return,
                 eval_env=eval_env,
                 eval_every=run.eval_every,
-                eval_episodes=run.eval_episodes,
+                eval_episodes=eval_episodes,
                 progress=not run.quiet,
                 config={"env": run.env, "env_args": env_arguments, "device": run.device},
             )
@@ -189,10 +193,11 @@ def run_evaluation(options: EvaluateOptions) -> None:
     check_whole("max_episode_steps", options.max_episode_steps)
     device = usable_device(options.device)
     torch.set_num_threads(1)
-    config = read_config(options.path)
-    agent = load(options.path / "agent").to(device)
+    run_dir, saved = run_and_agent(options.path)
+    config = read_config(run_dir)
+    agent = load(saved).to(device)
     limit = options.max_episode_steps or getattr(agent, "max_episode_steps", None)
-    with closing(_evaluation_env(options, config)) as env:
+    with closing(_evaluation_env(options, run_dir, config)) as env:
         _check_spaces(agent, env, options.path)
         result = evaluate(
             agent,
@@ -212,30 +217,13 @@ def run_evaluation(options: EvaluateOptions) -> None:
     print(f"return   {result.mean_return:.4g} ± {result.std_return:.4g} (mean ± standard deviation{known_text(known)})")
     print(f"length   {sum(result.lengths) / len(result.lengths):.1f} steps")
     if options.video:
-        print(f"videos   {options.path / 'videos'}")
+        print(f"videos   {run_dir / 'videos'}")
 
 
-def _evaluation_env(options: EvaluateOptions, config: dict[str, Any]) -> gym.Env | VectorEnv:
+def _evaluation_env(options: EvaluateOptions, run_dir: Path, config: dict[str, Any]) -> gym.Env | VectorEnv:
     if options.video:
-        return make_video_env(config["env"], config["env_args"], str(options.path / "videos"))
+        return make_video_env(config["env"], config["env_args"], str(run_dir / "videos"))
     return make_env(config["env"], min(options.episodes, config["num_envs"]), config["env_args"])
-
-
-def read_config(run_dir: Path) -> dict[str, Any]:
-    """Return a run's config.json.
-
-    Raises:
-        UserError: there is no run in the folder, or its file is damaged.
-    """
-    path = run_dir / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        found = {key: config[key] for key in ("agent", "env")}
-        return {**found, "env_args": dict(config.get("env_args", {})), "num_envs": int(config["num_envs"])}
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"path: {run_dir} holds no run (no config.json); give a folder that train wrote") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"path: {path} is damaged or not of this program ({error!r})") from error
 
 
 def _check_spaces(agent: Agent, env: gym.Env | VectorEnv, run_dir: Path) -> None:
