@@ -58,11 +58,11 @@ def networks(kind, critic):
     return policy, other, values
 
 
-def made(name, kind, penalty):
+def made(name, kind, penalty, **more):
     form, arguments = AGENTS[name]
     policy, other, critic = networks(kind, arguments.get("critic", False))
     arguments = arguments | {"reference": other, "kl_weight": 0.1, "kl_penalty": penalty, "entropy_weight": 0.01}
-    return form(policy=policy, **arguments | ({"critic": critic} if critic is not None else {}))
+    return form(policy=policy, **arguments | ({"critic": critic} if critic is not None else {}) | more)
 
 
 def played(policy):
@@ -169,6 +169,38 @@ def test_parts_add_up_to_the_whole(name, kind, penalty):
         parts = list(agent.split(batch, size))
         assert (len(parts) == 1) == (size == 1000)
         torch.testing.assert_close(gradient(agent, parts), expected, rtol=0, atol=1e-10)
+
+
+def update_of(name, kind, penalty, **arguments):
+    """Return the parameters after one update by plain steps down the gradient, and its metrics."""
+    agent = made(name, kind, penalty, optimizer="sgd", learning_rate=0.1, max_grad_norm=0.7, **arguments)
+    metrics = agent.update(played(agent.policy))
+    return torch.cat([parameter.detach().reshape(-1) for parameter in agent.parameters()]), metrics
+
+
+@pytest.mark.parametrize("kind", ["transformer", "gpt2"])
+@pytest.mark.parametrize("name", AGENTS)
+def test_steps_differentiated_a_few_at_a_time_make_the_same_update(name, kind):
+    """Also of minibatches, for those that have them; metrics are those of the whole, too."""
+    several = {"minibatch_size": 20, "epochs": 2} if "minibatch_size" in AGENTS[name][0].argument_names() else {}
+    whole, metrics = update_of(name, kind, "reward", **several)
+    for size in (1, 9):
+        parts, found = update_of(name, kind, "reward", micro_batch_size=size, **several)
+        torch.testing.assert_close(parts, whole, rtol=0, atol=1e-10)
+        assert found.keys() == metrics.keys()
+        for key in metrics:
+            assert float(found[key]) == pytest.approx(float(metrics[key]), abs=1e-6), key
+    assert float((whole - update_of(name, kind, "k3-loss", **several)[0]).abs().max()) > 1e-6
+
+
+def test_one_part_is_in_memory_at_a_time():
+    agent = made("rloo", "transformer", "reward", micro_batch_size=9)
+    seen = []
+    agent.policy.register_forward_hook(lambda module, args, output: seen.append(args[0].lengths.shape[1]))
+    record = played(agent.policy)
+    seen.clear()
+    agent.update(record)
+    assert sum(seen) == 12 and len(seen) >= 4 and max(seen) <= 3
 
 
 # -- wrong variants, which the tests above would find ------------------------------------------------------------------
