@@ -81,15 +81,16 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
                 f"one of your own is made known by pg_agents.AGENTS[{description['agent']!r}] = its class"
             )
         form, arguments = agents[description["agent"]], description["arguments"]
-        if description["spaces"] is None and not networks:
+        if description["spaces"] is None and "policy" not in networks:
             raise SavedAgentError(f"path: the agent in {path} was saved with its own networks; load it with policy=...")
-        agent = None if networks else _make(form, description)
+        agent = None if "policy" in networks else _make(form, description, networks)
     except SavedAgentError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise SavedAgentError(f"path: the agent saved in {path} is damaged ({error!r})") from error
     agent = agent or form(**networks, **arguments)
-    for part in filter(None, (agent.policy, agent.critic)):  # in the precision they were saved in
+    parts = (agent.policy, agent.critic, getattr(agent, "reference", None))
+    for part in filter(None, parts):  # in the precision they were saved in
         first = next(part.parameters())
         name = next(name for name, parameter in agent.named_parameters() if parameter is first)
         if name in state and state[name].dtype != first.dtype:
@@ -101,6 +102,6 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
     return agent
 
 
-def _make(form: type[Agent], description: dict[str, Any]) -> Agent:
+def _make(form: type[Agent], description: dict[str, Any], networks: dict[str, Any]) -> Agent:
     observations, actions = map(space_from_json, description["spaces"])
-    return form.for_spaces(observations, actions, **description["networks"], **description["arguments"])
+    return form.for_spaces(observations, actions, **description["networks"], **description["arguments"], **networks)
