@@ -18,8 +18,9 @@ from benchmarks.figures import run_figures
 from benchmarks.objectives import run_objectives
 from benchmarks.peers.command import main as peers
 from benchmarks.plots import plot_bandits, plot_control, plot_learning, plot_overview
+from benchmarks.rlhf import plot_rlhf, run_rlhf
 
-NAMES = ("bandits", *EXPERIMENTS, "continuing", "estimators", "objectives", "control")
+NAMES = ("bandits", *EXPERIMENTS, "continuing", "estimators", "objectives", "rlhf", "control")
 PLOTS = {
     "bandits": plot_bandits,
     "learning": plot_learning,
@@ -27,6 +28,7 @@ PLOTS = {
     "continuing": plot_continuing,
     "estimators": plot_estimators,
     "control": plot_control,
+    "rlhf": plot_rlhf,
 }
 
 
@@ -63,6 +65,10 @@ def main(names: list[str]) -> int:
                 for row in table["rows"]:
                     where = f"{table['task']}, {table['objective']}"
                     print(f"{where:28} {row['estimator']:36} cosine {row['cosine']:6.3f}   scale {row['scale']:6.3f}")
+        elif name == "rlhf":
+            for one in run_rlhf()["runs"]:
+                last = ", ".join(f"{key} {value:.2f}" for key, value in one["curve"][-1].items())
+                print(f"β = {one['kl_weight']:<4g} seed {one['seed']}: {last}")
         elif name == "control":
             for cell in run_control()["results"]:
                 print(f"{cell['agent']:5} {cell['env']:26} {cell['iqm']:9.1f} (IQM), asked {cell['asked']:g}")

@@ -836,6 +836,30 @@ MUTATIONS = [
         (POLICIES + "huggingface.py::test_no_token_is_read_on_which_nothing_is_decided",),
     ),
     Mutation(
+        "the reward model learns what was not preferred",
+        "pg_agents.losses",
+        "softplus(other - preferred)",
+        "softplus(preferred - other)",
+        (
+            "tests/test_preferences.py::test_loss_by_hand",
+            "tests/test_preferences.py::test_a_model_of_the_right_form_finds_the_utility",
+        ),
+    ),
+    Mutation(
+        "texts are judged without their last token",
+        "pg_agents.preferences",
+        "length = prompt + steps\n",
+        "length = prompt + steps - 1\n",
+        ("tests/test_preferences.py::test_whole_texts_hold_the_last_token_and_nothing_behind_it",),
+    ),
+    Mutation(
+        "the better of two texts is always preferred",
+        "pg_agents.preferences",
+        "torch.sigmoid(utility[::2] - utility[1::2])",
+        "(utility[::2] > utility[1::2]).float()",
+        ("tests/test_preferences.py::test_preferences_are_those_of_bradley_and_terry",),
+    ),
+    Mutation(
         "the gradient of a token's log-probability forgets the temperature",
         "pg_agents.distributions.tokens",
         "gradient / ctx.sampling.temperature if ctx.sampling.temperature != 1 else gradient",
