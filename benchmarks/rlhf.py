@@ -1,10 +1,10 @@
 """Preferences → reward model → policy gradient, where what is preferred is known: `python -m benchmarks rlhf`.
 
 A prompt names one of eight symbols, and a text of up to eight tokens answers it. Its utility u is twice the number of
-times the symbol stands in it, up to three, less twice the number beyond that: 0 2 4 6 4 2 0 −2 −4. Somebody prefers y to
-y′ with probability σ(u(y) − u(y′)). A reward model learns from pairs that an untrained policy has written, in which the
-symbol seldom stands more than three times, so that it believes that more is better. GRPO then maximises the reward model
-less β KL(π‖π_untrained): with β = 0 the reward model is satisfied and the utility lost.
+times the symbol stands in it, up to three, less twice the number beyond that: 0 2 4 6 4 2 0 −2 −4. Somebody prefers y
+to y′ with probability σ(u(y) − u(y′)). A reward model learns from pairs that an untrained policy has written, in
+which the symbol seldom stands more than three times, so that it believes that more is better. GRPO then maximises the
+reward model less β KL(π‖π_untrained): with β = 0 the reward model is satisfied and the utility lost.
 """
 
 from __future__ import annotations
