@@ -1,7 +1,8 @@
 """`python -m benchmarks [NAME …]`: run experiments (all of them, or those named), draw what they found.
 
 `python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers.
-`python -m benchmarks language MODEL` trains a pretrained language model: see benchmarks/language.py.
+`python -m benchmarks language` trains a pretrained language model, `… decoding` times how it generates: see
+benchmarks/language.py and decoding.py.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ def main(names: list[str]) -> int:
         from benchmarks.language import main as language  # needs the extra `llm`
 
         return language(names[1:])
+    if names[:1] == ["decoding"]:
+        from benchmarks.decoding import main as decoding
+
+        return decoding(names[1:])
     unknown = [name for name in names if name not in (*NAMES, "plots")]
     if unknown:
         print(f"unknown experiment {unknown[0]!r}: choose from {', '.join((*NAMES, 'plots'))}", file=sys.stderr)

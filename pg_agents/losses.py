@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.nn.functional import mse_loss, softplus
 
 Aggregation = Literal["token-mean", "sequence-mean", "constant-length"]
 
@@ -27,6 +27,14 @@ def squared_error(values: Tensor, targets: Tensor) -> Tensor:
     Reference: Sutton & Barto (2018), section 9.3.
     """
     return 0.5 * mse_loss(values, targets.detach(), reduction="none")
+
+
+def preference_loss(preferred: Tensor, other: Tensor) -> Tensor:
+    """Return −ln σ(r(x, y⁺) − r(x, y⁻)), [N], of the rewards of what was preferred, y⁺, and of what was not, y⁻.
+
+    Reference: Bradley & Terry (1952); Christiano et al. (2017).
+    """
+    return softplus(other - preferred)
 
 
 def entropy_bonus(entropy: Tensor, weight: float) -> Tensor | float:

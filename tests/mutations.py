@@ -216,9 +216,16 @@ MUTATIONS = [
     Mutation(
         "samples are always the mode",
         "pg_agents.distributions.categorical",
-        "return (self.unnormalized - race).argmax(-1)",
-        "return self.unnormalized.argmax(-1)",
-        ("tests/test_distributions.py::test_frequencies_of_categorical_samples",),
+        "return (unnormalized - times).argmax(-1)",
+        "return unnormalized.argmax(-1)",
+        ("tests/test_distributions.py::test_frequencies_of_categorical_samples[7-24.1]",),
+    ),
+    Mutation(
+        "the first of many actions may be drawn though it is impossible",
+        "pg_agents.distributions.categorical",
+        "right=True",
+        "right=False",
+        ("tests/test_distributions.py::test_the_ends_of_the_unit_interval_draw_no_impossible_action[0.0]",),
     ),
     Mutation(
         "the Gaussian's log-probability forgets its normaliser",
