@@ -996,4 +996,18 @@ MUTATIONS = [
         "return mask.to(dtype) / mask.numel()",
         ("tests/test_batch_invariance.py::test_order_and_padding_change_nothing",),
     ),
+    Mutation(
+        "gradients of micro-batches are added up without being averaged",
+        "pg_agents.agents.accumulation",
+        "(g / len(losses) * (p - p.detach()))",
+        "(g * (p - p.detach()))",
+        ("tests/test_batch_invariance.py::test_steps_differentiated_a_few_at_a_time_make_the_same_update",),
+    ),
+    Mutation(
+        "metrics of micro-batches count alike, however much they weigh",
+        "pg_agents.agents.accumulation",
+        "mean_metrics(found, torch.stack(shares))",
+        "mean_metrics(found)",
+        ("tests/test_batch_invariance.py::test_steps_differentiated_a_few_at_a_time_make_the_same_update",),
+    ),
 ]
