@@ -188,8 +188,8 @@ MUTATIONS = [
     Mutation(
         "the entropy bonus is a penalty",
         "pg_agents.agents.reinforce",
-        "loss = batch.sum(terms - entropy_bonus(",
-        "loss = batch.sum(terms + entropy_bonus(",
+        "loss = batch.sum(terms + (kl - entropy_bonus(",
+        "loss = batch.sum(terms + (kl + entropy_bonus(",
         (AGENTS + "reinforce.py::test_gradient_of_the_entropy_bonus",),
     ),
     Mutation(
@@ -365,8 +365,8 @@ MUTATIONS = [
     Mutation(
         "groups of equal returns weigh what the others do",
         "pg_agents.agents.grpo",
-        "weights=weights * informative)",
-        "weights=weights)",
+        "weights = weights * informative  #",
+        "weights = weights  #",
         (
             AGENTS + "grpo.py::test_groups_of_equal_returns_weigh_nothing_and_the_others_no_more",
             AGENTS + "grpo.py::test_where_all_returns_are_equal_nothing_moves",
@@ -541,8 +541,8 @@ MUTATIONS = [
     Mutation(
         "the ratio is of the old policy to the new one",
         "pg_agents.agents.ppo",
-        "log_ratio = distribution.log_prob(batch.actions) - batch.log_probs",
-        "log_ratio = batch.log_probs - distribution.log_prob(batch.actions)",
+        "log_ratio = log_probs - batch.log_probs",
+        "log_ratio = batch.log_probs - log_probs",
         ("tests/agents/test_ppo.py::test_the_gradient_where_it_acted_is_that_of_a2c",),
     ),
     Mutation(
@@ -810,8 +810,8 @@ MUTATIONS = [
     Mutation(
         "A2C is rewarded for certainty",
         "pg_agents.agents.a2c",
-        "- entropy_bonus(",
-        "+ entropy_bonus(",
+        "(kl - bonus)",
+        "(kl + bonus)",
         ("tests/agents/test_ppo.py::test_the_loss_by_hand",),
     ),
     Mutation(
@@ -1019,5 +1019,19 @@ MUTATIONS = [
         "return mask.to(dtype) / total.clamp(min=1)",
         "return mask.to(dtype) / mask.numel()",
         ("tests/test_batch_invariance.py::test_order_and_padding_change_nothing",),
+    ),
+    Mutation(
+        "gradients of micro-batches are added up without being averaged",
+        "pg_agents.agents.accumulation",
+        "(g / len(losses) * (p - p.detach()))",
+        "(g * (p - p.detach()))",
+        ("tests/test_batch_invariance.py::test_steps_differentiated_a_few_at_a_time_make_the_same_update",),
+    ),
+    Mutation(
+        "metrics of micro-batches count alike, however much they weigh",
+        "pg_agents.agents.accumulation",
+        "mean_metrics(found, torch.stack(shares))",
+        "mean_metrics(found)",
+        ("tests/test_batch_invariance.py::test_steps_differentiated_a_few_at_a_time_make_the_same_update",),
     ),
 ]
