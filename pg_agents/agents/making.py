@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pg_agents.policies import make_networks
+from pg_agents.policies import language_networks, make_networks
 from pg_agents.rollout import Steps
 from pg_agents.spaces import spaces_of
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 GIVEN = {"observation_space", "action_space", "critic", "action_values"}
 NETWORK_OPTIONS = [name for name in inspect.signature(make_networks).parameters if name not in GIVEN]
+LANGUAGE_OPTIONS = [name for name in inspect.signature(language_networks).parameters if name not in GIVEN]
+PRETRAINED: dict[str, Any] = {  # what suits a language model, of those arguments that an agent has
+    "learning_rate": 1e-5,
+    "critic_learning_rate": 1e-5,
+    "epochs": 1,
+    "minibatch_size": None,
+    "max_grad_norm": 1.0,
+    "optimizer": "adam",
+    "fisher_fraction": 0.25,
+}
 
 
 def make_agent(
@@ -32,26 +42,40 @@ def make_agent(
         observation_space: of one environment.
         action_space: of one environment.
         seed: of the initial parameters and the order of minibatches.
-        arguments: of the constructor, and of `make_networks`.
+        arguments: of the constructor, and of `make_networks`; with policy="hf:PATH" of `language_networks`.
     """
-    for name in ("policy", "critic"):
-        if name in arguments:
-            raise ValueError(f"{name}: for_env makes the networks; with your own, {form.__name__}(policy=…, critic=…)")
-    networks = {name: arguments[name] for name in NETWORK_OPTIONS if name in arguments}
+    if "critic" in arguments or not isinstance(arguments.get("policy", ""), str):
+        name = "critic" if "critic" in arguments else "policy"
+        raise ValueError(f"{name}: for_env makes the networks; with your own, {form.__name__}(policy=…, critic=…)")
+    build, options = (
+        (language_networks, LANGUAGE_OPTIONS) if "policy" in arguments else (make_networks, NETWORK_OPTIONS)
+    )
+    networks = {name: arguments[name] for name in options if name in arguments}
     arguments = {name: value for name, value in arguments.items() if name not in networks}
+    for name in {*NETWORK_OPTIONS, *LANGUAGE_OPTIONS} & set(arguments):
+        other = (
+            "a language model: give policy='hf:PATH' too" if name in LANGUAGE_OPTIONS else "networks without policy=…"
+        )
+        raise ValueError(f"{name} is an option of {other}, or leave it out")
     needed = form.needs_critic(arguments)
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
-        policy, critic = make_networks(
+        policy, critic = build(
             observation_space, action_space, critic=needed, action_values=form.action_values, **networks
         )
-    arguments = form.suited.get(type(policy).__name__, {}) | arguments
+    arguments = suited_to(form, type(policy).__name__) | arguments
     if needed:
         arguments["critic"] = critic
     agent = form(policy=policy, **arguments)
     agent.spaces, agent.networks = (observation_space, action_space), networks
     agent.generator.manual_seed(seed)
     return agent
+
+
+def suited_to(form: type[Agent], kind: str) -> dict[str, Any]:
+    """Return the defaults that an agent of the class `form` has with a policy of the class called `kind`."""
+    general = {name: value for name, value in PRETRAINED.items() if name in form.argument_names()}
+    return (general if kind == "HuggingFacePolicy" else {}) | form.suited.get(kind, {})
 
 
 def check_spaces(agent: Agent, env: Any, *, name: str = "env") -> None:  # noqa: ANN401

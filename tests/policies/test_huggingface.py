@@ -262,7 +262,7 @@ def test_gradient_checkpointing_changes_nothing(model):
     for checkpointing in (False, True):
         policy = HuggingFacePolicy(MODELS[model](dtype=torch.float64).train())
         if checkpointing:
-            policy.model.gradient_checkpointing_enable()
+            policy.model.activation_checkpointing_enable()
         rollout = played(policy)
         weights = rollout.mask.double() * rollout.actions
         results.append([rollout.log_probs, *loss_and_gradient(policy, rollout.observations, rollout.actions, weights)])
