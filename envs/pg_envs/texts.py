@@ -106,12 +106,7 @@ def text_task(
             a prompt without tokens, or with more than `max_prompt_length`; chats without a chat template; not as many
             examples as prompts.
     """
-    if isinstance(tokenizer, str | Path):
-        found = read_tokenizer(tokenizer)
-        eos, vocabulary = found.eos if eos is None else eos, found.vocabulary if vocabulary is None else vocabulary
-        coder: Tokenizer = found.tokenizer
-    else:
-        coder = tokenizer
+    coder, ends, size = _known(tokenizer, eos, vocabulary)
     asked = list(prompts)
     texts, ids = zip(*(_encoded(coder, prompt) for prompt in asked), strict=True) if asked else ((), ())
     for text, tokens in zip(texts, ids, strict=True):
@@ -124,7 +119,6 @@ def text_task(
     known = asked if examples is None else list(examples)
     if len(known) != len(asked):
         raise ValueError(f"examples must be as many as the prompts, {len(asked)}, got {len(known)}")
-    ends = _ends(coder, eos)
     text_of = dict(zip(map(tuple, ids), texts, strict=True))
     reader = Reader(coder, list(texts), known, text_of, frozenset(ends))
     if (score is None) is (score_batch is None):
@@ -133,7 +127,7 @@ def text_task(
         prompts=ids,
         score=None,
         score_batch=reader.scored_by(score) if score else reader.scored_together_by(score_batch),  # type: ignore[arg-type]
-        vocabulary=_vocabulary(coder, vocabulary),
+        vocabulary=size,
         eos=ends,
         max_new_tokens=max_new_tokens,
         max_prompt_length=max_prompt_length,
@@ -153,6 +147,17 @@ def _encoded(tokenizer: Tokenizer, prompt: str | Messages) -> tuple[str, list[in
         text = tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
         ids = encode(text, add_special_tokens=False)
     return text, [int(token) for token in getattr(ids, "ids", ids)]
+
+
+def _known(
+    tokenizer: Tokenizer | str | Path, eos: int | Sequence[int] | None, vocabulary: int | None
+) -> tuple[Tokenizer, list[int], int]:
+    """Return the tokenizer, read from its folder if need be, the ids that end a sequence, and the number of ids."""
+    if isinstance(tokenizer, str | Path):
+        found = read_tokenizer(tokenizer)
+        eos, vocabulary = found.eos if eos is None else eos, found.vocabulary if vocabulary is None else vocabulary
+        tokenizer = found.tokenizer
+    return tokenizer, _ends(tokenizer, eos), _vocabulary(tokenizer, vocabulary)
 
 
 def _ends(tokenizer: Tokenizer, eos: int | Sequence[int] | None) -> list[int]:

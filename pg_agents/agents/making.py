@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pg_agents.agents.agent import Agent
 
 GIVEN = {"observation_space", "action_space", "critic", "action_values"}
-NETWORK_OPTIONS = [name for name in inspect.signature(make_networks).parameters if name not in GIVEN]
-LANGUAGE_OPTIONS = [name for name in inspect.signature(language_networks).parameters if name not in GIVEN]
+NETWORK_OPTIONS = dict.fromkeys(name for name in inspect.signature(make_networks).parameters if name not in GIVEN)
+LANGUAGE_OPTIONS = dict.fromkeys(name for name in inspect.signature(language_networks).parameters if name not in GIVEN)
 PRETRAINED: dict[str, Any] = {  # what suits a language model, of those arguments that an agent has
     "learning_rate": 1e-5,
     "critic_learning_rate": 1e-5,
@@ -47,16 +47,13 @@ def make_agent(
     if "critic" in arguments or not isinstance(arguments.get("policy", ""), str):
         name = "critic" if "critic" in arguments else "policy"
         raise ValueError(f"{name}: for_env makes the networks; with your own, {form.__name__}(policy=…, critic=…)")
-    build, options = (
-        (language_networks, LANGUAGE_OPTIONS) if "policy" in arguments else (make_networks, NETWORK_OPTIONS)
-    )
+    asked = "policy" in arguments
+    build, options = (language_networks, LANGUAGE_OPTIONS) if asked else (make_networks, NETWORK_OPTIONS)
     networks = {name: arguments[name] for name in options if name in arguments}
     arguments = {name: value for name, value in arguments.items() if name not in networks}
-    for name in {*NETWORK_OPTIONS, *LANGUAGE_OPTIONS} & set(arguments):
-        other = (
-            "a language model: give policy='hf:PATH' too" if name in LANGUAGE_OPTIONS else "networks without policy=…"
-        )
-        raise ValueError(f"{name} is an option of {other}, or leave it out")
+    for name in (NETWORK_OPTIONS if asked else LANGUAGE_OPTIONS).keys() & arguments.keys():
+        needs = "no policy=…, which is a language model" if asked else "a language model, policy='hf:PATH'"
+        raise ValueError(f"{name} must be left out, or comes with {needs}; got {arguments[name]!r}")
     needed = form.needs_critic(arguments)
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)

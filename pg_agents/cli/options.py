@@ -181,7 +181,7 @@ def agent_form(agent: type[Agent]) -> type:
     unprefixed = tyro.conf.arg(name="")
     arguments = _form(agent.__init__, agent.argument_names(), agent.__name__, agent)
     networks = _form(make_networks, [name for name in NETWORK_OPTIONS if name != "num_learners"], "Networks")
-    language = _form(language_networks, LANGUAGE_OPTIONS, "LanguageModel")
+    language = _form(language_networks, list(LANGUAGE_OPTIONS), "LanguageModel")
     parts = {"run": RunOptions, "networks": networks, "language": language, "agent": arguments}
     form = dataclasses.make_dataclass(
         agent.__name__, [(key, Annotated[part, unprefixed]) for key, part in parts.items()]
