@@ -1,5 +1,7 @@
 """What is looked at while an agent learns."""
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pg_envs  # noqa: F401 - registers the ids
@@ -8,7 +10,7 @@ import torch
 from gymnasium.spaces import Discrete
 
 import pg_agents as pg
-from pg_agents.probes import default_probes, heat_map, policy_probabilities, token_samples
+from pg_agents.probes import default_probes, heat_map, policy_probabilities, text_table, token_samples
 from pg_agents.rollout import Rollout, TokenBlock
 
 
@@ -73,11 +75,30 @@ def tokens_rollout():
     )
 
 
+HEAD = "| prompt | completion | score |\n|---|---|---|\n"
+
+
 def test_generated_texts_are_shown_with_what_they_were_worth():
     shown = token_samples(None)(None, tokens_rollout())
-    assert shown == {"samples": "`5 6` → `7 3`  1.25\n\n`5` → `8 3`  0.50"}
+    assert shown == {"samples/training": HEAD + "| `5 6` | `7 3` | 1.25 |\n| `5` | `8 3` | 0.50 |"}
     shown = token_samples(lambda ids: "".join("abcdefghij"[i] for i in ids), count=1)(None, tokens_rollout())
-    assert shown == {"samples": "`fg` → `hd`  1.25"}
+    assert shown == {"samples/training": HEAD + "| `fg` | `hd` | 1.25 |"}
+
+
+def test_a_text_of_several_lines_stays_in_its_cell():
+    shown = text_table(tokens_rollout(), lambda ids: "a|b\nc" if len(ids) == 1 else "`")
+    assert shown == HEAD + "| `` ` `` | `` ` `` | 1.25 |\n| `a\\|b⏎c` | `` ` `` | 0.50 |"
+
+
+def test_texts_of_rollouts_that_begin_and_end_anywhere():
+    """Windows instead of a block: of each environment the first episode whose start and end were both seen."""
+    rollout = tokens_rollout()
+    starts, ends = torch.tensor([[0, 1], [1, 0], [0, 0]]).bool(), torch.tensor([[1, 0], [0, 0], [1, 0]]).bool()
+    windows = rollout.observations.windows()
+    mask = torch.ones_like(rollout.mask)
+    rollout = replace(rollout, observations=windows, starts=starts, terminated=ends, mask=mask)
+    assert text_table(rollout, None) == HEAD + "| `5 6 7` | `3 1` | 10.00 |"
+    assert text_table(replace(rollout, starts=~mask), None) == ""
 
 
 def test_each_family_gets_the_probes_that_suit_it():
@@ -87,5 +108,5 @@ def test_each_family_gets_the_probes_that_suit_it():
     env = gym.make_vec("pg/Copy-v0", 2)
     agent = pg.Reinforce.for_env(env)
     rollout = next(pg.collect_episodes(env, agent.policy))
-    text = default_probes(agent, env)[0](agent, rollout)["samples"]
+    text = default_probes(agent, env)[0](agent, rollout)["samples/training"]
     assert env.unwrapped.decode(rollout.observations.tokens[0, : rollout.observations.lengths[0, 0]].tolist()) in text

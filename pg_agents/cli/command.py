@@ -19,6 +19,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent, SavedAgentError
+from pg_agents.audit import AuditError
 from pg_agents.cli.demo import demo
 from pg_agents.cli.environments import UserError, make_env, parse_arguments, speaking
 from pg_agents.cli.evaluating import check_whole, known_text, run_evaluation, usable_device
@@ -29,7 +30,9 @@ from pg_agents.record import fresh_run_dir
 from pg_agents.stream import FaultyEnvironmentError
 from pg_agents.train import Summary, train
 
-OURS = (UserError, SavedAgentError, FaultyEnvironmentError, FloatingPointError)
+OURS = (
+    UserError, SavedAgentError, FaultyEnvironmentError, FloatingPointError, AuditError, pg_envs.EvaluationError,
+)  # fmt: skip
 FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an argument begins
 
 
@@ -44,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # whoever reads standard output has seen enough (`| head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, FaultyEnvironmentError, FloatingPointError) as error:
+    except (ValueError, *OURS) as error:
         message = str(error)
         if not isinstance(error, OURS) and not FLAG.match(message):
             raise

@@ -1,0 +1,76 @@
+"""Recorded and learned log-probabilities, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from pg_agents.policies import Policy
+from pg_agents.rollout import Rollout
+
+
+class Mismatch:
+    """Recorded and learned log-probabilities of a rollout.
+
+    Args:
+        policy: in the mode in which it learns.
+        rollout: what it did.
+        tolerance: what rounding may do.
+
+    Attributes:
+        learned: ln π of the actions as learning computes it, [T, B].
+        difference: |learned − recorded|, [T, B]; 0 where no decision was taken, ∞ where one of them is no number.
+    """
+
+    def __init__(self, policy: Policy, rollout: Rollout, tolerance: float) -> None:
+        self.policy, self.rollout, self.tolerance = policy, rollout, tolerance
+        self.learned = self.learn()
+        self.difference = self.distance(self.learned)
+
+    @torch.no_grad()
+    def learn(self, policy: Policy | None = None) -> Tensor:
+        """Return ln π of the actions, [T, B], as learning computes it; no random numbers of the run are used up."""
+        rollout, policy = self.rollout, policy or self.policy
+        device = rollout.mask.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            distribution = policy(rollout.observations, rollout.memory, rollout.starts)
+            return distribution.log_prob(rollout.actions)
+
+    def distance(self, log_probs: Tensor, other: Tensor | None = None) -> Tensor:
+        """Return |log_probs − other| where decisions were taken, [T, B]; of the recorded ones unless given."""
+        other = self.rollout.log_probs if other is None else other
+        gap = (log_probs.double() - other.double()).abs().nan_to_num(nan=math.inf)
+        same = log_probs == other.to(log_probs.dtype)  # −∞ on both sides
+        return torch.where(self.rollout.mask & ~same, gap, 0.0)
+
+    @property
+    def wrong(self) -> Tensor:
+        """Where they differ by more than rounding, bool [T, B]."""
+        return self.difference > self.tolerance
+
+    @cached_property
+    def worst(self) -> tuple[int, int]:
+        """The decision (t, b) where they differ most."""
+        t, b = divmod(int(self.difference.argmax()), self.difference.shape[1])
+        return t, b
+
+    def agree(self, log_probs: Tensor) -> bool:
+        """Return whether the recorded ones are these, [T, B]."""
+        return float(self.distance(log_probs).max()) <= self.tolerance
+
+
+@contextmanager
+def evaluating(policy: Policy) -> Iterator[None]:
+    """A context in which the policy is in eval() mode."""
+    training = [module for module in policy.modules() if module.training]
+    policy.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
