@@ -14,18 +14,25 @@ from pg_agents.agents.agent import Agent
 from pg_agents.policies import TabularPolicy
 from pg_agents.record import Value
 from pg_agents.rollout import Rollout, TokenBlock
+from pg_agents.schedules import Linear
 
 CURVES = 12  # up to that many probabilities are drawn as curves, more as an image
 PIXELS = 1000  # larger tables are not drawn
 
 
 def default_probes(agent: Agent, env: gym.Env | VectorEnv) -> list[Callable[[Agent, Rollout], Mapping[str, Value]]]:
-    """Return the probes that suit the policy: a table's probabilities, or samples of generated tokens."""
+    """Return the probes that suit the policy: a table's probabilities, or samples of tokens; schedules."""
     if isinstance(agent.policy, TabularPolicy):
-        return [policy_probabilities]
+        return [schedules, policy_probabilities]
     if "append_only" in env.metadata:
-        return [token_samples(getattr(env.unwrapped, "decode", None))]
-    return []
+        return [schedules, token_samples(getattr(env.unwrapped, "decode", None))]
+    return [schedules]
+
+
+def schedules(agent: Agent, rollout: Rollout) -> dict[str, Value]:
+    """Return what the agent's schedules have come to, by the names of its arguments."""
+    names = [name for name, value in vars(agent).items() if isinstance(value, Linear)]
+    return {f"train/{name}": agent.current(name) for name in names}
 
 
 def policy_probabilities(agent: Agent, rollout: Rollout) -> dict[str, Value]:

@@ -85,7 +85,13 @@ ALLOWED = {
         "pg_agents.stream",
     ),
     "pg_agents.progress": ("pg_agents.record", "pg_agents.rollout"),
-    "pg_agents.probes": ("pg_agents.agents.agent", "pg_agents.policies", "pg_agents.record", "pg_agents.rollout"),
+    "pg_agents.probes": (
+        "pg_agents.agents.agent",
+        "pg_agents.policies",
+        "pg_agents.record",
+        "pg_agents.rollout",
+        "pg_agents.schedules",
+    ),
     "pg_agents.mismatch": ("pg_agents.policies", "pg_agents.rollout"),
     "pg_agents.causes": ("pg_agents.distributions", "pg_agents.mismatch", "pg_agents.rollout", "pg_agents.tree"),
     "pg_agents.audit": (

@@ -1,4 +1,4 @@
-"""The audit: policies that act otherwise than they learn are stopped before the first update, and the cause is named."""
+"""The audit: policies that act otherwise than they learn are stopped before the first update, and the cause named."""
 
 import re
 
@@ -146,7 +146,7 @@ def test_a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_nam
     message = str(caught.value)
     largest, wrong, taken = re.search(r"up to ([\d.e-]+|inf) .* in (\d+) of (\d+) decisions", message).groups()
     t, b, recorded, learned = re.search(
-        r"step (\d+) of environment (\d+), action '.' after the prompt '\w+': recorded (-?[\d.]+), learned (-?[\d.]+)\.",
+        r"step (\d+) of environment (\d+), action '.' after the prompt '\w+': recorded (-?[\d.]+), learned (\S+)\.",
         message,
     ).groups()
     assert abs(abs(float(recorded) - float(learned)) - float(largest)) < 0.02 * float(largest) + 2e-4

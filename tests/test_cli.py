@@ -82,6 +82,18 @@ def test_a_run_from_training_to_evaluation(capsys, folder):
     assert "actor-critic on pg/GridWorld-v0, sampled actions, 10 episodes" in out and "random" in out
 
 
+def test_the_best_agent_of_a_run_is_evaluated_by_its_folder(capsys, folder):
+    typed = ["--total-steps", "400", "--run-dir", "r", "--eval-every", "200", "--eval-episodes", "3", "--quiet"]
+    assert main(["train", "actor-critic", "pg/GridWorld-v0", *typed]) == 0
+    for path in ("r/agent", "r/best"):
+        assert main(["evaluate", path, "--episodes", "3", "--json"]) == 0
+    (folder / "r" / "best" / "agent.json").unlink()
+    assert main(["evaluate", "r", "--episodes", "3", "--json"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "r/best", "--episodes", "3", "--json"]) == 2
+    assert "r/best" in capsys.readouterr().err
+
+
 def test_only_what_was_typed_replaces_an_agents_own_defaults():
     assert main([*TRAIN, "--total-steps", "10", "--run-dir", "own", "--env-arg", "slip=0.1"]) == 0
     assert main([*TRAIN, "--total-steps", "10", "--run-dir", "typed", "--learning-rate", "3e-3"]) == 0

@@ -79,6 +79,7 @@ CARTPOLE = ["train", "reinforce", "CartPole-v1"]
         (["train", "reinforce", "broken_envs:HalfARow-v0"], ["ENV", "sum to 1, got 0.9 in state 0, action 0"]),
         (["train", "reinforce", "broken_envs:NeedsABox-v0"], ["ENV", 'pip install "pg-agents[box2d]"']),
         (["train", "reinforce", "broken_envs:NeedsAModule-v0"], ["pip install a_simulator_nobody_has"]),
+        (["train", "ppo", "CartPole-v1", "--eval-episodes", "5"], ["--eval-episodes", "--eval-every"]),
         (["evaluate", "nowhere"], ["PATH", "nowhere holds no run"]),
         (["evaluate", "nowhere", "--episodes", "0"], ["--episodes", "1 or above", "got 0"]),
         (["evaluate", "nowhere", "--episodes", "-3"], ["--episodes", "1 or above", "got -3"]),

@@ -125,11 +125,19 @@ def test_prompts_are_shared_where_the_environment_makes_no_groups():
     assert (prompts == prompts[:, :1]).all() and not torch.equal(prompts[0], prompts[1])
 
 
-@pytest.mark.parametrize(("num_envs", "size"), [(16, 8), (12, 6), (7, 7), (4, 4), (2, 2), (22, 2), (11, 8), (1, 8)])
+@pytest.mark.parametrize(("num_envs", "size"), [(16, 8), (12, 6), (7, 7), (4, 4), (2, 2), (22, 2), (1, 8)])
 def test_for_env_takes_the_largest_size_that_divides(num_envs, size):
     for agent in (pg.GRPO, pg.RLOO):
         assert agent.for_env(cartpoles(num_envs)).group_size == size
-        assert agent.for_env(cartpoles(num_envs), group_size=3).cadence == pg.Episodes(None, 3)
+        assert agent.for_env(cartpoles(num_envs), group_size=size).cadence == pg.Episodes(None, size)
+
+
+@pytest.mark.parametrize("agent", [pg.GRPO, pg.RLOO])
+def test_for_env_refuses_groups_that_cannot_be_complete(agent):
+    with pytest.raises(ValueError, match=r"group_size must divide the number of environments, got 8 for 11$"):
+        agent.for_env(cartpoles(11))
+    with pytest.raises(ValueError, match="got 3 for 16"):
+        agent.for_env(cartpoles(16), group_size=3)
 
 
 def test_the_command_line_makes_environments_that_take_a_seed_each(tmp_path):

@@ -102,11 +102,11 @@ def test_texts_of_rollouts_that_begin_and_end_anywhere():
 
 
 def test_each_family_gets_the_probes_that_suit_it():
-    for env_id, probes in (("pg/Chain-v0", 1), ("pg/Copy-v0", 1), ("CartPole-v1", 0)):
+    for env_id, probes in (("pg/Chain-v0", 2), ("pg/Copy-v0", 2), ("CartPole-v1", 1)):
         env = gym.make_vec(env_id, 2)
         assert len(default_probes(pg.Reinforce.for_env(env), env)) == probes
     env = gym.make_vec("pg/Copy-v0", 2)
     agent = pg.Reinforce.for_env(env)
     rollout = next(pg.collect_episodes(env, agent.policy))
-    text = default_probes(agent, env)[0](agent, rollout)["samples/training"]
+    text = default_probes(agent, env)[1](agent, rollout)["samples/training"]
     assert env.unwrapped.decode(rollout.observations.tokens[0, : rollout.observations.lengths[0, 0]].tolist()) in text

@@ -1,5 +1,7 @@
 """Numbers that change over a run."""
 
+import json
+
 import gymnasium as gym
 import pytest
 
@@ -42,6 +44,8 @@ def test_the_optimizer_follows_the_run(tmp_path):
     pg.train(agent, env, total_steps=80, log_every=20, progress=False, probes=[probe], run_dir=tmp_path / "r")
     assert rates == [pytest.approx([1e-2 * (1 - p), 2e-2 - 1e-2 * p]) for p in (0, 0.25, 0.5, 0.75)]
     assert pg.load(tmp_path / "r" / "agent").learning_rate == Linear(1e-2, 0.0)
+    rows = [json.loads(line) for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
+    assert [[row["train/learning_rate"], row["train/critic_learning_rate"]] for row in rows] == rates
 
 
 def test_loss_terms_follow_the_run():

@@ -221,6 +221,13 @@ def test_a_run_ends_at_the_return_that_was_asked_for(tmp_path):
     assert not never.stopped and never.total_steps >= 4_000
 
 
+def test_a_run_with_negative_returns_does_not_end_before_a_hundred_episodes():
+    """A hundredth of −1,200 is above −200, as the mean of a hundred such episodes is not."""
+    env = gym.make_vec("Pendulum-v1", 4)
+    agent = pg.PPO.for_env(env, num_steps=200)
+    assert not pg.train(agent, env, total_steps=2_000, stop_return=-200.0, progress=False).stopped
+
+
 def test_a_run_does_not_end_before_a_hundred_episodes():
     env = gym.make_vec("pg/BernoulliBandit-v0", 10, probabilities=(1.0, 1.0))
     summary = pg.train(pg.Reinforce.for_env(env), env, total_steps=5_000, stop_return=1.0, progress=False)

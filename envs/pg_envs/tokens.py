@@ -25,15 +25,17 @@ class TokenVectorEnv(RowsVectorEnv):
     where the window can never slide, so that an episode's last observation holds all of its earlier ones.
 
     Rows g·G … g·G + G − 1 form group g = `info["group_id"]`: they answer one prompt, drawn by the group's first row,
-    and are reset together. Every prompt and score costs Python time where a row starts and ends, no other step does
-    (`token_reward` excepted).
+    and are reset together. Every prompt and score costs Python time where a row starts and ends; other steps do where
+    there is a `token_reward` or a callable `stop`, which are called at each.
 
     Args:
         num_envs: B, the number of rows.
+        task: prompts, scores and all else in one, as `text_task` makes it, instead of `TokenEnv`'s arguments below.
         group_size: G, the number of consecutive rows that share a prompt.
         autoreset_mode: what happens to a row whose episode has ended.
-        prompts, score, vocabulary, eos, max_new_tokens, window, max_prompt_length, token_reward, pad, decode: see
-            `TokenEnv`.
+        copy: hand out copies of the windows; False: views, in which only what is to come is ever written.
+        window, prompts, score, score_batch, vocabulary, eos, stop, max_new_tokens, max_prompt_length, token_reward,
+            pad, decode: see `TokenEnv`.
 
     Raises:
         ValueError: an argument outside its range; group_size not dividing num_envs, or above 1 with an autoreset mode

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pg_agents.policies import language_networks, make_networks
-from pg_agents.rollout import Steps
+from pg_agents.rollout import Episodes, Steps
 from pg_agents.spaces import spaces_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,19 @@ PRETRAINED: dict[str, Any] = {  # what suits a language model, of those argument
     "max_grad_norm": 1.0,
     "optimizer": "adam",
     "fisher_fraction": 0.25,
+}
+ELSEWHERE = {  # what other libraries call these arguments
+    "gamma": "discount",
+    "lr": "learning_rate",
+    "n_steps": "num_steps",
+    "n_epochs": "epochs",
+    "batch_size": "minibatch_size",
+    "clip_range": "clip",
+    "clip_coef": "clip",
+    "ent_coef": "entropy_weight",
+    "vf_coef": "value_weight",
+    "net_arch": "hidden",
+    "num_generations": "group_size",
 }
 
 
@@ -47,6 +61,7 @@ def make_agent(
     if "critic" in arguments or not isinstance(arguments.get("policy", ""), str):
         name = "critic" if "critic" in arguments else "policy"
         raise ValueError(f"{name}: for_env makes the networks; with your own, {form.__name__}(policy=…, critic=…)")
+    check_names(form, arguments)
     asked = "policy" in arguments
     build, options = (language_networks, LANGUAGE_OPTIONS) if asked else (make_networks, NETWORK_OPTIONS)
     networks = {name: arguments[name] for name in options if name in arguments}
@@ -75,6 +90,16 @@ def suited_to(form: type[Agent], kind: str) -> dict[str, Any]:
     return (general if kind == "HuggingFacePolicy" else {}) | form.suited.get(kind, {})
 
 
+def check_names(form: type[Agent], arguments: dict[str, Any]) -> None:
+    """Raise TypeError for an argument that neither the agent nor its networks have, naming the nearest they have."""
+    known = [*form.argument_names(), *NETWORK_OPTIONS, *LANGUAGE_OPTIONS]
+    for name in arguments:
+        if name not in known:
+            meant = [ELSEWHERE[name]] if ELSEWHERE.get(name) in known else difflib.get_close_matches(name, known, 1)
+            way_out = f"did you mean {meant[0]}?" if meant else f"it takes {', '.join(known)}"
+            raise TypeError(f"{name}: {form.__name__} has no such argument; {way_out}")
+
+
 def check_spaces(agent: Agent, env: Any, *, name: str = "env") -> None:  # noqa: ANN401
     """Raise ValueError where an environment's spaces are not those the agent was made for."""
     if agent.spaces is None:
@@ -87,11 +112,16 @@ def check_spaces(agent: Agent, env: Any, *, name: str = "env") -> None:  # noqa:
 def check_batch(agent: Agent, num_envs: int) -> None:
     """Raise ValueError where an agent cannot learn from `num_envs` environments.
 
-    There may be too few steps for one minibatch, or another number of independent learners.
+    There may be too few steps for one minibatch, another number of independent learners, or a group left incomplete
+    (a single environment is one to act in).
     """
     learners = agent.policy.num_learners
     if learners > 1 and learners != num_envs:
         raise ValueError(f"num_learners must be the number of environments, {num_envs}, got {learners}")
+    if isinstance(agent.cadence, Episodes) and num_envs > 1 and num_envs % agent.cadence.group_size:
+        raise ValueError(
+            f"group_size must divide the number of environments, got {agent.cadence.group_size} for {num_envs}"
+        )
     if agent.minibatch_size is None or not isinstance(agent.cadence, Steps):
         return
     steps = agent.cadence.num_steps * num_envs

@@ -83,6 +83,7 @@ def run_training(options: TrainOptions) -> None:
     run = options.run
     device = usable_device(run.device)
     check_numbers(options)
+    eval_episodes = run.eval_episodes or 10
     torch.set_num_threads(run.threads)
     env_arguments = parse_arguments(run.env_arg)
     eval_arguments = env_arguments | parse_arguments(run.eval_env_arg, "eval_env_arg")
@@ -94,7 +95,7 @@ def run_training(options: TrainOptions) -> None:
         eval_env = None
         if run.eval_every is not None:
             told = speaking(run.env, eval_arguments, folder)
-            eval_env = opened.enter_context(closing(make_env(run.env, run.eval_episodes, told)))
+            eval_env = opened.enter_context(closing(make_env(run.env, eval_episodes, told)))
         agent = make_agent(options, env).to(device)
         run_dir = run.run_dir or fresh_run_dir(f"{agent.name}-{run.env}")
         try:
@@ -108,7 +109,7 @@ def run_training(options: TrainOptions) -> None:
                 stop_return=run.stop_return,
                 eval_env=eval_env,
                 eval_every=run.eval_every,
-                eval_episodes=run.eval_episodes,
+                eval_episodes=eval_episodes,
                 progress=not run.quiet,
                 config={"env": run.env, "env_args": env_arguments, "device": run.device},
             )
@@ -130,6 +131,8 @@ def check_numbers(options: TrainOptions) -> None:
         check_whole("hidden", size)
     check_whole("eval_every", run.eval_every)
     check_whole("eval_episodes", run.eval_episodes)
+    if run.eval_episodes is not None and run.eval_every is None:
+        raise UserError(f"eval_episodes: {run.eval_episodes} of no evaluation; say how often with --eval-every")
     if run.eval_env_arg and run.eval_every is None:
         raise UserError("eval_env_arg: there are no evaluations to use it in; give --eval-every too")
 

@@ -16,6 +16,7 @@ from pg_agents.agents import Agent, load
 from pg_agents.agents.saving import MODEL
 from pg_agents.cli.environments import UserError, make_env, make_video_env, speaking
 from pg_agents.cli.options import EvaluateOptions
+from pg_agents.cli.runs import read_config, run_and_agent
 from pg_agents.evaluate import evaluate
 from pg_agents.spaces import spaces_of
 
@@ -27,12 +28,13 @@ def run_evaluation(options: EvaluateOptions) -> None:
     check_whole("max_episode_steps", options.max_episode_steps)
     device = usable_device(options.device)
     torch.set_num_threads(1)
-    config = read_config(options.path)
-    agent = load_agent(options.path / "agent").to(device)
+    run_dir, saved = run_and_agent(options.path)
+    config = read_config(run_dir)
+    agent = load_agent(saved).to(device)
     limit = options.max_episode_steps or getattr(agent, "max_episode_steps", None)
     if "policy" in agent.networks:
-        config["env_args"] = speaking(config["env"], config["env_args"], options.path / "agent" / MODEL)
-    with closing(_evaluation_env(options, config)) as env:
+        config["env_args"] = speaking(config["env"], config["env_args"], saved / MODEL)
+    with closing(_evaluation_env(options, run_dir, config)) as env:
         _check_spaces(agent, env, options.path)
         result = evaluate(
             agent,
@@ -52,7 +54,7 @@ def run_evaluation(options: EvaluateOptions) -> None:
     print(f"return   {result.mean_return:.4g} ± {result.std_return:.4g} (mean ± standard deviation{known_text(known)})")
     print(f"length   {sum(result.lengths) / len(result.lengths):.1f} steps")
     if options.video:
-        print(f"videos   {options.path / 'videos'}")
+        print(f"videos   {run_dir / 'videos'}")
 
 
 def load_agent(path: Path) -> Agent:
@@ -63,27 +65,10 @@ def load_agent(path: Path) -> Agent:
         raise UserError(f"path: {error}") from error
 
 
-def _evaluation_env(options: EvaluateOptions, config: dict[str, Any]) -> gym.Env | VectorEnv:
+def _evaluation_env(options: EvaluateOptions, run_dir: Path, config: dict[str, Any]) -> gym.Env | VectorEnv:
     if options.video:
-        return make_video_env(config["env"], config["env_args"], str(options.path / "videos"))
+        return make_video_env(config["env"], config["env_args"], str(run_dir / "videos"))
     return make_env(config["env"], min(options.episodes, config["num_envs"]), config["env_args"])
-
-
-def read_config(run_dir: Path) -> dict[str, Any]:
-    """Return a run's config.json.
-
-    Raises:
-        UserError: there is no run in the folder, or its file is damaged.
-    """
-    path = run_dir / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        found = {key: config[key] for key in ("agent", "env")}
-        return {**found, "env_args": dict(config.get("env_args", {})), "num_envs": int(config["num_envs"])}
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"path: {run_dir} holds no run (no config.json); give a folder that train wrote") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"path: {path} is damaged or not of this program ({error!r})") from error
 
 
 def _check_spaces(agent: Agent, env: gym.Env | VectorEnv, run_dir: Path) -> None:

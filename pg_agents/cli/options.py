@@ -56,8 +56,8 @@ class RunOptions:
     """End the run once the mean return of the last 100 training episodes is at least that."""
     eval_every: int | None = None
     """Steps between evaluations in an environment of their own; none unless given."""
-    eval_episodes: int = 10
-    """In each evaluation."""
+    eval_episodes: int | None = None
+    """In each evaluation, of which there are some with --eval-every; 10 unless given."""
     device: str = "cpu"
     """Where the networks are: cpu, cuda, cuda:1."""
     threads: int = 1
@@ -73,7 +73,7 @@ class EvaluateOptions:
     """Play episodes with a trained agent and report what it collects; nothing is learned."""
 
     path: RunPath
-    """The folder of a run, as train wrote it."""
+    """The folder of a run, as train wrote it; with /best, its agent that did best in evaluations on the way."""
     episodes: int = 100
     """How many."""
     stochastic: bool = False

@@ -1,6 +1,8 @@
 """What all agents share: independent learners, refused arguments, gradients that are not finite."""
 
+import inspect
 import math
+import re
 from dataclasses import replace
 
 import gymnasium as gym
@@ -9,9 +11,10 @@ import torch
 from gymnasium.vector import AutoresetMode
 from hand_made import column, rollout
 
+import pg_agents as pg
 from pg_agents.agents import ActorCritic, Reinforce, ReinforceBaseline
 from pg_agents.collect import collect_episodes, collect_steps
-from pg_agents.policies import TabularCritic, TabularPolicy
+from pg_agents.policies import TabularActionCritic, TabularCritic, TabularPolicy
 
 
 def make(kind, learners, **arguments):
@@ -145,3 +148,34 @@ def test_the_loss_is_additive_over_parts_of_the_batch(kind, arguments):
         batch, _ = agent.prepare(record)
         parts = [agent(replace(batch, weights=batch.weights * part)) for part in torch.eye(3, dtype=torch.float64)]
         torch.testing.assert_close(sum(loss for loss, _ in parts), agent(batch)[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [
+        ("gamma", "did you mean discount?"),
+        ("n_steps", "did you mean num_steps?"),
+        ("learnin_rate", "did you mean learning_rate?"),
+        ("zzz", "it takes num_steps, epochs, "),
+    ],
+)
+def test_arguments_of_other_libraries_are_answered_with_ours(name, way_out):
+    with pytest.raises(TypeError, match=rf"^{name}: PPO has no such argument; {re.escape(way_out)}"):
+        pg.PPO.for_env(gym.make("CartPole-v1"), **{name: 1})
+
+
+@pytest.mark.parametrize("form", [form for form in pg.AGENTS.values() if "entropy_weight" in form.argument_names()])
+def test_entropy_is_rewarded_with_its_weight(form):
+    """A uniform policy between two actions, H = ln 2: the loss falls by η ln 2 times the weights."""
+    networks = {"policy": TabularPolicy(5, 2).double()}
+    if "critic" in inspect.signature(form).parameters:
+        networks["critic"] = (TabularActionCritic(5, 2) if form.action_values else TabularCritic(5)).double()
+    record = rollout([(0, 1, 5, ""), (1, 0, 1, "T")], [(1, 0, 2, "T")])
+    losses = []
+    for weight in (0.0, 0.7):
+        agent = form(**networks, entropy_weight=weight)
+        with torch.no_grad():
+            batch, _ = agent.prepare(record)
+            losses.append(agent(batch)[0])
+    assert float(losses[0] - losses[1]) == pytest.approx(0.7 * math.log(2) * float(batch.weights.sum()), abs=1e-12)
+    assert float(batch.weights.sum()) > 0.9

@@ -1,5 +1,8 @@
 """PPO: hand-computed surrogates, its gradient where it acted, epochs, minibatches and their end."""
 
+import math
+from dataclasses import replace
+
 import gymnasium as gym
 import pytest
 import torch
@@ -59,6 +62,25 @@ def test_targets_and_advantages_by_hand(form):
     torch.testing.assert_close(batch.advantages * RECORD.mask, expected)
     values = torch.tensor([[10, 10], [20, 20], [30, 0], [40, 10]])
     torch.testing.assert_close(batch.targets * RECORD.mask, (expected + values) * RECORD.mask)
+
+
+@pytest.mark.parametrize("form", [PPO, A2C])
+def test_the_loss_by_hand(form):
+    """A uniform policy, V = (1, 3), rewards 5 and 2 at the end: Â = 4 and −1, ½ (V − G)² = 8 and ½.
+
+    A2C: ½ (4 ln 2 − 1 ln 2) + c ½ (8 + ½) − η ln 2. PPO has −½ (4 − 1) in place of the first: its ratio is 1.
+    """
+    critic = TabularCritic(2).double()
+    critic.values.data[0] = torch.tensor([1.0, 3.0])
+    weights = {"value_weight": 0.3, "entropy_weight": 0.7}
+    agent = form(policy=TabularPolicy(2, 2).double(), critic=critic, normalize_advantages=False, **weights)
+    record = rollout([(0, 1, 5, "T")], [(1, 0, 2, "T")])
+    half = math.log(2)
+    record = replace(record, log_probs=torch.full_like(record.log_probs, -half))
+    loss, metrics = agent(prepare(agent, record)[0])
+    policy_loss = 1.5 * half if form is A2C else -1.5
+    assert float(loss.detach()) == pytest.approx(policy_loss + 0.3 * 4.25 - 0.7 * half, abs=1e-12)
+    assert float(metrics["value_loss"]) == pytest.approx(4.25) and float(metrics["entropy"]) == pytest.approx(half)
 
 
 def test_the_gradient_where_it_acted_is_that_of_a2c():
@@ -124,3 +146,9 @@ def test_a_minibatch_larger_than_the_rollout_is_refused_at_construction():
 def test_arguments_out_of_range(name, value):
     with pytest.raises(ValueError, match=f"{name} must be .*, got {value}"):
         PPO.for_env(gym.make_vec("CartPole-v1", 4), **{name: value})
+
+
+def test_the_update_ends_half_as_far_again_as_the_target():
+    agent = agent_of(PPO, target_kl=0.02)
+    assert [agent.is_far_enough({"kl": torch.tensor(kl)}) for kl in (0.029, 0.031)] == [False, True]
+    assert not agent_of(PPO).is_far_enough({"kl": torch.tensor(9.0)})
