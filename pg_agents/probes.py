@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import gymnasium as gym
@@ -100,9 +101,11 @@ def _text(rollout: Rollout, row: int) -> tuple[list[int], list[int], float] | No
 
 
 def _cell(text: str) -> str:
-    """Return a text as code in a cell of a table in Markdown."""
-    plain = text.replace("|", "\\|").replace("\n", "⏎").replace("\r", "␍")
-    return f"`` {plain} ``" if "`" in plain or not plain.strip() else f"`{plain}`"
+    """Return a text as code in a cell of a table, as TensorBoard reads Markdown: bars in code are no borders."""
+    plain = text.replace("\n", "⏎").replace("\r", "␍")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", plain)), default=0))
+    room = " " if "`" in plain else ""
+    return f"{fence}{room}{plain}{room}{fence}" if plain.strip() else ""
 
 
 def _ids(tokens: Tensor) -> list[int]:

@@ -8,6 +8,7 @@ import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.spaces import Discrete
+from tensorboard.plugin_util import markdown_to_safe_html
 
 import pg_agents as pg
 from pg_agents.probes import default_probes, heat_map, policy_probabilities, text_table, token_samples
@@ -85,9 +86,14 @@ def test_generated_texts_are_shown_with_what_they_were_worth():
     assert shown == {"samples/training": HEAD + "| `fg` | `hd` | 1.25 |"}
 
 
-def test_a_text_of_several_lines_stays_in_its_cell():
-    shown = text_table(tokens_rollout(), lambda ids: "a|b\nc" if len(ids) == 1 else "`")
-    assert shown == HEAD + "| `` ` `` | `` ` `` | 1.25 |\n| `a\\|b⏎c` | `` ` `` | 0.50 |"
+def test_texts_stay_in_their_cells():
+    """Line breaks, bars, backticks and nothing at all, as TensorBoard renders them."""
+    spoken = {2: "a|b\nc", 1: "``"}
+    shown = text_table(tokens_rollout(), lambda ids: spoken[len(ids)])
+    assert shown == HEAD + "| `a|b⏎c` | `a|b⏎c` | 1.25 |\n| ``` `` ``` | `a|b⏎c` | 0.50 |"
+    html = markdown_to_safe_html(shown)
+    assert html.count("<code>a|b⏎c</code>") == 3 and html.count("<code>``</code>") == 1 and html.count("<td>") == 6
+    assert text_table(tokens_rollout(), lambda ids: "", count=1) == HEAD + "|  |  | 1.25 |"
 
 
 def test_texts_of_rollouts_that_begin_and_end_anywhere():

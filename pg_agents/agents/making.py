@@ -25,7 +25,6 @@ PRETRAINED: dict[str, Any] = {  # what suits a language model, of those argument
     "minibatch_size": None,
     "max_grad_norm": 1.0,
     "optimizer": "adam",
-    "fisher_fraction": 0.25,
 }
 ELSEWHERE = {  # what other libraries call these arguments
     "gamma": "discount",
@@ -69,6 +68,11 @@ def make_agent(
     for name in (NETWORK_OPTIONS if asked else LANGUAGE_OPTIONS).keys() & arguments.keys():
         needs = "no policy=…, which is a language model" if asked else "a language model, policy='hf:PATH'"
         raise ValueError(f"{name} must be left out, or comes with {needs}; got {arguments[name]!r}")
+    if asked and "cg_iterations" in form.argument_names():
+        raise ValueError(
+            f"policy: {form.name} needs the KL divergence's second derivatives, which a language model's policy does "
+            "not have; choose another agent, such as grpo or ppo"
+        )
     needed = form.needs_critic(arguments)
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)

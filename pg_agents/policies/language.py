@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal, get_args
+from zlib import crc32
 
 import gymnasium as gym
 import torch
@@ -98,9 +99,15 @@ def folder_of(name: str) -> Path:
             f"{name!r}; leave it out for a network that suits the environment"
         )
     try:
-        return model_folder(path, cache=CACHE / Path(path).stem)
+        return model_folder(path, cache=_cache(Path(path).expanduser()))
     except ValueError as error:
         raise ValueError(f"policy: {str(error).removeprefix('path: ')}") from error
+
+
+def _cache(file: Path) -> Path:
+    """Return where the content of a .gguf file is kept: another place where it is another file, or has changed."""
+    version = [str(file.resolve()), *([file.stat().st_size, file.stat().st_mtime_ns] if file.is_file() else [])]
+    return CACHE / f"{file.stem}-{crc32(repr(version).encode()):08x}"
 
 
 def _check_sizes(name: str, model: Any, window: int, tokens: int) -> None:  # noqa: ANN401
