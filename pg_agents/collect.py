@@ -130,7 +130,7 @@ class EpisodeCollector(Collector):
         active = np.ones(self.stream.num_envs, bool)
         while active.any():
             starts, times = self.stream.starts & active, self.stream.times
-            actions, decision = self.actor.act(append_only=self.append_only)
+            actions, decision = self.actor.act(append_only=self.append_only, waiting=~active)
             step = self.stream.step(actions)
             truncated = active & (step.truncated | is_over(step, self.max_episode_steps, self.stream.name))
             terminated = active & step.terminated

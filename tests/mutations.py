@@ -821,6 +821,13 @@ MUTATIONS = [
         ("tests/test_train.py::test_a_run_with_negative_returns_does_not_end_before_a_hundred_episodes",),
     ),
     Mutation(
+        "the last token of texts that have ended is read",
+        "pg_agents.actor",
+        "np.where(waiting, self.shown, length)",
+        "length",
+        (POLICIES + "huggingface.py::test_no_token_is_read_on_which_nothing_is_decided",),
+    ),
+    Mutation(
         "the gradient of a token's log-probability forgets the temperature",
         "pg_agents.distributions.tokens",
         "gradient / ctx.sampling.temperature if ctx.sampling.temperature != 1 else gradient",

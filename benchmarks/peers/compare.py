@@ -17,7 +17,7 @@ from benchmarks.peers.workloads import Side, Workload
 
 ROOT = Path(__file__).parents[2]
 WORKERS = Path(__file__).parent / "workers"
-PEERS = {"sb3": WORKERS / "sb3.py", "cleanrl": WORKERS / "cleanrl_script.py"}
+PEERS = {"sb3": WORKERS / "sb3.py", "cleanrl": WORKERS / "cleanrl_script.py", "trl": WORKERS / "trl_grpo.py"}
 TIMEOUT = 1800.0  # seconds for one run
 QUIET = 0.95  # share of the wall time that a run on a quiet machine spends on a processor
 
@@ -62,7 +62,7 @@ def run_side(settings: dict[str, Any], peers: Path) -> Run:
             timeout=TIMEOUT,
         )
     if done.returncode:
-        raise RuntimeError(f"{settings['program']} failed on {settings['env']}: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{settings['program']} failed: {done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1]) | {"seed": settings["seed"]}
 
 

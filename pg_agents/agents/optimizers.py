@@ -95,6 +95,9 @@ class Descent:
             self.optimizer.step()
             for members in self.members.values():
                 increment_version(members)  # nothing else shows that a parameter has changed with its vector
+        for vector, members in self.members.items():
+            if vector is members[0]:
+                vector.grad = None  # as large as the parameters: not in memory while the next rollout is learned from
         return norm
 
     def _groups(self) -> list[list[nn.Parameter]]:
@@ -134,13 +137,14 @@ class Descent:
             states |= {member: {key: each[key][i] for key in each} for i, member in enumerate(members)}
         return states
 
-    @staticmethod
-    def _places(groups: list[list[nn.Parameter]]) -> list[tuple[Any, ...]]:
-        """Return which parameters there are, and where they and their gradients lie."""
-        everything = (parameter for group in groups for parameter in group)
-        return [
-            (id(p), p.requires_grad, p.data_ptr(), None if p.grad is None else p.grad.data_ptr()) for p in everything
-        ]
+    def _places(self, groups: list[list[nn.Parameter]]) -> list[tuple[Any, ...]]:
+        """Return which parameters there are, and where they lie; where they are parts of a vector, their gradients."""
+
+        def place(p: nn.Parameter) -> tuple[Any, ...]:
+            gradient = None if p.grad is None or p in self.members else p.grad.data_ptr()
+            return id(p), p.requires_grad, p.data_ptr(), gradient
+
+        return [place(parameter) for group in groups for parameter in group]
 
 
 def _vector_of(members: list[nn.Parameter]) -> Tensor:

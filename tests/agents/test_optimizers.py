@@ -51,6 +51,8 @@ def test_steps_are_those_of_torch_on_single_parameters(name, large, monkeypatch)
             for one, two in zip(module.parameters(), same.parameters(), strict=True):
                 torch.testing.assert_close(one, two, **EXACT)
     assert any(clipped) and not all(clipped)
+    kept = [parameter.grad is not None for module in mine for parameter in module.parameters()]
+    assert all(kept) if large else not any(kept)  # large gradients are let go of
 
 
 def test_shared_parameters_are_the_policy_s():

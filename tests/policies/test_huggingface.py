@@ -211,6 +211,15 @@ def test_prompts_are_read_once_and_waiting_rows_cost_nothing():
     assert sizes == [(2, 3), (4, 1), (4, 1)]
 
 
+def test_no_token_is_read_on_which_nothing_is_decided():
+    policy, read = HuggingFacePolicy(llama()), []
+    policy.trunk.register_forward_pre_hook(lambda _, args, options: read.append(args[0].shape), with_kwargs=True)
+    rollout = played(policy)
+    lengths = rollout.mask.sum(0)
+    assert len(set(lengths.tolist())) > 2  # they end at different times
+    assert sum(shape[0] for shape in read if shape[1] == 1) == int((lengths - 1).sum())
+
+
 def test_rows_that_wait_keep_their_distribution():
     policy = HuggingFacePolicy(llama())
     tokens = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12], [9, 10, 11, 12]])
