@@ -18,7 +18,6 @@ from pg_agents.policies import Policy
 from pg_agents.rollout import Rollout, TokenBlock
 from pg_agents.tree import tree_map
 
-TOLERANCE, HALF_TOLERANCE = 1e-3, 0.25  # of parameters of 32 and of 16 bits
 DECISIONS = 16_384  # as many are looked at
 
 
@@ -38,21 +37,17 @@ def audit(policy: Policy, rollout: Rollout, *, decode: Callable[[Sequence[int]],
         decode: ids → text, for the message.
 
     Raises:
-        AuditError: they differ by more than rounding does: 1e-3, or 0.25 where parameters have 16 bits.
+        AuditError: they differ by more than rounding does: by 1e-3, or, where parameters have 16 bits, by more than
+            `ROUNDING` says.
     """
     if not isinstance(rollout.observations, TokenBlock) and type(policy).step is Policy.step:
         return float("nan")
     part = beginning(rollout)
-    mismatch = Mismatch(policy, part, tolerance_of(policy))
+    mismatch = Mismatch(policy, part)
     largest = float(mismatch.difference.max())
-    if largest > mismatch.tolerance:
+    if not mismatch.agree(mismatch.learned):
         raise AuditError(_message(mismatch, largest, decode))
     return largest
-
-
-def tolerance_of(policy: Policy) -> float:
-    """Return by how much rounding may move a log-probability."""
-    return HALF_TOLERANCE if next(policy.parameters()).dtype.itemsize < 4 else TOLERANCE
 
 
 def beginning(rollout: Rollout) -> Rollout:
@@ -88,11 +83,12 @@ def _message(mismatch: Mismatch, largest: float, decode: Callable[[Sequence[int]
             "padding, memory)"
         )
     )
-    counts = f"{int(wrong.sum())} of {int(rollout.mask.sum())} decisions"
+    average, rounding = float(mismatch.difference[rollout.mask].mean()), mismatch.rounding
     return (
         "audit: what acted and what learns are not the same policy: log-probabilities of the first rollout differ by "
-        f"up to {largest:.3g} (rounding: {mismatch.tolerance:g}) and in {counts}, {where}: recorded {recorded:.4f}, "
-        f"learned {learned:.4f}. Likely cause: {found}"
+        f"up to {largest:.3g}, {average:.2g} on average (rounding: {rounding.most:g}, {rounding.mean:g}), in "
+        f"{int(wrong.sum())} of {int(rollout.mask.sum())} decisions, {where}: recorded {recorded:.4f}, learned "
+        f"{learned:.4f}. Likely cause: {found}"
     )
 
 
