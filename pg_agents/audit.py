@@ -19,6 +19,10 @@ from pg_agents.rollout import Rollout, TokenBlock
 from pg_agents.tree import tree_map
 
 DECISIONS = 16_384  # as many are looked at
+UNKNOWN = (
+    "none of the usual ones explains it alone (dropout, temperature, truncation, precision, end of sequence, padding, "
+    "memory)"
+)
 
 
 class AuditError(RuntimeError):
@@ -74,15 +78,7 @@ def _message(mismatch: Mismatch, largest: float, decode: Callable[[Sequence[int]
         block = rollout.observations
         where += f" after the prompt {_shown(block.tokens[b, : int(block.lengths[0, b])], decode)}"
     recorded, learned = float(rollout.log_probs[t, b]), float(mismatch.learned[t, b])
-    causes = likely_causes(mismatch)
-    found = (
-        "; ".join(causes)
-        if causes
-        else (
-            "none of the usual ones explains it alone (dropout, temperature, truncation, precision, end of sequence, "
-            "padding, memory)"
-        )
-    )
+    found = "; ".join(likely_causes(mismatch)) or UNKNOWN
     average, rounding = float(mismatch.difference[rollout.mask].mean()), mismatch.rounding
     return (
         "audit: what acted and what learns are not the same policy: log-probabilities of the first rollout differ by "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -18,13 +19,21 @@ FEW = 256  # decisions of which all actions' probabilities are looked at
 
 def likely_causes(mismatch: Mismatch) -> list[str]:
     """Return what explains a mismatch, the most certain first."""
-    noise = of_noise(mismatch)
+    noise = _tried(of_noise, mismatch)
     if noise:
         return [noise]  # whatever else is tried would be random too
     for certain in (of_temperature, of_truncation, of_precision):
-        if found := certain(mismatch):
+        if found := _tried(certain, mismatch):
             return [found]
-    return [found for cause in (of_last_token, of_padding, of_memory) if (found := cause(mismatch))]
+    return [found for cause in (of_last_token, of_padding, of_memory) if (found := _tried(cause, mismatch))]
+
+
+def _tried(cause: Callable[[Mismatch], str | None], mismatch: Mismatch) -> str | None:
+    """Return what a cause says; None where a policy cannot be asked, which must not hide the mismatch."""
+    try:
+        return cause(mismatch)
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError):
+        return None
 
 
 def of_noise(mismatch: Mismatch) -> str | None:
@@ -111,14 +120,11 @@ def of_truncation(mismatch: Mismatch) -> str | None:
 def of_precision(mismatch: Mismatch) -> str | None:
     """With the other number of bits learning moves by as much as it is away from what was recorded."""
     policy, kind = mismatch.policy, mismatch.rollout.mask.device.type
-    try:
-        if next(policy.parameters()).dtype.itemsize < 4:
-            moved = mismatch.learn(copy.deepcopy(policy).float())
-        else:
-            with torch.autocast(kind, torch.bfloat16):
-                moved = mismatch.learn()
-    except RuntimeError:  # it cannot be computed so
-        return None
+    if next(policy.parameters()).dtype.itemsize < 4:
+        moved = mismatch.learn(copy.deepcopy(policy).float())
+    else:
+        with torch.autocast(kind, torch.bfloat16):
+            moved = mismatch.learn()
     by_rounding, apart = mismatch.distance(moved, mismatch.learned), mismatch.difference
     alike = float(by_rounding.sum()) > 0.3 * float(apart.sum()) and float(apart.max()) < 3 * float(by_rounding.max())
     if not alike:
@@ -152,7 +158,7 @@ def of_padding(mismatch: Mismatch) -> str | None:
     t, b = mismatch.worst
     alone = _alone(mismatch, b)
     tolerance, recorded = mismatch.tolerance, mismatch.rollout.log_probs[t, b]
-    if alone is not None and abs(float(alone[t, 0] - recorded)) <= tolerance:
+    if abs(float(alone[t, 0] - recorded)) <= tolerance:
         which = "; only texts with short prompts differ" if only_short else ""
         return f"padding, or positions: alone the text has in learning what was recorded, among others not{which}"
     if only_short:
@@ -160,7 +166,7 @@ def of_padding(mismatch: Mismatch) -> str | None:
     return None
 
 
-def _alone(mismatch: Mismatch, column: int) -> Tensor | None:
+def _alone(mismatch: Mismatch, column: int) -> Tensor:
     """Return ln π of one text's actions, [T, 1], read without any other text and without padding."""
     rollout, block = mismatch.rollout, mismatch.rollout.observations
     assert isinstance(block, TokenBlock)
@@ -169,11 +175,8 @@ def _alone(mismatch: Mismatch, column: int) -> Tensor | None:
     width = int(lengths[: int(steps[-1]) + 1].max())
     mask = None if block.mask is None else block.mask[:, column : column + 1]
     only = TokenBlock(block.tokens[column : column + 1, :width], lengths.clamp(max=width), mask)
-    try:
-        with torch.no_grad():
-            return mismatch.policy(only).log_prob(rollout.actions[:, column : column + 1])
-    except (RuntimeError, IndexError):
-        return None
+    with torch.no_grad():
+        return mismatch.policy(only).log_prob(rollout.actions[:, column : column + 1])
 
 
 @torch.no_grad()

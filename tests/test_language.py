@@ -104,6 +104,24 @@ def test_a_run_from_a_pretrained_model_to_its_evaluation(model, capsys):
     assert loaded.networks == {"policy": "hf:model"}
 
 
+def test_evaluations_ask_what_training_does_not(model, monkeypatch):
+    given = {}
+
+    def noted(agent, env, **settings):
+        given.update(settings, env=env)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pg_agents.cli.command.train", noted)
+    split = ["--env-arg", "split=train", "--eval-env-arg", "split=held_out", "--eval-every", "10"]
+    assert train(*ADDITION, *split, "--eval-episodes", "5") == 130
+    assert given["eval_env"].num_envs == 5
+    asked = [
+        {env.unwrapped.decode(ids) for ids in env.unwrapped.task.prompts} for env in (given["env"], given["eval_env"])
+    ]
+    assert len(asked[0] | asked[1]) == 100 and not asked[0] & asked[1]
+    assert given["env"].single_action_space.n == V  # both in the model's tokens
+
+
 @pytest.mark.parametrize("name", [name for name, agent in pg.AGENTS.items() if not agent.continuing])
 def test_every_agent_trains_a_language_model_or_says_why_not(model, name, capsys):
     few = (
