@@ -1,7 +1,8 @@
 """`python -m benchmarks [NAME …]`: run experiments (all of them, or those named), draw what they found.
 
 `python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers.
-`python -m benchmarks language MODEL` trains a pretrained language model: see benchmarks/language.py.
+`python -m benchmarks language` trains a pretrained language model, `… decoding` times how it generates: see
+benchmarks/language.py and decoding.py.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from benchmarks.control import run_control
 from benchmarks.estimators import plot_estimators, run_estimators
 from benchmarks.experiments import EXPERIMENTS, run_all
 from benchmarks.figures import run_figures
+from benchmarks.objectives import run_objectives
 from benchmarks.peers.command import main as peers
 from benchmarks.plots import plot_bandits, plot_control, plot_learning, plot_overview
 
-NAMES = ("bandits", *EXPERIMENTS, "continuing", "estimators", "control")
+NAMES = ("bandits", *EXPERIMENTS, "continuing", "estimators", "objectives", "control")
 PLOTS = {
     "bandits": plot_bandits,
     "learning": plot_learning,
@@ -36,6 +38,10 @@ def main(names: list[str]) -> int:
         from benchmarks.language import main as language  # needs the extra `llm`
 
         return language(names[1:])
+    if names[:1] == ["decoding"]:
+        from benchmarks.decoding import main as decoding
+
+        return decoding(names[1:])
     unknown = [name for name in names if name not in (*NAMES, "plots")]
     if unknown:
         print(f"unknown experiment {unknown[0]!r}: choose from {', '.join((*NAMES, 'plots'))}", file=sys.stderr)
@@ -52,6 +58,11 @@ def main(names: list[str]) -> int:
         elif name == "estimators":
             for row in run_estimators()["rows"]:
                 print(f"{row['estimator']:32} bias {row['bias']:8.2g}   variance {row['variance']:8.3g}")
+        elif name == "objectives":
+            for table in run_objectives()["tables"]:
+                for row in table["rows"]:
+                    where = f"{table['task']}, {table['objective']}"
+                    print(f"{where:28} {row['estimator']:36} cosine {row['cosine']:6.3f}   scale {row['scale']:6.3f}")
         elif name == "control":
             for cell in run_control()["results"]:
                 print(f"{cell['agent']:5} {cell['env']:26} {cell['iqm']:9.1f} (IQM), asked {cell['asked']:g}")

@@ -92,6 +92,7 @@ class Rollout:
         stop_reasons: why they ended, E texts, where the environment's info says so; else ().
         memory: the policy's memory before row 0 (None for policies without).
         group_ids: int64 [B], equal for environments that share their initial state; None where nothing is shared.
+        reference_log_probs: ln π_ref(a|s) of a reference policy, where there is one (`agents.reference`).
     """
 
     observations: Tree
@@ -110,6 +111,7 @@ class Rollout:
     stop_reasons: Any = ()
     memory: Any = None
     group_ids: Tensor | None = None
+    reference_log_probs: Tensor | None = None
 
     @property
     def num_transitions(self) -> int:
@@ -143,6 +145,7 @@ class Batch:
         targets: what the critic is to predict, [T, B]; None without a critic.
         starts: [T, B].
         memory: before row 0.
+        reference_log_probs: of a reference policy, [T, B]; None without one.
     """
 
     observations: Tree
@@ -153,6 +156,7 @@ class Batch:
     targets: Tensor | None = None
     starts: Tensor | None = None
     memory: Any = None
+    reference_log_probs: Tensor | None = None
 
     @classmethod
     def of(cls, rollout: Rollout, *, advantages: Tensor, weights: Tensor, targets: Tensor | None = None) -> Batch:
@@ -166,6 +170,7 @@ class Batch:
             targets=targets,
             starts=rollout.starts,
             memory=rollout.memory,
+            reference_log_probs=rollout.reference_log_probs,
         )
 
     def sum(self, term: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ class Mutation(NamedTuple):
 AGENTS, POLICIES = "tests/agents/test_", "tests/policies/test_"
 EPISODES = "tests/envs/test_token_episodes.py::"
 AUDIT, LANGUAGE = "tests/test_audit.py::test_", "tests/test_language.py::test_"
+OBJECTIVES = "tests/gradients/test_objectives.py::"
 
 MUTATIONS = [
     Mutation(
@@ -216,9 +217,16 @@ MUTATIONS = [
     Mutation(
         "samples are always the mode",
         "pg_agents.distributions.categorical",
-        "return (self.unnormalized - race).argmax(-1)",
-        "return self.unnormalized.argmax(-1)",
-        ("tests/test_distributions.py::test_frequencies_of_categorical_samples",),
+        "return (unnormalized - times).argmax(-1)",
+        "return unnormalized.argmax(-1)",
+        ("tests/test_distributions.py::test_frequencies_of_categorical_samples[7-24.1]",),
+    ),
+    Mutation(
+        "the first of many actions may be drawn though it is impossible",
+        "pg_agents.distributions.categorical",
+        "right=True",
+        "right=False",
+        ("tests/test_distributions.py::test_the_ends_of_the_unit_interval_draw_no_impossible_action[0.0]",),
     ),
     Mutation(
         "the Gaussian's log-probability forgets its normaliser",
@@ -960,5 +968,131 @@ MUTATIONS = [
         "        pairs = addition_pairs(digits, split, held_out)",
         '        pairs = addition_pairs(digits, "all", held_out)',
         ("tests/envs/test_tasks.py::test_sums_are_held_out_in_ids_too",),
+    ),
+    Mutation(
+        "the policy is pushed away from the reference",
+        "pg_agents.agents.reference",
+        "rewards=rollout.rewards - weight * log_ratios(rollout)",
+        "rewards=rollout.rewards + weight * log_ratios(rollout)",
+        (
+            AGENTS + "reference.py::test_a_penalty_in_the_rewards_is_summed_to_the_end",
+            AGENTS + "reference.py::test_a_bandit_ends_where_theory_says",
+            OBJECTIVES + "test_what_theory_calls_unbiased_is_and_the_rest_is_not",
+        ),
+    ),
+    Mutation(
+        "the reference's ratio is upside down",
+        "pg_agents.agents.reference",
+        "(rollout.log_probs.to(rollout.rewards.dtype) - rollout.reference_log_probs)",
+        "(rollout.reference_log_probs - rollout.log_probs.to(rollout.rewards.dtype))",
+        (
+            AGENTS + "reference.py::test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others",
+            OBJECTIVES + "test_an_agents_loss_on_all_texts_has_the_gradient_of_the_objective",
+        ),
+    ),
+    Mutation(
+        "the penalty of a step is not that of what follows it",
+        "pg_agents.agents.reference",
+        "to_go = reward_to_go(log_ratios(rollout), rollout.terminated, rollout.truncated, discount)",
+        "to_go = log_ratios(rollout)",
+        (
+            AGENTS + "reference.py::test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others",
+            OBJECTIVES + "test_what_theory_calls_unbiased_is_and_the_rest_is_not",
+        ),
+    ),
+    Mutation(
+        "the divergence to go forgets the time that has passed",
+        "pg_agents.agents.reference",
+        "leave_one_out(time_weights(rollout, discount) * to_go",
+        "leave_one_out(to_go",
+        (AGENTS + "reference.py::test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others",),
+    ),
+    Mutation(
+        "the divergence of the whole group is compared, one's own too",
+        "pg_agents.agents.reference",
+        "leave_one_out(time_weights(rollout, discount) * to_go * rollout.mask, rollout.group_ids)",
+        "(lambda k: k - k.mean(-1, keepdim=True))(time_weights(rollout, discount) * to_go * rollout.mask)",
+        (OBJECTIVES + "test_what_theory_calls_unbiased_is_and_the_rest_is_not",),
+    ),
+    Mutation(
+        "the penalty is part of the scores that a group standardises",
+        "pg_agents.agents.grpo",
+        "scores, mask = returns_of_columns(rollout, self.discount), rollout.mask",
+        "from pg_agents.agents.reference import penalized\n"
+        '        kl = penalized(rollout, self.kl_penalty, self.current("kl_weight"))\n'
+        "        scores, mask = returns_of_columns(kl, self.discount), rollout.mask",
+        (
+            AGENTS + "reference.py::test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others",
+            OBJECTIVES + "test_standardising_scores_with_the_kl_in_them_would_make_noise_of_equal_scores",
+        ),
+    ),
+    Mutation(
+        "groups of equal scores do not feel the penalty",
+        "pg_agents.agents.grpo",
+        'if not (self.current("kl_weight") or self.current("entropy_weight")):',
+        "if True:",
+        (
+            AGENTS + "reference.py::test_groups_of_equal_scores_still_feel_the_penalty",
+            AGENTS + "grpo.py::test_an_entropy_bonus_acts_on_groups_of_equal_returns",
+        ),
+    ),
+    Mutation(
+        "the reference learns",
+        "pg_agents.policies.policy",
+        "return copy.deepcopy(self).requires_grad_(False)",
+        "return self",
+        (AGENTS + "reference.py::test_it_is_the_policy_as_it_was_and_stays",),
+    ),
+    Mutation(
+        "the reference's statistics of observations move",
+        "pg_agents.agents.agent",
+        "for scale in self.observation_scales:",
+        "for scale in scales_of(self):",
+        (AGENTS + "reference.py::test_it_is_the_policy_as_it_was_and_stays",),
+    ),
+    Mutation(
+        "the reference is asked with gradients",
+        "pg_agents.agents.reference",
+        "@torch.no_grad()\ndef beside_reference",
+        "@torch.enable_grad()\ndef beside_reference",
+        (AGENTS + "reference.py::test_it_is_the_policy_as_it_was_and_stays",),
+    ),
+    Mutation(
+        "k2 and k3 are mistaken for each other",
+        "pg_agents.agents.reference",
+        '"k2" if penalty == "k2-loss" else "k3"',
+        '"k3" if penalty == "k2-loss" else "k2"',
+        (AGENTS + "reference.py::test_a_penalty_in_the_loss_by_hand",),
+    ),
+    Mutation(
+        "a penalty in the loss is in the rewards as well",
+        "pg_agents.agents.reference",
+        'if penalty != "reward" or not weight:\n        return rollout\n',
+        "if not weight:\n        return rollout\n",
+        (AGENTS + "reference.py::test_a_penalty_in_the_loss_by_hand",),
+    ),
+    Mutation(
+        "the reference's log-probabilities stay behind when a batch is dealt out",
+        "pg_agents.minibatches",
+        '"targets", "reference_log_probs")',
+        '"targets")',
+        ("tests/test_batch_invariance.py::test_parts_add_up_to_the_whole",),
+    ),
+    Mutation(
+        "minibatches weigh as if they were the batch",
+        "pg_agents.minibatches",
+        'fields["weights"] = fields["weights"] * scale',
+        'fields["weights"] = fields["weights"] / fields["weights"].sum()',
+        (
+            "tests/test_batch_invariance.py::test_parts_add_up_to_the_whole",
+            "tests/test_minibatches.py::test_every_valid_step_comes_once_and_the_mean_of_the_losses_is_the_whole_s",
+        ),
+    ),
+    Mutation(
+        "tokens are counted with their padding",
+        "pg_agents.losses",
+        "return mask.to(dtype) / total.clamp(min=1)",
+        "return mask.to(dtype) / mask.numel()",
+        ("tests/test_batch_invariance.py::test_order_and_padding_change_nothing",),
     ),
 ]

@@ -47,6 +47,7 @@ ALLOWED = {
         "pg_agents.spaces",
         "pg_agents.tree",
     ),
+    "pg_agents.preferences": ("pg_agents.losses", "pg_agents.numbers", "pg_agents.policies", "pg_agents.rollout"),
     "pg_agents.stream": ("pg_agents.masks", "pg_agents.tree"),
     "pg_agents.groups": ("pg_agents.numbers", "pg_agents.stream"),
     "pg_agents.actor": (

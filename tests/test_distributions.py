@@ -39,13 +39,22 @@ def test_categorical_by_hand():
     assert int(distribution.mode()) == 0
 
 
-def test_frequencies_of_categorical_samples():
-    """χ² of 200,000 samples in 7 cells (6 degrees of freedom) stays below 24.1, its 99.95 % point."""
-    logits = randn(7)
-    samples = Categorical(logits.expand(200_000, 7)).sample(torch.Generator().manual_seed(1))
+@pytest.mark.parametrize(("actions", "limit"), [(7, 24.1), (40, 74.7)])
+def test_frequencies_of_categorical_samples(actions, limit):
+    """χ² of 200,000 samples stays below the 99.95 % point of A − 1 degrees of freedom."""
+    logits = randn(actions)
+    samples = Categorical(logits.expand(200_000, actions)).sample(torch.Generator().manual_seed(1))
     expected = 200_000 * logits.softmax(-1)
-    counts = torch.bincount(samples, minlength=7)
-    assert samples.dtype == torch.int64 and float(((counts - expected).square() / expected).sum()) < 24.1
+    counts = torch.bincount(samples, minlength=actions)
+    assert samples.dtype == torch.int64 and float(((counts - expected).square() / expected).sum()) < limit
+
+
+@pytest.mark.parametrize("uniform", [0.0, 1 - 2**-53])
+def test_the_ends_of_the_unit_interval_draw_no_impossible_action(uniform, monkeypatch):
+    logits = torch.full((4, 50), -INF)
+    logits[:, 20:30] = randn(4, 10)
+    monkeypatch.setattr(torch, "rand", lambda shape, **options: torch.full(shape, uniform, dtype=torch.float64))
+    assert Categorical(logits).sample().tolist() == [29 if uniform else 20] * 4
 
 
 def test_samples_of_different_rows_are_independent_and_of_their_own_row():

@@ -142,9 +142,10 @@ def test_every_agent_trains_a_language_model_or_says_why_not(model, name, capsys
 
 def test_what_is_typed_reaches_the_model(model):
     typed = ["--temperature", "0.7", "--top-k", "9", "--top-p", "0.95", "--chunk", "5", "--gradient-checkpointing"]
-    assert train(*ADDITION, *typed, "--dtype", "bfloat16", "--learning-rate", "1e-3") == 0
-    policy = pg.load("r/agent").policy
-    sampling = policy.sampling
+    assert train(*ADDITION, *typed, "--dtype", "bfloat16", "--kl-weight", "0.1") == 0
+    agent = pg.load("r/agent")
+    policy, sampling = agent.policy, agent.policy.sampling
+    assert agent.kl_weight == 0.1
     assert (sampling.temperature, sampling.top_k, sampling.top_p, policy.chunk) == (0.7, 9, 0.95, 5)
     assert policy.model.is_activation_checkpointing
     assert {parameter.dtype for parameter in policy.parameters()} == {torch.bfloat16}

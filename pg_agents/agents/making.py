@@ -38,6 +38,9 @@ ELSEWHERE = {  # what other libraries call these arguments
     "vf_coef": "value_weight",
     "net_arch": "hidden",
     "num_generations": "group_size",
+    "beta": "kl_weight",
+    "kl_coef": "kl_weight",
+    "init_kl_coef": "kl_weight",
 }
 
 
@@ -98,7 +101,7 @@ def check_names(form: type[Agent], arguments: dict[str, Any]) -> None:
     """Raise TypeError for an argument that neither the agent nor its networks have, naming the nearest they have."""
     known = [*form.argument_names(), *NETWORK_OPTIONS, *LANGUAGE_OPTIONS]
     for name in arguments:
-        if name not in known:
+        if name not in known and name not in inspect.signature(form).parameters:
             meant = [ELSEWHERE[name]] if ELSEWHERE.get(name) in known else difflib.get_close_matches(name, known, 1)
             way_out = f"did you mean {meant[0]}?" if meant else f"it takes {', '.join(known)}"
             raise TypeError(f"{name}: {form.__name__} has no such argument; {way_out}")

@@ -84,15 +84,16 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
                 f"one of your own is made known by pg_agents.AGENTS[{description['agent']!r}] = its class"
             )
         form, arguments = agents[description["agent"]], description["arguments"]
-        if description["spaces"] is None and not networks:
+        if description["spaces"] is None and "policy" not in networks:
             raise SavedAgentError(f"path: the agent in {path} was saved with its own networks; load it with policy=...")
-        agent = None if networks else _make(form, description, path)
+        agent = None if "policy" in networks else _make(form, description, path, networks)
     except SavedAgentError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise SavedAgentError(f"path: the agent saved in {path} is damaged ({error!r})") from error
     agent = agent or form(**networks, **arguments)
-    for part in filter(None, (agent.policy, agent.critic)):  # in the precision they were saved in
+    parts = (agent.policy, agent.critic, getattr(agent, "reference", None))
+    for part in filter(None, parts):  # in the precision they were saved in
         first = next(part.parameters())
         name = next(name for name, parameter in agent.named_parameters() if parameter is first)
         if name in state and state[name].dtype != first.dtype:
@@ -104,13 +105,13 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
     return agent
 
 
-def _make(form: type[Agent], description: dict[str, Any], path: Path) -> Agent:
+def _make(form: type[Agent], description: dict[str, Any], path: Path, given: dict[str, Any]) -> Agent:
     observations, actions = map(space_from_json, description["spaces"])
     networks = dict(description["networks"])
     if "policy" in networks:  # its weights are among the parameters: the model it was made of is not needed
         if not (path / MODEL).is_dir():
             raise SavedAgentError(f"path: {path} holds a language model's agent, but not its folder {MODEL}/")
         networks["policy"] = f"{ARCHITECTURE}{path / MODEL}"
-    agent = form.for_spaces(observations, actions, **networks, **description["arguments"])
+    agent = form.for_spaces(observations, actions, **networks, **description["arguments"], **given)
     agent.networks = description["networks"]
     return agent

@@ -9,6 +9,29 @@ from typing import Self
 import torch
 from torch import Tensor
 
+MANY = 16  # actions; so many are drawn faster with one random number than with one each
+
+
+def race(unnormalized: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw argmax_a z_a − ln E_a with E_a ~ Exp(1), which is distributed as π ∝ exp(z), int64 […].
+
+    Whatever is added to all z_a does not change it, so that nothing has to be normalised. E_a is never 0 here, and an
+    impossible action never wins.
+    """
+    times = torch.empty_like(unnormalized).exponential_(generator=generator).log_()
+    return (unnormalized - times).argmax(-1)
+
+
+def inversion(unnormalized: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Draw the first a with Σ_{b≤a} π(b) > U, U uniform below 1, int64 […]; what is impossible adds nothing to the sum.
+
+    The sum is in double precision: in single precision it would lose what is improbable among many actions.
+    """
+    cumulative = unnormalized.softmax(-1).cumsum(-1, dtype=torch.float64)
+    shape, device = (*unnormalized.shape[:-1], 1), unnormalized.device
+    below_one = torch.rand(shape, dtype=torch.float64, device=device, generator=generator) * (1 - 2**-52)
+    return torch.searchsorted(cumulative, below_one * cumulative[..., -1:], right=True).squeeze(-1)
+
 
 class Categorical:
     """π(a) = exp(z_a) / Σ_b exp(z_b), over A actions.
@@ -26,13 +49,9 @@ class Categorical:
         return self.unnormalized.log_softmax(-1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Draw actions, int64 […], by an exponential race: argmax_a z_a − ln E_a with E_a ~ Exp(1) is distributed as π.
-
-        Whatever is added to all z_a does not change it, so that nothing has to be normalised. E_a is never 0 here, and
-        an impossible action never wins.
-        """
-        race = torch.empty_like(self.unnormalized).exponential_(generator=generator).log_()
-        return (self.unnormalized - race).argmax(-1)
+        """Draw actions, int64 […]: of a few by `race`, of many by `inversion`, whichever is faster."""
+        draw = race if self.unnormalized.shape[-1] < MANY else inversion
+        return draw(self.unnormalized, generator)
 
     def mode(self) -> Tensor:
         """Return argmax_a π(a), int64 […]; the lowest index where several are equal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,19 @@ class Policy(nn.Module, ABC):
 
         What is not there need not exist: the folder is made where something is written.
         """
+
+    @property
+    def outputs(self) -> int | None:
+        """How many numbers a distribution is made of, the same for policies of the same actions; None: not known."""
+        head = getattr(self, "head", None)
+        return getattr(head, "outputs", getattr(head, "out_features", None))
+
+    def frozen_copy(self) -> Policy:
+        """Return the policy as it is now, to be learned against: a copy without gradients.
+
+        One that learns few of its parameters (adapters) may return what shares the others.
+        """
+        return copy.deepcopy(self).requires_grad_(False)
 
     def outward(self, actions: Tensor) -> Tensor:
         """Return actions as sampled, [B, …], in the units of the environment; here: as they are."""
