@@ -13,6 +13,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from pg_agents.causes import likely_causes
+from pg_agents.drawn import drawn_otherwise
 from pg_agents.mismatch import Mismatch
 from pg_agents.policies import Policy
 from pg_agents.rollout import Rollout, TokenBlock
@@ -42,7 +43,7 @@ def audit(policy: Policy, rollout: Rollout, *, decode: Callable[[Sequence[int]],
 
     Raises:
         AuditError: they differ by more than rounding does: by 1e-3, or, where parameters have 16 bits, by more than
-            `ROUNDING` says.
+            `ROUNDING` says; or actions were drawn otherwise than recorded (`drawn_otherwise`).
     """
     if not isinstance(rollout.observations, TokenBlock) and type(policy).step is Policy.step:
         return float("nan")
@@ -51,6 +52,8 @@ def audit(policy: Policy, rollout: Rollout, *, decode: Callable[[Sequence[int]],
     largest = float(mismatch.difference.max())
     if not mismatch.agree(mismatch.learned):
         raise AuditError(_message(mismatch, largest, decode))
+    if drawn := drawn_otherwise(mismatch):
+        raise AuditError(drawn)
     return largest
 
 

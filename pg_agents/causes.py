@@ -9,7 +9,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pg_agents.distributions import Categorical, TokenCategorical
 from pg_agents.mismatch import Mismatch, evaluating
 from pg_agents.rollout import TokenBlock
 from pg_agents.tree import Tree, tree_map
@@ -41,38 +40,23 @@ def of_noise(mismatch: Mismatch) -> str | None:
     with evaluating(mismatch.policy):
         if mismatch.agree(mismatch.learn()):
             return "dropout: they agree in eval() mode and not in train() mode; turn it off"
-    rollout, twice = mismatch.rollout, mismatch.policy
-    with torch.random.fork_rng(devices=[rollout.mask.device] if rollout.mask.is_cuda else []), torch.no_grad():
-        passes = [
-            twice(rollout.observations, rollout.memory, rollout.starts).log_prob(rollout.actions) for _ in range(2)
-        ]
-    apart = float(mismatch.distance(*passes).max())
+    apart = float(mismatch.distance(mismatch.learned, mismatch.learn()).max())
     if apart <= mismatch.tolerance:
         return None
     return f"dropout, or other noise: two passes over the same rollout differ by {apart:.3g} themselves; turn it off"
 
 
-@torch.no_grad()
-def _logits(mismatch: Mismatch) -> tuple[Tensor, Tensor, Tensor] | None:
+def _few(mismatch: Mismatch) -> tuple[Tensor, Tensor, Tensor] | None:
     """Return ln π of all actions [n, A] as learning has it, the actions [n] and what was recorded [n], of a few."""
-    rollout = mismatch.rollout
-    if rollout.actions.ndim != rollout.mask.ndim:
+    rollout, z = mismatch.rollout, mismatch.of_all_actions(slice(FEW))
+    if z is None:
         return None
-    distribution = mismatch.policy(rollout.observations, rollout.memory, rollout.starts)
-    taken, recorded = rollout.actions[rollout.mask][:FEW], rollout.log_probs[rollout.mask][:FEW].double()
-    if isinstance(distribution, TokenCategorical):
-        rows = distribution.hidden[rollout.mask[distribution.where]][:FEW]
-        z = distribution.sampling(distribution.head(rows), taken)
-    elif isinstance(distribution, Categorical):
-        z = distribution.logits[rollout.mask][:FEW]
-    else:
-        return None
-    return z.double().log_softmax(-1), taken, recorded
+    return z, rollout.actions[rollout.mask][:FEW], rollout.log_probs[rollout.mask][:FEW].double()
 
 
 def of_temperature(mismatch: Mismatch) -> str | None:
     """There is a number that, multiplied with learning's logits, gives what was recorded."""
-    found = _logits(mismatch)
+    found = _few(mismatch)
     if found is None:
         return None
     z, taken, recorded = found
@@ -97,7 +81,7 @@ def of_temperature(mismatch: Mismatch) -> str | None:
 
 def of_truncation(mismatch: Mismatch) -> str | None:
     """What was recorded is what learning has, divided by the probability of as many of the most probable actions."""
-    found = _logits(mismatch)
+    found = _few(mismatch)
     if found is None:
         return None
     z, taken, recorded = found

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pg_agents.distributions import Categorical, Distribution, TokenCategorical
 from pg_agents.policies import Policy
 from pg_agents.rollout import Rollout
 
@@ -45,17 +46,41 @@ class Mismatch:
         self.policy, self.rollout = policy, rollout
         self.rounding = ROUNDING.get(next(policy.parameters()).dtype, EXACT)
         self.tolerance = min(self.rounding.most, 2 * self.rounding.mean)
-        self.learned = self.learn()
+        self.distribution = self._passed(policy)
+        with torch.no_grad():
+            self.learned = self.distribution.log_prob(rollout.actions)
         self.difference = self.distance(self.learned)
 
     @torch.no_grad()
-    def learn(self, policy: Policy | None = None) -> Tensor:
-        """Return ln π of the actions, [T, B], as learning computes it; no random numbers of the run are used up."""
-        rollout, policy = self.rollout, policy or self.policy
-        device = rollout.mask.device
+    def _passed(self, policy: Policy, skip: int = 0) -> Distribution:
+        """Return what a pass over the rollout gives, after `skip` random numbers; none of the run's are used up."""
+        rollout, device = self.rollout, self.rollout.mask.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            distribution = policy(rollout.observations, rollout.memory, rollout.starts)
-            return distribution.log_prob(rollout.actions)
+            torch.rand(skip, device=device)
+            return policy(rollout.observations, rollout.memory, rollout.starts)
+
+    @torch.no_grad()
+    def learn(self, policy: Policy | None = None) -> Tensor:
+        """Return ln π of the actions, [T, B], as learning computes it, by another pass, with other random numbers."""
+        return self._passed(policy or self.policy, skip=1).log_prob(self.rollout.actions)
+
+    @torch.no_grad()
+    def of_all_actions(self, rows: slice) -> Tensor | None:
+        """Return ln π of all actions of some of the decisions, [n, A], as learning has it; None where there are no A.
+
+        Decisions are counted as `mask` does.
+        """
+        mask, taken = self.rollout.mask, self.rollout.actions
+        if taken.ndim != mask.ndim:
+            return None
+        if isinstance(self.distribution, TokenCategorical):
+            hidden = self.distribution.hidden[mask[self.distribution.where]][rows]
+            z = self.distribution.sampling(self.distribution.head(hidden), taken[mask][rows])
+        elif isinstance(self.distribution, Categorical):
+            z = self.distribution.unnormalized[mask][rows]
+        else:
+            return None
+        return z.double().log_softmax(-1)
 
     def distance(self, log_probs: Tensor, other: Tensor | None = None) -> Tensor:
         """Return |log_probs − other| where decisions were taken, [T, B]; of the recorded ones unless given."""

@@ -907,6 +907,20 @@ MUTATIONS = [
         (AUDIT + "an_audit_draws_no_random_numbers",),
     ),
     Mutation(
+        "draws are not looked at",
+        "pg_agents.audit",
+        "if drawn := drawn_otherwise(mismatch):",
+        "if drawn := None:",
+        (AUDIT + "draws_of_another_distribution_than_the_recorded_one_are_noticed",),
+    ),
+    Mutation(
+        "draws of all policies but uniform ones are suspected",
+        "pg_agents.drawn",
+        "drift += float((finite.gather(-1, taken[rows, None]) + entropy).sum())",
+        "drift += float((finite.gather(-1, taken[rows, None]) + math.log(12)).sum())",
+        (AUDIT + "draws_of_the_recorded_distribution_are_not_suspected",),
+    ),
+    Mutation(
         "texts before and after answer other prompts",
         "pg_agents.train",
         "text_table(next(make_collector(agent, env, seed)), decode)",

@@ -130,11 +130,13 @@ BROKEN = {
 }
 
 
-def token_env(**options):
+def token_env(num_envs=12, **options):
     """Return an environment with prompts of one to three tokens, whose texts end at different times."""
     given = {"prompts": [[5], [6, 7], [8, 9, 5]], "score": lambda prompt, text: float(len(text)), "vocabulary": V}
     sizes = {"eos": [3, 4, 2], "max_new_tokens": 6, "group_size": 2, "window": WINDOW}
-    return TokenVectorEnv(12, **given | sizes | options, decode=lambda ids: "".join("abcdefghijkl"[i] for i in ids))
+    return TokenVectorEnv(
+        num_envs, **given | sizes | options, decode=lambda ids: "".join("abcdefghijkl"[i] for i in ids)
+    )
 
 
 @pytest.mark.parametrize("form", BROKEN, ids=lambda form: form.__name__)
@@ -234,3 +236,42 @@ def test_in_16_bits_a_small_difference_everywhere_is_no_rounding():
     for gap, fine in ((0.05, True), (0.3, False)):
         shifted = replace(rollout, log_probs=(learned + gap) * rollout.mask)
         assert Mismatch(policy, shifted).agree(mismatch.learned) == fine
+
+
+# -- draws -------------------------------------------------------------------------------------------------------------
+class Secretly(Categorical):
+    """Draws with another temperature than its log-probabilities have."""
+
+    temperature = 1.0
+
+    def sample(self, generator=None):
+        return Categorical(self.unnormalized / self.temperature).sample(generator)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "how"), [(0.6, "colder, or greedy"), (2.0, "hotter"), (1e-6, "colder, or greedy")]
+)
+def test_draws_of_another_distribution_than_the_recorded_one_are_noticed(temperature, how, monkeypatch):
+    """No comparison of log-probabilities sees it: those of acting and of learning are the same."""
+
+    class Drawing(Positions):
+        def step(self, observation, memory=None):
+            return Secretly(self(observation).unnormalized), memory
+
+    monkeypatch.setattr(Secretly, "temperature", temperature)
+    env = token_env(num_envs=256)
+    rollout = next(pg.collect_episodes(env, Drawing()))
+    assert float(Mismatch(Drawing(), rollout).difference.max()) < 1e-5
+    with pytest.raises(pg.AuditError, match=f"not drawn from .* Likely cause: sample\\(\\) is {how}, and log_prob"):
+        audit(Drawing(), rollout)
+
+
+def test_draws_of_the_recorded_distribution_are_not_suspected():
+    """Of 60 rollouts none: uniform policies, peaked ones, and ones that are all but certain."""
+    for seed in range(20):
+        for scale in (0.0, 1.0, 6.0):
+            policy = Positions()
+            with torch.no_grad():
+                policy.tokens.mul_(scale)
+                policy.positions.mul_(scale)
+            assert audit(policy, next(pg.collect_episodes(token_env(num_envs=96), policy, seed=seed))) < 1e-4
