@@ -16,6 +16,7 @@ from pg_agents.agents import (
     ReinforceBaseline,
     load,
 )
+from pg_agents.audit import AuditError
 from pg_agents.collect import collect_episodes, collect_steps
 from pg_agents.evaluate import Evaluation, evaluate
 from pg_agents.policies import Critic, Policy, UnsupportedSpaceError
@@ -36,6 +37,7 @@ __all__ = [
     "TRPO",
     "ActorCritic",
     "Agent",
+    "AuditError",
     "AverageReward",
     "Batch",
     "Critic",

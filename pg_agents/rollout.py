@@ -89,6 +89,7 @@ class Rollout:
         final_rows: the rows (t, b) of `final_observations`, int64 [K, 2].
         episode_returns: undiscounted returns of the episodes that ended here, float64 [E].
         episode_lengths: their lengths in steps, int64 [E].
+        stop_reasons: why they ended, E texts, where the environment's info says so; else ().
         memory: the policy's memory before row 0 (None for policies without).
         group_ids: int64 [B], equal for environments that share their initial state; None where nothing is shared.
         reference_log_probs: ln π_ref(a|s) of a reference policy, where there is one (`agents.reference`).
@@ -107,6 +108,7 @@ class Rollout:
     final_rows: Tensor
     episode_returns: Tensor
     episode_lengths: Tensor
+    stop_reasons: Any = ()
     memory: Any = None
     group_ids: Tensor | None = None
     reference_log_probs: Tensor | None = None

@@ -18,6 +18,7 @@ class Mutation(NamedTuple):
 
 AGENTS, POLICIES = "tests/agents/test_", "tests/policies/test_"
 EPISODES = "tests/envs/test_token_episodes.py::"
+AUDIT, LANGUAGE = "tests/test_audit.py::test_", "tests/test_language.py::test_"
 OBJECTIVES = "tests/gradients/test_objectives.py::"
 
 MUTATIONS = [
@@ -893,6 +894,118 @@ MUTATIONS = [
         "used = (batch.weights != 0).any(0)",
         "used = batch.weights[0] == batch.weights[0]",
         ("tests/test_minibatches.py::test_idle_texts_are_left_out",),
+    ),
+    Mutation(
+        "the audit compares what learns with itself",
+        "pg_agents.mismatch",
+        "other = self.rollout.log_probs if other is None else other",
+        "other = log_probs if other is None else other",
+        (AUDIT + "a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named",),
+    ),
+    Mutation(
+        "the audit looks at a policy in eval() mode",
+        "pg_agents.audit",
+        "mismatch = Mismatch(policy, part)",
+        "mismatch = Mismatch(policy.eval(), part)",
+        (AUDIT + "a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named[Dropping]",),
+    ),
+    Mutation(
+        "the audit is of the second rollout",
+        "pg_agents.train",
+        "        if not run.steps:\n            audit(",
+        "        if not run.steps:\n            agent.update(rollout)\n            audit(",
+        (AUDIT + "a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named",),
+    ),
+    Mutation(
+        "what decisions that were never taken differ by is looked at",
+        "pg_agents.mismatch",
+        "torch.where(self.rollout.mask & ~same, gap, 0.0)",
+        "torch.where(~same, gap, 0.0)",
+        (AUDIT + "a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named[Endless]",),
+    ),
+    Mutation(
+        "the audit uses up the run's random numbers",
+        "pg_agents.mismatch",
+        'torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])',
+        "torch.enable_grad()",
+        (AUDIT + "an_audit_draws_no_random_numbers",),
+    ),
+    Mutation(
+        "draws are not looked at",
+        "pg_agents.audit",
+        "if drawn := drawn_otherwise(mismatch):",
+        "if drawn := None:",
+        (AUDIT + "draws_of_another_distribution_than_the_recorded_one_are_noticed",),
+    ),
+    Mutation(
+        "draws of all policies but uniform ones are suspected",
+        "pg_agents.drawn",
+        "drift += float((finite.gather(-1, taken[rows, None]) + entropy).sum())",
+        "drift += float((finite.gather(-1, taken[rows, None]) + math.log(12)).sum())",
+        (AUDIT + "draws_of_the_recorded_distribution_are_not_suspected",),
+    ),
+    Mutation(
+        "texts before and after answer other prompts",
+        "pg_agents.train",
+        "text_table(next(make_collector(agent, env, seed)), decode)",
+        "text_table(next(make_collector(agent, env, seed + 1)), decode)",
+        ("tests/test_train.py::test_tensorboard_shows_generated_texts",),
+    ),
+    Mutation(
+        "there is no evaluation before the first update",
+        "pg_agents.evaluate",
+        "        self.due = 0",
+        "        self.due = self.every",
+        ("tests/test_train.py::test_evaluations_on_the_way",),
+    ),
+    Mutation(
+        "reasons are those of texts that go on",
+        "pg_agents.stacking",
+        "for reason in step.reasons[done]]",
+        "for reason in step.reasons[~done]]",
+        ("tests/test_progress.py::test_a_rollout_knows_why_its_texts_ended",),
+    ),
+    Mutation(
+        "why texts ended is added up over the whole run",
+        "pg_agents.progress",
+        "        self.stop_reasons.clear()\n",
+        "",
+        ("tests/test_progress.py::test_fractions_and_speed_are_of_the_time_since_the_last_row",),
+    ),
+    Mutation(
+        "a language model chooses tokens that the environment does not have",
+        "pg_agents.policies.huggingface",
+        "return head if whole else",
+        "return head if head else",
+        (LANGUAGE + "an_architecture_with_new_weights_and_no_tokenizer",),
+    ),
+    Mutation(
+        "a language model's agent is saved without its configuration",
+        "pg_agents.agents.saving",
+        "        agent.policy.write_files(fresh / MODEL)\n",
+        "",
+        (LANGUAGE + "a_run_from_a_pretrained_model_to_its_evaluation",),
+    ),
+    Mutation(
+        "a pretrained model learns with a small network's step size",
+        "pg_agents.agents.making",
+        '(general if kind == "HuggingFacePolicy" else {})',
+        "{}",
+        (LANGUAGE + "a_run_from_a_pretrained_model_to_its_evaluation",),
+    ),
+    Mutation(
+        "evaluations ask what was trained on",
+        "pg_agents.cli.command",
+        "speaking(run.env, eval_arguments, folder)",
+        "speaking(run.env, env_arguments, folder)",
+        (LANGUAGE + "evaluations_ask_what_training_does_not",),
+    ),
+    Mutation(
+        "held-out sums are trained on",
+        "pg_envs.tasks",
+        "        pairs = addition_pairs(digits, split, held_out)",
+        '        pairs = addition_pairs(digits, "all", held_out)',
+        ("tests/envs/test_tasks.py::test_sums_are_held_out_in_ids_too",),
     ),
     Mutation(
         "the policy is pushed away from the reference",

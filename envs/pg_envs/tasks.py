@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from pg_envs.known import KnownReturns
+from pg_envs.text_tasks import Split, addition_pairs, addition_text
+from pg_envs.texts import Tokenizer
 from pg_envs.token_task import Completion, Prompt, TokenTask
 
 PAD, BOS, SEP, EOS = range(4)  # the marks of every task below
 FIRST = 4  # the first of a task's own symbols
+SUMS = "0123456789+"  # the symbols of addition
 
 Body = list[int]  # a prompt without its marks
 
@@ -88,23 +93,47 @@ def parity(*, length: int = 4, max_new_tokens: int | None = None) -> TokenTask:
     return _agreement_task(_strings(length, 2), length, answer, {2: 1.0}, "01", max_new_tokens)
 
 
-def addition(*, digits: int = 2, max_new_tokens: int | None = None) -> TokenTask:
-    """Ask for the sum of two numbers, each uniform on 0 … 10^digits − 1, written without leading zeros."""
+def addition(
+    *,
+    digits: int = 2,
+    max_new_tokens: int | None = None,
+    split: Split = "all",
+    held_out: float = 0.2,
+    tokenizer: Tokenizer | str | Path | None = None,
+) -> TokenTask:
+    """Ask for the sum of two numbers, each uniform on 0 … 10^digits − 1, written without leading zeros.
+
+    With a `tokenizer` (or the folder it is in) it is asked in words: `addition_text`. `split` and `held_out` are those
+    of `addition_pairs`.
+    """
+    if tokenizer is not None:
+        cap = 8 if max_new_tokens is None else max_new_tokens
+        return addition_text(tokenizer, digits=digits, split=split, held_out=held_out, max_new_tokens=cap)
     _check_size("digits", digits, 9)
     plus = FIRST + 10
 
-    def prompts(generator: np.random.Generator) -> Body:
-        one, other = (_written(int(number)) for number in generator.integers(10**digits, size=2))
+    def written(pair: Iterable[int]) -> Body:
+        one, other = (_written(int(number)) for number in pair)
         return [BOS, *one, plus, *other, SEP]
 
     def answer(body: Body) -> Body:
         middle = body.index(plus)
         return _written(_read(body[:middle]) + _read(body[middle + 1 :]))
 
+    if split != "all":
+        pairs = addition_pairs(digits, split, held_out)
+        counts = Counter(len(str(a + b)) + 1 for a, b in pairs)
+        shares = {length: count / len(pairs) for length, count in counts.items()}
+        cap = digits + 5 if max_new_tokens is None else max_new_tokens
+        return _agreement_task([*map(written, pairs)], 2 * digits + 1, answer, shares, SUMS, cap, separator="=")
     # P(sum < 10^k) for k = 0 … digits + 1: of 10^2·digits pairs, 1 + 2 + … + 10^k have a sum below 10^k
     below = [0.0, *(10**k * (10**k + 1) / 2 / 100**digits for k in range(1, digits + 1)), 1.0]
     lengths = {k + 1: below[k] - below[k - 1] for k in range(1, digits + 2)}
-    return _agreement_task(prompts, 2 * digits + 1, answer, lengths, "0123456789+", max_new_tokens, separator="=")
+
+    def prompts(generator: np.random.Generator) -> Body:
+        return written(generator.integers(10**digits, size=2))
+
+    return _agreement_task(prompts, 2 * digits + 1, answer, lengths, SUMS, max_new_tokens, separator="=")
 
 
 def shorter(*, length: int = 4, symbols: int = 4, max_new_tokens: int = 8) -> TokenTask:
@@ -127,7 +156,7 @@ def shorter(*, length: int = 4, symbols: int = 4, max_new_tokens: int = 8) -> To
 
 # -- what they are made of -------------------------------------------------------------------------------------------
 def _agreement_task(
-    prompts: Callable[[np.random.Generator], Body],
+    prompts: Callable[[np.random.Generator], Body] | Sequence[Body],
     body_length: int,
     answer: Callable[[Body], Body],
     lengths: Mapping[int, float],

@@ -201,7 +201,7 @@ class Agent(nn.Module, ABC):
         Args:
             env: any Gymnasium environment, single or vector.
             seed: of the initial parameters and the order of minibatches; torch's global generator is left as it is.
-            **arguments: the constructor's, and those of `make_networks` (hidden=(64, 64), num_learners, …).
+            **arguments: the constructor's, and those of `make_networks` (hidden=…) or `language_networks` (policy=…).
 
         Raises:
             ValueError: for arguments out of range; UnsupportedSpaceError for spaces without a network.

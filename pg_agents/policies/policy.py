@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -40,6 +41,12 @@ class Policy(nn.Module, ABC):
     def step(self, observation: Tree, memory: Memory = None) -> tuple[Distribution, Memory]:
         """Return the distribution for observations [B, …] and the memory after them (acting)."""
         return self.forward(observation), memory
+
+    def write_files(self, folder: Path) -> None:  # noqa: B027 - most need none
+        """Write what it takes to make this policy again, besides arguments and parameters, to `folder`; here: nothing.
+
+        What is not there need not exist: the folder is made where something is written.
+        """
 
     @property
     def outputs(self) -> int | None:

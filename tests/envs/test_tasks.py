@@ -1,13 +1,14 @@
 """The tasks: their prompts, their scores, and what the random and the right answers collect."""
 
 import itertools
+from collections import Counter
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from pg_envs import known_returns, tasks
-from pg_envs.tasks import BOS, EOS, SEP, addition, copy, parity, reverse, shorter, sort
+from pg_envs import addition_pairs, known_returns, tasks
+from pg_envs.tasks import BOS, EOS, SEP, addition, copy, parity, random_agreement, reverse, shorter, sort
 
 IDS = [f"pg/{name}-v0" for name in ("Copy", "Reverse", "Sort", "Parity", "Addition", "Shorter")]
 ABC = {letter: tasks.FIRST + place for place, letter in enumerate("abcd")}
@@ -213,3 +214,24 @@ def test_texts_can_be_read():
 def test_bad_arguments_are_named(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         gym.make(name, **arguments)
+
+
+def test_sums_are_held_out_in_ids_too():
+    """Either side asks its own pairs alone, and what random tokens collect is that of its answers' lengths."""
+    asked = {}
+    for split in ("train", "held_out"):
+        task = addition(digits=1, split=split)
+        asked[split] = {task.text(prompt) for prompt in task.prompts}
+        pairs = addition_pairs(1, split)
+        assert asked[split] == {f"{a}+{b}=" for a, b in pairs}
+        lengths = Counter(len(str(a + b)) + 1 for a, b in pairs)
+        shares = {length: count / len(pairs) for length, count in lengths.items()}
+        assert task.known.random == pytest.approx(random_agreement(shares, 15, 6)) and task.known.optimal == 1
+    assert not asked["train"] & asked["held_out"] and len(asked["train"] | asked["held_out"]) == 100
+    env = gym.make_vec("pg/Addition-v0", 50, digits=1, split="held_out")
+    env.reset(seed=0)
+    assert set(env.unwrapped.texts()) <= asked["held_out"]
+    with pytest.raises(ValueError, match="split must be all, train or held_out, got 'test'"):
+        addition(split="test")
+    with pytest.raises(ValueError, match="there is no folder nowhere"):
+        addition(tokenizer="nowhere")

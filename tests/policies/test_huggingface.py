@@ -95,7 +95,7 @@ def test_the_cache_is_read_again_after_an_update_and_with_new_episodes(model):
     """One collector over several updates: the ratio of what learns to what acted stays 1 until the step is taken."""
     policy = HuggingFacePolicy(MODELS[model]())
     agent = pg.GRPO(policy=policy, group_size=3, epochs=1, learning_rate=0.01)
-    collector = pg.collect_episodes(token_env(), policy, group_size=3)
+    collector = pg.collect_episodes(token_env(36), policy, group_size=3)
     for _ in range(3):
         rollout = next(collector)
         with torch.no_grad():
@@ -271,7 +271,7 @@ def test_gradient_checkpointing_changes_nothing(model):
     for checkpointing in (False, True):
         policy = HuggingFacePolicy(MODELS[model](dtype=torch.float64).train())
         if checkpointing:
-            policy.model.gradient_checkpointing_enable()
+            policy.model.activation_checkpointing_enable()
         rollout = played(policy)
         weights = rollout.mask.double() * rollout.actions
         results.append([rollout.log_probs, *loss_and_gradient(policy, rollout.observations, rollout.actions, weights)])
