@@ -17,6 +17,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 import pg_agents as pg
+from pg_agents.cli.environments import make_env
 
 RESULTS = Path(__file__).parent / "results"
 SEEDS = range(5)  # reported; hyperparameters were chosen on seeds 100 and above
@@ -75,8 +76,9 @@ EXPERIMENTS = {"cartpole": CARTPOLE, "tabular": TABULAR, "recall": RECALL}
 def run(cell: Run, seed: int) -> dict[str, Any]:
     """Train and evaluate; return the summary, the returns before and after, and the learning curve."""
     torch.set_num_threads(1)
-    env = gym.make_vec(cell.env, cell.num_envs)
-    agent = pg.AGENTS[cell.agent].for_env(env, seed=seed, **cell.arguments)
+    form = pg.AGENTS[cell.agent]
+    env = make_env(cell.env, cell.num_envs, {}, a_seed_each="group_size" in form.argument_names())
+    agent = form.for_env(env, seed=seed, **cell.arguments)
     before = evaluate(agent, cell, seed, greedy=False)
     summary, curve = learn(agent, env, cell, seed)
     after = evaluate(agent, cell, seed, greedy=True)

@@ -5,6 +5,7 @@ from pg_agents.agents import (
     AGENTS,
     GRPO,
     PPO,
+    PUBLISHED,
     RLOO,
     TRPO,
     ActorCritic,
@@ -15,6 +16,7 @@ from pg_agents.agents import (
     ReinforceBaseline,
     load,
 )
+from pg_agents.audit import AuditError
 from pg_agents.collect import collect_episodes, collect_steps
 from pg_agents.evaluate import Evaluation, evaluate
 from pg_agents.policies import Critic, Policy, UnsupportedSpaceError
@@ -30,10 +32,12 @@ __all__ = [
     "AGENTS",
     "GRPO",
     "PPO",
+    "PUBLISHED",
     "RLOO",
     "TRPO",
     "ActorCritic",
     "Agent",
+    "AuditError",
     "AverageReward",
     "Batch",
     "Critic",

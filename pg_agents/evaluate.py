@@ -104,7 +104,7 @@ class Evaluations:
     def __init__(self, env: gym.Env | VectorEnv | None, every: int, episodes: int, seed: int) -> None:
         self.env, self.seed = env, seed
         self.every, self.episodes = whole_number("eval_every", every, 1), whole_number("eval_episodes", episodes, 1)
-        self.due = self.every
+        self.due = 0
         self.means: dict[int, float] = {}
         self.improved = False
 

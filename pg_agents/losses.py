@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.nn.functional import mse_loss, softplus
 
 Aggregation = Literal["token-mean", "sequence-mean", "constant-length"]
 
@@ -27,6 +27,14 @@ def squared_error(values: Tensor, targets: Tensor) -> Tensor:
     Reference: Sutton & Barto (2018), section 9.3.
     """
     return 0.5 * mse_loss(values, targets.detach(), reduction="none")
+
+
+def preference_loss(preferred: Tensor, other: Tensor) -> Tensor:
+    """Return −ln σ(r(x, y⁺) − r(x, y⁻)), [N], of the rewards of what was preferred, y⁺, and of what was not, y⁻.
+
+    Reference: Bradley & Terry (1952); Christiano et al. (2017).
+    """
+    return softplus(other - preferred)
 
 
 def entropy_bonus(entropy: Tensor, weight: float) -> Tensor | float:
@@ -77,7 +85,9 @@ def kl_term(log_probs: Tensor, reference: Tensor, form: Literal["k1", "k2", "k3"
     | k3 | e^{−x} − 1 + x | that of KL(π_ref‖π) in each state, likewise |
 
     The value of k1 and k3 is KL(π‖π_ref) in expectation, that of k2 to second order. None has the gradient of a whole
-    episode's KL, as an action's effect on the later ones is left out: for that, −x goes into the reward.
+    episode's KL, as an action's effect on the later ones is left out: for that, −x goes into the reward. In texts of up
+    to three tokens the cosine with it is 0 for k1, 0.91 for k2 and 0.84 for k3 on average, 0.43 and −0.31 at worst
+    (`python -m benchmarks objectives`).
 
     Reference: Schulman, "Approximating KL divergence", 2020.
     """

@@ -13,10 +13,10 @@ from torch import Tensor
 from pg_agents.rollout import Batch, TokenBlock
 from pg_agents.tree import tree_leaves, tree_map
 
-PER_STEP = ("observations", "actions", "weights", "advantages", "log_probs", "targets")
+PER_STEP = ("observations", "actions", "weights", "advantages", "log_probs", "targets", "reference_log_probs")
 
 
-def minibatches(batch: Batch, size: int, generator: torch.Generator, *, whole_columns: bool) -> Iterator[Batch]:
+def minibatches(batch: Batch, size: int, generator: torch.Generator | None, *, whole_columns: bool) -> Iterator[Batch]:
     """Return a random partition of `batch` into parts of about `size` steps.
 
     Every part's weights are multiplied by the number of parts, so that the mean of the parts' losses is the loss of the
@@ -25,7 +25,7 @@ def minibatches(batch: Batch, size: int, generator: torch.Generator, *, whole_co
     Args:
         batch: of T · B steps.
         size: steps in a part, padding not counted; the number of parts is rounded up.
-        generator: of the permutation.
+        generator: of the permutation; None: in order, so that texts with one prompt stay together.
         whole_columns: keep the steps of an environment together, as memories, windows of tokens and independent
             learners need it: parts are [T, b]. Otherwise they are [n] of the valid steps.
     """
@@ -34,12 +34,12 @@ def minibatches(batch: Batch, size: int, generator: torch.Generator, *, whole_co
     return _rows(batch, size, generator)
 
 
-def _rows(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
+def _rows(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
     valid = (batch.weights.flatten() != 0).nonzero().squeeze(1)
-    parts = -(-len(valid) // size)
+    parts, last = -(-len(valid) // size), batch.weights.ndim - 1  # parts of parts are [n] already
     order = valid[_permutation(len(valid), generator, valid.device)]
     # One gather an epoch; the parts are views.
-    fields = {name: _each(getattr(batch, name), lambda leaf: leaf.flatten(0, 1)[order]) for name in PER_STEP}
+    fields = {name: _each(getattr(batch, name), lambda leaf: leaf.flatten(0, last)[order]) for name in PER_STEP}
     fields["weights"] = fields["weights"] * parts
     ends = [len(order) * i // parts for i in range(parts + 1)]
     for low, high in zip(ends, ends[1:], strict=False):
@@ -47,7 +47,7 @@ def _rows(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Batch
         yield Batch(**{name: _each(value, itemgetter(rows)) for name, value in fields.items()})
 
 
-def _columns(batch: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
+def _columns(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
     counts = (batch.weights != 0).sum(0)
     columns = counts.nonzero().squeeze(1)
     parts = min(len(columns), -(-int(counts.sum()) // size))
@@ -83,5 +83,7 @@ def _each(value: Any, function: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN
     return None if value is None or not any(True for _ in tree_leaves(value)) else tree_map(function, value)
 
 
-def _permutation(count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+def _permutation(count: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+    if generator is None:
+        return torch.arange(count, device=device)
     return torch.randperm(count, generator=generator).to(device)

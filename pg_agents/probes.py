@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import gymnasium as gym
@@ -57,20 +58,54 @@ def heat_map(table: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def token_samples(decode: Callable[[Sequence[int]], str] | None, count: int = 4) -> Callable[..., dict[str, Value]]:
-    """Return a probe that shows `count` generated texts with their scores (the sum of their rewards)."""
-    show = decode or (lambda ids: " ".join(map(str, ids)))
+    """Return a probe that shows `count` generated texts with their scores (the sum of their rewards) as a table."""
 
     def probe(agent: Agent, rollout: Rollout) -> dict[str, Value]:
-        if not isinstance(rollout.observations, TokenBlock):
-            return {}
-        texts, scores = [], (rollout.rewards * rollout.mask).sum(0)
-        for row in range(min(count, rollout.actions.shape[1])):
-            prompt = rollout.observations.tokens[row, : int(rollout.observations.lengths[0, row])]
-            completion = rollout.actions[:, row][rollout.mask[:, row]]
-            texts.append(f"`{show(_ids(prompt))}` → `{show(_ids(completion))}`  {float(scores[row]):.2f}")
-        return {"samples": "\n\n".join(texts)}
+        table = text_table(rollout, decode, count)
+        return {"samples/training": table} if table else {}
 
     return probe
+
+
+def text_table(rollout: Rollout, decode: Callable[[Sequence[int]], str] | None, count: int = 4) -> str:
+    """Return prompts, completions and scores as a table in Markdown; of environments that stand far apart.
+
+    A line break is shown as ⏎. Without `decode`, ids are. "" where no episode began and ended in the rollout.
+    """
+    show = decode or (lambda ids: " ".join(map(str, ids)))
+    num_envs = rollout.mask.shape[1]
+    found = (_text(rollout, row) for row in range(0, num_envs, max(1, num_envs // count)))
+    texts = [text for text in found if text is not None][:count]
+    rows = [f"| {_cell(show(prompt))} | {_cell(show(answer))} | {score:.2f} |" for prompt, answer, score in texts]
+    return "\n".join(["| prompt | completion | score |", "|---|---|---|", *rows]) if rows else ""
+
+
+def _text(rollout: Rollout, row: int) -> tuple[list[int], list[int], float] | None:
+    """Return prompt, completion and score of the first episode of an environment that began and ended here."""
+    seen, mask = rollout.observations, rollout.mask[:, row]
+    if isinstance(seen, TokenBlock):
+        start, end, tokens = 0, len(mask), seen.tokens[row, : int(seen.lengths[0, row])]
+    elif isinstance(seen, dict) and set(seen) == {"tokens", "length"}:
+        starts = (rollout.starts[:, row] & mask).nonzero()
+        ends = ((rollout.terminated | rollout.truncated)[:, row] & mask).nonzero()
+        if not len(starts) or not len(ends) or ends[-1] < starts[0]:
+            return None
+        start = int(starts[0])
+        end = int(ends[ends >= start][0]) + 1
+        tokens = seen["tokens"][start, row, : int(seen["length"][start, row])]
+    else:
+        return None
+    taken = mask[start:end]
+    actions, rewards = rollout.actions[start:end, row][taken], rollout.rewards[start:end, row][taken]
+    return _ids(tokens), _ids(actions), float(rewards.sum())
+
+
+def _cell(text: str) -> str:
+    """Return a text as code in a cell of a table, as TensorBoard reads Markdown: bars in code are no borders."""
+    plain = text.replace("\n", "⏎").replace("\r", "␍")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", plain)), default=0))
+    room = " " if "`" in plain else ""
+    return f"{fence}{room}{plain}{room}{fence}" if plain.strip() else ""
 
 
 def _ids(tokens: Tensor) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ from pg_agents.record import Value
 from pg_agents.rollout import Rollout
 
 LAST = 100  # training episodes, of which means are reported
+STOP_REASONS = ("eos", "verifier", "length")  # of token environments
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,20 @@ class RunProgress:
     Attributes:
         total_steps: to learn from.
         stop_return: at which the run ends early; None: nowhere.
+        of_tokens: whether a step is a token.
     """
 
     total_steps: int
     stop_return: float | None = None
+    of_tokens: bool = False
     steps: int = 0
     steps_before: int = 0  # the latest rollout
     episodes: int = 0
     returns: deque[float] = field(default_factory=lambda: deque(maxlen=LAST))
     lengths: deque[int] = field(default_factory=lambda: deque(maxlen=LAST))
     metrics: dict[str, list[Tensor]] = field(default_factory=dict)
+    stop_reasons: Counter[str] = field(default_factory=Counter)
+    row_before: tuple[int, float] = (0, 0.0)  # steps and seconds at the last row
     started: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
 
@@ -76,6 +81,7 @@ class RunProgress:
             self.episodes += ended
             self.returns.extend(rollout.episode_returns[-LAST:].tolist())
             self.lengths.extend(rollout.episode_lengths[-LAST:].tolist())
+            self.stop_reasons.update(reason or "truncated" for reason in rollout.stop_reasons)
         self.seconds = time.perf_counter() - self.started
 
     def learned(self, metrics: Mapping[str, Tensor]) -> None:
@@ -120,7 +126,15 @@ class RunProgress:
             row["rollout/ep_len_mean"] = sum(self.lengths) / len(self.lengths)
         for name, values in self.metrics.items():
             row[f"train/{name}"] = float(torch.stack(values).nanmean())
+        ended = self.stop_reasons.total()
+        for reason in (*STOP_REASONS, *self.stop_reasons) if ended else ():
+            row[f"stop/{reason}"] = self.stop_reasons[reason] / ended
         row["time/steps_per_second"] = self.steps / self.seconds
+        if self.of_tokens:
+            steps, seconds = self.row_before
+            row["time/tokens_per_second"] = (self.steps - steps) / (self.seconds - seconds)
+        self.row_before = self.steps, self.seconds
+        self.stop_reasons.clear()
         self.metrics.clear()
         return row
 

@@ -94,8 +94,10 @@ class Rollout:
         final_rows: the rows (t, b) of `final_observations`, int64 [K, 2].
         episode_returns: undiscounted returns of the episodes that ended here, float64 [E].
         episode_lengths: their lengths in steps, int64 [E].
+        stop_reasons: why they ended, E texts, where the environment's info says so; else ().
         memory: the policy's memory before row 0 (None for policies without).
         group_ids: int64 [B], equal for environments that share their initial state; None where nothing is shared.
+        reference_log_probs: ln π_ref(a|s) of a reference policy, where there is one (`agents.reference`).
     """
 
     observations: Tree
@@ -111,8 +113,10 @@ class Rollout:
     final_rows: Tensor
     episode_returns: Tensor
     episode_lengths: Tensor
+    stop_reasons: Any = ()
     memory: Any = None
     group_ids: Tensor | None = None
+    reference_log_probs: Tensor | None = None
 
     @property
     def num_transitions(self) -> int:
@@ -146,6 +150,7 @@ class Batch:
         targets: what the critic is to predict, [T, B]; None without a critic.
         starts: [T, B].
         memory: before row 0.
+        reference_log_probs: of a reference policy, [T, B]; None without one.
     """
 
     observations: Tree
@@ -156,6 +161,7 @@ class Batch:
     targets: Tensor | None = None
     starts: Tensor | None = None
     memory: Any = None
+    reference_log_probs: Tensor | None = None
 
     @classmethod
     def of(cls, rollout: Rollout, *, advantages: Tensor, weights: Tensor, targets: Tensor | None = None) -> Batch:
@@ -169,6 +175,7 @@ class Batch:
             targets=targets,
             starts=rollout.starts,
             memory=rollout.memory,
+            reference_log_probs=rollout.reference_log_probs,
         )
 
     def sum(self, term: Tensor) -> Tensor:

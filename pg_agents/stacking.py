@@ -30,7 +30,8 @@ class Record:
     def __init__(
         self, stream: Stream, actor: Actor, *, append_only: bool = False, group_ids: Array | None = None
     ) -> None:
-        self.device, self.dtype = actor.device, next(actor.policy.parameters()).dtype
+        self.device, dtype = actor.device, next(actor.policy.parameters()).dtype
+        self.dtype = torch.promote_types(dtype, torch.float32)  # 16 bits are too few for returns
         self.append_only = append_only
         self.memory = actor.memory if actor.policy.recurrent and not stream.starts.all() else None
         self.group_ids = stream.infos.get("group_id") if group_ids is None else group_ids
@@ -39,6 +40,7 @@ class Record:
         self.columns: tuple[list[Array], ...] = ([], [], [], [], [], [])
         self.finals: list[tuple[int, NDArray[np.int64], Tree]] = []
         self.ended: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
+        self.reasons: list[str] = []
         self.tokens: NDArray[np.int64] | None = None  # of append-only episodes, each row's last window, [B, W]
 
     def add(
@@ -68,6 +70,8 @@ class Record:
     def _end(self, step: Transition, done: NDArray[np.bool_], truncated: NDArray[np.bool_]) -> None:
         """Keep what is known of episodes that ended in the last row."""
         self.ended.append((step.returns[done], step.lengths[done]))
+        if step.reasons is not None:
+            self.reasons += [str(reason) for reason in step.reasons[done]]
         if self.append_only:
             tokens = step.final["tokens"]
             self.tokens = np.array(tokens) if self.tokens is None else self.tokens
@@ -106,6 +110,7 @@ class Record:
             final_rows=final_rows,
             episode_returns=torch.from_numpy(np.concatenate(returns or [np.zeros(0)])),
             episode_lengths=torch.from_numpy(np.concatenate(lengths or [np.zeros(0, np.int64)])),
+            stop_reasons=tuple(self.reasons),
             memory=self.memory,
             group_ids=None if self.group_ids is None else torch.as_tensor(np.array(self.group_ids)),
         )

@@ -30,6 +30,7 @@ class Transition(NamedTuple):
         returns: rewards summed over each running or just ended episode, this step included, float64 [B].
         lengths: the same of steps, int64 [B].
         final: observations [B, …] that followed the step; in rows that are done, the true last one.
+        reasons: why episodes ended, where infos have a "stop_reason", [B] texts; None: they have none.
     """
 
     live: NDArray[np.bool_]
@@ -40,6 +41,7 @@ class Transition(NamedTuple):
     returns: NDArray[np.float64]
     lengths: NDArray[np.int64]
     final: Tree
+    reasons: NDArray[Any] | None = None
 
 
 def as_vector_env(env: gym.Env | VectorEnv) -> VectorEnv:
@@ -128,7 +130,8 @@ class Stream:
         if self.masks.beside or self.masks.inside or MASK in infos:
             self._fold(infos)
             final = with_mask(final, self.masks.free) if self.masks.beside else final
-        return Transition(live, rewards, terminated, truncated, done, returns, times, final)
+        reasons = infos.get("final_info", infos).get("stop_reason")
+        return Transition(live, rewards, terminated, truncated, done, returns, times, final, reasons)
 
     def _move_on(self, observation: Tree, infos: dict[str, Any], done: NDArray[np.bool_]) -> Tree:
         """Set what comes next, as the autoreset mode says; return the observations that followed the step."""

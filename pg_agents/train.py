@@ -13,13 +13,16 @@ from gymnasium.vector import VectorEnv
 
 from pg_agents.agents.agent import Agent
 from pg_agents.agents.making import check_batch, check_spaces
+from pg_agents.audit import audit
 from pg_agents.collect import Collector, EpisodeCollector, StepCollector
 from pg_agents.evaluate import Evaluations, make_evaluations
 from pg_agents.numbers import finite_number, whole_number
-from pg_agents.probes import default_probes
+from pg_agents.probes import default_probes, text_table
 from pg_agents.progress import RunProgress, Summary, progress_bar
 from pg_agents.record import Recorder, Value
 from pg_agents.rollout import Rollout, Steps
+
+SAME_PROMPTS = "samples/same_prompts"  # what the untrained and the trained agent write
 
 Probe = Callable[[Agent, Rollout], Mapping[str, Value]]
 
@@ -51,8 +54,8 @@ def train(
             agent; None: nothing is written.
         log_every: steps between rows of metrics; None: 1/200 of total_steps.
         stop_return: end the run once the mean return of its last 100 training episodes is at least that.
-        eval_env: an environment of its own in which the agent is evaluated on the way (greedy actions); the curves are
-            eval/…, and the best agent so far is saved as run_dir/best.
+        eval_env: an environment of its own in which the agent is evaluated before the first update, on the way and at
+            the end (greedy actions); the curves are eval/…, and the best agent so far is saved as run_dir/best.
         eval_every: steps between evaluations; None: a 20th of total_steps.
         eval_episodes: in each evaluation.
         progress: show a progress bar.
@@ -63,6 +66,7 @@ def train(
     Raises:
         ValueError: an argument out of range, a run folder that is not empty, an environment whose spaces are not those
             the agent was made for.
+        AuditError: the log-probabilities that learning computes are not those that the policy acted with.
         FaultyEnvironmentError: the environment returned something not finite or of a wrong shape; the agent is as it
             was after its last update, and saved if there is a run folder.
     """
@@ -73,13 +77,17 @@ def train(
     evaluations = make_evaluations(agent, env, eval_env, eval_every, eval_episodes, total_steps, seed)
     collector = make_collector(agent, env, seed)
     recorder = Recorder(run_dir) if run_dir is not None else None
-    run = RunProgress(total_steps, stop_return)
+    run = RunProgress(total_steps, stop_return, of_tokens="append_only" in env.metadata)
     try:
         if recorder:
             recorder.config(_config(agent, collector, total_steps, seed) | dict(config or {}))
             probes = (*default_probes(agent, env), *probes)
         with progress_bar(progress, total_steps) as show:
-            _loop(agent, collector, run, log_every, recorder, probes, evaluations, show)
+            decode = getattr(env.unwrapped, "decode", None)
+            _loop(agent, collector, run, log_every, recorder, probes, evaluations, show, decode)
+        if recorder and run.of_tokens:  # the prompts and the chance of the first rollout once more
+            table = text_table(next(make_collector(agent, env, seed)), decode)
+            _write(recorder, agent, evaluations, run.steps, {SAME_PROMPTS: table} if table else {})
     finally:
         summary = run.summary(agent.name, collector.stream.name, seed, evaluations.means)
         if recorder:
@@ -97,12 +105,17 @@ def _loop(
     probes: Sequence[Probe],
     evaluations: Evaluations,
     show: Callable[[RunProgress], None],
+    decode: Callable[[Sequence[int]], str] | None,
 ) -> None:
     due = log_every
     while not run.over:
         rollout = next(collector).to(collector.device)
         if not rollout.num_transitions:
             continue  # resets alone: Adam's momentum would move the parameters without anything having been learned
+        if not run.steps:
+            audit(agent.policy, rollout, decode=decode)
+            table = text_table(rollout, decode) if run.of_tokens else ""
+            _write(recorder, agent, evaluations, 0, evaluations(agent, 0) | ({SAME_PROMPTS: table} if table else {}))
         run.collected(rollout)
         agent.progress = min(1.0, run.steps_before / run.total_steps)
         run.learned(agent.update(rollout))
@@ -113,10 +126,16 @@ def _loop(
             for probe in probes:
                 row |= probe(agent, rollout)
             show(run)
-        if recorder and row:
-            recorder.write(run.steps, row)
-            if evaluations.improved:
-                agent.save(recorder.run_dir / "best")
+        _write(recorder, agent, evaluations, run.steps, row)
+
+
+def _write(
+    recorder: Recorder | None, agent: Agent, evaluations: Evaluations, steps: int, row: Mapping[str, Value]
+) -> None:
+    if recorder and row:
+        recorder.write(steps, row)
+        if evaluations.improved and "eval/ep_rew_mean" in row:
+            agent.save(recorder.run_dir / "best")
 
 
 def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int) -> Collector:

@@ -18,6 +18,8 @@ class Mutation(NamedTuple):
 
 AGENTS, POLICIES = "tests/agents/test_", "tests/policies/test_"
 EPISODES = "tests/envs/test_token_episodes.py::"
+AUDIT, LANGUAGE = "tests/test_audit.py::test_", "tests/test_language.py::test_"
+OBJECTIVES = "tests/gradients/test_objectives.py::"
 
 MUTATIONS = [
     Mutation(
@@ -187,8 +189,8 @@ MUTATIONS = [
     Mutation(
         "the entropy bonus is a penalty",
         "pg_agents.agents.reinforce",
-        "loss = batch.sum(terms - entropy_bonus(",
-        "loss = batch.sum(terms + entropy_bonus(",
+        "loss = batch.sum(terms + (kl - entropy_bonus(",
+        "loss = batch.sum(terms + (kl + entropy_bonus(",
         (AGENTS + "reinforce.py::test_gradient_of_the_entropy_bonus",),
     ),
     Mutation(
@@ -364,8 +366,8 @@ MUTATIONS = [
     Mutation(
         "groups of equal returns weigh what the others do",
         "pg_agents.agents.grpo",
-        "weights=weights * informative)",
-        "weights=weights)",
+        "weights = weights * informative  #",
+        "weights = weights  #",
         (
             AGENTS + "grpo.py::test_groups_of_equal_returns_weigh_nothing_and_the_others_no_more",
             AGENTS + "grpo.py::test_where_all_returns_are_equal_nothing_moves",
@@ -540,8 +542,8 @@ MUTATIONS = [
     Mutation(
         "the ratio is of the old policy to the new one",
         "pg_agents.agents.ppo",
-        "log_ratio = distribution.log_prob(batch.actions) - batch.log_probs",
-        "log_ratio = batch.log_probs - distribution.log_prob(batch.actions)",
+        "log_ratio = log_probs - batch.log_probs",
+        "log_ratio = batch.log_probs - log_probs",
         ("tests/agents/test_ppo.py::test_the_gradient_where_it_acted_is_that_of_a2c",),
     ),
     Mutation(
@@ -809,8 +811,8 @@ MUTATIONS = [
     Mutation(
         "A2C is rewarded for certainty",
         "pg_agents.agents.a2c",
-        "- entropy_bonus(",
-        "+ entropy_bonus(",
+        "(kl - bonus)",
+        "(kl + bonus)",
         ("tests/agents/test_ppo.py::test_the_loss_by_hand",),
     ),
     Mutation(
@@ -833,6 +835,30 @@ MUTATIONS = [
         "np.where(waiting, self.shown, length)",
         "length",
         (POLICIES + "huggingface.py::test_no_token_is_read_on_which_nothing_is_decided",),
+    ),
+    Mutation(
+        "the reward model learns what was not preferred",
+        "pg_agents.losses",
+        "softplus(other - preferred)",
+        "softplus(preferred - other)",
+        (
+            "tests/test_preferences.py::test_loss_by_hand",
+            "tests/test_preferences.py::test_a_model_of_the_right_form_finds_the_utility",
+        ),
+    ),
+    Mutation(
+        "texts are judged without their last token",
+        "pg_agents.preferences",
+        "length = prompt + steps\n",
+        "length = prompt + steps - 1\n",
+        ("tests/test_preferences.py::test_whole_texts_hold_the_last_token_and_nothing_behind_it",),
+    ),
+    Mutation(
+        "the better of two texts is always preferred",
+        "pg_agents.preferences",
+        "torch.sigmoid(utility[::2] - utility[1::2])",
+        "(utility[::2] > utility[1::2]).float()",
+        ("tests/test_preferences.py::test_preferences_are_those_of_bradley_and_terry",),
     ),
     Mutation(
         "the gradient of a token's log-probability forgets the temperature",
@@ -872,8 +898,8 @@ MUTATIONS = [
     Mutation(
         "texts are cut by a number of steps",
         "pg_agents.agents.making",
-        "arguments = sized | form.suited.get(type(policy).__name__, {}) | arguments",
-        "arguments = form.suited.get(type(policy).__name__, {}) | sized | arguments",
+        "arguments = sized | suited_to(form, type(policy).__name__) | arguments",
+        "arguments = suited_to(form, type(policy).__name__) | sized | arguments",
         (AGENTS + "whole_texts.py::test_texts_are_learned_from_whole_whatever_their_number",),
     ),
     Mutation(
@@ -903,5 +929,257 @@ MUTATIONS = [
         "keys[:, source], values[:, source]",
         "keys[:, source.flip(0)], values[:, source]",
         (POLICIES + "transformer.py::test_cache_with_ragged_prompts_and_rows_that_end_and_begin_anew",),
+    ),
+    Mutation(
+        "the audit compares what learns with itself",
+        "pg_agents.mismatch",
+        "other = self.rollout.log_probs if other is None else other",
+        "other = log_probs if other is None else other",
+        (AUDIT + "a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named",),
+    ),
+    Mutation(
+        "the audit looks at a policy in eval() mode",
+        "pg_agents.audit",
+        "mismatch = Mismatch(policy, part)",
+        "mismatch = Mismatch(policy.eval(), part)",
+        (AUDIT + "a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named[Dropping]",),
+    ),
+    Mutation(
+        "the audit is of the second rollout",
+        "pg_agents.train",
+        "        if not run.steps:\n            audit(",
+        "        if not run.steps:\n            agent.update(rollout)\n            audit(",
+        (AUDIT + "a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named",),
+    ),
+    Mutation(
+        "what decisions that were never taken differ by is looked at",
+        "pg_agents.mismatch",
+        "torch.where(self.rollout.mask & ~same, gap, 0.0)",
+        "torch.where(~same, gap, 0.0)",
+        (AUDIT + "a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named[Endless]",),
+    ),
+    Mutation(
+        "the audit uses up the run's random numbers",
+        "pg_agents.mismatch",
+        'torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])',
+        "torch.enable_grad()",
+        (AUDIT + "an_audit_draws_no_random_numbers",),
+    ),
+    Mutation(
+        "draws are not looked at",
+        "pg_agents.audit",
+        "if drawn := drawn_otherwise(mismatch):",
+        "if drawn := None:",
+        (AUDIT + "draws_of_another_distribution_than_the_recorded_one_are_noticed",),
+    ),
+    Mutation(
+        "draws of all policies but uniform ones are suspected",
+        "pg_agents.drawn",
+        "drift += float((finite.gather(-1, taken[rows, None]) + entropy).sum())",
+        "drift += float((finite.gather(-1, taken[rows, None]) + math.log(12)).sum())",
+        (AUDIT + "draws_of_the_recorded_distribution_are_not_suspected",),
+    ),
+    Mutation(
+        "texts before and after answer other prompts",
+        "pg_agents.train",
+        "text_table(next(make_collector(agent, env, seed)), decode)",
+        "text_table(next(make_collector(agent, env, seed + 1)), decode)",
+        ("tests/test_train.py::test_tensorboard_shows_generated_texts",),
+    ),
+    Mutation(
+        "there is no evaluation before the first update",
+        "pg_agents.evaluate",
+        "        self.due = 0",
+        "        self.due = self.every",
+        ("tests/test_train.py::test_evaluations_on_the_way",),
+    ),
+    Mutation(
+        "reasons are those of texts that go on",
+        "pg_agents.stacking",
+        "for reason in step.reasons[done]]",
+        "for reason in step.reasons[~done]]",
+        ("tests/test_progress.py::test_a_rollout_knows_why_its_texts_ended",),
+    ),
+    Mutation(
+        "why texts ended is added up over the whole run",
+        "pg_agents.progress",
+        "        self.stop_reasons.clear()\n",
+        "",
+        ("tests/test_progress.py::test_fractions_and_speed_are_of_the_time_since_the_last_row",),
+    ),
+    Mutation(
+        "a language model chooses tokens that the environment does not have",
+        "pg_agents.policies.huggingface",
+        "return head if whole else",
+        "return head if head else",
+        (LANGUAGE + "an_architecture_with_new_weights_and_no_tokenizer",),
+    ),
+    Mutation(
+        "a language model's agent is saved without its configuration",
+        "pg_agents.agents.saving",
+        "        agent.policy.write_files(fresh / MODEL)\n",
+        "",
+        (LANGUAGE + "a_run_from_a_pretrained_model_to_its_evaluation",),
+    ),
+    Mutation(
+        "a pretrained model learns with a small network's step size",
+        "pg_agents.agents.making",
+        '(general if kind == "HuggingFacePolicy" else {})',
+        "{}",
+        (LANGUAGE + "a_run_from_a_pretrained_model_to_its_evaluation",),
+    ),
+    Mutation(
+        "evaluations ask what was trained on",
+        "pg_agents.cli.command",
+        "speaking(run.env, eval_arguments, folder)",
+        "speaking(run.env, env_arguments, folder)",
+        (LANGUAGE + "evaluations_ask_what_training_does_not",),
+    ),
+    Mutation(
+        "held-out sums are trained on",
+        "pg_envs.tasks",
+        "        pairs = addition_pairs(digits, split, held_out)",
+        '        pairs = addition_pairs(digits, "all", held_out)',
+        ("tests/envs/test_tasks.py::test_sums_are_held_out_in_ids_too",),
+    ),
+    Mutation(
+        "the policy is pushed away from the reference",
+        "pg_agents.agents.reference",
+        "rewards=rollout.rewards - weight * log_ratios(rollout)",
+        "rewards=rollout.rewards + weight * log_ratios(rollout)",
+        (
+            AGENTS + "reference.py::test_a_penalty_in_the_rewards_is_summed_to_the_end",
+            AGENTS + "reference.py::test_a_bandit_ends_where_theory_says",
+            OBJECTIVES + "test_what_theory_calls_unbiased_is_and_the_rest_is_not",
+        ),
+    ),
+    Mutation(
+        "the reference's ratio is upside down",
+        "pg_agents.agents.reference",
+        "(rollout.log_probs.to(rollout.rewards.dtype) - rollout.reference_log_probs)",
+        "(rollout.reference_log_probs - rollout.log_probs.to(rollout.rewards.dtype))",
+        (
+            AGENTS + "reference.py::test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others",
+            OBJECTIVES + "test_an_agents_loss_on_all_texts_has_the_gradient_of_the_objective",
+        ),
+    ),
+    Mutation(
+        "the penalty of a step is not that of what follows it",
+        "pg_agents.agents.reference",
+        "to_go = reward_to_go(log_ratios(rollout), rollout.terminated, rollout.truncated, discount)",
+        "to_go = log_ratios(rollout)",
+        (
+            AGENTS + "reference.py::test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others",
+            OBJECTIVES + "test_what_theory_calls_unbiased_is_and_the_rest_is_not",
+        ),
+    ),
+    Mutation(
+        "the divergence to go forgets the time that has passed",
+        "pg_agents.agents.reference",
+        "leave_one_out(time_weights(rollout, discount) * to_go",
+        "leave_one_out(to_go",
+        (AGENTS + "reference.py::test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others",),
+    ),
+    Mutation(
+        "the divergence of the whole group is compared, one's own too",
+        "pg_agents.agents.reference",
+        "leave_one_out(time_weights(rollout, discount) * to_go * rollout.mask, rollout.group_ids)",
+        "(lambda k: k - k.mean(-1, keepdim=True))(time_weights(rollout, discount) * to_go * rollout.mask)",
+        (OBJECTIVES + "test_what_theory_calls_unbiased_is_and_the_rest_is_not",),
+    ),
+    Mutation(
+        "the penalty is part of the scores that a group standardises",
+        "pg_agents.agents.grpo",
+        "scores, mask = returns_of_columns(rollout, self.discount), rollout.mask",
+        "from pg_agents.agents.reference import penalized\n"
+        '        kl = penalized(rollout, self.kl_penalty, self.current("kl_weight"))\n'
+        "        scores, mask = returns_of_columns(kl, self.discount), rollout.mask",
+        (
+            AGENTS + "reference.py::test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others",
+            OBJECTIVES + "test_standardising_scores_with_the_kl_in_them_would_make_noise_of_equal_scores",
+        ),
+    ),
+    Mutation(
+        "groups of equal scores do not feel the penalty",
+        "pg_agents.agents.grpo",
+        'if not (self.current("kl_weight") or self.current("entropy_weight")):',
+        "if True:",
+        (
+            AGENTS + "reference.py::test_groups_of_equal_scores_still_feel_the_penalty",
+            AGENTS + "grpo.py::test_an_entropy_bonus_acts_on_groups_of_equal_returns",
+        ),
+    ),
+    Mutation(
+        "the reference learns",
+        "pg_agents.policies.policy",
+        "return copy.deepcopy(self).requires_grad_(False)",
+        "return self",
+        (AGENTS + "reference.py::test_it_is_the_policy_as_it_was_and_stays",),
+    ),
+    Mutation(
+        "the reference's statistics of observations move",
+        "pg_agents.agents.agent",
+        "for scale in self.observation_scales:",
+        "for scale in scales_of(self):",
+        (AGENTS + "reference.py::test_it_is_the_policy_as_it_was_and_stays",),
+    ),
+    Mutation(
+        "the reference is asked with gradients",
+        "pg_agents.agents.reference",
+        "@torch.no_grad()\ndef beside_reference",
+        "@torch.enable_grad()\ndef beside_reference",
+        (AGENTS + "reference.py::test_it_is_the_policy_as_it_was_and_stays",),
+    ),
+    Mutation(
+        "k2 and k3 are mistaken for each other",
+        "pg_agents.agents.reference",
+        '"k2" if penalty == "k2-loss" else "k3"',
+        '"k3" if penalty == "k2-loss" else "k2"',
+        (AGENTS + "reference.py::test_a_penalty_in_the_loss_by_hand",),
+    ),
+    Mutation(
+        "a penalty in the loss is in the rewards as well",
+        "pg_agents.agents.reference",
+        'if penalty != "reward" or not weight:\n        return rollout\n',
+        "if not weight:\n        return rollout\n",
+        (AGENTS + "reference.py::test_a_penalty_in_the_loss_by_hand",),
+    ),
+    Mutation(
+        "the reference's log-probabilities stay behind when a batch is dealt out",
+        "pg_agents.minibatches",
+        '"targets", "reference_log_probs")',
+        '"targets")',
+        ("tests/test_batch_invariance.py::test_parts_add_up_to_the_whole",),
+    ),
+    Mutation(
+        "minibatches weigh as if they were the batch",
+        "pg_agents.minibatches",
+        'fields["weights"] = fields["weights"] * scale',
+        'fields["weights"] = fields["weights"] / fields["weights"].sum()',
+        (
+            "tests/test_batch_invariance.py::test_parts_add_up_to_the_whole",
+            "tests/test_minibatches.py::test_every_valid_step_comes_once_and_the_mean_of_the_losses_is_the_whole_s",
+        ),
+    ),
+    Mutation(
+        "tokens are counted with their padding",
+        "pg_agents.losses",
+        "return mask.to(dtype) / total.clamp(min=1)",
+        "return mask.to(dtype) / mask.numel()",
+        ("tests/test_batch_invariance.py::test_order_and_padding_change_nothing",),
+    ),
+    Mutation(
+        "gradients of micro-batches are added up without being averaged",
+        "pg_agents.agents.accumulation",
+        "(g / len(losses) * (p - p.detach()))",
+        "(g * (p - p.detach()))",
+        ("tests/test_batch_invariance.py::test_steps_differentiated_a_few_at_a_time_make_the_same_update",),
+    ),
+    Mutation(
+        "metrics of micro-batches count alike, however much they weigh",
+        "pg_agents.agents.accumulation",
+        "mean_metrics(found, torch.stack(shares))",
+        "mean_metrics(found)",
+        ("tests/test_batch_invariance.py::test_steps_differentiated_a_few_at_a_time_make_the_same_update",),
     ),
 ]

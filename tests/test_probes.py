@@ -1,14 +1,17 @@
 """What is looked at while an agent learns."""
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.spaces import Discrete
+from tensorboard.plugin_util import markdown_to_safe_html
 
 import pg_agents as pg
-from pg_agents.probes import default_probes, heat_map, policy_probabilities, token_samples
+from pg_agents.probes import default_probes, heat_map, policy_probabilities, text_table, token_samples
 from pg_agents.rollout import Rollout, TokenBlock
 
 
@@ -73,11 +76,35 @@ def tokens_rollout():
     )
 
 
+HEAD = "| prompt | completion | score |\n|---|---|---|\n"
+
+
 def test_generated_texts_are_shown_with_what_they_were_worth():
     shown = token_samples(None)(None, tokens_rollout())
-    assert shown == {"samples": "`5 6` → `7 3`  1.25\n\n`5` → `8 3`  0.50"}
+    assert shown == {"samples/training": HEAD + "| `5 6` | `7 3` | 1.25 |\n| `5` | `8 3` | 0.50 |"}
     shown = token_samples(lambda ids: "".join("abcdefghij"[i] for i in ids), count=1)(None, tokens_rollout())
-    assert shown == {"samples": "`fg` → `hd`  1.25"}
+    assert shown == {"samples/training": HEAD + "| `fg` | `hd` | 1.25 |"}
+
+
+def test_texts_stay_in_their_cells():
+    """Line breaks, bars, backticks and nothing at all, as TensorBoard renders them."""
+    spoken = {2: "a|b\nc", 1: "``"}
+    shown = text_table(tokens_rollout(), lambda ids: spoken[len(ids)])
+    assert shown == HEAD + "| `a|b⏎c` | `a|b⏎c` | 1.25 |\n| ``` `` ``` | `a|b⏎c` | 0.50 |"
+    html = markdown_to_safe_html(shown)
+    assert html.count("<code>a|b⏎c</code>") == 3 and html.count("<code>``</code>") == 1 and html.count("<td>") == 6
+    assert text_table(tokens_rollout(), lambda ids: "", count=1) == HEAD + "|  |  | 1.25 |"
+
+
+def test_texts_of_rollouts_that_begin_and_end_anywhere():
+    """Windows instead of a block: of each environment the first episode whose start and end were both seen."""
+    rollout = tokens_rollout()
+    starts, ends = torch.tensor([[0, 1], [1, 0], [0, 0]]).bool(), torch.tensor([[1, 0], [0, 0], [1, 0]]).bool()
+    windows = rollout.observations.windows()
+    mask = torch.ones_like(rollout.mask)
+    rollout = replace(rollout, observations=windows, starts=starts, terminated=ends, mask=mask)
+    assert text_table(rollout, None) == HEAD + "| `5 6 7` | `3 1` | 10.00 |"
+    assert text_table(replace(rollout, starts=~mask), None) == ""
 
 
 def test_each_family_gets_the_probes_that_suit_it():
@@ -87,5 +114,5 @@ def test_each_family_gets_the_probes_that_suit_it():
     env = gym.make_vec("pg/Copy-v0", 2)
     agent = pg.Reinforce.for_env(env)
     rollout = next(pg.collect_episodes(env, agent.policy))
-    text = default_probes(agent, env)[1](agent, rollout)["samples"]
+    text = default_probes(agent, env)[1](agent, rollout)["samples/training"]
     assert env.unwrapped.decode(rollout.observations.tokens[0, : rollout.observations.lengths[0, 0]].tolist()) in text

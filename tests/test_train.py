@@ -188,8 +188,16 @@ def test_tensorboard_shows_generated_texts(tmp_path):
     pg.train(pg.Reinforce.for_env(env), env, total_steps=8, run_dir=tmp_path / "r", progress=False, log_every=1)
     events = EventAccumulator(str(tmp_path / "r"), size_guidance={"tensors": 0})
     events.Reload()
-    text = events.Tensors("samples/text_summary")[-1].tensor_proto.string_val[0].decode()
-    assert text == rows_of(tmp_path / "r")[-1]["samples"] and len(text.split("\n\n")) == 4
+    shown = {}
+    for name in ("samples/training", "samples/same_prompts"):
+        found = events.Tensors(f"{name}/text_summary")
+        shown[name] = [(point.step, point.tensor_proto.string_val[0].decode()) for point in found]
+        rows = [(row["step"], row[name]) for row in rows_of(tmp_path / "r") if name in row]
+        assert shown[name] == rows and all(len(text.splitlines()) == 2 + 4 for _, text in rows)
+    (first, before), (last, after) = shown["samples/same_prompts"]
+    assert first == 0 and last == rows_of(tmp_path / "r")[-1]["step"] >= 8
+    prompts = [[line.split("|")[1] for line in text.splitlines()] for text in (before, after)]
+    assert prompts[0] == prompts[1] and len(set(prompts[0])) > 3
 
 
 def test_learning_goes_on_where_an_earlier_run_stopped():
@@ -233,7 +241,7 @@ def test_evaluations_on_the_way(tmp_path):
         agent, env, total_steps=2_000, progress=False, run_dir=tmp_path / "r", eval_env=other, eval_every=500,
         eval_episodes=5,
     )  # fmt: skip
-    assert list(summary.evaluations) == [512, 1020, 1532, 2040]  # the resets are no steps
+    assert list(summary.evaluations) == [0, 512, 1020, 1532, 2040]  # the resets are no steps
     rows = [row for row in rows_of(tmp_path / "r") if "eval/ep_rew_mean" in row]
     assert [row["eval/ep_rew_mean"] for row in rows] == list(summary.evaluations.values())
     assert pg.evaluate(agent, other, episodes=5, seed=1_000_000).mean_return == rows[-1]["eval/ep_rew_mean"]

@@ -1,7 +1,5 @@
 """The registered tasks of token generation, in Gymnasium's two forms."""
 
-from __future__ import annotations
-
 from pg_envs import tasks
 from pg_envs.token_env import TokenEnv
 from pg_envs.tokens import TokenVectorEnv
@@ -199,8 +197,10 @@ class AdditionEnv(TokenEnv):
     Terminated by EOS or by the `max_new_tokens`-th token.
 
     ## Arguments
-    - `digits`: the most digits of either number, 2; `split`: "all" pairs, "train", or "held_out" (a fifth).
-    - `max_new_tokens`: the most tokens in a completion, 7 (`digits` + 5).
+    - `digits`: the most digits of either number, 2.
+    - `max_new_tokens`: the most tokens in a completion, 7 (`digits` + 5), or 8 with a tokenizer.
+    - `split`, `held_out`: which pairs are asked, "all"; see `addition_pairs`.
+    - `tokenizer`: of a language model, or its folder: the sum is asked in words and scored 0 or 1; see `addition_text`.
     - `window`, `render_mode`: as in `TokenEnv`; the vector form has `group_size` too.
 
     ## Version History

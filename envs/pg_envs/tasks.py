@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from pg_envs.known import KnownReturns
-from pg_envs.text_tasks import Split, addition_pairs
+from pg_envs.text_tasks import Split, addition_pairs, addition_text
+from pg_envs.texts import Tokenizer
 from pg_envs.token_task import Completion, Prompt, TokenTask
 
 PAD, BOS, SEP, EOS = range(4)  # the marks of every task below
 FIRST = 4  # the first of a task's own symbols
+SUMS = "0123456789+"  # the symbols of addition
 
 Body = list[int]  # a prompt without its marks
 
@@ -90,17 +93,26 @@ def parity(*, length: int = 4, max_new_tokens: int | None = None) -> TokenTask:
     return _agreement_task(_strings(length, 2), length, answer, {2: 1.0}, "01", max_new_tokens)
 
 
-def addition(*, digits: int = 2, split: Split = "all", max_new_tokens: int | None = None) -> TokenTask:
+def addition(
+    *,
+    digits: int = 2,
+    max_new_tokens: int | None = None,
+    split: Split = "all",
+    held_out: float = 0.2,
+    tokenizer: Tokenizer | str | Path | None = None,
+) -> TokenTask:
     """Ask for the sum of two numbers, each uniform on 0 … 10^digits − 1, written without leading zeros.
 
-    `split` leaves the pairs "train" or "held_out" of `addition_pairs`, uniform again, for 3 digits at most.
+    With a `tokenizer` (or the folder it is in) it is asked in words: `addition_text`. `split` and `held_out` are those
+    of `addition_pairs`.
     """
+    if tokenizer is not None:
+        cap = 8 if max_new_tokens is None else max_new_tokens
+        return addition_text(tokenizer, digits=digits, split=split, held_out=held_out, max_new_tokens=cap)
     _check_size("digits", digits, 9)
     plus = FIRST + 10
-    pairs = None if split == "all" else addition_pairs(digits, split)
 
-    def prompts(generator: np.random.Generator) -> Body:
-        pair = generator.integers(10**digits, size=2) if pairs is None else pairs[generator.integers(len(pairs))]
+    def written(pair: Iterable[int]) -> Body:
         one, other = (_written(int(number)) for number in pair)
         return [BOS, *one, plus, *other, SEP]
 
@@ -108,12 +120,20 @@ def addition(*, digits: int = 2, split: Split = "all", max_new_tokens: int | Non
         middle = body.index(plus)
         return _written(_read(body[:middle]) + _read(body[middle + 1 :]))
 
+    if split != "all":
+        pairs = addition_pairs(digits, split, held_out)
+        counts = Counter(len(str(a + b)) + 1 for a, b in pairs)
+        shares = {length: count / len(pairs) for length, count in counts.items()}
+        cap = digits + 5 if max_new_tokens is None else max_new_tokens
+        return _agreement_task([*map(written, pairs)], 2 * digits + 1, answer, shares, SUMS, cap, separator="=")
     # P(sum < 10^k) for k = 0 … digits + 1: of 10^2·digits pairs, 1 + 2 + … + 10^k have a sum below 10^k
     below = [0.0, *(10**k * (10**k + 1) / 2 / 100**digits for k in range(1, digits + 1)), 1.0]
     lengths = {k + 1: below[k] - below[k - 1] for k in range(1, digits + 2)}
-    if pairs is not None:
-        lengths = {k + 1: n / len(pairs) for k, n in Counter(len(str(sum(pair))) for pair in pairs).items()}
-    return _agreement_task(prompts, 2 * digits + 1, answer, lengths, "0123456789+", max_new_tokens, separator="=")
+
+    def prompts(generator: np.random.Generator) -> Body:
+        return written(generator.integers(10**digits, size=2))
+
+    return _agreement_task(prompts, 2 * digits + 1, answer, lengths, SUMS, max_new_tokens, separator="=")
 
 
 def shorter(*, length: int = 4, symbols: int = 4, max_new_tokens: int = 8) -> TokenTask:
@@ -136,7 +156,7 @@ def shorter(*, length: int = 4, symbols: int = 4, max_new_tokens: int = 8) -> To
 
 # -- what they are made of -------------------------------------------------------------------------------------------
 def _agreement_task(
-    prompts: Callable[[np.random.Generator], Body],
+    prompts: Callable[[np.random.Generator], Body] | Sequence[Body],
     body_length: int,
     answer: Callable[[Body], Body],
     lengths: Mapping[int, float],

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from hashlib import sha256
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 from pg_envs.texts import Tokenizer, text_task
@@ -51,7 +52,7 @@ def _digest(pair: Pair) -> bytes:
 
 
 def addition_text(
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | str | Path,
     *,
     digits: int = 1,
     split: Split = "all",
@@ -62,7 +63,7 @@ def addition_text(
     """Return the task "Question: What is 3+4?⏎Answer:"; 1 where the first integer of the completion is the sum, else 0.
 
     Args:
-        tokenizer: of the prompts and completions.
+        tokenizer: of the prompts and completions, or the folder it is in.
         digits: the most digits of either number.
         split: which pairs are asked: "train", "held_out" (never those of "train"), or "all"; see `addition_pairs`.
         held_out: the share of the pairs that "train" leaves out.
@@ -85,7 +86,7 @@ def addition_text(
 
 def reasoning_gym_task(
     name: str,
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | str | Path,
     *,
     max_new_tokens: int,
     size: int = 1000,
@@ -101,7 +102,7 @@ def reasoning_gym_task(
 
     Args:
         name: of the dataset, such as "basic_arithmetic".
-        tokenizer: of the prompts and completions.
+        tokenizer: of the prompts and completions, or the folder it is in.
         max_new_tokens: the most tokens in a completion.
         size: the number of questions.
         seed: of the questions; others for evaluation.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from pg_envs.token_task import Completion, EvaluationError, Prompt, TokenTask, finite
+from pg_envs.tokenizer_files import read_tokenizer
 
 Messages = Sequence[Mapping[str, str]]  # of a chat: {"role": …, "content": …}
 TextScore = Callable[[str, str, Any], float]
@@ -69,7 +71,7 @@ class Reader:
 
 
 def text_task(
-    tokenizer: Tokenizer,
+    tokenizer: Tokenizer | str | Path,
     prompts: Iterable[str | Messages],
     *,
     max_new_tokens: int,
@@ -87,7 +89,8 @@ def text_task(
     encoded again.
 
     Args:
-        tokenizer: see `Tokenizer`.
+        tokenizer: see `Tokenizer`; or a folder with one of transformers, and perhaps with its model, which then says
+            how many ids there are and which of them end a sequence.
         prompts: texts, or chats ({"role", "content"} messages), to which the tokenizer's chat template is applied.
         max_new_tokens: the most tokens in a completion.
         score: callable (prompt, completion, example) → number; the completion is without its end-of-sequence token.
@@ -99,11 +102,13 @@ def text_task(
         max_prompt_length: in tokens; None: the longest prompt's length.
 
     Raises:
-        ValueError: no end-of-sequence id; a vocabulary smaller than the tokenizer's ids; a prompt without tokens, or
-            with more than `max_prompt_length`; chats without a chat template; not as many examples as prompts.
+        ValueError: no end-of-sequence id, or no tokenizer in the folder; a vocabulary smaller than the tokenizer's ids;
+            a prompt without tokens, or with more than `max_prompt_length`; chats without a chat template; not as many
+            examples as prompts.
     """
+    coder, ends, size = _known(tokenizer, eos, vocabulary)
     asked = list(prompts)
-    texts, ids = zip(*(_encoded(tokenizer, prompt) for prompt in asked), strict=True) if asked else ((), ())
+    texts, ids = zip(*(_encoded(coder, prompt) for prompt in asked), strict=True) if asked else ((), ())
     for text, tokens in zip(texts, ids, strict=True):
         if not tokens:
             raise ValueError(f"prompts: {text!r} has no tokens")
@@ -114,21 +119,20 @@ def text_task(
     known = asked if examples is None else list(examples)
     if len(known) != len(asked):
         raise ValueError(f"examples must be as many as the prompts, {len(asked)}, got {len(known)}")
-    ends = _ends(tokenizer, eos)
     text_of = dict(zip(map(tuple, ids), texts, strict=True))
-    reader = Reader(tokenizer, list(texts), known, text_of, frozenset(ends))
+    reader = Reader(coder, list(texts), known, text_of, frozenset(ends))
     if (score is None) is (score_batch is None):
         raise ValueError("score: give score or score_batch, and not both")
     return TokenTask(
         prompts=ids,
         score=None,
         score_batch=reader.scored_by(score) if score else reader.scored_together_by(score_batch),  # type: ignore[arg-type]
-        vocabulary=_vocabulary(tokenizer, vocabulary),
+        vocabulary=size,
         eos=ends,
         max_new_tokens=max_new_tokens,
         max_prompt_length=max_prompt_length,
         stop=reader.stopped_by(stop) if stop else None,
-        decode=tokenizer.decode,
+        decode=coder.decode,
     )
 
 
@@ -143,6 +147,17 @@ def _encoded(tokenizer: Tokenizer, prompt: str | Messages) -> tuple[str, list[in
         text = tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
         ids = encode(text, add_special_tokens=False)
     return text, [int(token) for token in getattr(ids, "ids", ids)]
+
+
+def _known(
+    tokenizer: Tokenizer | str | Path, eos: int | Sequence[int] | None, vocabulary: int | None
+) -> tuple[Tokenizer, list[int], int]:
+    """Return the tokenizer, read from its folder if need be, the ids that end a sequence, and the number of ids."""
+    if not isinstance(tokenizer, str | Path):
+        return tokenizer, _ends(tokenizer, eos), _vocabulary(tokenizer, vocabulary)
+    found = read_tokenizer(tokenizer)
+    eos, vocabulary = found.eos if eos is None else eos, found.vocabulary if vocabulary is None else vocabulary
+    return found.tokenizer, _ends(found.tokenizer, eos), _vocabulary(found.tokenizer, vocabulary)
 
 
 def _ends(tokenizer: Tokenizer, eos: int | Sequence[int] | None) -> list[int]:

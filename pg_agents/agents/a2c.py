@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalized
 from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
 from pg_agents.policies import Critic, Policy
@@ -25,6 +26,7 @@ class A2C(Agent):
     Args:
         policy: π_θ.
         critic: V_ψ.
+        reference: π_ref, frozen; None with kl_weight above 0: the policy as it is at the start.
         num_steps: n, of each environment between updates; None: one whole episode of each.
         learning_rate: α of the policy; may be scheduled.
         critic_learning_rate: β of the critic; None: the policy's; may be scheduled.
@@ -32,6 +34,9 @@ class A2C(Agent):
         gae_lambda: λ, between 0 and 1.
         value_weight: c; it matters where the gradient is clipped or networks are shared.
         entropy_weight: η; may be scheduled.
+        kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
+        kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
+            biased by what `pg_agents.agents.reference` says.
         normalize_advantages: standardise Â over the rollout.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
@@ -55,6 +60,7 @@ class A2C(Agent):
         *,
         policy: Policy,
         critic: Critic,
+        reference: Policy | None = None,
         num_steps: int | None = 16,
         learning_rate: Scheduled = 1.5e-3,
         critic_learning_rate: Scheduled | None = None,
@@ -62,6 +68,8 @@ class A2C(Agent):
         gae_lambda: float = 0.95,
         value_weight: float = 1.0,
         entropy_weight: Scheduled = 0.0,
+        kl_weight: Scheduled = 0.0,
+        kl_penalty: KLPenalty = "reward",
         normalize_advantages: bool = False,
         normalize_rewards: bool = False,
         max_grad_norm: float | None = 0.5,
@@ -78,9 +86,11 @@ class A2C(Agent):
             optimizer=optimizer,
         )
         self.num_steps, self.gae_lambda = num_steps, gae_lambda
-        self.value_weight, self.entropy_weight = value_weight, entropy_weight
+        self.value_weight, self.entropy_weight, self.kl_weight = value_weight, entropy_weight, kl_weight
+        self.kl_penalty: KLPenalty = kl_penalty
         self.normalize_advantages = normalize_advantages
         self.check()
+        self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 
     @property
     def cadence(self) -> Steps | Episodes:
@@ -89,19 +99,24 @@ class A2C(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and G = Â + V."""
-        advantages, targets, metrics = generalized_advantages(
+        rollout, metrics = beside_reference(rollout, self.reference)
+        rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
+        advantages, targets, fit = generalized_advantages(
             self.critic, rollout, self.discount, self.gae_lambda, normalize=self.normalize_advantages
         )
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
-        return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
+        return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics | fit
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
-        """Return −Â_t ln π(A_t|S_t) − η H(π(·|S_t)) + c ½ (V(S_t) − G_t)², averaged over steps."""
+        """Return −Â_t ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + c ½ (V(S_t) − G_t)², averaged over steps."""
         assert batch.targets is not None
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         values = self.critic(batch.observations, batch.memory, batch.starts)
-        terms = policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
+        log_probs = distribution.log_prob(batch.actions)
+        terms = policy_gradient(log_probs, batch.advantages)
+        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
-        loss = batch.sum(terms + self.value_weight * errors - entropy_bonus(entropy, self.current("entropy_weight")))
+        bonus = entropy_bonus(entropy, self.current("entropy_weight"))
+        loss = batch.sum(terms + self.value_weight * errors + (kl - bonus))
         metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors)}
         return loss, metrics | {"entropy": batch.mean(entropy)}

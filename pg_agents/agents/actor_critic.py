@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalized
 from pg_agents.agents.signals import state_values, time_weights
 from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
 from pg_agents.policies import Critic, Policy
@@ -29,12 +30,16 @@ class ActorCritic(Agent):
     Args:
         policy: π_θ.
         critic: V_ψ.
+        reference: π_ref, frozen; None with kl_weight above 0: the policy as it is at the start.
         num_steps: n, between updates; None: one whole episode of each environment.
         learning_rate: α of the policy; may be scheduled.
         critic_learning_rate: β of the critic; None: the policy's; may be scheduled.
         discount: γ, between 0 and 1.
         discounted_time: weight the update at time t of an episode by γ^t, as the discounted return's gradient asks.
         entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
+        kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
+        kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
+            biased by what `pg_agents.agents.reference` says.
         normalize_advantages: standardise δ over the batch.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
@@ -58,12 +63,15 @@ class ActorCritic(Agent):
         *,
         policy: Policy,
         critic: Critic,
+        reference: Policy | None = None,
         num_steps: int | None = 1,
         learning_rate: Scheduled = 3e-4,
         critic_learning_rate: Scheduled | None = 1e-3,
         discount: float = 0.99,
         discounted_time: bool = False,
         entropy_weight: Scheduled = 0.0,
+        kl_weight: Scheduled = 0.0,
+        kl_penalty: KLPenalty = "reward",
         normalize_advantages: bool = False,
         normalize_rewards: bool = False,
         max_grad_norm: float | None = None,
@@ -81,9 +89,11 @@ class ActorCritic(Agent):
         )
         self.num_steps = num_steps
         self.discounted_time = discounted_time
-        self.entropy_weight = entropy_weight
+        self.entropy_weight, self.kl_weight = entropy_weight, kl_weight
+        self.kl_penalty: KLPenalty = kl_penalty
         self.normalize_advantages = normalize_advantages
         self.check()
+        self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 
     @property
     def cadence(self) -> Steps | Episodes:
@@ -92,6 +102,8 @@ class ActorCritic(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute the bootstrapped returns and δ."""
+        rollout, metrics = beside_reference(rollout, self.reference)
+        rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
         assert self.critic is not None
         values, next_values = state_values(self.critic, rollout)
         discounts = step_discounts(rollout.terminated, self.discount, values.dtype)
@@ -103,16 +115,18 @@ class ActorCritic(Agent):
         if self.discounted_time:
             advantages = time_weights(rollout, self.discount) * advantages
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
-        metrics = {"explained_variance": explained_variance(values, targets, rollout.mask)}
+        metrics["explained_variance"] = explained_variance(values, targets, rollout.mask)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
-        """Return −δ_t ln π(A_t|S_t) − η H(π(·|S_t)) + ½ (V(S_t) − G_t)², averaged over steps."""
+        """Return −δ_t ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + ½ (V(S_t) − G_t)², averaged over steps."""
         assert self.critic is not None and batch.targets is not None
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         values = self.critic(batch.observations, batch.memory, batch.starts)
-        terms = policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
+        log_probs = distribution.log_prob(batch.actions)
+        terms = policy_gradient(log_probs, batch.advantages)
+        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
-        loss = batch.sum(terms + errors - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = batch.sum(terms + errors + (kl - entropy_bonus(entropy, self.current("entropy_weight"))))
         metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors)}
         return loss, metrics | {"entropy": batch.mean(entropy)}

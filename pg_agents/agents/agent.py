@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from pg_agents.agents.accumulation import are_coupled, loss_of, mean_metrics
 from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
 from pg_agents.agents.making import check_batch, make_agent
 from pg_agents.agents.optimizers import Descent, OptimizerName
@@ -20,13 +21,13 @@ from pg_agents.minibatches import minibatches, without_idle_columns
 from pg_agents.normalize import RewardScale, scales_of
 from pg_agents.numbers import whole_number
 from pg_agents.policies import ActionCritic, Critic, Memory, Policy
-from pg_agents.rollout import Batch, Episodes, Rollout, Steps, TokenBlock
+from pg_agents.rollout import Batch, Episodes, Rollout, Steps
 from pg_agents.schedules import Linear, Scheduled, scheduled
 from pg_agents.spaces import action_door, spaces_of
 from pg_agents.tree import Tree, tree_map
 
 Metrics = dict[str, Tensor]
-SCHEDULED = ("learning_rate", "critic_learning_rate", "entropy_weight", "clip")  # what may change over a run
+SCHEDULED = ("learning_rate", "critic_learning_rate", "entropy_weight", "clip", "kl_weight")  # over a run
 COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards")  # by statistics of the whole batch
 
 
@@ -54,6 +55,7 @@ class Agent(nn.Module, ABC):
     critic: Any  # V_ψ or Q_ψ, as the subclass's constructor says, or None
     epochs: int = 1  # passes over a batch in one update
     minibatch_size: int | None = None  # steps in a gradient step; None: the whole batch
+    micro_batch_size: int | None = None  # steps that are differentiated at once; None: all of them
 
     def __init__(
         self,
@@ -124,15 +126,12 @@ class Agent(nn.Module, ABC):
         self.descent.set_learning_rates([rate for rate in rates if rate is not None])
         taken, norms = [], []
         for part in self.parts(without_idle_columns(batch)):
-            loss, metrics = self(part)
+            loss, metrics = loss_of(self, part, self.micro_batch_size)
             taken.append(metrics)
             if self.is_far_enough(metrics):
                 break
             norms.append(self.descend(loss))
-        means = taken[0]
-        if len(taken) > 1:
-            means = {name: torch.stack([metrics[name] for metrics in taken]).mean(0) for name in means}
-        return means | ({"grad_norm": torch.tensor(sum(norms) / len(norms))} if norms else {})
+        return mean_metrics(taken) | ({"grad_norm": torch.tensor(sum(norms) / len(norms))} if norms else {})
 
     def descend(self, loss: Tensor) -> float:
         """Take one step down the gradient of `loss`; return the gradient's norm before it was clipped."""
@@ -153,8 +152,7 @@ class Agent(nn.Module, ABC):
 
     def split(self, batch: Batch, size: int) -> Iterator[Batch]:
         """Return a random partition of the batch into parts of about `size` steps; see `minibatches`."""
-        coupled = self.policy.recurrent or self.policy.num_learners > 1 or isinstance(batch.observations, TokenBlock)
-        return minibatches(batch, size, self.generator, whole_columns=coupled)
+        return minibatches(batch, size, self.generator, whole_columns=are_coupled(self.policy, batch))
 
     def _not_finite(self, what: str) -> FloatingPointError:
         smaller = " or ".join(f"{name} (now {value})" for name, value in self.arguments.items() if name in STEP_SIZES)
@@ -203,7 +201,7 @@ class Agent(nn.Module, ABC):
         Args:
             env: any Gymnasium environment, single or vector.
             seed: of the initial parameters and the order of minibatches; torch's global generator is left as it is.
-            **arguments: the constructor's, and those of `make_networks` (hidden=(64, 64), num_learners, …).
+            **arguments: the constructor's, and those of `make_networks` (hidden=…) or `language_networks` (policy=…).
 
         Raises:
             ValueError: for arguments out of range; UnsupportedSpaceError for spaces without a network.
@@ -226,7 +224,7 @@ class Agent(nn.Module, ABC):
     @classmethod
     def argument_names(cls) -> list[str]:
         """Return the names of the constructor's hyperparameters."""
-        return [name for name in inspect.signature(cls).parameters if name not in ("policy", "critic")]
+        return [name for name in inspect.signature(cls).parameters if name not in ("policy", "critic", "reference")]
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
+from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalty_to_go
 from pg_agents.losses import Aggregation, aggregation_weights, clipped_surrogate, entropy_bonus, ratio_metrics
 from pg_agents.policies import Policy
 from pg_agents.returns import Comparison, group_centre, group_standardize
@@ -23,12 +24,19 @@ class GRPO(Agent):
 
     over n episodes, of which G begin in the same state and are compared. The estimate is biased: the mean contains the
     episode itself, the standard deviation weighs groups by how alike their returns are, 1/T_i favours short successes
-    and long failures. Dr. GRPO is `advantage="centred", aggregation="constant-length"`, whose first step follows the
-    gradient scaled by (G − 1)/(G · `max_episode_steps`). A group whose returns are all equal teaches nothing and
-    weighs 0, in the entropy too. An episode that was cut ends there.
+    and long failures. In texts of up to three tokens the cosine with the true gradient is 0.95 on average and 0.80 at
+    worst, 0.99 and 0.96 with "token-mean" (`agents.published`, `python -m benchmarks objectives`). Dr. GRPO is
+    `advantage="centred", aggregation="constant-length"`, whose first step follows the gradient scaled by (G − 1)/(G ·
+    `max_episode_steps`). An episode that was cut ends there.
+
+    A KL penalty in the reward is not part of R_i, whose deviation would be the penalty's noise where scores are equal:
+    the divergence from t on is taken off A_i. A group whose returns are all equal is left out of the update where
+    nothing else pulls; a penalty or an entropy bonus acts on it too, as a policy that always gets the same is one that
+    may need them most.
 
     Args:
         policy: π_θ.
+        reference: π_ref, frozen; None with kl_weight above 0: the policy as it is at the start.
         learning_rate: α; may be scheduled.
         group_size: G, environments in succession that begin alike; `for_env` takes the largest up to 8 that divides
             their number.
@@ -42,7 +50,11 @@ class GRPO(Agent):
         clip_high: ε_high; None: ε.
         discount: γ, between 0 and 1.
         entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
+        kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
+        kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
+            biased by what `pg_agents.agents.reference` says.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
         optimizer: "adam", "rmsprop" or "sgd".
@@ -54,6 +66,8 @@ class GRPO(Agent):
     """
 
     name = "grpo"
+    advantage: Comparison
+    aggregation: Aggregation
     suited: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.03},
         "TransformerPolicy": {"learning_rate": 1e-3},
@@ -63,6 +77,7 @@ class GRPO(Agent):
         self,
         *,
         policy: Policy,
+        reference: Policy | None = None,
         learning_rate: Scheduled = 3e-3,
         group_size: int = GROUP_SIZE,
         advantage: Comparison = "standardized",
@@ -73,7 +88,10 @@ class GRPO(Agent):
         clip_high: float | None = None,
         discount: float = 1.0,
         entropy_weight: Scheduled = 0.0,
+        kl_weight: Scheduled = 0.0,
+        kl_penalty: KLPenalty = "reward",
         normalize_rewards: bool = False,
+        micro_batch_size: int | None = None,
         max_grad_norm: float | None = 0.5,
         max_episode_steps: int | None = None,
         optimizer: OptimizerName = "adam",
@@ -88,14 +106,14 @@ class GRPO(Agent):
             normalize_rewards=normalize_rewards,
             optimizer=optimizer,
         )
-        self.group_size = group_size
-        self.advantage: Comparison = advantage
-        self.aggregation: Aggregation = aggregation
-        self.epochs, self.minibatch_size = epochs, minibatch_size
+        self.group_size, self.advantage, self.aggregation = group_size, advantage, aggregation
+        self.epochs, self.minibatch_size, self.micro_batch_size = epochs, minibatch_size, micro_batch_size
         self.clip, self.clip_high = clip, clip_high
-        self.entropy_weight = entropy_weight
+        self.entropy_weight, self.kl_weight = entropy_weight, kl_weight
+        self.kl_penalty: KLPenalty = kl_penalty
         self.max_episode_steps = max_episode_steps
         self.check()
+        self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
         if aggregation == "constant-length" and max_episode_steps is None:
             raise ValueError(
                 "aggregation='constant-length' divides by max_episode_steps, got None; give the longest episode's steps"
@@ -112,22 +130,30 @@ class GRPO(Agent):
         return {"group_size": fitting_group_size(num_envs)}
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
-        """Compute A_i, the same at every step of an episode."""
+        """Compute A_i, the same at every step of an episode, and what is still to come of the KL penalty."""
+        rollout, metrics = beside_reference(rollout, self.reference)
         scores, mask = returns_of_columns(rollout, self.discount), rollout.mask
         centred, std = group_centre(scores, rollout.group_ids)
         advantages = group_standardize(scores, rollout.group_ids) if self.advantage == "standardized" else centred
+        advantages = advantages.expand_as(mask) - penalty_to_go(
+            rollout, self.kl_penalty, self.current("kl_weight"), self.discount
+        )
         weights = aggregation_weights(self.aggregation, mask, self.max_episode_steps or 1, scores.dtype)
-        informative = std > 0  # groups of equal returns are not worth the time of a gradient
-        metrics = {"zero_variance_groups": 1 - informative.to(scores.dtype).mean()}
-        return Batch.of(rollout, advantages=advantages.expand_as(weights), weights=weights * informative), metrics
+        informative = std > 0
+        metrics["zero_variance_groups"] = 1 - informative.to(scores.dtype).mean()
+        if not (self.current("kl_weight") or self.current("entropy_weight")):
+            weights = weights * informative  # groups of equal returns are not worth the time of a gradient
+        return Batch.of(rollout, advantages=advantages, weights=weights), metrics
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
-        """Return −min(ρA, clip(ρ)A) − η H(π(·|S_t)), put together as `aggregation` says."""
+        """Return −min(ρA, clip(ρ)A) − η H(π(·|S_t)) + β k_t, put together as `aggregation` says."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        log_ratio = distribution.log_prob(batch.actions) - batch.log_probs
+        log_probs = distribution.log_prob(batch.actions)
+        log_ratio = log_probs - batch.log_probs
         clip = self.current("clip")
         terms = clipped_surrogate(log_ratio, batch.advantages, clip, self.clip_high)
+        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         entropy = distribution.entropy()
-        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = batch.sum(terms + (kl - entropy_bonus(entropy, self.current("entropy_weight"))))
         metrics = {"policy_loss": batch.mean(terms), "entropy": batch.mean(entropy)}
         return loss, metrics | ratio_metrics(log_ratio, batch.shares, clip)

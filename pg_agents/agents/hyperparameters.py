@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from pg_agents.agents.optimizers import OPTIMIZERS
+from pg_agents.agents.reference import KLPenalty
 from pg_agents.agents.signals import Signal
 from pg_agents.losses import Aggregation
 from pg_agents.returns import Comparison
@@ -22,6 +23,8 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "initial_gain": ("a finite number", lambda x: math.isfinite(x)),
     "discount": ("between 0 and 1", lambda x: 0 <= x <= 1),
     "entropy_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
+    "kl_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
+    "kl_penalty": (f"one of {', '.join(get_args(KLPenalty))}", lambda x: x in get_args(KLPenalty)),
     "gae_lambda": ("between 0 and 1", lambda x: 0 <= x <= 1),
     "value_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
     "clip": ("a finite number above 0", lambda x: 0 < x < math.inf),
@@ -32,6 +35,7 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "target_kl": ("a number above 0, or None", lambda x: x is None or x > 0),
     "epochs": ("a whole number, 1 or above", lambda x: _is_count(x)),
     "minibatch_size": ("a whole number, 2 or above, or None", lambda x: x is None or (_is_count(x) and x > 1)),
+    "micro_batch_size": ("a whole number, 1 or above, or None", lambda x: x is None or _is_count(x)),
     "max_kl": ("a finite number above 0", lambda x: 0 < x < math.inf),
     "damping": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
     "cg_iterations": ("a whole number, 1 or above", lambda x: _is_count(x)),

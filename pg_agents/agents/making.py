@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pg_agents.policies import make_networks
+from pg_agents.policies import language_networks, make_networks
 from pg_agents.rollout import Episodes, Steps
 from pg_agents.spaces import spaces_of
 
@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from pg_agents.agents.agent import Agent
 
 GIVEN = {"observation_space", "action_space", "critic", "action_values"}
-NETWORK_OPTIONS = [name for name in inspect.signature(make_networks).parameters if name not in GIVEN]
+NETWORK_OPTIONS = dict.fromkeys(name for name in inspect.signature(make_networks).parameters if name not in GIVEN)
+LANGUAGE_OPTIONS = dict.fromkeys(name for name in inspect.signature(language_networks).parameters if name not in GIVEN)
+PRETRAINED: dict[str, Any] = {  # what suits a language model, of those arguments that an agent has
+    "num_steps": None,
+    "learning_rate": 1e-5,
+    "critic_learning_rate": 1e-5,
+    "epochs": 1,
+    "minibatch_size": None,
+    "max_grad_norm": 1.0,
+    "optimizer": "adam",
+}
 ELSEWHERE = {  # what other libraries call these arguments
     "gamma": "discount",
     "lr": "learning_rate",
@@ -29,6 +39,9 @@ ELSEWHERE = {  # what other libraries call these arguments
     "vf_coef": "value_weight",
     "net_arch": "hidden",
     "num_generations": "group_size",
+    "beta": "kl_weight",
+    "kl_coef": "kl_weight",
+    "init_kl_coef": "kl_weight",
 }
 
 
@@ -47,22 +60,32 @@ def make_agent(
         observation_space: of one environment.
         action_space: of one environment.
         seed: of the initial parameters and the order of minibatches.
-        arguments: of the constructor, and of `make_networks`.
+        arguments: of the constructor, and of `make_networks`; with policy="hf:PATH" of `language_networks`.
         sized: defaults that depend on the number of environments; those that suit the policy go first.
     """
-    for name in ("policy", "critic"):
-        if name in arguments:
-            raise ValueError(f"{name}: for_env makes the networks; with your own, {form.__name__}(policy=…, critic=…)")
+    if "critic" in arguments or not isinstance(arguments.get("policy", ""), str):
+        name = "critic" if "critic" in arguments else "policy"
+        raise ValueError(f"{name}: for_env makes the networks; with your own, {form.__name__}(policy=…, critic=…)")
     check_names(form, arguments)
-    networks = {name: arguments[name] for name in NETWORK_OPTIONS if name in arguments}
+    asked = "policy" in arguments
+    build, options = (language_networks, LANGUAGE_OPTIONS) if asked else (make_networks, NETWORK_OPTIONS)
+    networks = {name: arguments[name] for name in options if name in arguments}
     arguments = {name: value for name, value in arguments.items() if name not in networks}
+    for name in (NETWORK_OPTIONS if asked else LANGUAGE_OPTIONS).keys() & arguments.keys():
+        needs = "no policy=…, which is a language model" if asked else "a language model, policy='hf:PATH'"
+        raise ValueError(f"{name} must be left out, or comes with {needs}; got {arguments[name]!r}")
+    if asked and "cg_iterations" in form.argument_names():
+        raise ValueError(
+            f"policy: {form.name} needs the KL divergence's second derivatives, which a language model's policy does "
+            "not have; choose another agent, such as grpo or ppo"
+        )
     needed = form.needs_critic(arguments)
     with torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed)
-        policy, critic = make_networks(
+        policy, critic = build(
             observation_space, action_space, critic=needed, action_values=form.action_values, **networks
         )
-    arguments = sized | form.suited.get(type(policy).__name__, {}) | arguments
+    arguments = sized | suited_to(form, type(policy).__name__) | arguments
     if needed:
         arguments["critic"] = critic
     agent = form(policy=policy, **arguments)
@@ -71,11 +94,17 @@ def make_agent(
     return agent
 
 
+def suited_to(form: type[Agent], kind: str) -> dict[str, Any]:
+    """Return the defaults that an agent of the class `form` has with a policy of the class called `kind`."""
+    general = {name: value for name, value in PRETRAINED.items() if name in form.argument_names()}
+    return (general if kind == "HuggingFacePolicy" else {}) | form.suited.get(kind, {})
+
+
 def check_names(form: type[Agent], arguments: dict[str, Any]) -> None:
     """Raise TypeError for an argument that neither the agent nor its networks have, naming the nearest they have."""
-    known = [*form.argument_names(), *NETWORK_OPTIONS]
+    known = [*form.argument_names(), *NETWORK_OPTIONS, *LANGUAGE_OPTIONS]
     for name in arguments:
-        if name not in known:
+        if name not in known and name not in inspect.signature(form).parameters:
             meant = [ELSEWHERE[name]] if ELSEWHERE.get(name) in known else difflib.get_close_matches(name, known, 1)
             way_out = f"did you mean {meant[0]}?" if meant else f"it takes {', '.join(known)}"
             raise TypeError(f"{name}: {form.__name__} has no such argument; {way_out}")

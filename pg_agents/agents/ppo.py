@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalized
 from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import clipped_surrogate, entropy_bonus, mean_over_steps, ratio_metrics, squared_error
 from pg_agents.policies import Critic, Policy
@@ -25,6 +26,7 @@ class PPO(Agent):
     Args:
         policy: π_θ.
         critic: V_ψ.
+        reference: π_ref, frozen; None with kl_weight above 0: the policy as it is at the start.
         num_steps: of each environment between updates; None: one whole episode of each. `for_env` takes 2048 divided by
             the number of environments; for tokens whole episodes, each of which is read once instead of once a token.
         epochs: passes over the rollout.
@@ -37,8 +39,12 @@ class PPO(Agent):
         gae_lambda: λ, between 0 and 1.
         value_weight: of the critic's loss; it matters where the gradient is clipped or networks are shared.
         entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
+        kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
+        kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
+            biased by what `pg_agents.agents.reference` says.
         normalize_advantages: standardise Â over the rollout.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         optimizer: "adam", "rmsprop" or "sgd".
 
@@ -60,6 +66,7 @@ class PPO(Agent):
         *,
         policy: Policy,
         critic: Critic,
+        reference: Policy | None = None,
         num_steps: int | None = 256,
         epochs: int = 10,
         minibatch_size: int = 64,
@@ -71,8 +78,11 @@ class PPO(Agent):
         gae_lambda: float = 0.95,
         value_weight: float = 1.0,
         entropy_weight: Scheduled = 0.0,
+        kl_weight: Scheduled = 0.0,
+        kl_penalty: KLPenalty = "reward",
         normalize_advantages: bool = True,
         normalize_rewards: bool = False,
+        micro_batch_size: int | None = None,
         max_grad_norm: float | None = 0.5,
         optimizer: OptimizerName = "adam",
     ) -> None:
@@ -86,12 +96,15 @@ class PPO(Agent):
             normalize_rewards=normalize_rewards,
             optimizer=optimizer,
         )
-        self.num_steps, self.epochs, self.minibatch_size = num_steps, epochs, minibatch_size
+        self.num_steps, self.epochs = num_steps, epochs
+        self.minibatch_size, self.micro_batch_size = minibatch_size, micro_batch_size
         self.clip, self.target_kl = clip, target_kl
         self.gae_lambda = gae_lambda
-        self.value_weight, self.entropy_weight = value_weight, entropy_weight
+        self.value_weight, self.entropy_weight, self.kl_weight = value_weight, entropy_weight, kl_weight
+        self.kl_penalty: KLPenalty = kl_penalty
         self.normalize_advantages = normalize_advantages
         self.check()
+        self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 
     @property
     def cadence(self) -> Steps | Episodes:
@@ -105,22 +118,27 @@ class PPO(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and the λ-returns."""
-        advantages, targets, metrics = generalized_advantages(
+        rollout, metrics = beside_reference(rollout, self.reference)
+        rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
+        advantages, targets, fit = generalized_advantages(
             self.critic, rollout, self.discount, self.gae_lambda, normalize=self.normalize_advantages
         )
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
-        return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
+        return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics | fit
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
-        """Return −min(ρÂ, clip(ρ)Â) − η H(π(·|S_t)) + c ½ (V(S_t) − G_t)², averaged over steps."""
+        """Return −min(ρÂ, clip(ρ)Â) − η H(π(·|S_t)) + β k_t + c ½ (V(S_t) − G_t)², averaged over steps."""
         assert batch.targets is not None
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         values = self.critic(batch.observations, batch.memory, batch.starts)
-        log_ratio = distribution.log_prob(batch.actions) - batch.log_probs
+        log_probs = distribution.log_prob(batch.actions)
+        log_ratio = log_probs - batch.log_probs
         clip = self.current("clip")
         terms = clipped_surrogate(log_ratio, batch.advantages, clip)
+        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
-        loss = batch.sum(terms + self.value_weight * errors - entropy_bonus(entropy, self.current("entropy_weight")))
+        bonus = entropy_bonus(entropy, self.current("entropy_weight"))
+        loss = batch.sum(terms + self.value_weight * errors + (kl - bonus))
         metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors), "entropy": batch.mean(entropy)}
         return loss, metrics | ratio_metrics(log_ratio, batch.shares, clip)
 

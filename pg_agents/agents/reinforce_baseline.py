@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.baselines import Baseline, BatchMean, Constant, RunningAverage
+from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalized
 from pg_agents.agents.signals import Signal, monte_carlo
 from pg_agents.losses import entropy_bonus, mean_over_episodes, policy_gradient, squared_error
 from pg_agents.policies import Critic, Policy
@@ -29,6 +30,7 @@ class ReinforceBaseline(Agent):
     Args:
         policy: π_θ.
         critic: V_ψ, for baseline="value"; it regresses on the returns.
+        reference: π_ref, frozen; None with kl_weight above 0: the policy as it is at the start.
         baseline: "value" V_ψ(S_t); "running-average" of all earlier returns; "batch-mean" of the batch's returns at the
             same time step (scales the expected gradient by (n − 1)/n: with one environment nothing is learned);
             "constant".
@@ -38,8 +40,12 @@ class ReinforceBaseline(Agent):
         discount: γ, between 0 and 1.
         signal: the return, as in `Reinforce`.
         entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
+        kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
+        kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
+            biased by what `pg_agents.agents.reference` says.
         normalize_advantages: standardise G − b over the batch.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
         optimizer: "adam", "rmsprop" or "sgd".
@@ -62,6 +68,7 @@ class ReinforceBaseline(Agent):
         *,
         policy: Policy,
         critic: Critic | None = None,
+        reference: Policy | None = None,
         baseline: BaselineName = "value",
         constant: float = 0.0,
         learning_rate: Scheduled = 3e-3,
@@ -69,8 +76,11 @@ class ReinforceBaseline(Agent):
         discount: float = 0.99,
         signal: Signal = "reward-to-go",
         entropy_weight: Scheduled = 0.0,
+        kl_weight: Scheduled = 0.0,
+        kl_penalty: KLPenalty = "reward",
         normalize_advantages: bool = False,
         normalize_rewards: bool = False,
+        micro_batch_size: int | None = None,
         max_grad_norm: float | None = None,
         max_episode_steps: int | None = None,
         optimizer: OptimizerName = "adam",
@@ -88,10 +98,13 @@ class ReinforceBaseline(Agent):
         self.baseline: BaselineName = baseline
         self.constant = constant
         self.signal: Signal = signal
-        self.entropy_weight = entropy_weight
+        self.entropy_weight, self.kl_weight = entropy_weight, kl_weight
+        self.kl_penalty: KLPenalty = kl_penalty
         self.normalize_advantages = normalize_advantages
         self.max_episode_steps = max_episode_steps
+        self.micro_batch_size = micro_batch_size
         self.check()
+        self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
         self.compare = self._baseline()
 
     @property
@@ -101,8 +114,9 @@ class ReinforceBaseline(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute G − b, and what the critic learns from."""
+        rollout, metrics = beside_reference(rollout, self.reference)
+        rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
         returns, time_weights = monte_carlo(self.signal, rollout, self.discount)
-        metrics: Metrics = {}
         if self.compare is not None:
             baseline = self.compare(rollout, returns)
         else:
@@ -116,10 +130,12 @@ class ReinforceBaseline(Agent):
         return Batch.of(rollout, advantages=time_weights * advantages, weights=weights, targets=returns), metrics
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
-        """Return Σ_t [−(G_t − b) ln π(A_t|S_t) − η H(π(·|S_t)) + ½ (V(S_t) − G_t)²], averaged over episodes."""
+        """Return Σ_t [−(G_t − b) ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + ½ (V(S_t) − G_t)²], averaged over episodes."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        terms, entropy = policy_gradient(distribution.log_prob(batch.actions), batch.advantages), distribution.entropy()
-        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight")))
+        log_probs, entropy = distribution.log_prob(batch.actions), distribution.entropy()
+        terms = policy_gradient(log_probs, batch.advantages)
+        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
+        loss = batch.sum(terms + (kl - entropy_bonus(entropy, self.current("entropy_weight"))))
         metrics = {"policy_loss": batch.mean(terms), "entropy": batch.mean(entropy)}
         if self.critic is not None and batch.targets is not None:
             values = self.critic(batch.observations, batch.memory, batch.starts)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
+from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalty_to_go
 from pg_agents.losses import entropy_bonus, mean_over_episodes, policy_gradient
 from pg_agents.policies import Policy
 from pg_agents.returns import leave_one_out
@@ -22,16 +23,22 @@ class RLOO(Agent):
 
     with n episodes in groups of G. The estimate is unbiased: the others' actions are drawn independently of an
     episode's own, also where a group shares its initial state and the noise of its dynamics. Each rollout gives one
-    step. An episode that was cut ends there: nothing stands for the rewards it would have had.
+    step. An episode that was cut ends there: nothing stands for the rewards it would have had. A KL penalty in the
+    reward is not part of R_i: A_t's own share, the divergence from t on, is compared with that of the others.
 
     Args:
         policy: π_θ.
+        reference: π_ref, frozen; None with kl_weight above 0: the policy as it is at the start.
         learning_rate: α; may be scheduled.
         group_size: G, environments in succession that begin alike; `for_env` takes the largest up to 8 that divides
             their number.
         discount: γ, between 0 and 1.
         entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
+        kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
+        kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
+            biased by what `pg_agents.agents.reference` says.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
         optimizer: "adam", "rmsprop" or "sgd".
@@ -52,11 +59,15 @@ class RLOO(Agent):
         self,
         *,
         policy: Policy,
+        reference: Policy | None = None,
         learning_rate: Scheduled = 3e-3,
         group_size: int = GROUP_SIZE,
         discount: float = 1.0,
         entropy_weight: Scheduled = 0.0,
+        kl_weight: Scheduled = 0.0,
+        kl_penalty: KLPenalty = "reward",
         normalize_rewards: bool = False,
+        micro_batch_size: int | None = None,
         max_grad_norm: float | None = None,
         max_episode_steps: int | None = None,
         optimizer: OptimizerName = "adam",
@@ -72,9 +83,12 @@ class RLOO(Agent):
             optimizer=optimizer,
         )
         self.group_size = group_size
-        self.entropy_weight = entropy_weight
+        self.entropy_weight, self.kl_weight = entropy_weight, kl_weight
+        self.kl_penalty: KLPenalty = kl_penalty
         self.max_episode_steps = max_episode_steps
+        self.micro_batch_size = micro_batch_size
         self.check()
+        self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 
     @property
     def cadence(self) -> Episodes:
@@ -87,14 +101,19 @@ class RLOO(Agent):
         return {"group_size": fitting_group_size(num_envs)}
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
-        """Compute R_i less the mean of the others in its group, the same at every step of an episode."""
-        advantages = leave_one_out(returns_of_columns(rollout, self.discount), rollout.group_ids)
+        """Compute R_i less the mean of the others in its group, and what is still to come of the KL penalty."""
+        rollout, metrics = beside_reference(rollout, self.reference)
+        compared = leave_one_out(returns_of_columns(rollout, self.discount), rollout.group_ids)
+        kl_to_go = penalty_to_go(rollout, self.kl_penalty, self.current("kl_weight"), self.discount)
+        advantages = compared.expand_as(rollout.rewards) - kl_to_go
         weights = mean_over_episodes(rollout.mask, dtype=rollout.rewards.dtype)
-        return Batch.of(rollout, advantages=advantages.expand_as(rollout.rewards), weights=weights), {}
+        return Batch.of(rollout, advantages=advantages, weights=weights), metrics
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
-        """Return −Σ_t [A_i ln π(A_t|S_t) + η H(π(·|S_t))], averaged over episodes."""
+        """Return −Σ_t [A_i ln π(A_t|S_t) + η H(π(·|S_t)) − β k_t], averaged over episodes."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        terms, entropy = policy_gradient(distribution.log_prob(batch.actions), batch.advantages), distribution.entropy()
-        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight")))
+        log_probs, entropy = distribution.log_prob(batch.actions), distribution.entropy()
+        terms = policy_gradient(log_probs, batch.advantages)
+        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
+        loss = batch.sum(terms + (kl - entropy_bonus(entropy, self.current("entropy_weight"))))
         return loss, {"policy_loss": batch.mean(terms), "entropy": batch.mean(entropy)}

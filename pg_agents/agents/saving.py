@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from pg_agents.policies.language import ARCHITECTURE
 from pg_agents.schedules import Linear
 from pg_agents.spaces import space_from_json, space_to_json
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILES = ("agent.json", "agent.safetensors")
+MODEL = "model"  # the folder with what else the policy is made of
 
 
 class SavedAgentError(ValueError):
@@ -35,7 +37,7 @@ def save_agent(agent: Agent, path: Path) -> None:
         "spaces": None if agent.spaces is None else [space_to_json(space) for space in agent.spaces],
     }
     path = path.resolve()
-    if path.exists() and not (path.is_dir() and {entry.name for entry in path.iterdir()} <= set(FILES)):
+    if path.exists() and not (path.is_dir() and {entry.name for entry in path.iterdir()} <= {*FILES, MODEL}):
         raise SavedAgentError(f"path: {path} exists and is not the folder of a saved agent; give another")
     text = json.dumps(description, indent=2, default=plain) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,6 +49,7 @@ def save_agent(agent: Agent, path: Path) -> None:
             {name: value.contiguous().clone() for name, value in agent.state_dict().items()},
             fresh / "agent.safetensors",
         )
+        agent.policy.write_files(fresh / MODEL)
         if path.exists():
             os.replace(path, old)
         os.replace(fresh, path)
@@ -81,15 +84,16 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
                 f"one of your own is made known by pg_agents.AGENTS[{description['agent']!r}] = its class"
             )
         form, arguments = agents[description["agent"]], description["arguments"]
-        if description["spaces"] is None and not networks:
+        if description["spaces"] is None and "policy" not in networks:
             raise SavedAgentError(f"path: the agent in {path} was saved with its own networks; load it with policy=...")
-        agent = None if networks else _make(form, description)
+        agent = None if "policy" in networks else _make(form, description, path, networks)
     except SavedAgentError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise SavedAgentError(f"path: the agent saved in {path} is damaged ({error!r})") from error
     agent = agent or form(**networks, **arguments)
-    for part in filter(None, (agent.policy, agent.critic)):  # in the precision they were saved in
+    parts = (agent.policy, agent.critic, getattr(agent, "reference", None))
+    for part in filter(None, parts):  # in the precision they were saved in
         first = next(part.parameters())
         name = next(name for name, parameter in agent.named_parameters() if parameter is first)
         if name in state and state[name].dtype != first.dtype:
@@ -101,6 +105,13 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
     return agent
 
 
-def _make(form: type[Agent], description: dict[str, Any]) -> Agent:
+def _make(form: type[Agent], description: dict[str, Any], path: Path, given: dict[str, Any]) -> Agent:
     observations, actions = map(space_from_json, description["spaces"])
-    return form.for_spaces(observations, actions, **description["networks"], **description["arguments"])
+    networks = dict(description["networks"])
+    if "policy" in networks:  # its weights are among the parameters: the model it was made of is not needed
+        if not (path / MODEL).is_dir():
+            raise SavedAgentError(f"path: {path} holds a language model's agent, but not its folder {MODEL}/")
+        networks["policy"] = f"{ARCHITECTURE}{path / MODEL}"
+    agent = form.for_spaces(observations, actions, **networks, **description["arguments"], **given)
+    agent.networks = description["networks"]
+    return agent

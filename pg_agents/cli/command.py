@@ -6,7 +6,6 @@ begin with the name of an argument are mistakes of ours, and keep their tracebac
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -14,27 +13,26 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
-import gymnasium as gym
 import pg_envs
 import torch
 from gymnasium.vector import VectorEnv
 
-from pg_agents.agents import Agent, SavedAgentError, load
+from pg_agents.agents import Agent, SavedAgentError
+from pg_agents.audit import AuditError
 from pg_agents.cli.demo import demo
-from pg_agents.cli.environments import UserError, make_env, make_video_env, parse_arguments
+from pg_agents.cli.environments import UserError, make_env, parse_arguments, speaking
+from pg_agents.cli.evaluating import check_whole, known_text, run_evaluation, usable_device
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
-from pg_agents.cli.runs import read_config, run_and_agent
-from pg_agents.evaluate import evaluate
-from pg_agents.policies import UnsupportedSpaceError
+from pg_agents.policies import UnsupportedSpaceError, folder_of
 from pg_agents.record import fresh_run_dir
-from pg_agents.spaces import spaces_of
 from pg_agents.stream import FaultyEnvironmentError
 from pg_agents.train import Summary, train
 
-OURS = (UserError, SavedAgentError, FaultyEnvironmentError, FloatingPointError)
+OURS = (
+    UserError, SavedAgentError, FaultyEnvironmentError, FloatingPointError, AuditError, pg_envs.EvaluationError,
+)  # fmt: skip
 FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an argument begins
 
 
@@ -49,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # whoever reads standard output has seen enough (`| head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, FaultyEnvironmentError, FloatingPointError) as error:
+    except (ValueError, *OURS) as error:
         message = str(error)
         if not isinstance(error, OURS) and not FLAG.match(message):
             raise
@@ -84,22 +82,20 @@ def run_training(options: TrainOptions) -> None:
     """Make environment and agent, train, and print what came of it."""
     run = options.run
     device = usable_device(run.device)
-    check_whole("threads", run.threads)
-    for size in options.arguments.get("hidden") or ():
-        check_whole("hidden", size)
-    check_whole("eval_every", run.eval_every)
-    check_whole("eval_episodes", run.eval_episodes)
-    if run.eval_episodes is not None and run.eval_every is None:
-        raise UserError(f"eval_episodes: {run.eval_episodes} of no evaluation; say how often with --eval-every")
+    check_numbers(options)
     eval_episodes = run.eval_episodes or 10
     torch.set_num_threads(run.threads)
     env_arguments = parse_arguments(run.env_arg)
+    eval_arguments = env_arguments | parse_arguments(run.eval_env_arg, "eval_env_arg")
     groups = "group_size" in options.agent.argument_names()
+    folder = model_folder(options)
     with ExitStack() as opened:
-        env = opened.enter_context(closing(make_env(run.env, run.num_envs, env_arguments, a_seed_each=groups)))
+        told = speaking(run.env, env_arguments, folder)
+        env = opened.enter_context(closing(make_env(run.env, run.num_envs, told, a_seed_each=groups)))
         eval_env = None
         if run.eval_every is not None:
-            eval_env = opened.enter_context(closing(make_env(run.env, eval_episodes, env_arguments)))
+            told = speaking(run.env, eval_arguments, folder)
+            eval_env = opened.enter_context(closing(make_env(run.env, eval_episodes, told)))
         agent = make_agent(options, env).to(device)
         run_dir = run.run_dir or fresh_run_dir(f"{agent.name}-{run.env}")
         try:
@@ -127,6 +123,20 @@ def run_training(options: TrainOptions) -> None:
             print(result_lines(result, run_dir, pg_envs.known_returns(env)))
 
 
+def check_numbers(options: TrainOptions) -> None:
+    """Raise UserError for a number that was typed and is out of range."""
+    run = options.run
+    check_whole("threads", run.threads)
+    for size in options.arguments.get("hidden") or ():
+        check_whole("hidden", size)
+    check_whole("eval_every", run.eval_every)
+    check_whole("eval_episodes", run.eval_episodes)
+    if run.eval_episodes is not None and run.eval_every is None:
+        raise UserError(f"eval_episodes: {run.eval_episodes} of no evaluation; say how often with --eval-every")
+    if run.eval_env_arg and run.eval_every is None:
+        raise UserError("eval_env_arg: there are no evaluations to use it in; give --eval-every too")
+
+
 def make_agent(options: TrainOptions, env: VectorEnv) -> Agent:
     """Return a new agent with the arguments that were typed."""
     run = options.run
@@ -134,27 +144,17 @@ def make_agent(options: TrainOptions, env: VectorEnv) -> Agent:
         return options.agent.for_env(env, seed=run.seed, **options.arguments)
     except UnsupportedSpaceError as error:
         raise UserError(f"env: {options.agent.name} cannot be trained in {run.env}: {error}") from error
+    except ImportError as error:
+        raise UserError(f"policy: {error}") from error
 
 
-def check_whole(name: str, value: int | None, least: int = 1) -> None:
-    """Raise UserError where a number that was typed is below `least`."""
-    if value is not None and value < least:
-        raise UserError(f"{name} must be a whole number, {least} or above, got {value}")
-
-
-def usable_device(name: str) -> torch.device:
-    """Return torch's device of that name.
-
-    Raises:
-        UserError: torch knows no such device, or this machine has none.
-    """
+def model_folder(options: TrainOptions) -> Path | None:
+    """Return the folder of the language model that was typed, or None."""
+    policy = options.arguments.get("policy")
     try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"device: {name!r} is not available here ({reason}); use --device cpu") from error
-    return device
+        return None if policy is None else folder_of(policy)
+    except ImportError as error:
+        raise UserError(f"policy: {error}") from error
 
 
 def result_lines(result: Summary, run_dir: Path, known: pg_envs.KnownReturns) -> str:
@@ -174,61 +174,3 @@ def result_lines(result: Summary, run_dir: Path, known: pg_envs.KnownReturns) ->
             f"         tensorboard --logdir {folder}",
         ]
     )
-
-
-def known_text(known: pg_envs.KnownReturns) -> str:
-    """Return "; random …, optimal …", as far as they are known per episode."""
-    if known.per != "episode":
-        return ""
-    pairs = (("random", known.random), ("optimal", known.optimal))
-    text = ", ".join(f"{name} {value:.4g}" for name, value in pairs if value is not None)
-    return f"; {text}" if text else ""
-
-
-# -- evaluate ----------------------------------------------------------------------------------------------------------
-def run_evaluation(options: EvaluateOptions) -> None:
-    """Load a run's agent, play episodes in its environment and print what came of it."""
-    check_whole("episodes", options.episodes)
-    check_whole("seed", options.seed, 0)
-    check_whole("max_episode_steps", options.max_episode_steps)
-    device = usable_device(options.device)
-    torch.set_num_threads(1)
-    run_dir, saved = run_and_agent(options.path)
-    config = read_config(run_dir)
-    agent = load(saved).to(device)
-    limit = options.max_episode_steps or getattr(agent, "max_episode_steps", None)
-    with closing(_evaluation_env(options, run_dir, config)) as env:
-        _check_spaces(agent, env, options.path)
-        result = evaluate(
-            agent,
-            env,
-            episodes=options.episodes,
-            greedy=not options.stochastic,
-            seed=options.seed,
-            max_episode_steps=limit,
-        )
-        known = pg_envs.known_returns(env)
-    if options.json:
-        keys = ("mean_return", "std_return", "episodes")
-        print(json.dumps({key: getattr(result, key) for key in keys}))
-        return
-    how = "sampled" if options.stochastic else "greedy"
-    print(f"{config['agent']} on {config['env']}, {how} actions, {result.episodes} episodes")
-    print(f"return   {result.mean_return:.4g} ± {result.std_return:.4g} (mean ± standard deviation{known_text(known)})")
-    print(f"length   {sum(result.lengths) / len(result.lengths):.1f} steps")
-    if options.video:
-        print(f"videos   {run_dir / 'videos'}")
-
-
-def _evaluation_env(options: EvaluateOptions, run_dir: Path, config: dict[str, Any]) -> gym.Env | VectorEnv:
-    if options.video:
-        return make_video_env(config["env"], config["env_args"], str(run_dir / "videos"))
-    return make_env(config["env"], min(options.episodes, config["num_envs"]), config["env_args"])
-
-
-def _check_spaces(agent: Agent, env: gym.Env | VectorEnv, run_dir: Path) -> None:
-    if agent.spaces is not None and agent.spaces != spaces_of(env):
-        raise UserError(
-            f"path: the agent in {run_dir} was made for the spaces {agent.spaces}, the environment has now "
-            f"{spaces_of(env)}; evaluate with the version of the environment that it was trained in"
-        )

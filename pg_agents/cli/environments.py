@@ -5,19 +5,23 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import pg_envs  # noqa: F401 - registers the pg/ ids
+from gymnasium.envs.registration import load_env_creator
 from gymnasium.error import DependencyNotInstalled, Error, UnregisteredEnv
 from gymnasium.vector import VectorEnv
 
 from pg_agents.stream import takes_seeds
 
 EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video"}
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -119,8 +123,24 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     return [by_lower[lower] for lower in dict.fromkeys(found)][:count]
 
 
-def parse_arguments(pairs: Sequence[str]) -> dict[str, Any]:
-    """Return {"k": v} for texts "k=v"; a value is a Python literal, true, false, none, or else a text.
+def speaking(env_id: str, arguments: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+    """Return `arguments` with the tokenizer in a language model's `folder`, where the environment takes one.
+
+    One that was typed stays.
+    """
+    if folder is None or "tokenizer" in arguments or not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        return arguments
+    spec = gym.registry.get(_import_module(env_id))
+    for entry in (spec.vector_entry_point, spec.entry_point) if spec is not None else ():
+        if entry is not None:
+            made_by: Any = load_env_creator(entry) if isinstance(entry, str) else entry
+            if "tokenizer" in inspect.signature(getattr(made_by, "ask", made_by)).parameters:
+                return {**arguments, "tokenizer": str(folder)}
+    return arguments
+
+
+def parse_arguments(pairs: Sequence[str], flag: str = "env_arg") -> dict[str, Any]:
+    """Return {"k": v} for texts "k=v", typed as `flag`; a value is a Python literal, true, false, none, or else a text.
 
     Raises:
         UserError: no "=", no name before it, or a name that comes twice.
@@ -129,9 +149,9 @@ def parse_arguments(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise UserError(f"env_arg must be name=value, got {pair!r}; for example --env-arg is_slippery=False")
+            raise UserError(f"{flag} must be name=value, got {pair!r}; for example --env-arg is_slippery=False")
         if name in arguments:
-            raise UserError(f"env_arg: {name!r} is given twice; leave one out")
+            raise UserError(f"{flag}: {name!r} is given twice; leave one out")
         arguments[name] = _value(value)
     return arguments
 

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import tyro
 
 from pg_agents.agents import AGENTS, Agent
-from pg_agents.agents.making import NETWORK_OPTIONS
+from pg_agents.agents.making import LANGUAGE_OPTIONS, NETWORK_OPTIONS, suited_to
 from pg_agents.cli.environments import UserError, nearest
-from pg_agents.policies import make_networks
+from pg_agents.policies import language_networks, make_networks
 from pg_agents.schedules import Linear
 from pg_agents.tuned import tuned_settings
 
@@ -46,6 +46,8 @@ class RunOptions:
     """Environments that are stepped together."""
     env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """name=value for the environment's constructor."""
+    eval_env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """name=value for the evaluations' environment, besides and in place of those above; for example split=held_out."""
     run_dir: Path | None = None
     """A new or empty folder; a fresh one under runs/ unless given."""
     tuned: bool = False
@@ -160,7 +162,7 @@ def parse(argv: Sequence[str]) -> Options:
         for word in rest
         if word.startswith("--")
     }
-    given = vars(parsed.networks) | vars(parsed.agent)
+    given = vars(parsed.networks) | vars(parsed.language) | vars(parsed.agent)
     arguments = {key: value for key, value in given.items() if key in typed}
     run = parsed.run
     if run.tuned:
@@ -179,7 +181,8 @@ def agent_form(agent: type[Agent]) -> type:
     unprefixed = tyro.conf.arg(name="")
     arguments = _form(agent.__init__, agent.argument_names(), agent.__name__, agent)
     networks = _form(make_networks, [name for name in NETWORK_OPTIONS if name != "num_learners"], "Networks")
-    parts = {"run": RunOptions, "networks": networks, "agent": arguments}
+    language = _form(language_networks, list(LANGUAGE_OPTIONS), "LanguageModel")
+    parts = {"run": RunOptions, "networks": networks, "language": language, "agent": arguments}
     form = dataclasses.make_dataclass(
         agent.__name__, [(key, Annotated[part, unprefixed]) for key, part in parts.items()]
     )
@@ -192,11 +195,12 @@ def _form(function: Callable[..., Any], names: Sequence[str], title: str, agent:
     hints, parameters = typing.get_type_hints(function), inspect.signature(function).parameters
     fields: list[Any] = []
     for name in names:
-        default = parameters[name].default
-        suited = {} if agent is None else agent.suited
+        required = parameters[name].default is inspect.Parameter.empty
+        default = None if required else parameters[name].default
+        suited = {} if agent is None else {**agent.suited, "language model": suited_to(agent, "HuggingFacePolicy")}
         kinds = "".join(f"; {own[name]} for a {kind}" for kind, own in suited.items() if name in own)
         shown = tyro.conf.arg(help_behavior_hint=f"(default: {default}{kinds})")
-        option: Any = Annotated[_as_typed(hints[name]), shown]
+        option: Any = Annotated[_as_typed(hints[name] | None if required else hints[name]), shown]
         fields.append((name, option, dataclasses.field(default=default)))
     form = dataclasses.make_dataclass(f"{title}Arguments", fields)
     form.__doc__ = function.__doc__ if agent is None else agent.__doc__

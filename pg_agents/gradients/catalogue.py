@@ -20,10 +20,20 @@ from pg_agents.agents import (
     Reinforce,
     ReinforceBaseline,
 )
-from pg_agents.agents.agent import Agent
+from pg_agents.agents.published import PUBLISHED
 from pg_agents.gradients.continuing import AVERAGE
-from pg_agents.gradients.divergence import KL
-from pg_agents.gradients.estimators import Estimator, Learner, Setting, always, as_single_steps, from_psi, never
+from pg_agents.gradients.estimators import (
+    Estimator,
+    Learner,
+    Setting,
+    always,
+    as_single_steps,
+    from_psi,
+    learner_of,
+    never,
+    of_steps,
+)
+from pg_agents.gradients.objectives import LENGTH, OBJECTIVES
 from pg_agents.gradients.paths import Paths, enumerate_paths, sample_paths
 from pg_agents.gradients.problem import Problem
 from pg_agents.gradients.psi import (
@@ -38,22 +48,16 @@ from pg_agents.gradients.psi import (
 from pg_agents.returns import group_standardize
 from pg_agents.rollout import Batch, Rollout
 
-LENGTH = 10  # that Dr. GRPO divides by; it scales
-
-
-def _learner(agent: Agent) -> Learner:
-    return Learner(lambda rollout: agent.prepare(rollout)[0], agent)
-
 
 def _reinforce(setting: Setting, **arguments: Any) -> Learner:  # noqa: ANN401
-    return _learner(Reinforce(policy=setting.policy(), discount=setting.problem.discount, **arguments))
+    return learner_of(Reinforce(policy=setting.policy(), discount=setting.problem.discount, **arguments))
 
 
 def _baselined(setting: Setting, *, values: Tensor | None = None, **arguments: Any) -> Learner:  # noqa: ANN401
     critic = None if values is None else setting.critic(values)
     arguments = {"signal": "discounted-reward-to-go", **arguments}
     discount = setting.problem.discount
-    return _learner(ReinforceBaseline(policy=setting.policy(), critic=critic, discount=discount, **arguments))
+    return learner_of(ReinforceBaseline(policy=setting.policy(), critic=critic, discount=discount, **arguments))
 
 
 def _running_average(setting: Setting) -> Learner:
@@ -68,23 +72,17 @@ def _running_average(setting: Setting) -> Learner:
 
 
 def _leave_one_out(setting: Setting) -> Learner:
-    return _learner(RLOO(policy=setting.policy(), discount=setting.problem.discount))
+    return learner_of(RLOO(policy=setting.policy(), discount=setting.problem.discount))
 
 
 def _group_relative(setting: Setting, **arguments: Any) -> Learner:  # noqa: ANN401
-    """Return GRPO's first step, in which the policy is still the one that acted."""
-    agent = GRPO(policy=setting.policy(), discount=setting.problem.discount, **arguments)
-    states = len(setting.table)
-
-    def prepare(rollout: Rollout) -> Batch:
-        acted = setting.table[rollout.observations % states, rollout.actions]
-        return agent.prepare(replace(rollout, log_probs=acted))[0]
-
-    return Learner(prepare, agent)
+    return learner_of(GRPO(policy=setting.policy(), discount=setting.problem.discount, **arguments))
 
 
-def _without_lengths(setting: Setting) -> Learner:
-    return _group_relative(setting, advantage="centred", aggregation="constant-length", max_episode_steps=LENGTH)
+def _published(name: str, **arguments: Any) -> Estimator:  # noqa: ANN401
+    """Return the first step of a published form of GRPO, without its KL penalty."""
+    own = {key: value for key, value in PUBLISHED[name].arguments.items() if not key.startswith("kl_")} | arguments
+    return Estimator(name, lambda setting: _group_relative(setting, **own), never, separable=False)
 
 
 def _temporal_difference(setting: Setting, values: Tensor) -> Learner:
@@ -107,20 +105,14 @@ def _temporal_difference(setting: Setting, values: Tensor) -> Learner:
 def _of_steps(
     kind: type[A2C | PPO | TRPO | NaturalPolicyGradient], setting: Setting, values: Tensor, gae_lambda: float = LAMBDA
 ) -> Learner:
-    """Return an agent's first step, its mean over steps made a mean over episodes of the sum over steps.
+    """Return an agent's first step.
 
     Of TRPO and NPG it is what they multiply by F⁻¹, which turns it, as √(2δ/xᵀFx) scales it: their step is an estimate
     of no multiple of the gradient.
     """
     networks: dict[str, Any] = {"policy": setting.policy(), "critic": setting.critic(values)}
-    agent = kind(discount=setting.problem.discount, gae_lambda=gae_lambda, normalize_advantages=False, **networks)
-
-    def prepare(rollout: Rollout) -> Batch:
-        acted = setting.table[rollout.observations % len(setting.table), rollout.actions]
-        batch, _ = agent.prepare(replace(rollout, log_probs=acted))
-        return replace(batch, weights=batch.weights * rollout.mask.sum().double() / rollout.mask.any(0).sum())
-
-    return Learner(prepare, agent)
+    discount = setting.problem.discount
+    return of_steps(kind(discount=discount, gae_lambda=gae_lambda, normalize_advantages=False, **networks))
 
 
 def optimal_constant(setting: Setting, paths: Paths | None) -> float:
@@ -184,8 +176,14 @@ EPISODIC = (
         never,
         separable=False,
     ),
-    Estimator("GRPO", _group_relative, never, separable=False),
-    Estimator("Dr. GRPO", _without_lengths, never, separable=False),
+    Estimator(
+        "reward-to-go, batch-standardised",
+        lambda s: _reinforce(s, signal="discounted-reward-to-go", normalize_advantages=True),
+        never,
+        separable=False,
+    ),
+    *map(_published, ("GRPO", "GRPO without deviation", "DAPO")),
+    _published("Dr. GRPO", max_episode_steps=LENGTH),
     Estimator("reward-to-go − learned V", lambda s: _baselined(s, values=s.learned), always),
     Estimator("reward-to-go − exact V", lambda s: _baselined(s, values=s.solution.values), always),
     from_psi("exact Q", lambda s, r: of_actions(s, r, s.solution.action_values)),
@@ -206,4 +204,4 @@ def estimators_of(problem: Problem) -> tuple[Estimator, ...]:
     """Return the estimators that suit a problem's objective."""
     if problem.average:
         return AVERAGE
-    return EPISODIC if problem.reference is None else KL
+    return EPISODIC if problem.reference is None else OBJECTIVES

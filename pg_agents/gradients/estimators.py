@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from pg_agents.agents.agent import Agent
 from pg_agents.distributions import Categorical
 from pg_agents.gradients.exact import Solution, solve
 from pg_agents.gradients.paths import sample_paths
@@ -71,6 +72,11 @@ class Setting:
         """Return a new policy of the table."""
         return StatePolicy(self.table)
 
+    def reference(self) -> StatePolicy:
+        """Return the problem's reference policy, frozen."""
+        assert self.problem.reference is not None
+        return StatePolicy(self.problem.reference).requires_grad_(False)
+
     def critic(self, values: Tensor) -> TabularCritic:
         """Return a critic with the given values of the nodes."""
         critic = TabularCritic(len(values)).double()
@@ -115,6 +121,21 @@ class Learner:
         logits = self.module.get_parameter("policy.logits")
         (gradient,) = torch.autograd.grad(self.module(batch)[0], [logits])
         return -gradient.flatten()
+
+
+def learner_of(agent: Agent) -> Learner:
+    """Return an agent's first step, in which the policy is still the one that acted."""
+    return Learner(lambda rollout: agent.prepare(rollout)[0], agent)
+
+
+def of_steps(agent: Agent) -> Learner:
+    """Return an agent's first step, its mean over steps made a mean over episodes of the sum over steps."""
+
+    def prepare(rollout: Rollout) -> Batch:
+        batch, _ = agent.prepare(rollout)
+        return replace(batch, weights=batch.weights * rollout.mask.sum().double() / rollout.mask.any(0).sum())
+
+    return Learner(prepare, agent)
 
 
 @dataclass(frozen=True)

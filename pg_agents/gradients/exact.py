@@ -139,7 +139,7 @@ def solve(problem: Problem, table: Tensor) -> Solution:
     rewards = torch.tensor(mdp.expected_rewards)
     if problem.reference is not None:
         inner = torch.tensor(~mdp.terminal)[:, None]
-        rewards = rewards - problem.kl_weight * inner * (table - problem.reference)
+        rewards = rewards - problem.kl_weight * (inner * (table - problem.reference))
     if problem.average:
         return _gain(problem, policy, chances, rewards)
     start = torch.tensor(mdp.initial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -33,6 +33,7 @@ class Measurement:
         bias: ‖E ĝ − ∇J‖, with E ĝ by enumeration or the mean of samples.
         error: the standard error of E ĝ, √(variance / number of batches); 0 by enumeration.
         cosine: of the angle between E ĝ and ∇J; 0 where one of them is zero.
+        scale: E ĝ · ∇J / ‖∇J‖², how much of ∇J is in E ĝ; 0 where ∇J is zero.
         variance: the trace of ĝ's covariance matrix, of one batch of n.
         snr: ‖E ĝ‖² / (variance · E steps), the signal-to-noise ratio of one environment step: by 1/snr steps the mean
             of estimates is as long as its standard error; at most 1e12.
@@ -53,6 +54,7 @@ class Measurement:
     bias: float
     error: float
     cosine: float
+    scale: float
     variance: float
     snr: float
     z: float
@@ -106,7 +108,7 @@ class Instrument:
         self.setting = Setting.of(problem, table, seed)
         few = enumerate_all and count_paths(problem) <= MAX_COLUMNS
         start = self.setting.solution.start
-        self.paths = enumerate_paths(problem, start.numpy()) if few else None
+        self.paths = self._acted(enumerate_paths(problem, start.numpy())) if few else None
         self.probabilities = None if self.paths is None else self._probabilities(self.paths)
         self._drawn: Rollout | None = None
 
@@ -140,10 +142,14 @@ class Instrument:
             self._drawn = sample_paths(self.problem, self.setting.table, start, self.samples, self.seed)
         return self._drawn
 
+    def _acted(self, paths: Paths) -> Paths:
+        """Return the trajectories with the log-probabilities of the policy that is measured."""
+        states = paths.rollout.observations % self.problem.mdp.num_states
+        log_probs = self.setting.table[states, paths.rollout.actions]
+        return replace(paths, rollout=replace(paths.rollout, log_probs=log_probs))
+
     def _probabilities(self, paths: Paths) -> Tensor:
-        rollout = paths.rollout
-        states = rollout.observations % self.problem.mdp.num_states
-        return paths.chances * (self.setting.table[states, rollout.actions] * rollout.mask).sum(0).exp()
+        return paths.chances * (paths.rollout.log_probs * paths.rollout.mask).sum(0).exp()
 
     def _of_columns(self, learner: Learner, rollout: Rollout) -> Tensor:
         """Return the estimate of each column alone, [B, P]: the batch's weights are 1/B of a column's own."""
@@ -196,6 +202,7 @@ class Instrument:
             bias=float(off.norm()),
             error=0.0 if enumerated else math.sqrt(variance / batches),
             cosine=float(mean @ self.exact) / both if both > ROUNDING * norm * scale else 0.0,
+            scale=float(mean @ self.exact) / max(float(self.exact @ self.exact), 1e-300),
             variance=variance,
             snr=min(norm**2 / max(variance * steps, 1e-300), LARGEST_SNR),
             z=0.0 if within else float((off.abs() / errors.clamp(min=floor)).max()),

@@ -95,6 +95,10 @@ class Problem:
         """Return what the policy sees in `states` […]."""
         return tree_map(lambda leaf: leaf[states], self.inputs())
 
+    def beside(self, reference: Tensor, kl_weight: float) -> Problem:
+        """Return the problem of being paid and staying close to ln π_ref: J − β KL(π‖π_ref)."""
+        return replace(self, reference=reference, kl_weight=kl_weight, name=f"{self.name}, J − {kl_weight:g} KL")
+
     def kl_only(self, reference: Tensor) -> Problem:
         """Return the problem of staying close to ln π_ref alone: J = −KL(π‖π_ref), without rewards."""
         mdp = self.mdp

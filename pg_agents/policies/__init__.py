@@ -3,6 +3,7 @@
 from pg_agents.policies.encoder import Encoder
 from pg_agents.policies.heads import Head, make_head
 from pg_agents.policies.images import ImageEncoder
+from pg_agents.policies.language import folder_of, language_networks
 from pg_agents.policies.mlp import MLPActionCritic, MLPCritic, MLPPolicy
 from pg_agents.policies.networks import is_token_window, make_networks
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
@@ -31,7 +32,9 @@ __all__ = [
     "TransformerCritic",
     "TransformerPolicy",
     "UnsupportedSpaceError",
+    "folder_of",
     "is_token_window",
+    "language_networks",
     "make_head",
     "make_networks",
 ]

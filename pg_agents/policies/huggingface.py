@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from pg_agents.distributions import Categorical, Sampling, TokenCategorical
 from pg_agents.numbers import whole_number
+from pg_agents.policies.adapters import WithoutAdapters, has_adapters
 from pg_agents.policies.kv import Extending, Reading, TokenCache
 from pg_agents.policies.packing import additive, visible_windows
 from pg_agents.policies.policy import Critic, Memory, Policy
@@ -32,6 +36,8 @@ class HuggingFacePolicy(Policy):
         top_k: keep the k most probable tokens; None: all.
         top_p: keep the fewest tokens whose probabilities add up to p; None: all.
         chunk: rows of logits that are computed at once in learning.
+        vocabulary: choose among the model's first so many tokens; None: all.
+        tokenizer: kept with the policy and saved with it; None: it reads ids.
 
     Raises:
         ValueError: arguments out of range, or a model whose logits are not a linear function of its hidden states or
@@ -46,8 +52,11 @@ class HuggingFacePolicy(Policy):
         top_k: int | None = None,
         top_p: float | None = None,
         chunk: int = 512,
+        vocabulary: int | None = None,
+        tokenizer: Any = None,  # noqa: ANN401
     ) -> None:
         super().__init__()
+        self.vocabulary, self.tokenizer = vocabulary, tokenizer
         self.sampling = Sampling(temperature, top_k, top_p)
         self.chunk = whole_number("chunk", chunk, 1)
         self.model = model
@@ -61,13 +70,19 @@ class HuggingFacePolicy(Policy):
 
     @property
     def head(self) -> Any:  # noqa: ANN401
-        """Hidden states → logits."""
-        return self.model.get_output_embeddings()
+        """Hidden states → logits, of the tokens that are chosen among."""
+        head = self.model.get_output_embeddings()
+        whole = self.vocabulary is None or self.vocabulary == getattr(head, "out_features", None)
+        return head if whole else FirstTokens(head.weight[: self.vocabulary], _first(head.bias, self.vocabulary))
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> TokenCategorical:
         """Return the distributions of the next tokens; see `decision_states` for the forms of observations."""
         hidden, where = decision_states(self.trunk, observations)
         return TokenCategorical(hidden, where, self.head, self.sampling, self.chunk)
+
+    def frozen_copy(self) -> Policy:
+        """Return the policy as it is now; of a model that learns adapters alone, the model without them."""
+        return WithoutAdapters(self) if has_adapters(self.model) else super().frozen_copy()
 
     @torch.no_grad()
     def step(self, observation: Tree, memory: TokenCache | None = None) -> tuple[Categorical, TokenCache]:
@@ -87,13 +102,13 @@ class HuggingFacePolicy(Policy):
         stale = (differs & before).any(1) if cache.keys else torch.ones_like(length, dtype=torch.bool)
         grown = differs.any(1) & ~stale
         training = self.model.training
-        if self.model.is_gradient_checkpointing:
+        if self.model.is_activation_checkpointing:
             self.model.eval()  # a model that is to recompute what it learns from takes no cache while it is training
         if stale.any():
             self._read(cache, seen, stale.nonzero().squeeze(1))
         if grown.any():
             self._extend(cache, seen, grown.nonzero().squeeze(1))
-        if self.model.is_gradient_checkpointing:
+        if self.model.is_activation_checkpointing:
             self.model.train(training)
         return Categorical(self.sampling(cache.logits)), cache
 
@@ -132,17 +147,27 @@ class HuggingFacePolicy(Policy):
         cache.keep_logits(rows, self.head(hidden[:, 0]))
         cache.tokens[rows] = seen[rows]
 
+    def write_files(self, folder: Path) -> None:
+        """Write the model's configuration and the tokenizer, of which `new_model` makes a model of the same form."""
+        self.model.config.save_pretrained(folder)
+        self.model.generation_config.save_pretrained(folder)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(folder)
+
     @torch.no_grad()
     def _check(self) -> None:
         """Raise ValueError unless texts side by side, and token by token, have the logits that they have alone."""
         refuse = f"model: {type(self.model).__name__} cannot be a policy"
-        if not isinstance(self.head, nn.Linear) or getattr(self.model.config, "final_logit_softcapping", None):
+        if not isinstance(self.model.get_output_embeddings(), nn.Linear) or getattr(
+            self.model.config, "final_logit_softcapping", None
+        ):
             raise ValueError(f"{refuse}: its logits are not linear in its hidden states")
         texts = (
             torch.tensor([[0, 1, 2, 1, 0], [0, 1, 0, 2, 2]], device=self.head.weight.device) % self.head.out_features
         )
         lengths = torch.arange(2, 6, device=texts.device)[:, None].expand(4, 2)  # the texts share their first two
-        expected = self.model(texts, use_cache=False).logits[:, 1:].transpose(0, 1).float()
+        logits = self.model(texts, use_cache=False).logits[..., : self.head.out_features]
+        expected = logits[:, 1:].transpose(0, 1).float()
         try:
             found = {"side by side": self.head(decision_states(self.trunk, TokenBlock(texts, lengths))[0])}
             cache, stepped = None, []
@@ -156,6 +181,27 @@ class HuggingFacePolicy(Policy):
         for how, logits in found.items():
             if not torch.allclose(logits.float(), expected.flatten(0, 1), rtol=0, atol=tolerance):
                 raise ValueError(f"{refuse}: its texts have other logits {how} than alone")
+
+
+@dataclass(frozen=True)
+class FirstTokens:
+    """The part of a linear head that gives the first V tokens' logits: rows of its weight, [V, D], and bias."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """Return logits […, V] of hidden states […, D]."""
+        return functional.linear(hidden, self.weight, self.bias)
+
+    @property
+    def out_features(self) -> int:
+        """V."""
+        return len(self.weight)
+
+
+def _first(bias: Tensor | None, count: int | None) -> Tensor | None:
+    return None if bias is None else bias[:count]
 
 
 class HuggingFaceCritic(Critic):

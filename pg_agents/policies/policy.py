@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -39,6 +41,25 @@ class Policy(nn.Module, ABC):
     def step(self, observation: Tree, memory: Memory = None) -> tuple[Distribution, Memory]:
         """Return the distribution for observations [B, …] and the memory after them (acting)."""
         return self.forward(observation), memory
+
+    def write_files(self, folder: Path) -> None:  # noqa: B027 - most need none
+        """Write what it takes to make this policy again, besides arguments and parameters, to `folder`; here: nothing.
+
+        What is not there need not exist: the folder is made where something is written.
+        """
+
+    @property
+    def outputs(self) -> int | None:
+        """How many numbers a distribution is made of, the same for policies of the same actions; None: not known."""
+        head = getattr(self, "head", None)
+        return getattr(head, "outputs", getattr(head, "out_features", None))
+
+    def frozen_copy(self) -> Policy:
+        """Return the policy as it is now, to be learned against: a copy without gradients.
+
+        One that learns few of its parameters (adapters) may return what shares the others.
+        """
+        return copy.deepcopy(self).requires_grad_(False)
 
     def outward(self, actions: Tensor) -> Tensor:
         """Return actions as sampled, [B, …], in the units of the environment; here: as they are."""

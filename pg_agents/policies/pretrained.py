@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,70 @@ def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[An
         ValueError: there are no weights, a .gguf file comes without `cache`, the tokenizer has more ids than the model,
             or there is no end-of-sequence id.
     """
-    path = Path(path).expanduser()
-    if path.suffix == ".gguf":
-        if cache is None:
-            raise ValueError(f"cache: give a folder for the de-quantised weights of {path.name}")
-        path = _dequantized(path, Path(cache).expanduser())
+    path = model_folder(path, cache=cache)
     if not path.is_dir() or not any(found for pattern in WEIGHTS for found in path.glob(pattern)):
         raise ValueError(f"path: {path} is no folder with weights ({' or '.join(WEIGHTS)}) and no .gguf file")
     transformers = _transformers()
-    model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
+    with _without_bars(transformers):
+        model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
+    tokenizer = _tokenizer(transformers, path)
+    _check(path, model, tokenizer)
+    return model, tokenizer
+
+
+def model_folder(path: str | Path, *, cache: str | Path | None = None) -> Path:
+    """Return the folder of a model: `path` itself, or where a .gguf file's content is cached; see `load_model`."""
+    path = Path(path).expanduser()
+    if path.suffix != ".gguf":
+        return path
+    if cache is None:
+        raise ValueError(f"cache: give a folder for the de-quantised weights of {path.name}")
+    return _dequantized(path, Path(cache).expanduser())
+
+
+def new_model(folder: str | Path) -> tuple[Any, Any]:
+    """Return a causal language model of the architecture in `folder`, with new weights, and the tokenizer or None.
+
+    Raises:
+        ImportError: transformers, gguf or accelerate is not installed.
+        ValueError: there is no config.json, or the tokenizer has more ids than the model.
+    """
+    folder = Path(folder).expanduser()
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"path: {folder} holds no config.json of a language model")
+    transformers = _transformers()
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    if (folder / "generation_config.json").is_file():
+        model.generation_config = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
+    if not (folder / "tokenizer_config.json").is_file():
+        return model, None
+    tokenizer = _tokenizer(transformers, folder)
+    _check(folder, model, tokenizer)
+    return model, tokenizer
+
+
+def _tokenizer(transformers: Any, folder: Path) -> Any:  # noqa: ANN401
+    try:
+        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"path: {folder} holds no tokenizer that transformers can read") from error
+
+
+@contextmanager
+def _without_bars(transformers: Any) -> Iterator[None]:  # noqa: ANN401
+    """A context in which transformers draws no progress bars."""
+    shown = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers.utils.logging.enable_progress_bar()
+
+
+def _check(path: Path, model: Any, tokenizer: Any) -> None:  # noqa: ANN401
+    """Raise ValueError unless a model and its tokenizer belong together and can end a text."""
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
         raise ValueError(
@@ -40,7 +96,6 @@ def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[An
         )
     if not end_ids(model, tokenizer):
         raise ValueError(f"path: {path} names no eos_token_id; set one in its generation_config.json")
-    return model, tokenizer
 
 
 def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401

@@ -35,6 +35,11 @@ class TabularPolicy(Policy):
         states, mask = split_mask(observations)
         return Categorical(allow(_look_up(self.logits, states - self.start), mask))
 
+    @property
+    def outputs(self) -> int:
+        """A."""
+        return self.logits.shape[-1]
+
     def probabilities(self) -> Tensor:
         """Return π(a|s) of all learners, [L, S, A]."""
         return self.logits.detach().softmax(-1)

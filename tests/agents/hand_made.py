@@ -96,7 +96,7 @@ def gradients(agent, record):
     batch, _ = prepare(agent, record)
     agent.zero_grad()
     agent(batch)[0].backward()
-    return {name: parameter.grad.clone() for name, parameter in agent.named_parameters()}
+    return {name: one.grad.clone() for name, one in agent.named_parameters() if one.requires_grad}
 
 
 class Problem:

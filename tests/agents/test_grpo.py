@@ -66,12 +66,25 @@ def test_groups_of_equal_returns_weigh_nothing_and_the_others_no_more():
 
 def test_where_all_returns_are_equal_nothing_moves():
     """Also with Adam, whose momentum would go on without a gradient, and without a metric that is not a number."""
-    agent = GRPO(policy=tabular(UNIFORM), entropy_weight=0.1)
-    agent.update(EQUAL)
+    agent = GRPO(policy=tabular(UNIFORM))
+    agent.update(replace(EQUAL, log_probs=torch.full((2, 4), math.log(0.5), dtype=torch.float64)))
     before = agent.policy.logits.detach().clone()
     metrics = agent.update(rollout([(0, 1, 0.1, ""), (0, 1, 0.2, "T")], [(0, 0, 0.2, ""), (0, 0, 0.1, "T")]))
     assert torch.equal(agent.policy.logits, before) and before.abs().max() > 0
     assert {name: float(value) for name, value in metrics.items()} == {"zero_variance_groups": 1.0}
+
+
+def test_an_entropy_bonus_acts_on_groups_of_equal_returns():
+    """A policy that is nearly certain gets the same every time: what the bonus is there for."""
+    certain = torch.tensor([[0.0, 3.0]], dtype=torch.float64)
+    agent = GRPO(policy=tabular(certain), entropy_weight=0.1)
+    equal = rollout([(0, 1, 2, "T")], [(0, 1, 2, "T")])
+    batch, metrics = prepare(agent, equal)
+    assert batch.weights.tolist() == [[0.5, 0.5]] and float(metrics["zero_variance_groups"]) == 1
+    p, q = math.e**3 / (1 + math.e**3), 1 / (1 + math.e**3)
+    slope = 0.1 * p * q * 3  # ∂H/∂θ_0 = −p q (θ_0 − θ_1)
+    found = gradients(agent, equal)["policy.logits"].flatten()
+    assert found.tolist() == pytest.approx([-slope, slope], abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from pg_envs import addition_pairs, known_returns, tasks
-from pg_envs.tasks import BOS, EOS, SEP, addition, copy, parity, reverse, shorter, sort
+from pg_envs.tasks import BOS, EOS, SEP, addition, copy, parity, random_agreement, reverse, shorter, sort
 
 IDS = [f"pg/{name}-v0" for name in ("Copy", "Reverse", "Sort", "Parity", "Addition", "Shorter")]
 ABC = {letter: tasks.FIRST + place for place, letter in enumerate("abcd")}
@@ -96,30 +96,6 @@ def test_numbers_have_no_leading_zeros_and_are_uniform():
     longer = [addition(digits=3).text(addition(digits=3).draw(generator, 9)) for _ in range(300)]
     numbers = [number for text in longer for number in text[:-1].split("+")]
     assert all(number == str(int(number)) for number in numbers) and max(map(int, numbers)) > 900
-
-
-@pytest.mark.parametrize("split", ["train", "held_out"])
-def test_a_split_of_sums_asks_for_its_pairs_alone_and_knows_their_returns(split):
-    task, generator = addition(digits=1, split=split), np.random.default_rng(0)
-    drawn = Counter(task.text(task.draw(generator, 5)) for _ in range(8000))
-    pairs = addition_pairs(1, split)
-    assert set(drawn) == {f"{a}+{b}=" for a, b in pairs}
-    assert max(drawn.values()) < 1.6 * 8000 / len(pairs)  # uniform: five standard deviations for 80 pairs
-    long = sum(a + b > 9 for a, b in pairs) / len(pairs)
-    expected = tasks.random_agreement({2: 1 - long, 3: long}, task.vocabulary, task.max_new_tokens)
-    assert task.known.random == pytest.approx(expected) and task.known.optimal == 1
-    assert task.known.random != pytest.approx(addition(digits=1).known.random, abs=1e-5)
-
-
-def test_the_splits_of_sums_are_told_to_the_environment():
-    def asked(split):
-        env = gym.make_vec("pg/Addition-v0", 400, split=split)
-        env.reset(seed=0)
-        return {text[: text.index("=")] for text in env.unwrapped.texts()}
-
-    assert not asked("train") & asked("held_out")
-    with pytest.raises(ValueError, match="split must be all, train or held_out, got 'test'"):
-        gym.make_vec("pg/Addition-v0", 2, split="test")
 
 
 # -- environments ------------------------------------------------------------------------------------------------------
@@ -238,3 +214,24 @@ def test_texts_can_be_read():
 def test_bad_arguments_are_named(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         gym.make(name, **arguments)
+
+
+def test_sums_are_held_out_in_ids_too():
+    """Either side asks its own pairs alone, and what random tokens collect is that of its answers' lengths."""
+    asked = {}
+    for split in ("train", "held_out"):
+        task = addition(digits=1, split=split)
+        asked[split] = {task.text(prompt) for prompt in task.prompts}
+        pairs = addition_pairs(1, split)
+        assert asked[split] == {f"{a}+{b}=" for a, b in pairs}
+        lengths = Counter(len(str(a + b)) + 1 for a, b in pairs)
+        shares = {length: count / len(pairs) for length, count in lengths.items()}
+        assert task.known.random == pytest.approx(random_agreement(shares, 15, 6)) and task.known.optimal == 1
+    assert not asked["train"] & asked["held_out"] and len(asked["train"] | asked["held_out"]) == 100
+    env = gym.make_vec("pg/Addition-v0", 50, digits=1, split="held_out")
+    env.reset(seed=0)
+    assert set(env.unwrapped.texts()) <= asked["held_out"]
+    with pytest.raises(ValueError, match="split must be all, train or held_out, got 'test'"):
+        addition(split="test")
+    with pytest.raises(ValueError, match="there is no folder nowhere"):
+        addition(tokenizer="nowhere")

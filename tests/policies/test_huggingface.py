@@ -95,7 +95,7 @@ def test_the_cache_is_read_again_after_an_update_and_with_new_episodes(model):
     """One collector over several updates: the ratio of what learns to what acted stays 1 until the step is taken."""
     policy = HuggingFacePolicy(MODELS[model]())
     agent = pg.GRPO(policy=policy, group_size=3, epochs=1, learning_rate=0.01)
-    collector = pg.collect_episodes(token_env(), policy, group_size=3)
+    collector = pg.collect_episodes(token_env(36), policy, group_size=3)
     for _ in range(3):
         rollout = next(collector)
         with torch.no_grad():
@@ -271,7 +271,7 @@ def test_gradient_checkpointing_changes_nothing(model):
     for checkpointing in (False, True):
         policy = HuggingFacePolicy(MODELS[model](dtype=torch.float64).train())
         if checkpointing:
-            policy.model.gradient_checkpointing_enable()
+            policy.model.activation_checkpointing_enable()
         rollout = played(policy)
         weights = rollout.mask.double() * rollout.actions
         results.append([rollout.log_probs, *loss_and_gradient(policy, rollout.observations, rollout.actions, weights)])
@@ -330,3 +330,34 @@ def test_grpo_trains_a_language_model():
         agent.update(rollout)
     assert sum(means[:3]) / 3 < 0.7
     assert sum(means[-3:]) / 3 > 0.95
+
+
+def test_a_language_model_stays_near_itself(tmp_path):
+    """The reference is the model as it was: no divergence at first, then some; it is read once a rollout."""
+    policy = HuggingFacePolicy(llama(dtype=torch.float64))
+    agent = pg.GRPO(
+        policy=policy,
+        group_size=3,
+        kl_weight=0.1,
+        kl_penalty="k3-loss",
+        epochs=2,
+        minibatch_size=16,
+        learning_rate=0.01,
+    )
+    begun = [parameter.clone() for parameter in policy.parameters()]
+    collector, read = pg.collect_episodes(token_env(), policy, group_size=3), []
+    agent.reference.trunk.register_forward_pre_hook(
+        lambda module, args, options: read.append((torch.is_grad_enabled(), args[0].numel())), with_kwargs=True
+    )
+    divergences = []
+    for _ in range(3):
+        rollout = next(collector)
+        divergences.append(float(agent.update(rollout)["kl_reference"]))
+        grad, tokens = read.pop()
+        assert not grad and not read and tokens <= pack(rollout.observations).tokens.numel()
+    assert abs(divergences[0]) < 1e-6 < 1e-3 < divergences[-1]
+    assert all(torch.equal(one, other) for one, other in zip(agent.reference.parameters(), begun, strict=True))
+    agent.save(tmp_path / "agent")
+    loaded = pg.load(tmp_path / "agent", policy=HuggingFacePolicy(llama(seed=7, dtype=torch.float64)))
+    same = zip(loaded.reference.parameters(), begun, strict=True)
+    assert all(torch.equal(one, other) for one, other in same)

@@ -1,0 +1,56 @@
+"""Tokenizers on disk: folders as transformers writes them, beside a model or alone."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+INSTALL = "pip install 'pg-agents[llm]'"
+CONFIGS = ("config.json", "generation_config.json")
+
+
+class TokenizerFolder(NamedTuple):
+    """What a folder says of the tokens that a model reads and writes.
+
+    Attributes:
+        tokenizer: of transformers.
+        eos: all end-of-sequence ids that the tokenizer and the model beside it name, in ascending order.
+        vocabulary: the rows of that model's embedding; None: there is no model beside the tokenizer.
+    """
+
+    tokenizer: Any
+    eos: list[int]
+    vocabulary: int | None
+
+
+def read_tokenizer(folder: str | Path) -> TokenizerFolder:
+    """Return the tokenizer in `folder`, and what the model's config.json beside it, if there is one, adds to it.
+
+    Raises:
+        ImportError: transformers is not installed.
+        ValueError: there is no folder, no tokenizer in it, or no end-of-sequence id.
+    """
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise ValueError(f"tokenizer: there is no folder {path}; give one with a tokenizer of transformers")
+    try:
+        transformers: Any = import_module("transformers")
+    except ImportError as error:
+        raise ImportError(f"tokenizer: reading {path} needs transformers: {INSTALL}") from error
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"tokenizer: {path} holds none that transformers can read ({reason})") from error
+    model, generation = (_read(path / name) for name in CONFIGS)
+    named = [tokenizer.eos_token_id, model.get("eos_token_id"), generation.get("eos_token_id")]
+    eos = {int(i) for name in named if name is not None for i in (name if isinstance(name, list) else [name])}
+    if not eos:
+        raise ValueError(f"tokenizer: {path} names no end-of-sequence id; set eos_token_id in its {CONFIGS[1]}")
+    return TokenizerFolder(tokenizer, sorted(eos), model.get("vocab_size"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.is_file() else {}

@@ -1,0 +1,63 @@
+"""The loss of a batch that is too large to be differentiated at once, from parts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pg_agents.minibatches import minibatches
+from pg_agents.policies import Policy
+from pg_agents.rollout import Batch, TokenBlock
+
+if TYPE_CHECKING:
+    from pg_agents.agents.agent import Agent, Metrics
+
+
+def loss_of(agent: Agent, batch: Batch, size: int | None) -> tuple[Tensor, Metrics]:
+    """Return an agent's loss and metrics, with the graph of about `size` steps in memory at a time.
+
+        L + Σ_i g_i (θ_i − θ̄_i),   g = ∇L, added up part by part, and θ̄ = θ without a gradient
+
+    has the value and the gradient of L, which is that of the whole batch, as losses are weighted sums (`minibatches`).
+
+    Args:
+        agent: whose loss, and whose parameters θ.
+        batch: what the loss is of.
+        size: steps in a part; None: the whole batch.
+    """
+    if size is None:
+        return agent(batch)
+    parameters = [parameter for parameter in agent.parameters() if parameter.requires_grad]
+    total = [torch.zeros_like(parameter) for parameter in parameters]
+    losses, found, shares = [], [], []
+    for part in minibatches(batch, size, None, whole_columns=are_coupled(agent.policy, batch)):
+        loss, metrics = agent(part)
+        for gradients, gradient in zip(total, _gradients(loss, parameters), strict=True):
+            gradients += gradient
+        losses.append(loss.detach())
+        found.append(metrics)
+        shares.append(part.weights.sum())
+    slopes = [(g / len(losses) * (p - p.detach())).sum() for g, p in zip(total, parameters, strict=True)]
+    return torch.stack(losses).mean() + torch.stack(slopes).sum(), mean_metrics(found, torch.stack(shares))
+
+
+def are_coupled(policy: Policy, batch: Batch) -> bool:
+    """Return whether the steps of an environment stay together: memories, independent learners, blocks of tokens."""
+    return policy.recurrent or policy.num_learners > 1 or isinstance(batch.observations, TokenBlock)
+
+
+def mean_metrics(found: Sequence[Metrics], shares: Tensor | None = None) -> Metrics:
+    """Return the means of metrics, weighted by `shares` where they are given."""
+    if len(found) == 1:
+        return found[0]
+    shares = torch.ones(len(found), dtype=torch.float64) if shares is None else shares
+    shares = shares / shares.sum()
+    stacked = {name: torch.stack([metrics[name] for metrics in found]) for name in found[0]}
+    return {name: torch.dot(values, shares.to(values)) for name, values in stacked.items()}
+
+
+def _gradients(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)

@@ -1,0 +1,120 @@
+"""A reference policy that an agent stays near: the KL divergence from it, in the rewards or in the loss.
+
+J(θ) = E Σ_t R_{t+1} − β KL(π_θ‖π_ref), of whole episodes: KL = E Σ_t x_t, x_t = ln π_θ(A_t|S_t) − ln π_ref(A_t|S_t).
+
+| kl_penalty | what an agent does | its expected gradient |
+|---|---|---|
+| reward | R_{t+1} − β x_t in place of R_{t+1}: an action answers for the divergence that follows | that of −β KL |
+| k2-loss | adds β ½ x_t² to the loss of each step | biased: cosine 0.91 with the true one, 0.43 at worst |
+| k3-loss | adds β (e^{−x_t} − 1 + x_t) | biased: cosine 0.84, −0.31 at worst |
+
+The last two leave out that an action also decides which states come next, and with them the later divergence; they are
+what `losses.kl_term` says. The cosines are means over 20 random policies that generate up to three tokens, by
+enumeration (`python -m benchmarks objectives`, results/objectives.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pg_agents.agents.signals import time_weights
+from pg_agents.losses import kl_term
+from pg_agents.policies import Policy
+from pg_agents.returns import leave_one_out, reward_to_go
+from pg_agents.rollout import Batch, Episodes, Rollout, Steps
+from pg_agents.schedules import Scheduled
+
+KLPenalty = Literal["reward", "k2-loss", "k3-loss"]
+
+
+def make_reference(
+    policy: Policy, reference: Policy | None, weight: Scheduled, cadence: Steps | Episodes
+) -> Policy | None:
+    """Return π_ref: the one that is given, or the policy as it is now where `weight` is not 0.
+
+    Raises:
+        ValueError: one that could learn, is of other actions, or remembers while rollouts begin within episodes.
+    """
+    if reference is None:
+        reference = policy.frozen_copy() if weight != 0 else None
+    elif any(parameter.requires_grad for parameter in reference.parameters()):
+        raise ValueError(
+            "reference must be frozen, got one whose parameters require gradients; reference.requires_grad_(False)"
+        )
+    if reference is None:
+        return None
+    mine, theirs = policy.outputs, reference.outputs
+    if mine is not None and theirs is not None and mine != theirs:
+        raise ValueError(f"reference must have the policy's actions: it has {theirs} outputs, the policy {mine}")
+    if reference.num_learners not in (1, policy.num_learners):
+        raise ValueError(f"reference: it is of {reference.num_learners} learners, the policy of {policy.num_learners}")
+    if reference.recurrent and isinstance(cadence, Steps):
+        raise ValueError(
+            f"reference: a {type(reference).__name__} remembers, and what it would remember where a rollout of steps "
+            "begins is not known; use an agent that learns from whole episodes"
+        )
+    return reference
+
+
+@torch.no_grad()
+def beside_reference(rollout: Rollout, reference: Policy | None) -> tuple[Rollout, dict[str, Tensor]]:
+    """Return the rollout with ln π_ref of its actions, and the metric `kl_reference`.
+
+    The metric is the mean of x_t over decisions, an estimate of KL(π‖π_ref) per decision; times the decisions of an
+    episode it is the divergence of whole episodes. Without a reference the rollout is returned as it is.
+
+    Raises:
+        ValueError: the reference cannot tell the probability of what was done, or says that it is 0.
+    """
+    if reference is None:
+        return rollout, {}
+    try:
+        log_probs = reference(rollout.observations, None, rollout.starts).log_prob(rollout.actions)
+    except (IndexError, RuntimeError, TypeError) as error:
+        raise ValueError(f"reference: it does not suit the observations and actions of the policy: {error}") from error
+    log_probs = torch.where(rollout.mask, log_probs, rollout.log_probs).to(rollout.rewards.dtype)
+    if not log_probs.isfinite().all():
+        raise ValueError("reference must give every action some probability; one that was taken has 0")
+    rollout = replace(rollout, reference_log_probs=log_probs)
+    return rollout, {"kl_reference": log_ratios(rollout).sum() / rollout.mask.sum().clamp(min=1)}
+
+
+def log_ratios(rollout: Rollout) -> Tensor:
+    """Return x_t = ln π_old(A_t|S_t) − ln π_ref(A_t|S_t), [T, B]; 0 where no decision was taken."""
+    assert rollout.reference_log_probs is not None
+    return (rollout.log_probs.to(rollout.rewards.dtype) - rollout.reference_log_probs) * rollout.mask
+
+
+def penalized(rollout: Rollout, penalty: KLPenalty, weight: float) -> Rollout:
+    """Return the rollout with the rewards R_{t+1} − β x_t where the penalty is in the rewards, else as it is."""
+    if penalty != "reward" or not weight:
+        return rollout
+    return replace(rollout, rewards=rollout.rewards - weight * log_ratios(rollout))
+
+
+def penalty_to_go(rollout: Rollout, penalty: KLPenalty, weight: float, discount: float) -> Tensor | float:
+    """Return what a compared episode's advantage is lowered by at each step, [T, B], by a penalty in the rewards.
+
+        β [K_t^i − (1/(G − 1)) Σ_{j≠i} K_t^j],   K_t = Σ_{k≥t} γ^k x_k
+
+    Scores are compared without the penalty: in a group of equal scores a standard deviation would be that of the
+    penalty's noise alone. The mean of the others is of other episodes, drawn independently of A_t^i: a baseline. It
+    costs spread near the reference, where K averages to nearly 0, and saves it where texts are long and K a nat or
+    more. An episode that has ended counts as 0.
+    """
+    if penalty != "reward" or not weight:
+        return 0.0
+    to_go = reward_to_go(log_ratios(rollout), rollout.terminated, rollout.truncated, discount)
+    return weight * leave_one_out(time_weights(rollout, discount) * to_go * rollout.mask, rollout.group_ids)
+
+
+def kl_loss(log_probs: Tensor, batch: Batch, penalty: KLPenalty, weight: float) -> Tensor | float:
+    """Return β k(ln π_θ, ln π_ref) of each step, [T, B], where the penalty is in the loss, else 0."""
+    if penalty == "reward" or not weight:
+        return 0.0
+    assert batch.reference_log_probs is not None
+    return weight * kl_term(log_probs, batch.reference_log_probs, "k2" if penalty == "k2-loss" else "k3")

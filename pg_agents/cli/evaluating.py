@@ -1,0 +1,109 @@
+"""`pg-agents evaluate`: what a run's agent collects."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pg_envs
+import torch
+from gymnasium.vector import VectorEnv
+
+from pg_agents.agents import Agent, load
+from pg_agents.agents.saving import MODEL
+from pg_agents.cli.environments import UserError, make_env, make_video_env, speaking
+from pg_agents.cli.options import EvaluateOptions
+from pg_agents.cli.runs import read_config, run_and_agent
+from pg_agents.evaluate import evaluate
+from pg_agents.spaces import spaces_of
+
+
+def run_evaluation(options: EvaluateOptions) -> None:
+    """Load a run's agent, play episodes in its environment and print what came of it."""
+    check_whole("episodes", options.episodes)
+    check_whole("seed", options.seed, 0)
+    check_whole("max_episode_steps", options.max_episode_steps)
+    device = usable_device(options.device)
+    torch.set_num_threads(1)
+    run_dir, saved = run_and_agent(options.path)
+    config = read_config(run_dir)
+    agent = load_agent(saved).to(device)
+    limit = options.max_episode_steps or getattr(agent, "max_episode_steps", None)
+    if "policy" in agent.networks:
+        config["env_args"] = speaking(config["env"], config["env_args"], saved / MODEL)
+    with closing(_evaluation_env(options, run_dir, config)) as env:
+        _check_spaces(agent, env, options.path)
+        result = evaluate(
+            agent,
+            env,
+            episodes=options.episodes,
+            greedy=not options.stochastic,
+            seed=options.seed,
+            max_episode_steps=limit,
+        )
+        known = pg_envs.known_returns(env)
+    if options.json:
+        keys = ("mean_return", "std_return", "episodes")
+        print(json.dumps({key: getattr(result, key) for key in keys}))
+        return
+    how = "sampled" if options.stochastic else "greedy"
+    print(f"{config['agent']} on {config['env']}, {how} actions, {result.episodes} episodes")
+    print(f"return   {result.mean_return:.4g} ± {result.std_return:.4g} (mean ± standard deviation{known_text(known)})")
+    print(f"length   {sum(result.lengths) / len(result.lengths):.1f} steps")
+    if options.video:
+        print(f"videos   {run_dir / 'videos'}")
+
+
+def load_agent(path: Path) -> Agent:
+    """Return the saved agent; UserError where a package is missing that it needs."""
+    try:
+        return load(path)
+    except ImportError as error:
+        raise UserError(f"path: {error}") from error
+
+
+def _evaluation_env(options: EvaluateOptions, run_dir: Path, config: dict[str, Any]) -> gym.Env | VectorEnv:
+    if options.video:
+        return make_video_env(config["env"], config["env_args"], str(run_dir / "videos"))
+    return make_env(config["env"], min(options.episodes, config["num_envs"]), config["env_args"])
+
+
+def _check_spaces(agent: Agent, env: gym.Env | VectorEnv, run_dir: Path) -> None:
+    if agent.spaces is not None and agent.spaces != spaces_of(env):
+        raise UserError(
+            f"path: the agent in {run_dir} was made for the spaces {agent.spaces}, the environment has now "
+            f"{spaces_of(env)}; evaluate with the version of the environment that it was trained in"
+        )
+
+
+def check_whole(name: str, value: int | None, least: int = 1) -> None:
+    """Raise UserError where a number that was typed is below `least`."""
+    if value is not None and value < least:
+        raise UserError(f"{name} must be a whole number, {least} or above, got {value}")
+
+
+def usable_device(name: str) -> torch.device:
+    """Return torch's device of that name.
+
+    Raises:
+        UserError: torch knows no such device, or this machine has none.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"device: {name!r} is not available here ({reason}); use --device cpu") from error
+    return device
+
+
+def known_text(known: pg_envs.KnownReturns) -> str:
+    """Return "; random …, optimal …", as far as they are known per episode."""
+    if known.per != "episode":
+        return ""
+    pairs = (("random", known.random), ("optimal", known.optimal))
+    text = ", ".join(f"{name} {value:.4g}" for name, value in pairs if value is not None)
+    return f"; {text}" if text else ""
