@@ -64,7 +64,7 @@ TUNED: dict[tuple[str, str], Tuned] = {
     **{(agent, env): settings for agent, settings in TRANSCRIBERS.items() for env in TRANSCRIBING},
     # A wrong bit is half right: without much entropy one answer is given to all prompts.
     ("grpo", "pg/Parity-v0"): Tuned(
-        256, 80_000, {"minibatch_size": 256, "learning_rate": "1e-3:0", "entropy_weight": "0.4:0.05"}
+        256, 80_000, {"minibatch_size": 256, "learning_rate": "1e-3:0", "entropy_weight": "0.25:0"}
     ),
     ("rloo", "pg/Parity-v0"): Tuned(128, 400_000, {"learning_rate": 2e-3, "entropy_weight": "0.1:0"}),
     ("ppo", "pg/Parity-v0"): Tuned(
