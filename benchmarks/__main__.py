@@ -21,7 +21,7 @@ from benchmarks.objectives import run_objectives
 from benchmarks.peers.command import main as peers
 from benchmarks.plots import plot_bandits, plot_control, plot_learning, plot_overview, plot_tokens
 from benchmarks.rlhf import plot_rlhf, run_rlhf
-from benchmarks.tokens import run_tokens
+from benchmarks.tokens import markdown, run_tokens
 
 
 def report_continuing() -> None:
@@ -60,10 +60,9 @@ def report_control() -> None:
 
 
 def report_tokens() -> None:
-    """Train transformers that begin at random and print what they write afterwards."""
-    for cell in run_tokens()["results"]:
-        rest = f"exact {cell['exact']:.3f}, sampled {cell['sampled']:.3f}, {cell['seconds']:.0f} s"
-        print(f"{cell['agent']:20} {cell['env']:16} {cell['iqm']:.3f} (IQM), worst {cell['worst']:.3f}, {rest}")
+    """Train transformers that begin at random and print the README's table of what they write afterwards."""
+    for row in markdown(run_tokens()["results"]):
+        print(row)
 
 
 def report_experiment(name: str) -> None:

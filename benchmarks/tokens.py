@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -83,3 +83,30 @@ def _summary(cell: Run, runs: list[dict[str, Any]]) -> dict[str, Any]:
         "sampled": iqm(scores["sampled"]),
         "seconds": float(np.median(scores["cpu_seconds"])),
     }
+
+
+def markdown(results: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the rows of a table in Markdown."""
+    heads = (
+        "task",
+        "agent",
+        "tokens",
+        "untrained",
+        "greedy",
+        "worst seed",
+        "all right",
+        "sampled",
+        "seconds",
+        "tokens/s",
+    )
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" * len(heads) + "|"
+    for cell in results:
+        runs = cell["runs"]
+        scores = [f"{cell[name]:.3f}" for name in ("iqm", "worst", "exact", "sampled")]
+        scores[0] = f"**{scores[0]}**"
+        before = f"{np.mean([one['before'] for one in runs]):.2f}"
+        speed = f"{np.median([one['tokens_per_cpu_second'] for one in runs]) / 1000:.1f} k"
+        seconds = f"{cell['seconds']:.0f}"
+        asked = (cell["env"], f"`{cell['agent']}`", f"{cell['total_steps'] / 1000:,.0f} k", before)
+        yield f"| {' | '.join((*asked, *scores, seconds, speed))} |"

@@ -83,3 +83,11 @@ def test_a_run_of_tokens_asks_sums_that_were_not_learned_from(monkeypatch):
 def test_every_agent_on_every_task_has_tuned_settings():
     cells = tokens.cells()
     assert len(cells) == 20 and {cell.agent for cell in cells} == {"grpo", "rloo", "ppo", "reinforce-baseline"}
+
+
+def test_the_table_of_tokens_by_hand():
+    one = {"before": 0.125, "tokens_per_cpu_second": 12_340.0}
+    cell = {"env": "pg/Copy-v0", "agent": "grpo", "total_steps": 50_000, "runs": [one, one], "seconds": 4.4}
+    cell |= {"iqm": 1.0, "worst": 0.98765, "exact": 0.9, "sampled": 0.99}
+    row = "| pg/Copy-v0 | `grpo` | 50 k | 0.12 | **1.000** | 0.988 | 0.900 | 0.990 | 4 | 12.3 k |"
+    assert list(tokens.markdown([cell]))[2:] == [row]
