@@ -54,7 +54,8 @@ def _key(cell: Run) -> str:
 
 def _stored(name: str) -> Done:
     """Return the runs that are there."""
-    file, done = RESULTS / f"{name}.json", {}
+    file = RESULTS / f"{name}.json"
+    done: Done = {}
     for result in json.loads(file.read_text())["results"] if file.exists() else ():
         cell = Run(**{field: result[field] for field in Run.__dataclass_fields__})
         done |= {(_key(cell), one["seed"]): one for one in result["runs"]}
