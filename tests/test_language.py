@@ -96,7 +96,8 @@ def test_a_run_from_a_pretrained_model_to_its_evaluation(model, capsys):
     capsys.readouterr()
     assert main(["evaluate", "r", "--episodes", "6", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["episodes"] == 6
-    assert main(["evaluate", "r/best", "--episodes", "6"]) == 0
+    assert main(["evaluate", "r/best", "--episodes", "6", "--env-arg", "split=held_out"]) == 0
+    assert "split must be all, train or held_out, got 'x'" in refused(capsys, "evaluate", "r", "--env-arg", "split=x")
     pg.load("r/agent").save("again")
     assert main(["evaluate", "again"]) == 2  # an agent, not a run
     loaded = pg.load("again")
@@ -211,6 +212,8 @@ def test_vocabularies_and_windows_that_do_not_fit(model, capsys):
     line = refused(capsys, *typed("test_language:Wide-v0"))
     assert "vocabulary of 104 ids is larger than the 100 of hf:model" in line
     line = refused(capsys, *typed("pg/Addition-v0", "hf:model", "--env-arg", "max_new_tokens=40"))
+    short = refused(capsys, *typed("pg/Addition-v0", "hf:model", "--env-arg", "window=8"))
+    assert "window must hold the longest prompt, 32 tokens, got 8" in short
     assert "window of 72 tokens is longer than the 64 positions of hf:model" in line
     with pytest.raises(UnsupportedSpaceError, match="reads windows of tokens"):
         pg.GRPO.for_env(gym.make("CartPole-v1"), policy="hf:model")
