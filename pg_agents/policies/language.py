@@ -46,13 +46,14 @@ def language_networks(
         action_values: Q(s,·) instead of V(s), which no language model gives.
         policy: "hf:PATH", a pretrained causal language model, in a folder of transformers or a .gguf file;
             "hf-config:PATH", its architecture with new weights.
-        temperature: of the policy, in acting and in learning.
-        top_k: choose among the k most probable tokens; None: among all.
-        top_p: choose among the fewest tokens whose probabilities add up to p; None: among all.
-        chunk: rows of logits that are computed at once in learning; fewer take less memory.
-        dtype: of the parameters: float32, bfloat16 or float16. In the latter two, changes of a parameter by less than
-            a 256th, or a 2048th, of it are lost.
-        gradient_checkpointing: compute the layers once more for the gradient, which takes time and saves memory.
+        temperature: of a language model's policy, in acting and in learning.
+        top_k: a language model chooses among the k most probable tokens; None: among all.
+        top_p: a language model chooses among the fewest tokens whose probabilities add up to p; None: among all.
+        chunk: rows of a language model's logits that are computed at once in learning; fewer take less memory.
+        dtype: of a language model's parameters: float32, bfloat16 or float16. In the latter two, changes of a parameter
+            by less than a 256th, or a 2048th, of it are lost.
+        gradient_checkpointing: compute a language model's layers once more for the gradient, which takes time and saves
+            memory.
 
     Raises:
         ImportError: transformers is not installed.
