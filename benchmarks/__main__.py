@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 from benchmarks.continuing import plot_continuing, run_continuing
 from benchmarks.control import run_control
@@ -18,8 +20,60 @@ from benchmarks.figures import run_figures
 from benchmarks.objectives import run_objectives
 from benchmarks.peers.command import main as peers
 from benchmarks.plots import plot_bandits, plot_control, plot_learning, plot_overview
+from benchmarks.rlhf import plot_rlhf, run_rlhf
 
-NAMES = ("bandits", *EXPERIMENTS, "continuing", "estimators", "objectives", "control")
+
+def report_continuing() -> None:
+    """Run agents of the average reward and print how near they came to the optimum."""
+    for cell in run_continuing()["results"]:
+        worst = min(one["share_of_optimum"] for one in cell["runs"])
+        error = max(abs(one["estimate_over_gain"] - 1) for one in cell["runs"])
+        print(f"{cell['env']:20} worst gain {worst:.2%} of the optimum, worst error of λ {error:.2%}")
+
+
+def report_estimators() -> None:
+    """Measure the estimators of the gradient and print bias and variance."""
+    for row in run_estimators()["rows"]:
+        print(f"{row['estimator']:32} bias {row['bias']:8.2g}   variance {row['variance']:8.3g}")
+
+
+def report_objectives() -> None:
+    """Measure the objectives of language models and print their directions and scales."""
+    for table in run_objectives()["tables"]:
+        for row in table["rows"]:
+            where = f"{table['task']}, {table['objective']}"
+            print(f"{where:28} {row['estimator']:36} cosine {row['cosine']:6.3f}   scale {row['scale']:6.3f}")
+
+
+def report_rlhf() -> None:
+    """Train against reward models and print what they, and those who were asked, think in the end."""
+    for one in run_rlhf()["runs"]:
+        last = ", ".join(f"{key} {value:.2f}" for key, value in one["curve"][-1].items())
+        print(f"β = {one['kl_weight']:<4g} seed {one['seed']}: {last}")
+
+
+def report_control() -> None:
+    """Run the tuned agents and print their scores beside those that were asked."""
+    for cell in run_control()["results"]:
+        print(f"{cell['agent']:5} {cell['env']:26} {cell['iqm']:9.1f} (IQM), asked {cell['asked']:g}")
+
+
+def report_experiment(name: str) -> None:
+    """Run an experiment and print the returns before and after."""
+    for cell in run_all(name)["results"]:
+        before = sum(one["before"] for one in cell["runs"]) / len(cell["runs"])
+        print(f"{cell['agent']:20} {cell['env']:16} {before:8.3f} → {cell['iqm']:8.3f} (IQM)")
+
+
+REPORTS: dict[str, Callable[[], object]] = {
+    "bandits": run_figures,
+    **{name: partial(report_experiment, name) for name in EXPERIMENTS},
+    "continuing": report_continuing,
+    "estimators": report_estimators,
+    "objectives": report_objectives,
+    "rlhf": report_rlhf,
+    "control": report_control,
+}
 PLOTS = {
     "bandits": plot_bandits,
     "learning": plot_learning,
@@ -27,6 +81,7 @@ PLOTS = {
     "continuing": plot_continuing,
     "estimators": plot_estimators,
     "control": plot_control,
+    "rlhf": plot_rlhf,
 }
 
 
@@ -42,34 +97,13 @@ def main(names: list[str]) -> int:
         from benchmarks.decoding import main as decoding
 
         return decoding(names[1:])
-    unknown = [name for name in names if name not in (*NAMES, "plots")]
+    unknown = [name for name in names if name not in (*REPORTS, "plots")]
     if unknown:
-        print(f"unknown experiment {unknown[0]!r}: choose from {', '.join((*NAMES, 'plots'))}", file=sys.stderr)
+        print(f"unknown experiment {unknown[0]!r}: choose from {', '.join((*REPORTS, 'plots'))}", file=sys.stderr)
         return 2
-    for name in names or NAMES:
+    for name in names or REPORTS:
         started = time.perf_counter()
-        if name == "bandits":
-            run_figures()
-        elif name == "continuing":
-            for cell in run_continuing()["results"]:
-                worst = min(one["share_of_optimum"] for one in cell["runs"])
-                error = max(abs(one["estimate_over_gain"] - 1) for one in cell["runs"])
-                print(f"{cell['env']:20} worst gain {worst:.2%} of the optimum, worst error of λ {error:.2%}")
-        elif name == "estimators":
-            for row in run_estimators()["rows"]:
-                print(f"{row['estimator']:32} bias {row['bias']:8.2g}   variance {row['variance']:8.3g}")
-        elif name == "objectives":
-            for table in run_objectives()["tables"]:
-                for row in table["rows"]:
-                    where = f"{table['task']}, {table['objective']}"
-                    print(f"{where:28} {row['estimator']:36} cosine {row['cosine']:6.3f}   scale {row['scale']:6.3f}")
-        elif name == "control":
-            for cell in run_control()["results"]:
-                print(f"{cell['agent']:5} {cell['env']:26} {cell['iqm']:9.1f} (IQM), asked {cell['asked']:g}")
-        elif name in EXPERIMENTS:
-            for cell in run_all(name)["results"]:
-                before = sum(one["before"] for one in cell["runs"]) / len(cell["runs"])
-                print(f"{cell['agent']:20} {cell['env']:16} {before:8.3f} → {cell['iqm']:8.3f} (IQM)")
+        REPORTS.get(name, lambda: None)()
         print(f"{name}: {time.perf_counter() - started:.0f} s")
     for plot in PLOTS.values():
         plot()

@@ -16,6 +16,7 @@ import pg_envs
 import torch
 
 import pg_agents as pg
+from pg_agents.cli.environments import make_env
 
 RESULTS = Path(__file__).parent / "results"
 SEEDS = range(5)  # reported; hyperparameters were chosen on seeds 100 and above
@@ -79,8 +80,9 @@ EXPERIMENTS = {"cartpole": CARTPOLE, "tabular": TABULAR, "tokens": TOKENS, "reca
 def run(cell: Run, seed: int) -> dict[str, Any]:
     """Train and evaluate; return the summary, the returns before and after, and the learning curve."""
     torch.set_num_threads(1)
-    env = gym.make_vec(cell.env, cell.num_envs)
-    agent = pg.AGENTS[cell.agent].for_env(env, seed=seed, **cell.arguments)
+    form = pg.AGENTS[cell.agent]
+    env = make_env(cell.env, cell.num_envs, {}, a_seed_each="group_size" in form.argument_names())
+    agent = form.for_env(env, seed=seed, **cell.arguments)
     before = evaluate(agent, cell, seed, greedy=False)
     with tempfile.TemporaryDirectory() as folder:
         summary = pg.train(agent, env, total_steps=cell.total_steps, seed=seed, run_dir=folder, progress=False)

@@ -36,10 +36,10 @@ def minibatches(batch: Batch, size: int, generator: torch.Generator | None, *, w
 
 def _rows(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
     valid = (batch.weights.flatten() != 0).nonzero().squeeze(1)
-    parts = -(-len(valid) // size)
+    parts, last = -(-len(valid) // size), batch.weights.ndim - 1  # parts of parts are [n] already
     order = valid[_permutation(len(valid), generator, valid.device)]
     # One gather an epoch; the parts are views.
-    fields = {name: _each(getattr(batch, name), lambda leaf: leaf.flatten(0, 1)[order]) for name in PER_STEP}
+    fields = {name: _each(getattr(batch, name), lambda leaf: leaf.flatten(0, last)[order]) for name in PER_STEP}
     fields["weights"] = fields["weights"] * parts
     ends = [len(order) * i // parts for i in range(parts + 1)]
     for low, high in zip(ends, ends[1:], strict=False):

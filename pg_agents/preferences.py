@@ -90,6 +90,8 @@ class RewardModel(nn.Module):
     Reference: Christiano et al. (2017); Ouyang et al. (2022).
     """
 
+    mean: Tensor
+
     def __init__(self, network: Critic) -> None:
         super().__init__()
         self.network = network

@@ -49,6 +49,11 @@ TUNED: dict[tuple[str, str], Tuned] = {
     ("ppo", "HalfCheetah-v5"): MUJOCO,
     ("ppo", "Hopper-v5"): MUJOCO,
     ("ppo", "Walker2d-v5"): MUJOCO,
+    ("a2c", "CartPole-v1"): Tuned(16, 200_000, {"learning_rate": "3e-3:0"}),
+    ("trpo", "CartPole-v1"): Tuned(16, 200_000),
+    ("npg", "CartPole-v1"): Tuned(16, 200_000),
+    ("grpo", "CartPole-v1"): Tuned(16, 200_000, {"learning_rate": "3e-3:0"}),
+    ("rloo", "CartPole-v1"): Tuned(16, 200_000, {"learning_rate": "1e-2:0"}),
     ("trpo", "Hopper-v5"): Tuned(64, 1_000_000, NORMALIZED | {"num_steps": 32, "initial_log_std": -0.5}),
 }  # fmt: skip
 

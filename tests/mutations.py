@@ -189,8 +189,8 @@ MUTATIONS = [
     Mutation(
         "the entropy bonus is a penalty",
         "pg_agents.agents.reinforce",
-        "loss = batch.sum(terms - entropy_bonus(",
-        "loss = batch.sum(terms + entropy_bonus(",
+        "loss = batch.sum(terms + (kl - entropy_bonus(",
+        "loss = batch.sum(terms + (kl + entropy_bonus(",
         (AGENTS + "reinforce.py::test_gradient_of_the_entropy_bonus",),
     ),
     Mutation(
@@ -366,8 +366,8 @@ MUTATIONS = [
     Mutation(
         "groups of equal returns weigh what the others do",
         "pg_agents.agents.grpo",
-        "weights=weights * informative)",
-        "weights=weights)",
+        "weights = weights * informative  #",
+        "weights = weights  #",
         (
             AGENTS + "grpo.py::test_groups_of_equal_returns_weigh_nothing_and_the_others_no_more",
             AGENTS + "grpo.py::test_where_all_returns_are_equal_nothing_moves",
@@ -542,8 +542,8 @@ MUTATIONS = [
     Mutation(
         "the ratio is of the old policy to the new one",
         "pg_agents.agents.ppo",
-        "log_ratio = distribution.log_prob(batch.actions) - batch.log_probs",
-        "log_ratio = batch.log_probs - distribution.log_prob(batch.actions)",
+        "log_ratio = log_probs - batch.log_probs",
+        "log_ratio = batch.log_probs - log_probs",
         ("tests/agents/test_ppo.py::test_the_gradient_where_it_acted_is_that_of_a2c",),
     ),
     Mutation(
@@ -811,8 +811,8 @@ MUTATIONS = [
     Mutation(
         "A2C is rewarded for certainty",
         "pg_agents.agents.a2c",
-        "- entropy_bonus(",
-        "+ entropy_bonus(",
+        "(kl - bonus)",
+        "(kl + bonus)",
         ("tests/agents/test_ppo.py::test_the_loss_by_hand",),
     ),
     Mutation(
@@ -835,6 +835,30 @@ MUTATIONS = [
         "np.where(waiting, self.shown, length)",
         "length",
         (POLICIES + "huggingface.py::test_no_token_is_read_on_which_nothing_is_decided",),
+    ),
+    Mutation(
+        "the reward model learns what was not preferred",
+        "pg_agents.losses",
+        "softplus(other - preferred)",
+        "softplus(preferred - other)",
+        (
+            "tests/test_preferences.py::test_loss_by_hand",
+            "tests/test_preferences.py::test_a_model_of_the_right_form_finds_the_utility",
+        ),
+    ),
+    Mutation(
+        "texts are judged without their last token",
+        "pg_agents.preferences",
+        "length = prompt + steps\n",
+        "length = prompt + steps - 1\n",
+        ("tests/test_preferences.py::test_whole_texts_hold_the_last_token_and_nothing_behind_it",),
+    ),
+    Mutation(
+        "the better of two texts is always preferred",
+        "pg_agents.preferences",
+        "torch.sigmoid(utility[::2] - utility[1::2])",
+        "(utility[::2] > utility[1::2]).float()",
+        ("tests/test_preferences.py::test_preferences_are_those_of_bradley_and_terry",),
     ),
     Mutation(
         "the gradient of a token's log-probability forgets the temperature",
@@ -1115,5 +1139,19 @@ MUTATIONS = [
         "return mask.to(dtype) / total.clamp(min=1)",
         "return mask.to(dtype) / mask.numel()",
         ("tests/test_batch_invariance.py::test_order_and_padding_change_nothing",),
+    ),
+    Mutation(
+        "gradients of micro-batches are added up without being averaged",
+        "pg_agents.agents.accumulation",
+        "(g / len(losses) * (p - p.detach()))",
+        "(g * (p - p.detach()))",
+        ("tests/test_batch_invariance.py::test_steps_differentiated_a_few_at_a_time_make_the_same_update",),
+    ),
+    Mutation(
+        "metrics of micro-batches count alike, however much they weigh",
+        "pg_agents.agents.accumulation",
+        "mean_metrics(found, torch.stack(shares))",
+        "mean_metrics(found)",
+        ("tests/test_batch_invariance.py::test_steps_differentiated_a_few_at_a_time_make_the_same_update",),
     ),
 ]

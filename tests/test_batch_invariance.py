@@ -5,6 +5,7 @@ Wrong variants, normalised in each part or by what is padded, give something els
 
 from dataclasses import replace
 
+import gymnasium as gym
 import pytest
 import torch
 import transformers
@@ -14,6 +15,7 @@ import pg_agents as pg
 from pg_agents.policies import TransformerCritic, TransformerPolicy
 from pg_agents.policies.huggingface import HuggingFaceCritic, HuggingFacePolicy
 from pg_agents.rollout import TokenBlock
+from pg_agents.train import make_collector
 
 torch.set_num_threads(1)
 transformers.logging.set_verbosity_error()
@@ -191,6 +193,20 @@ def test_steps_differentiated_a_few_at_a_time_make_the_same_update(name, kind):
         for key in metrics:
             assert float(found[key]) == pytest.approx(float(metrics[key]), abs=1e-6), key
     assert float((whole - update_of(name, kind, "k3-loss", **several)[0]).abs().max()) > 1e-6
+
+
+@pytest.mark.parametrize("options", [{}, {"recurrent": 4}], ids=["rows", "memory"])
+@pytest.mark.parametrize("agent", [pg.PPO, pg.ReinforceBaseline])
+def test_what_is_no_text_is_differentiated_in_parts_too(agent, options):
+    env = gym.make_vec("CartPole-v1", 8, vectorization_mode="sync")
+    moved = []
+    for size in (None, 16):
+        learner = agent.for_env(env, micro_batch_size=size, optimizer="sgd", learning_rate=0.1, **options).double()
+        collector = make_collector(learner, env, 0)
+        record = next(collector)
+        learner.update(replace(record, rewards=record.rewards.double()))
+        moved.append(torch.cat([parameter.detach().reshape(-1) for parameter in learner.parameters()]))
+    torch.testing.assert_close(moved[1], moved[0], rtol=0, atol=1e-10)
 
 
 def test_one_part_is_in_memory_at_a_time():

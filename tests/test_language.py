@@ -152,6 +152,24 @@ def test_what_is_typed_reaches_the_model(model):
     assert {parameter.dtype for parameter in policy.parameters()} == {torch.bfloat16}
 
 
+def test_adapters_learn_and_nothing_else_and_are_saved(model):
+    typed = ["--lora", "3", "--learning-rate", "0.01", "--kl-weight", "0.1", "--num-envs", "16", "--quiet"]
+    assert train(*typed, "--run-dir", "r", env="pg/Copy-v0") == 0
+    policy = pg.load("r/agent").policy
+    before = dict(transformers.LlamaForCausalLM.from_pretrained(model).named_parameters())
+    learned, kept = 0, 0
+    for name, parameter in policy.model.base_model.model.named_parameters():
+        assert parameter.requires_grad == ("lora_" in name)
+        if "lora_B" in name:
+            learned += int(parameter.any())  # it is zero at first
+        elif "lora_" not in name:
+            kept += 1
+            assert torch.equal(parameter, before[name.replace(".base_layer", "")])
+    assert learned == 7 and kept == len(before)
+    assert main(["evaluate", "r", "--episodes", "4"]) == 0
+    assert train(*typed, "--run-dir", "r2", env="pg/Copy-v0", agent="ppo") == 0
+
+
 def test_an_architecture_with_new_weights_and_no_tokenizer(model):
     for file in ("tokenizer.json", "tokenizer_config.json", "model.safetensors"):
         (model / file).unlink()
@@ -238,6 +256,9 @@ def test_options_that_do_not_belong_together(model, capsys):
     assert "--temperature must be left out, or comes with a language model" in refused(capsys, *plain)
     assert "--temperature must be above 0, got 0.0" in refused(
         capsys, *typed("pg/Copy-v0", "hf:model", *plain[4:5], "0")
+    )
+    assert "--lora must be a whole number, 1 or above" in refused(
+        capsys, *typed("pg/Copy-v0", "hf:model", "--lora", "0")
     )
     assert "--hidden must be left out" in refused(capsys, *typed("pg/Copy-v0", "hf:model", "--hidden", "8"))
     lone = refused(capsys, *typed("pg/Addition-v0", "hf:model", "--eval-env-arg", "split=held_out"))

@@ -64,6 +64,19 @@ def test_the_order_is_the_generator_s():
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
+@pytest.mark.parametrize("whole_columns", [False, True])
+def test_without_a_generator_they_stay_in_order(whole_columns):
+    batch = a_batch()
+    found = list(minibatches(batch, 4, None, whole_columns=whole_columns))
+    seen = [part.actions.flatten()[part.weights.flatten() != 0].tolist() for part in found]
+    if whole_columns:
+        seen = [sorted(part, key=lambda number: number % B) for part in seen]
+        assert [number % B for part in seen for number in part] == sorted(number % B for number in sum(seen, []))
+    else:
+        assert sum(seen, []) == batch.actions[batch.weights != 0].tolist()
+    assert len(found) > 2
+
+
 def test_columns_keep_memory_and_tokens():
     memory = {"h": torch.arange(B)[:, None]}
     block = TokenBlock(torch.arange(B)[:, None].repeat(1, 4), torch.arange(B).repeat(T, 1))

@@ -10,6 +10,7 @@ from pg_agents.agents.average_reward import AverageReward
 from pg_agents.agents.grpo import GRPO
 from pg_agents.agents.npg import NaturalPolicyGradient
 from pg_agents.agents.ppo import PPO
+from pg_agents.agents.published import PUBLISHED
 from pg_agents.agents.reinforce import Reinforce
 from pg_agents.agents.reinforce_baseline import ReinforceBaseline
 from pg_agents.agents.rloo import RLOO
@@ -37,6 +38,7 @@ __all__ = [
     "AGENTS",
     "GRPO",
     "PPO",
+    "PUBLISHED",
     "RLOO",
     "TRPO",
     "ActorCritic",

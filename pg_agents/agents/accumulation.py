@@ -53,7 +53,7 @@ def mean_metrics(found: Sequence[Metrics], shares: Tensor | None = None) -> Metr
     """Return the means of metrics, weighted by `shares` where they are given."""
     if len(found) == 1:
         return found[0]
-    shares = torch.ones(len(found)) if shares is None else shares
+    shares = torch.ones(len(found), dtype=torch.float64) if shares is None else shares
     shares = shares / shares.sum()
     stacked = {name: torch.stack([metrics[name] for metrics in found]) for name in found[0]}
     return {name: torch.dot(values, shares.to(values)) for name, values in stacked.items()}

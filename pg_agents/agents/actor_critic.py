@@ -127,6 +127,6 @@ class ActorCritic(Agent):
         terms = policy_gradient(log_probs, batch.advantages)
         kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
-        loss = batch.sum(terms + kl + errors - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = batch.sum(terms + errors + (kl - entropy_bonus(entropy, self.current("entropy_weight"))))
         metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors)}
         return loss, metrics | {"entropy": batch.mean(entropy)}

@@ -137,7 +137,7 @@ class PPO(Agent):
         kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
         bonus = entropy_bonus(entropy, self.current("entropy_weight"))
-        loss = batch.sum(terms + kl + self.value_weight * errors - bonus)
+        loss = batch.sum(terms + self.value_weight * errors + (kl - bonus))
         metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors), "entropy": batch.mean(entropy)}
         return loss, metrics | ratio_metrics(log_ratio, batch.shares, clip)
 

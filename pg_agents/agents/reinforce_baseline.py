@@ -135,7 +135,7 @@ class ReinforceBaseline(Agent):
         log_probs, entropy = distribution.log_prob(batch.actions), distribution.entropy()
         terms = policy_gradient(log_probs, batch.advantages)
         kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
-        loss = batch.sum(terms + kl - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = batch.sum(terms + (kl - entropy_bonus(entropy, self.current("entropy_weight"))))
         metrics = {"policy_loss": batch.mean(terms), "entropy": batch.mean(entropy)}
         if self.critic is not None and batch.targets is not None:
             values = self.critic(batch.observations, batch.memory, batch.starts)

@@ -148,6 +148,8 @@ def draw(report: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a matplotlib figur
     spread.set(title="spread, √(tr Cov ĝ) / ‖∇J‖", xscale="log")
     signal.scatter([row["snr"] or np.nan for row in rows], places, c=colours)
     signal.set(title="signal-to-noise of a step", xscale="log")
+    for axes in (spread, signal):
+        axes.xaxis.set_minor_formatter("")  # the numbers of less than a decade would overlap
     for axes in (bias, spread, signal):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="0.9", linewidth=0.8)

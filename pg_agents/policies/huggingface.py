@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from pg_agents.distributions import Categorical, Sampling, TokenCategorical
 from pg_agents.numbers import whole_number
+from pg_agents.policies.adapters import WithoutAdapters, has_adapters
 from pg_agents.policies.kv import Extending, Reading, TokenCache
 from pg_agents.policies.packing import additive, visible_windows
 from pg_agents.policies.policy import Critic, Memory, Policy
@@ -78,6 +79,10 @@ class HuggingFacePolicy(Policy):
         """Return the distributions of the next tokens; see `decision_states` for the forms of observations."""
         hidden, where = decision_states(self.trunk, observations)
         return TokenCategorical(hidden, where, self.head, self.sampling, self.chunk)
+
+    def frozen_copy(self) -> Policy:
+        """Return the policy as it is now; of a model that learns adapters alone, the model without them."""
+        return WithoutAdapters(self) if has_adapters(self.model) else super().frozen_copy()
 
     @torch.no_grad()
     def step(self, observation: Tree, memory: TokenCache | None = None) -> tuple[Categorical, TokenCache]:

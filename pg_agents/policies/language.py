@@ -10,6 +10,8 @@ import gymnasium as gym
 import torch
 from gymnasium import spaces
 
+from pg_agents.numbers import whole_number
+from pg_agents.policies.adapters import with_lora
 from pg_agents.policies.huggingface import HuggingFaceCritic, HuggingFacePolicy
 from pg_agents.policies.networks import check_action_values, is_token_window
 from pg_agents.policies.pretrained import load_model, model_folder, new_model
@@ -34,6 +36,7 @@ def language_networks(
     chunk: int = 512,
     dtype: Precision = "float32",
     gradient_checkpointing: bool = False,
+    lora: int | None = None,
 ) -> tuple[HuggingFacePolicy, HuggingFaceCritic | None]:
     """Return a language model as a policy and, if `critic`, a copy of it as a critic, for windows of tokens.
 
@@ -54,9 +57,11 @@ def language_networks(
             by less than a 256th, or a 2048th, of it are lost.
         gradient_checkpointing: compute a language model's layers once more for the gradient, which takes time and saves
             memory.
+        lora: the rank of the adapters that learn in place of a language model's own parameters (LoRA); None: all of
+            its parameters learn. A critic learns all of its own.
 
     Raises:
-        ImportError: transformers is not installed.
+        ImportError: transformers, or peft for `lora`, is not installed.
         UnsupportedSpaceError: no windows of tokens, or more tokens or longer ones than the model knows.
         ValueError: no model in the folder, or an option out of range.
     """
@@ -72,9 +77,11 @@ def language_networks(
     model = model.to(getattr(torch, dtype))
     if gradient_checkpointing:
         model.activation_checkpointing_enable()
+    value = HuggingFaceCritic(model) if critic else None  # a copy of the model without adapters
+    model = model if lora is None else with_lora(model, whole_number("lora", lora, 1))
     sampling: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     network = HuggingFacePolicy(model, **sampling, chunk=chunk, vocabulary=tokens, tokenizer=tokenizer)
-    return network.train(), HuggingFaceCritic(model) if critic else None
+    return network.train(), value
 
 
 def _read(name: str) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ import pg_agents as pg
 from pg_agents.agents import A2C, GRPO, PPO, RLOO, ActorCritic, Reinforce, ReinforceBaseline
 from pg_agents.agents.reference import beside_reference
 from pg_agents.policies import GRUPolicy, MLPPolicy, TabularCritic, TabularPolicy
+from pg_agents.train import make_collector
 
 EPISODIC = [Reinforce, ReinforceBaseline, RLOO, GRPO]
 AGENTS = [*EPISODIC, PPO, A2C, ActorCritic]
@@ -162,8 +163,7 @@ def test_it_is_the_policy_as_it_was_and_stays(agent):
     assert any(not torch.equal(after[name], begun[name]) for name in begun if name.startswith("network"))
     assert not any(parameter.requires_grad for parameter in learner.reference.parameters())
     asked.clear()
-    collector = pg.train.__globals__["make_collector"](learner, env, 0)
-    learner.update(next(collector))
+    learner.update(next(make_collector(learner, env, 0)))
     assert asked == [False]
 
 

@@ -1,13 +1,15 @@
 """The objectives of language-model post-training against exact gradients: J − β KL of whole texts, by enumeration."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 import transformers
 from pg_envs import TokenEnv
 
-from pg_agents.agents import GRPO, PPO, RLOO, Reinforce, ReinforceBaseline
+from pg_agents.agents import GRPO, PPO, RLOO, Reinforce, ReinforceBaseline, published, reference
 from pg_agents.agents.published import PUBLISHED
 from pg_agents.agents.reference import log_ratios
 from pg_agents.gradients.catalogue import estimators_of
@@ -17,6 +19,7 @@ from pg_agents.gradients.instrument import Instrument
 from pg_agents.gradients.paths import enumerate_completions, expected_score, sequence_kl
 from pg_agents.gradients.report import random_policy
 from pg_agents.gradients.sources import problem_of
+from pg_agents.losses import kl_term
 from pg_agents.policies import TabularPolicy
 from pg_agents.policies.huggingface import HuggingFacePolicy
 
@@ -109,6 +112,34 @@ def test_dr_grpo_is_a_multiple_without_kl_and_a_mixture_with_it():
     row = instrument.measure(next(one for one in estimators_of(BOTH) if one.name == "Dr. GRPO"))
     paid, near = exact_gradient(PLAIN, POLICY), exact_gradient(ALONE, POLICY)
     torch.testing.assert_close(row.expected, (0.5 * paid + 0.3 * near) / 10, rtol=0, atol=1e-10)
+
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+ROWS = {"RLOO": ("return − mean of the others", "k1 in the reward, − the others"),
+        "REINFORCE++": ("reward-to-go, batch-standardised", "REINFORCE++"),
+        "RLHF's PPO": ("PPO's first step, learned V", "k1 in the reward, PPO, learned V")}  # fmt: skip
+
+
+def test_the_numbers_in_the_documentation_are_those_that_were_measured():
+    tables = json.loads((RESULTS / "objectives.json").read_text())["tables"]
+    cosines = {
+        table["objective"]: {row["estimator"]: row for row in table["rows"]}
+        for table in tables
+        if table["task"] == "three tokens"
+    }
+    shown = {
+        line.split("|")[1].strip(): line.split("|")[-3:-1] for line in published.__doc__.splitlines() if "|" in line
+    }
+    assert set(PUBLISHED) <= set(shown)
+    for name in PUBLISHED:
+        plain, beside = ROWS.get(name, (name, name))
+        assert float(shown[name][0]) == pytest.approx(cosines["J"][plain]["cosine"], abs=0.0051), name
+        assert float(shown[name][1]) == pytest.approx(cosines["J − 0.1 KL"][beside]["cosine"], abs=0.0051), name
+    for form in ("k2", "k3"):
+        row = cosines["−KL"][f"{form} in the loss"]
+        line = next(line for line in reference.__doc__.splitlines() if line.startswith(f"| {form}-loss"))
+        mean, worst = (f"{row[key]:.2f}".replace("-", "−") for key in ("cosine", "worst_cosine"))
+        assert mean in line and worst in line and mean in kl_term.__doc__ and worst in kl_term.__doc__
 
 
 # -- through networks and blocks of tokens -----------------------------------------------------------------------------

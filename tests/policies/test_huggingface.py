@@ -330,3 +330,34 @@ def test_grpo_trains_a_language_model():
         agent.update(rollout)
     assert sum(means[:3]) / 3 < 0.7
     assert sum(means[-3:]) / 3 > 0.95
+
+
+def test_a_language_model_stays_near_itself(tmp_path):
+    """The reference is the model as it was: no divergence at first, then some; it is read once a rollout."""
+    policy = HuggingFacePolicy(llama(dtype=torch.float64))
+    agent = pg.GRPO(
+        policy=policy,
+        group_size=3,
+        kl_weight=0.1,
+        kl_penalty="k3-loss",
+        epochs=2,
+        minibatch_size=16,
+        learning_rate=0.01,
+    )
+    begun = [parameter.clone() for parameter in policy.parameters()]
+    collector, read = pg.collect_episodes(token_env(), policy, group_size=3), []
+    agent.reference.trunk.register_forward_pre_hook(
+        lambda module, args, options: read.append((torch.is_grad_enabled(), args[0].numel())), with_kwargs=True
+    )
+    divergences = []
+    for _ in range(3):
+        rollout = next(collector)
+        divergences.append(float(agent.update(rollout)["kl_reference"]))
+        grad, tokens = read.pop()
+        assert not grad and not read and tokens <= pack(rollout.observations).tokens.numel()
+    assert abs(divergences[0]) < 1e-6 < 1e-3 < divergences[-1]
+    assert all(torch.equal(one, other) for one, other in zip(agent.reference.parameters(), begun, strict=True))
+    agent.save(tmp_path / "agent")
+    loaded = pg.load(tmp_path / "agent", policy=HuggingFacePolicy(llama(seed=7, dtype=torch.float64)))
+    same = zip(loaded.reference.parameters(), begun, strict=True)
+    assert all(torch.equal(one, other) for one, other in same)

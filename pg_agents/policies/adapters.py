@@ -1,0 +1,70 @@
+"""Adapters: few parameters that learn beside a model's own, which stay as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from pg_agents.numbers import whole_number
+from pg_agents.policies.policy import Memory, Policy
+from pg_agents.tree import Tree
+
+if TYPE_CHECKING:
+    from pg_agents.policies.huggingface import HuggingFacePolicy
+
+INSTALL = "pip install 'pg-agents[lora]'"
+
+
+def with_lora(model: Any, rank: int = 8, *, alpha: float | None = None) -> Any:  # noqa: ANN401
+    """Return a causal language model whose linear layers, but for the head, learn a change of low rank.
+
+        h ↦ W h + (α / r) B A h,   A [r, n] random, B [m, r] zero at first
+
+    W is frozen. Nothing is dropped out: what acts and what learns are the same function.
+
+    Args:
+        model: of transformers; its layers are changed in place.
+        rank: r.
+        alpha: α; None: 2 r.
+
+    Raises:
+        ImportError: peft is not installed.
+        ValueError: a rank below 1.
+
+    Reference: Hu et al. (2022).
+    """
+    rank = whole_number("rank", rank, 1)
+    try:
+        import peft
+    except ImportError as error:
+        raise ImportError(f"LoRA needs peft: {INSTALL}") from error
+    settings: dict[str, Any] = {"r": rank, "lora_alpha": 2 * rank if alpha is None else alpha, "lora_dropout": 0.0}
+    return peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **settings))
+
+
+def has_adapters(model: Any) -> bool:  # noqa: ANN401
+    """Return whether a model has adapters that can be turned off."""
+    return hasattr(model, "disable_adapter")
+
+
+class WithoutAdapters(Policy):
+    """A policy as it was before its adapters learned: the same model with them turned off, which takes no memory.
+
+    Args:
+        policy: whose model has adapters.
+    """
+
+    def __init__(self, policy: HuggingFacePolicy) -> None:
+        super().__init__()
+        self.shared = (policy,)  # not a module of its own: neither saved nor moved twice
+
+    @property
+    def outputs(self) -> int | None:
+        """How many tokens there are."""
+        return self.shared[0].outputs
+
+    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Any:  # noqa: ANN401
+        """Return the distributions of the next tokens."""
+        with self.shared[0].model.disable_adapter():
+            return self.shared[0](observations, memory, starts)
