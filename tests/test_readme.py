@@ -1,17 +1,26 @@
 """The README's Python runs as it stands there, with fewer steps."""
 
+import dataclasses
 import re
 from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pg_envs
+import pg_envs.tasks
 import pytest
 
 import pg_agents as pg
+from pg_agents.policies import TransformerPolicy
 
 TEXT = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+
+
+def block(part):
+    """Return the one block in which `part` stands."""
+    (found,) = [block for block in BLOCKS if part in block]
+    return found
 
 
 def test_ten_lines(tmp_path, monkeypatch, capsys):
@@ -27,7 +36,7 @@ def test_ten_lines(tmp_path, monkeypatch, capsys):
 
 def test_an_agent_of_ones_own_learns(monkeypatch):
     names = {"pg": pg}
-    exec(BLOCKS[1], names)
+    exec(block("class Mine"), names)
     env = gym.make_vec("pg/BernoulliBandit-v0", 16, probabilities=(0.1, 0.9))
     agent = names["Mine"].for_env(env)
     assert pg.evaluate(agent, env, episodes=200).mean_return < 0.5
@@ -43,9 +52,18 @@ def test_environments_of_ones_own(monkeypatch):
         "initial": [1.0, 0.0],
     }
     monkeypatch.setattr(gym.envs.registration, "registry", dict(gym.registry))
-    exec(BLOCKS[2], names)
+    exec(block("pg_envs.register"), names)
     assert gym.make("pg/Mine-v0").unwrapped.mdp.num_states == 2
     assert names["env"].reset(seed=0)[0]["tokens"].shape[0] == 64
+
+
+def test_preferences():
+    task = pg_envs.tasks.copy(length=1)
+    window = task.longest_prompt + task.max_new_tokens
+    policy = TransformerPolicy(task.vocabulary, window, width=8, layers=1, heads=1)
+    names = {"pg": pg, "pg_envs": pg_envs, "dataclasses": dataclasses, "task": task, "window": window, "policy": policy}
+    exec(block("RewardModel").replace("100_000", "1_000").replace("512", "32"), names)
+    assert names["agent"].reference is not None
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]*)\)", TEXT))

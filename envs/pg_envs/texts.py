@@ -153,11 +153,11 @@ def _known(
     tokenizer: Tokenizer | str | Path, eos: int | Sequence[int] | None, vocabulary: int | None
 ) -> tuple[Tokenizer, list[int], int]:
     """Return the tokenizer, read from its folder if need be, the ids that end a sequence, and the number of ids."""
-    if isinstance(tokenizer, str | Path):
-        found = read_tokenizer(tokenizer)
-        eos, vocabulary = found.eos if eos is None else eos, found.vocabulary if vocabulary is None else vocabulary
-        tokenizer = found.tokenizer
-    return tokenizer, _ends(tokenizer, eos), _vocabulary(tokenizer, vocabulary)
+    if not isinstance(tokenizer, str | Path):
+        return tokenizer, _ends(tokenizer, eos), _vocabulary(tokenizer, vocabulary)
+    found = read_tokenizer(tokenizer)
+    eos, vocabulary = found.eos if eos is None else eos, found.vocabulary if vocabulary is None else vocabulary
+    return found.tokenizer, _ends(found.tokenizer, eos), _vocabulary(found.tokenizer, vocabulary)
 
 
 def _ends(tokenizer: Tokenizer, eos: int | Sequence[int] | None) -> list[int]:

@@ -95,7 +95,7 @@ def test_the_cache_is_read_again_after_an_update_and_with_new_episodes(model):
     """One collector over several updates: the ratio of what learns to what acted stays 1 until the step is taken."""
     policy = HuggingFacePolicy(MODELS[model]())
     agent = pg.GRPO(policy=policy, group_size=3, epochs=1, learning_rate=0.01)
-    collector = pg.collect_episodes(token_env(), policy, group_size=3)
+    collector = pg.collect_episodes(token_env(36), policy, group_size=3)
     for _ in range(3):
         rollout = next(collector)
         with torch.no_grad():
