@@ -46,18 +46,19 @@ def addition_env(  # noqa: D417
     digits: int,
     new_tokens: int,
     split: Split = "all",
+    shots: int = 0,
 ) -> TokenVectorEnv:
     """Return an environment that asks for sums, in the words of `addition_text`, ended by any of the model's ends."""
     vocabulary = model.get_output_embeddings().out_features
     ends = {"eos": list(end_ids(model, tokenizer)), "vocabulary": vocabulary}
-    task = addition_text(tokenizer, digits=digits, split=split, max_new_tokens=new_tokens, **ends)
+    task = addition_text(tokenizer, digits=digits, split=split, shots=shots, max_new_tokens=new_tokens, **ends)
     return TokenVectorEnv(rows, task=task, group_size=group_size, copy=False)
 
 
-def make_agent(model: Any, group_size: int, learning_rate: float) -> pg.GRPO:  # noqa: ANN401
+def make_agent(model: Any, group_size: int, learning_rate: float, temperature: float = 1.0) -> pg.GRPO:  # noqa: ANN401
     """Return GRPO as language models are trained: one step a rollout, no KL penalty."""
     settings: dict[str, Any] = {"epochs": 1, "minibatch_size": None, "max_grad_norm": 1.0}
-    policy = HuggingFacePolicy(model)
+    policy = HuggingFacePolicy(model, temperature=temperature)
     return pg.GRPO(policy=policy, group_size=group_size, learning_rate=learning_rate, **settings)
 
 

@@ -57,6 +57,7 @@ def addition_text(
     digits: int = 1,
     split: Split = "all",
     held_out: float = 0.2,
+    shots: int = 0,
     max_new_tokens: int = 8,
     **options: Any,  # noqa: ANN401
 ) -> TokenTask:
@@ -67,6 +68,7 @@ def addition_text(
         digits: the most digits of either number.
         split: which pairs are asked: "train", "held_out" (never those of "train"), or "all"; see `addition_pairs`.
         held_out: the share of the pairs that "train" leaves out.
+        shots: sums with their answers that stand before every question, of pairs that are not held out.
         max_new_tokens: the most tokens in a completion.
         options: of `text_task`.
 
@@ -74,9 +76,13 @@ def addition_text(
         ValueError: as `addition_pairs` and `text_task` do.
     """
     pairs = addition_pairs(digits, split, held_out)
+    solved = sorted(addition_pairs(digits, "train", held_out), key=_digest)
+    if not 0 <= shots <= len(solved):
+        raise ValueError(f"shots must be from 0 to {len(solved)}, got {shots}")
+    shown = "".join(f"{QUESTION.format(*pair)} {sum(pair)}\n" for pair in solved[:shots])
     return text_task(
         tokenizer,
-        [QUESTION.format(*pair) for pair in pairs],
+        [shown + QUESTION.format(*pair) for pair in pairs],
         examples=pairs,
         score=lambda prompt, completion, pair: float(first_integer(completion) == sum(pair)),
         max_new_tokens=max_new_tokens,

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pg_agents.agents.accumulation import are_coupled, loss_of, mean_metrics
 from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
-from pg_agents.agents.making import check_batch, make_agent
+from pg_agents.agents.making import check_batch, check_networks, make_agent
 from pg_agents.agents.optimizers import Descent, OptimizerName
 from pg_agents.agents.saving import save_agent
 from pg_agents.minibatches import minibatches, without_idle_columns
@@ -70,6 +70,7 @@ class Agent(nn.Module, ABC):
         optimizer: OptimizerName,
     ) -> None:
         super().__init__()
+        check_networks(policy, critic)
         self.policy, self.critic = policy, critic
         self.learning_rate, self.critic_learning_rate = learning_rate, critic_learning_rate
         self.discount, self.max_grad_norm = discount, max_grad_norm

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pg_agents.policies import language_networks, make_networks
+from pg_agents.policies import ActionCritic, Critic, Policy, language_networks, make_networks
 from pg_agents.rollout import Episodes, Steps
 from pg_agents.spaces import spaces_of
 
@@ -95,6 +95,16 @@ def suited_to(form: type[Agent], kind: str) -> dict[str, Any]:
     """Return the defaults that an agent of the class `form` has with a policy of the class called `kind`."""
     general = {name: value for name, value in PRETRAINED.items() if name in form.argument_names()}
     return (general if kind == "HuggingFacePolicy" else {}) | form.suited.get(kind, {})
+
+
+def check_networks(policy: Any, critic: Any) -> None:  # noqa: ANN401
+    """Raise ValueError for networks that are no `Policy` and no `Critic` or `ActionCritic`."""
+    if not isinstance(policy, Policy):
+        found = f"{type(policy).__module__}.{type(policy).__name__}"
+        raise ValueError(f"policy must be a pg_agents.Policy, got {found}; subclass it, or use for_env(env)")
+    if critic is not None and not isinstance(critic, Critic | ActionCritic):
+        found = f"{type(critic).__module__}.{type(critic).__name__}"
+        raise ValueError(f"critic must be a pg_agents.Critic, got {found}; subclass it, or use for_env(env)")
 
 
 def check_names(form: type[Agent], arguments: dict[str, Any]) -> None:

@@ -179,3 +179,10 @@ def test_entropy_is_rewarded_with_its_weight(form):
             losses.append(agent(batch)[0])
     assert float(losses[0] - losses[1]) == pytest.approx(0.7 * math.log(2) * float(batch.weights.sum()), abs=1e-12)
     assert float(batch.weights.sum()) > 0.9
+
+
+def test_networks_that_are_none_are_named():
+    with pytest.raises(ValueError, match=r"^policy must be a pg_agents.Policy, got torch.*Linear; subclass it"):
+        pg.Reinforce(policy=torch.nn.Linear(4, 2))
+    with pytest.raises(ValueError, match=r"^critic must be a pg_agents.Critic, got torch.*Linear; subclass it"):
+        pg.A2C(policy=TabularPolicy(2, 2), critic=torch.nn.Linear(4, 1))

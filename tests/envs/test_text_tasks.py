@@ -1,5 +1,6 @@
 """Sums in text with a held-out split, and reasoning-gym's tasks."""
 
+import re
 import subprocess
 import sys
 import types
@@ -96,6 +97,21 @@ def library(monkeypatch):
         return Dataset(**options)
 
     monkeypatch.setitem(sys.modules, "reasoning_gym", types.SimpleNamespace(create_dataset=create_dataset))
+
+
+def test_solved_sums_stand_before_the_question_and_are_never_held_out():
+    task = addition_text(Bytes(), digits=2, split="held_out", shots=3)
+    text = task.decode(list(task.prompts[0]))
+    *shown, asked = text.split("Question: ")[1:]
+    apart = set(addition_pairs(2, "held_out"))
+    for solved in shown:
+        a, b, total = map(int, re.findall(r"\d+", solved))
+        assert a + b == total and (a, b) not in apart
+    assert len(shown) == 3 and asked.endswith("?\nAnswer:")
+    a, b = map(int, re.findall(r"\d+", asked))
+    assert (a, b) in apart and task.judge(task.prompts[0], [ord(c) for c in f" {a + b}"]) == 1
+    with pytest.raises(ValueError, match="shots must be from 0 to 80, got 81"):
+        addition_text(Bytes(), shots=81)
 
 
 def test_reasoning_gym_asks_and_its_verifier_scores(library):
