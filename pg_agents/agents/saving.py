@@ -94,7 +94,9 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
     agent = agent or form(**networks, **arguments)
     parts = (agent.policy, agent.critic, getattr(agent, "reference", None))
     for part in filter(None, parts):  # in the precision they were saved in
-        first = next(part.parameters())
+        first = next(part.parameters(), None)
+        if first is None:
+            continue  # a reference that shares the policy's parameters
         name = next(name for name, parameter in agent.named_parameters() if parameter is first)
         if name in state and state[name].dtype != first.dtype:
             part.to(state[name].dtype)

@@ -14,7 +14,7 @@ from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent, load
 from pg_agents.agents.saving import MODEL
-from pg_agents.cli.environments import UserError, make_env, make_video_env, speaking
+from pg_agents.cli.environments import UserError, make_env, make_video_env, parse_arguments, speaking
 from pg_agents.cli.options import EvaluateOptions
 from pg_agents.cli.runs import read_config, run_and_agent
 from pg_agents.evaluate import evaluate
@@ -30,6 +30,7 @@ def run_evaluation(options: EvaluateOptions) -> None:
     torch.set_num_threads(1)
     run_dir, saved = run_and_agent(options.path)
     config = read_config(run_dir)
+    config["env_args"] |= parse_arguments(options.env_arg)
     agent = load_agent(saved).to(device)
     limit = options.max_episode_steps or getattr(agent, "max_episode_steps", None)
     if "policy" in agent.networks:

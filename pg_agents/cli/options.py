@@ -82,6 +82,8 @@ class EvaluateOptions:
     """Of the environment and of sampled actions."""
     max_episode_steps: int | None = None
     """Cut episodes at that many steps; as in training unless given."""
+    env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """name=value for the environment's constructor, besides and in place of training's; for example split=held_out."""
     video: bool = False
     """Film episodes 0, 1, 8, 27, … into the folder's videos/."""
     device: str = "cpu"

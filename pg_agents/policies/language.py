@@ -10,6 +10,8 @@ import gymnasium as gym
 import torch
 from gymnasium import spaces
 
+from pg_agents.numbers import whole_number
+from pg_agents.policies.adapters import with_lora
 from pg_agents.policies.huggingface import HuggingFaceCritic, HuggingFacePolicy
 from pg_agents.policies.networks import check_action_values, is_token_window
 from pg_agents.policies.pretrained import load_model, model_folder, new_model
@@ -34,6 +36,7 @@ def language_networks(
     chunk: int = 512,
     dtype: Precision = "float32",
     gradient_checkpointing: bool = False,
+    lora: int | None = None,
 ) -> tuple[HuggingFacePolicy, HuggingFaceCritic | None]:
     """Return a language model as a policy and, if `critic`, a copy of it as a critic, for windows of tokens.
 
@@ -46,16 +49,19 @@ def language_networks(
         action_values: Q(s,·) instead of V(s), which no language model gives.
         policy: "hf:PATH", a pretrained causal language model, in a folder of transformers or a .gguf file;
             "hf-config:PATH", its architecture with new weights.
-        temperature: of the policy, in acting and in learning.
-        top_k: choose among the k most probable tokens; None: among all.
-        top_p: choose among the fewest tokens whose probabilities add up to p; None: among all.
-        chunk: rows of logits that are computed at once in learning; fewer take less memory.
-        dtype: of the parameters: float32, bfloat16 or float16. In the latter two, changes of a parameter by less than
-            a 256th, or a 2048th, of it are lost.
-        gradient_checkpointing: compute the layers once more for the gradient, which takes time and saves memory.
+        temperature: of a language model's policy, in acting and in learning.
+        top_k: a language model chooses among the k most probable tokens; None: among all.
+        top_p: a language model chooses among the fewest tokens whose probabilities add up to p; None: among all.
+        chunk: rows of a language model's logits that are computed at once in learning; fewer take less memory.
+        dtype: of a language model's parameters: float32, bfloat16 or float16. In the latter two, changes of a parameter
+            by less than a 256th, or a 2048th, of it are lost.
+        gradient_checkpointing: compute a language model's layers once more for the gradient, which takes time and saves
+            memory.
+        lora: the rank of the adapters that learn in place of a language model's own parameters (LoRA); None: all of
+            its parameters learn. A critic learns all of its own.
 
     Raises:
-        ImportError: transformers is not installed.
+        ImportError: transformers, or peft for `lora`, is not installed.
         UnsupportedSpaceError: no windows of tokens, or more tokens or longer ones than the model knows.
         ValueError: no model in the folder, or an option out of range.
     """
@@ -71,9 +77,11 @@ def language_networks(
     model = model.to(getattr(torch, dtype))
     if gradient_checkpointing:
         model.activation_checkpointing_enable()
+    value = HuggingFaceCritic(model) if critic else None  # a copy of the model without adapters
+    model = model if lora is None else with_lora(model, whole_number("lora", lora, 1))
     sampling: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     network = HuggingFacePolicy(model, **sampling, chunk=chunk, vocabulary=tokens, tokenizer=tokenizer)
-    return network.train(), HuggingFaceCritic(model) if critic else None
+    return network.train(), value
 
 
 def _read(name: str) -> tuple[Any, Any]:

@@ -45,7 +45,7 @@ class Policy(nn.Module, ABC):
     def write_files(self, folder: Path) -> None:  # noqa: B027 - most need none
         """Write what it takes to make this policy again, besides arguments and parameters, to `folder`; here: nothing.
 
-        What is not there need not exist: the folder is made where something is written.
+        There is no such folder yet: who writes to it makes it.
         """
 
     @property
