@@ -76,13 +76,18 @@ TUNED: dict[tuple[str, str], Tuned] = {
         128, 400_000, {"learning_rate": 2e-3, "discount": 1.0, "entropy_weight": "0.1:0"}
     ),
     ("grpo", "pg/Addition-v0"): Tuned(
-        512, 2_500_000, {"epochs": 2, "minibatch_size": 1000, "entropy_weight": "0.06:0.01"}
+        512,
+        2_000_000,
+        {"epochs": 3, "minibatch_size": 700, "learning_rate": "1e-3:1e-4", "entropy_weight": "0.06:0"},
     ),
     ("rloo", "pg/Addition-v0"): Tuned(512, 2_500_000, {"learning_rate": 2e-3, "entropy_weight": "0.012:0.002"}),
     ("ppo", "pg/Addition-v0"): Tuned(
         512,
-        2_500_000,
-        {"epochs": 2, "minibatch_size": 1000, "discount": 1.0, "entropy_weight": "0.06:0.01"},
+        2_000_000,
+        {
+            "epochs": 3, "minibatch_size": 700, "learning_rate": "1e-3:1e-4", "discount": 1.0,
+            "entropy_weight": "0.06:0",
+        },
     ),
     ("reinforce-baseline", "pg/Addition-v0"): Tuned(
         256,
