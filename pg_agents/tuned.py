@@ -80,6 +80,7 @@ TUNED: dict[tuple[str, str], Tuned] = {
         2_000_000,
         {"epochs": 3, "minibatch_size": 700, "learning_rate": "1e-3:1e-4", "entropy_weight": "0.06:0"},
     ),
+    # Sums by the others: settings by analogy with GRPO's, not held against a whole run.
     ("rloo", "pg/Addition-v0"): Tuned(512, 2_500_000, {"learning_rate": 2e-3, "entropy_weight": "0.012:0.002"}),
     ("ppo", "pg/Addition-v0"): Tuned(
         512,
