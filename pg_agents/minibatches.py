@@ -57,10 +57,10 @@ def _columns(batch: Batch, size: int, generator: torch.Generator | None) -> Iter
 
 def without_idle_columns(batch: Batch) -> Batch:
     """Return the batch without the texts that weigh nothing, on which a language model would waste its time."""
-    used = (batch.weights != 0).any(0)
-    if not isinstance(batch.observations, TokenBlock) or used.all():
+    if not isinstance(batch.observations, TokenBlock):
         return batch
-    return columns_of(batch, used.nonzero().squeeze(1))
+    used = (batch.weights != 0).any(0)
+    return batch if used.all() else columns_of(batch, used.nonzero().squeeze(1))
 
 
 def columns_of(batch: Batch, chosen: Tensor, scale: float = 1.0) -> Batch:

@@ -17,6 +17,8 @@ NAMES = {
     "cleanrl": "CleanRL",
     "floor": "loop without abstractions",
     "bare": "bare env.step",
+    "trl": "TRL",
+    "trl, no checkpointing": "TRL, no checkpointing",
 }
 
 

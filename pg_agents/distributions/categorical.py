@@ -50,8 +50,8 @@ class Categorical:
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw actions, int64 […]: of a few by `race`, of many by `inversion`, whichever is faster."""
-        draw = race if self.unnormalized.shape[-1] < MANY else inversion
-        return draw(self.unnormalized, generator)
+        unnormalized = self.unnormalized
+        return (race if unnormalized.shape[-1] < MANY else inversion)(unnormalized, generator)
 
     def mode(self) -> Tensor:
         """Return argmax_a π(a), int64 […]; the lowest index where several are equal."""

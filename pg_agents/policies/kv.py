@@ -82,6 +82,7 @@ class Extending:
     def __init__(self, cache: TokenCache, rows: Tensor, position: Tensor, width: int) -> None:
         self.cache, self.rows, self.position, self.width = cache, rows, position, width
         self.all = len(rows) == len(cache.tokens)
+        self.alike = self.all and bool((position == width - 1).all())  # one slice of memory is written
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Return the number of tokens read before, of the longest row."""
@@ -92,6 +93,9 @@ class Extending:
         return self._write(self.cache.keys[layer_idx], keys), self._write(self.cache.values[layer_idx], values)
 
     def _write(self, stored: Tensor, new: Tensor) -> Tensor:
-        stored[self.rows, :, self.position] = new[:, :, 0]
+        if self.alike:
+            stored[:, :, self.width - 1 : self.width] = new
+        else:
+            stored[self.rows, :, self.position] = new[:, :, 0]
         texts = stored[:, :, : self.width]
         return texts if self.all else texts[self.rows]
