@@ -43,7 +43,7 @@ class Descent:
         self.members: dict[Tensor, list[nn.Parameter]] = {}  # which parameters lie in a vector, in order
         self.asleep: dict[nn.Parameter, State] = {}  # of frozen ones
         self.optimizer = OPTIMIZERS[name]([{"params": self._lay_out(group, {})} for group in self.groups], lr=1.0)
-        self.places = self._places(self.groups)
+        self._remember(self.groups)
 
     def gather(self) -> None:
         """Lay the parameters out again where one has moved, was replaced, frozen or unfrozen."""
@@ -62,7 +62,7 @@ class Descent:
                     self.optimizer.state[vector] = {
                         key: _joined(vector, [part[key] for part in parts]) for key in parts[0]
                     }
-        self.places = self._places(groups)
+        self._remember(groups)
 
     def set_learning_rates(self, rates: Sequence[float]) -> None:
         """Set the learning rate of each group; there may be more rates than groups."""
@@ -77,7 +77,7 @@ class Descent:
         Raises:
             ValueError: every parameter is frozen.
         """
-        if self._places(self.groups) != self.places:
+        if self._have_moved():
             self.gather()
         if not self.members:
             raise ValueError(
@@ -136,6 +136,18 @@ class Descent:
             each = {key: _parted(vector, value, sizes) for key, value in state.items()}
             states |= {member: {key: each[key][i] for key in each} for i, member in enumerate(members)}
         return states
+
+    def _remember(self, groups: list[list[nn.Parameter]]) -> None:
+        """Remember where everything lies now that it has been laid out."""
+        self.places = self._places(groups)
+        small = (parameter for group in groups for parameter in group if parameter not in self.members)
+        self.gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in small]
+
+    def _have_moved(self) -> bool:
+        """Return whether somebody has frozen some, set gradients to None or moved all since the update began."""
+        return any(
+            p.requires_grad is not learns or p.grad is not gradient for p, learns, gradient in self.gradients
+        ) or any(members[0].data_ptr() != vector.data_ptr() for vector, members in self.members.items())
 
     def _places(self, groups: list[list[nn.Parameter]]) -> list[tuple[Any, ...]]:
         """Return which parameters there are, and where they lie; where they are parts of a vector, their gradients."""
