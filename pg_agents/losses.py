@@ -116,14 +116,12 @@ def clipped_surrogate(log_ratio: Tensor, advantages: Tensor, clip: float, clip_h
 
 
 @torch.no_grad()
-def ratio_metrics(log_ratio: Tensor, shares: Tensor, clip: float) -> dict[str, Tensor]:
-    """Return how far the policy is from the one that acted, as means over the rows, whose weights `shares` add up to 1.
+def ratio_metrics(log_ratio: Tensor, clip: float) -> dict[str, Tensor]:
+    """Return how far the policy is from the one that acted, as terms [T, B] whose means are reported.
 
     `kl` estimates KL(π_old‖π_θ) by ρ − 1 − ln ρ, `clip_fraction` is the part of the rows with |ρ − 1| > ε.
 
     Reference: Schulman, "Approximating KL divergence", 2020.
     """
-    shares = shares.to(log_ratio.dtype).flatten()
     excess = log_ratio.expm1()
-    kl = torch.dot(shares, (excess - log_ratio).flatten())
-    return {"kl": kl, "clip_fraction": torch.dot(shares, (excess.abs() > clip).to(shares).flatten())}
+    return {"kl": excess - log_ratio, "clip_fraction": (excess.abs() > clip).to(excess)}

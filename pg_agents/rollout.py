@@ -182,9 +182,11 @@ class Batch:
         """Return Σ weights · term of a term [T, B]."""
         return torch.dot(self.weights.flatten().to(term.dtype), term.flatten())
 
-    def mean(self, term: Tensor) -> Tensor:
-        """Return the weighted mean of a term [T, B], detached: what is reported."""
-        return torch.dot(self.shares.flatten().to(term.dtype), term.detach().flatten())
+    @torch.no_grad()
+    def means(self, **terms: Tensor) -> dict[str, Tensor]:
+        """Return the weighted means of terms [T, B], by name: what is reported."""
+        rows = torch.stack([term.flatten() for term in terms.values()])
+        return dict(zip(terms, (rows @ self.shares.flatten().to(rows)).unbind(), strict=True))
 
     @cached_property
     def shares(self) -> Tensor:

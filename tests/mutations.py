@@ -189,8 +189,8 @@ MUTATIONS = [
     Mutation(
         "the entropy bonus is a penalty",
         "pg_agents.agents.reinforce",
-        "loss = batch.sum(terms + (kl - entropy_bonus(",
-        "loss = batch.sum(terms + (kl + entropy_bonus(",
+        "loss = batch.sum(terms - entropy_bonus(",
+        "loss = batch.sum(terms + entropy_bonus(",
         (AGENTS + "reinforce.py::test_gradient_of_the_entropy_bonus",),
     ),
     Mutation(
@@ -811,8 +811,8 @@ MUTATIONS = [
     Mutation(
         "A2C is rewarded for certainty",
         "pg_agents.agents.a2c",
-        "(kl - bonus)",
-        "(kl + bonus)",
+        "errors - bonus)",
+        "errors + bonus)",
         ("tests/agents/test_ppo.py::test_the_loss_by_hand",),
     ),
     Mutation(

@@ -117,6 +117,5 @@ class A2C(Agent):
         kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
         bonus = entropy_bonus(entropy, self.current("entropy_weight"))
-        loss = batch.sum(terms + self.value_weight * errors + (kl - bonus))
-        metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors)}
-        return loss, metrics | {"entropy": batch.mean(entropy)}
+        loss = batch.sum(terms + self.value_weight * errors - bonus) + kl
+        return loss, batch.means(policy_loss=terms, value_loss=errors, entropy=entropy)

@@ -127,6 +127,5 @@ class ActorCritic(Agent):
         terms = policy_gradient(log_probs, batch.advantages)
         kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
-        loss = batch.sum(terms + errors + (kl - entropy_bonus(entropy, self.current("entropy_weight"))))
-        metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors)}
-        return loss, metrics | {"entropy": batch.mean(entropy)}
+        loss = batch.sum(terms + errors - entropy_bonus(entropy, self.current("entropy_weight"))) + kl
+        return loss, batch.means(policy_loss=terms, value_loss=errors, entropy=entropy)

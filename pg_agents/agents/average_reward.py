@@ -134,9 +134,9 @@ class AverageReward(Agent):
         errors, entropy = squared_error(taken, batch.targets), distribution.entropy()
         loss = batch.sum(terms + errors - entropy_bonus(entropy, self.current("entropy_weight")))
         differences = (batch.weights * (batch.targets - taken).detach()).sum(0)  # [B]
-        metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors)}
+        metrics = batch.means(policy_loss=terms, value_loss=errors, entropy=entropy)
         metrics["differences"] = differences if self.policy.num_learners > 1 else differences.sum(0, keepdim=True)
-        return loss, metrics | {"entropy": batch.mean(entropy)}
+        return loss, metrics
 
     def improve(self, batch: Batch) -> Metrics:
         """Take one step of θ and ψ down the gradient, and λ ← λ + β_λ d."""

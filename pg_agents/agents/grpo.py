@@ -154,6 +154,5 @@ class GRPO(Agent):
         terms = clipped_surrogate(log_ratio, batch.advantages, clip, self.clip_high)
         kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         entropy = distribution.entropy()
-        loss = batch.sum(terms + (kl - entropy_bonus(entropy, self.current("entropy_weight"))))
-        metrics = {"policy_loss": batch.mean(terms), "entropy": batch.mean(entropy)}
-        return loss, metrics | ratio_metrics(log_ratio, batch.shares, clip)
+        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight"))) + kl
+        return loss, batch.means(policy_loss=terms, entropy=entropy, **ratio_metrics(log_ratio, clip))

@@ -122,7 +122,7 @@ class NaturalPolicyGradient(Agent):
         """Return −Â_t ln π(A_t|S_t), averaged over steps, whose gradient is −∇J."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
-        return loss, {"entropy": batch.mean(distribution.entropy())}
+        return loss, batch.means(entropy=distribution.entropy())
 
     def improve(self, batch: Batch) -> Metrics:
         """Take the natural step of the policy, and let the critic regress on its targets."""

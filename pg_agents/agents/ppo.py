@@ -138,9 +138,9 @@ class PPO(Agent):
         kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
         bonus = entropy_bonus(entropy, self.current("entropy_weight"))
-        loss = batch.sum(terms + self.value_weight * errors + (kl - bonus))
-        metrics = {"policy_loss": batch.mean(terms), "value_loss": batch.mean(errors), "entropy": batch.mean(entropy)}
-        return loss, metrics | ratio_metrics(log_ratio, batch.shares, clip)
+        loss = batch.sum(terms + self.value_weight * errors - bonus) + kl
+        moved = ratio_metrics(log_ratio, clip)
+        return loss, batch.means(policy_loss=terms, value_loss=errors, entropy=entropy, **moved)
 
     def is_far_enough(self, metrics: Metrics) -> bool:
         """Return whether the KL divergence from the policy that acted exceeds 1.5 times `target_kl`."""

@@ -113,8 +113,8 @@ def penalty_to_go(rollout: Rollout, penalty: KLPenalty, weight: float, discount:
 
 
 def kl_loss(log_probs: Tensor, batch: Batch, penalty: KLPenalty, weight: float) -> Tensor | float:
-    """Return β k(ln π_θ, ln π_ref) of each step, [T, B], where the penalty is in the loss, else 0."""
+    """Return β Σ weights · k(ln π_θ, ln π_ref) where the penalty is in the loss, else 0."""
     if penalty == "reward" or not weight:
         return 0.0
     assert batch.reference_log_probs is not None
-    return weight * kl_term(log_probs, batch.reference_log_probs, "k2" if penalty == "k2-loss" else "k3")
+    return weight * batch.sum(kl_term(log_probs, batch.reference_log_probs, "k2" if penalty == "k2-loss" else "k3"))

@@ -135,12 +135,12 @@ class ReinforceBaseline(Agent):
         log_probs, entropy = distribution.log_prob(batch.actions), distribution.entropy()
         terms = policy_gradient(log_probs, batch.advantages)
         kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
-        loss = batch.sum(terms + (kl - entropy_bonus(entropy, self.current("entropy_weight"))))
-        metrics = {"policy_loss": batch.mean(terms), "entropy": batch.mean(entropy)}
+        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight"))) + kl
+        metrics = batch.means(policy_loss=terms, entropy=entropy)
         if self.critic is not None and batch.targets is not None:
             values = self.critic(batch.observations, batch.memory, batch.starts)
             errors = squared_error(values, batch.targets)
-            loss, metrics["value_loss"] = loss + batch.sum(errors), batch.mean(errors)
+            loss, metrics["value_loss"] = loss + batch.sum(errors), batch.means(value_loss=errors)["value_loss"]
         return loss, metrics
 
     @classmethod

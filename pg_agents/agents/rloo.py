@@ -115,5 +115,5 @@ class RLOO(Agent):
         log_probs, entropy = distribution.log_prob(batch.actions), distribution.entropy()
         terms = policy_gradient(log_probs, batch.advantages)
         kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
-        loss = batch.sum(terms + (kl - entropy_bonus(entropy, self.current("entropy_weight"))))
-        return loss, {"policy_loss": batch.mean(terms), "entropy": batch.mean(entropy)}
+        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight"))) + kl
+        return loss, batch.means(policy_loss=terms, entropy=entropy)

@@ -128,7 +128,7 @@ class TRPO(Agent):
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
         loss = -batch.sum(ratio * batch.advantages)
-        return loss, {"entropy": batch.mean(distribution.entropy())}
+        return loss, batch.means(entropy=distribution.entropy())
 
     def improve(self, batch: Batch) -> Metrics:
         """Take the step of the policy, if there is one, and let the critic regress on its targets."""
