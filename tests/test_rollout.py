@@ -49,5 +49,7 @@ def test_batch_of_a_rollout_with_its_weighted_sum_and_mean():
     assert batch.starts is whole.starts and batch.targets is None
     term = torch.tensor([[4.0, 1.0], [7, 7], [7, 7]], requires_grad=True)
     assert batch.sum(term).requires_grad and float(batch.sum(term).detach()) == 1.5
-    assert not batch.mean(term).requires_grad and float(batch.mean(term)) == 2
-    assert batch.sum(term.double()).dtype == batch.mean(term.double()).dtype == torch.float64
+    means = batch.means(term=term, double=2 * term)
+    assert {name: float(mean) for name, mean in means.items()} == {"term": 2, "double": 4}
+    assert not means["term"].requires_grad
+    assert batch.sum(term.double()).dtype == batch.means(term=term.double())["term"].dtype == torch.float64

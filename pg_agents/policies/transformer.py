@@ -122,10 +122,11 @@ class Trunk(nn.Module):
         seen = torch.where(place < prompt[:, None], block.tokens[:, : len(place)], -1)
         prompts, source = seen.unique(dim=0, return_inverse=True)
         if 2 * len(prompts) > len(rows):
-            hidden = self(block.tokens)  # [B, W, width]
-            return hidden[rows, block.lengths - 1]
+            return self(block.tokens)[rows, block.lengths - 1]  # of [B, W, width]
         read = self.read(prompts.clamp(min=0))  # once for all that share it; padding stands where nothing sees it
         first = read[0][source, prompt - 1][:, None]
+        if len(block.lengths) == 1:  # nothing was seen behind the prompts
+            return first.transpose(0, 1)
         later = self._behind(block, source, place < prompt[:, None], read[1], read[2])
         return torch.cat([first, later], 1)[rows, block.lengths - prompt]
 

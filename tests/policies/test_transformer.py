@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pg_agents.policies import TransformerCritic, TransformerPolicy
 from pg_agents.policies.transformer import Trunk
@@ -199,3 +200,18 @@ def test_one_block_by_hand():
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="width must be a multiple of heads=4, got 30"):
         TransformerPolicy(VOCABULARY, WINDOW, width=30, heads=4)
+
+
+def test_one_step_behind_shared_prompts_has_second_derivatives():
+    """Natural gradients differentiate twice; no token stands behind the prompts."""
+    policy = TransformerPolicy(5, 4, width=8, layers=1, heads=2)
+    block = TokenBlock(torch.tensor([[1, 2, 3, 0]] * 4), torch.full((1, 4), 3))
+    expected = policy({"tokens": block.tokens, "length": block.lengths[0]}).logits
+    parameters = list(policy.parameters())
+    with sdpa_kernel(SDPBackend.MATH):
+        log_probs = policy(block).logits
+        first = torch.autograd.grad(log_probs[..., 0].sum(), parameters, create_graph=True, allow_unused=True)
+        total = sum(gradient.square().sum() for gradient in first if gradient is not None)
+        second = torch.autograd.grad(total, parameters, allow_unused=True)
+    torch.testing.assert_close(log_probs[0], expected, rtol=0, atol=1e-5)
+    assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in second)
