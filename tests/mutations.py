@@ -283,8 +283,8 @@ MUTATIONS = [
     Mutation(
         "a block's distributions are a token late",
         "pg_agents.policies.transformer",
-        "return hidden[rows, block.lengths - 1]",
-        "return hidden[rows, block.lengths.clamp(max=hidden.shape[1] - 1)]",
+        "[rows, block.lengths - 1]  # of",
+        "[rows, block.lengths.clamp(max=block.tokens.shape[1] - 1)]  # of",
         (POLICIES + "transformer.py::test_block_equals_its_windows_in_value_and_gradient",),
     ),
     Mutation(
