@@ -1,8 +1,8 @@
 """Language models by name, from the command line to the files of a run."""
 
-import builtins
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import gymnasium as gym
@@ -267,14 +267,7 @@ def test_options_that_do_not_belong_together(model, capsys):
 
 def test_a_missing_extra_gives_the_install_line(model, capsys, monkeypatch):
     assert train(*ADDITION) == 0
-    original = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name == "accelerate":
-            raise ImportError(name)
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "accelerate", None)  # what is None cannot be imported
     assert "--policy: language models need" in (line := refused(capsys, *typed()))
     assert "pip install 'pg-agents[llm]'" in line
     assert "PATH: language models need" in refused(capsys, "evaluate", "r")

@@ -1,6 +1,6 @@
 """Models on disk: what is read is what was written, and what is wrong with a folder is said."""
 
-import builtins
+import sys
 
 import pytest
 import torch
@@ -68,13 +68,6 @@ def test_no_end_of_sequence(folder):
 
 
 def test_a_missing_extra_gives_the_install_line(folder, monkeypatch):
-    original = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name == "accelerate":
-            raise ImportError(name)
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "accelerate", None)  # what is None cannot be imported
     with pytest.raises(ImportError, match=r"pip install 'pg-agents\[llm\]'"):
         load_model(folder)
