@@ -51,6 +51,7 @@ class Agent(nn.Module, ABC):
     name: ClassVar[str]  # on the command line and in files
     suited: ClassVar[dict[str, dict[str, Any]]] = {}  # defaults of `for_env` for a kind of policy
     action_values: ClassVar[bool] = False  # whether its critic is Q(s,·) instead of V(s)
+    differentiates_twice: ClassVar[bool] = False  # whether it needs second derivatives of its policy
     continuing: ClassVar[bool] = False  # whether it learns from tasks that never terminate, and from no others
     critic: Any  # V_ψ or Q_ψ, as the subclass's constructor says, or None
     epochs: int = 1  # passes over a batch in one update

@@ -74,7 +74,7 @@ def make_agent(
     for name in (NETWORK_OPTIONS if asked else LANGUAGE_OPTIONS).keys() & arguments.keys():
         needs = "no policy=…, which is a language model" if asked else "a language model, policy='hf:PATH'"
         raise ValueError(f"{name} must be left out, or comes with {needs}; got {arguments[name]!r}")
-    if asked and "cg_iterations" in form.argument_names():
+    if asked and form.differentiates_twice:
         raise ValueError(
             f"policy: {form.name} needs the KL divergence's second derivatives, which a language model's policy does "
             "not have; choose another agent, such as grpo or ppo"

@@ -60,6 +60,7 @@ class NaturalPolicyGradient(Agent):
     """
 
     name = "npg"
+    differentiates_twice = True
     suited: ClassVar[dict[str, dict[str, Any]]] = {
         "TransformerPolicy": {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "minibatch_size": 256}
     }

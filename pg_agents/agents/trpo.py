@@ -62,6 +62,7 @@ class TRPO(Agent):
     """
 
     name = "trpo"
+    differentiates_twice = True
     suited: ClassVar[dict[str, dict[str, Any]]] = {
         "TransformerPolicy": {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "minibatch_size": 256}
     }
