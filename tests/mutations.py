@@ -854,6 +854,13 @@ MUTATIONS = [
         ("tests/test_preferences.py::test_whole_texts_hold_the_last_token_and_nothing_behind_it",),
     ),
     Mutation(
+        "a text is compared with itself",
+        "pg_agents.preferences",
+        "2 * even + 1 - preferred",
+        "even",
+        ("tests/test_preferences.py::test_preferences_are_those_of_bradley_and_terry",),
+    ),
+    Mutation(
         "the better of two texts is always preferred",
         "pg_agents.preferences",
         "torch.sigmoid(utility[::2] - utility[1::2])",

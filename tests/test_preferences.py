@@ -57,7 +57,9 @@ def test_preferences_are_those_of_bradley_and_terry():
     rollout = pairs(12_000)
     found = simulated_preferences(rollout, torch.Generator().manual_seed(1))
     one, two = (rollout.rewards * rollout.mask).sum(0).view(-1, 2).T
-    first = (found.preferred["tokens"] == whole_texts(rollout)["tokens"][::2]).all(1)
+    one_text, two_text = whole_texts(rollout)["tokens"].unflatten(0, (-1, 2)).unbind(1)
+    first = (found.preferred["tokens"] == one_text).all(1)
+    assert torch.equal(found.preferred["tokens"] + found.other["tokens"], one_text + two_text)  # each of a pair once
     for difference in (1.0, 2.0):
         for better, chosen in ((one - two, first), (two - one, ~first)):
             some = better == difference
