@@ -51,10 +51,10 @@ def test_frequencies_of_categorical_samples(actions, limit):
 
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2**-53])
 def test_the_ends_of_the_unit_interval_draw_no_impossible_action(uniform, monkeypatch):
-    logits = torch.full((4, 50), -INF)
-    logits[:, 20:30] = randn(4, 10)
+    logits = torch.full((400, 50), -INF)
+    logits[:, 20:30] = randn(400, 10)
     monkeypatch.setattr(torch, "rand", lambda shape, **options: torch.full(shape, uniform, dtype=torch.float64))
-    assert Categorical(logits).sample().tolist() == [29 if uniform else 20] * 4
+    assert Categorical(logits).sample().tolist() == [29 if uniform else 20] * 400
 
 
 def test_samples_of_different_rows_are_independent_and_of_their_own_row():

@@ -29,8 +29,8 @@ def inversion(unnormalized: Tensor, generator: torch.Generator | None) -> Tensor
     """
     cumulative = unnormalized.softmax(-1).cumsum(-1, dtype=torch.float64)
     shape, device = (*unnormalized.shape[:-1], 1), unnormalized.device
-    below_one = torch.rand(shape, dtype=torch.float64, device=device, generator=generator) * (1 - 2**-52)
-    return torch.searchsorted(cumulative, below_one * cumulative[..., -1:], right=True).squeeze(-1)
+    uniform = torch.rand(shape, dtype=torch.float64, device=device, generator=generator)  # at most 1 − 2⁻⁵³, so that
+    return torch.searchsorted(cumulative, uniform * cumulative[..., -1:], right=True).squeeze(-1)  # there is one
 
 
 class Categorical:
