@@ -115,7 +115,6 @@ def clipped_surrogate(log_ratio: Tensor, advantages: Tensor, clip: float, clip_h
     return -advantages * torch.where(smaller, ratio, clipped)
 
 
-@torch.no_grad()
 def ratio_metrics(log_ratio: Tensor, clip: float) -> dict[str, Tensor]:
     """Return how far the policy is from the one that acted, as terms [T, B] whose means are reported.
 
@@ -123,5 +122,6 @@ def ratio_metrics(log_ratio: Tensor, clip: float) -> dict[str, Tensor]:
 
     Reference: Schulman, "Approximating KL divergence", 2020.
     """
+    log_ratio = log_ratio.detach()
     excess = log_ratio.expm1()
-    return {"kl": excess - log_ratio, "clip_fraction": (excess.abs() > clip).to(excess)}
+    return {"kl": excess - log_ratio, "clip_fraction": excess.abs() > clip}

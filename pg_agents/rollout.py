@@ -14,12 +14,12 @@ Row t of environment b: in `observations[t, b]` the policy took `actions[t, b]` 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pg_agents.means import Means
 from pg_agents.tree import Tree, tree_map
 
 
@@ -182,13 +182,6 @@ class Batch:
         """Return Σ weights · term of a term [T, B]."""
         return torch.dot(self.weights.flatten().to(term.dtype), term.flatten())
 
-    @torch.no_grad()
-    def means(self, **terms: Tensor) -> dict[str, Tensor]:
+    def means(self, **terms: Tensor) -> Means:
         """Return the weighted means of terms [T, B], by name: what is reported."""
-        rows = torch.stack([term.flatten() for term in terms.values()])
-        return dict(zip(terms, (rows @ self.shares.flatten().to(rows)).unbind(), strict=True))
-
-    @cached_property
-    def shares(self) -> Tensor:
-        """The weights, divided by their sum, [T, B]."""
-        return self.weights / self.weights.sum()
+        return Means(self.weights, terms)

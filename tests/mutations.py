@@ -1191,9 +1191,23 @@ MUTATIONS = [
     ),
     Mutation(
         "metrics of micro-batches count alike, however much they weigh",
-        "pg_agents.agents.accumulation",
-        "mean_metrics(found, torch.stack(shares))",
-        "mean_metrics(found)",
+        "pg_agents.means",
+        "self.weights = self.weights.sum()[None]",
+        "self.weights = self.weights.new_ones(1)",
+        ("tests/test_means.py::test_parts_and_sums_have_the_mean_of_the_whole",),
+    ),
+    Mutation(
+        "a minibatch that was differentiated in many parts counts more in the metrics",
+        "pg_agents.means",
+        " / len(several), terms)",
+        ", terms)",
         ("tests/test_batch_invariance.py::test_steps_differentiated_a_few_at_a_time_make_the_same_update",),
+    ),
+    Mutation(
+        "a linear layer of a subclass is taken for a plain one",
+        "pg_agents.policies.direct",
+        "type(module) is nn.Linear",
+        "isinstance(module, nn.Linear)",
+        ("tests/policies/test_direct.py::test_only_plain_linear_layers_are_taken_apart",),
     ),
 ]

@@ -16,7 +16,8 @@ ALLOWED = {
     "pg_agents.losses": (),
     "pg_agents.distributions": ("pg_agents.distributions",),
     "pg_agents.divergence": ("pg_agents.distributions",),
-    "pg_agents.rollout": ("pg_agents.tree",),
+    "pg_agents.means": (),
+    "pg_agents.rollout": ("pg_agents.means", "pg_agents.tree"),
     "pg_agents.masks": ("pg_agents.tree",),
     "pg_agents.policies": (
         "pg_agents.tree",
@@ -38,6 +39,7 @@ ALLOWED = {
         "pg_agents.divergence",
         "pg_agents.losses",
         "pg_agents.masks",
+        "pg_agents.means",
         "pg_agents.minibatches",
         "pg_agents.normalize",
         "pg_agents.policies",

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
-from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalized
+from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
 from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
+from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
@@ -107,15 +108,15 @@ class A2C(Agent):
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics | fit
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
         """Return −Â_t ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + c ½ (V(S_t) − G_t)², averaged over steps."""
         assert batch.targets is not None
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         values = self.critic(batch.observations, batch.memory, batch.starts)
         log_probs = distribution.log_prob(batch.actions)
         terms = policy_gradient(log_probs, batch.advantages)
-        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
         bonus = entropy_bonus(entropy, self.current("entropy_weight"))
-        loss = batch.sum(terms + self.value_weight * errors - bonus) + kl
+        loss = batch.sum(terms + self.value_weight * errors - bonus)
+        loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         return loss, batch.means(policy_loss=terms, value_loss=errors, entropy=entropy)

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from pg_agents.means import Means
 from pg_agents.minibatches import minibatches
 from pg_agents.policies import Policy
 from pg_agents.rollout import Batch, TokenBlock
 
 if TYPE_CHECKING:
-    from pg_agents.agents.agent import Agent, Metrics
+    from pg_agents.agents.agent import Agent
 
 
-def loss_of(agent: Agent, batch: Batch, size: int | None) -> tuple[Tensor, Metrics]:
+def loss_of(agent: Agent, batch: Batch, size: int | None) -> tuple[Tensor, Means]:
     """Return an agent's loss and metrics, with the graph of about `size` steps in memory at a time.
 
         L + Σ_i g_i (θ_i − θ̄_i),   g = ∇L, added up part by part, and θ̄ = θ without a gradient
@@ -32,31 +33,20 @@ def loss_of(agent: Agent, batch: Batch, size: int | None) -> tuple[Tensor, Metri
         return agent(batch)
     parameters = [parameter for parameter in agent.parameters() if parameter.requires_grad]
     total = [torch.zeros_like(parameter) for parameter in parameters]
-    losses, found, shares = [], [], []
+    losses, found = [], []
     for part in minibatches(batch, size, None, whole_columns=are_coupled(agent.policy, batch)):
-        loss, metrics = agent(part)
+        loss, means = agent(part)
         for gradients, gradient in zip(total, _gradients(loss, parameters), strict=True):
             gradients += gradient
         losses.append(loss.detach())
-        found.append(metrics)
-        shares.append(part.weights.sum())
+        found.append(means)
     slopes = [(g / len(losses) * (p - p.detach())).sum() for g, p in zip(total, parameters, strict=True)]
-    return torch.stack(losses).mean() + torch.stack(slopes).sum(), mean_metrics(found, torch.stack(shares))
+    return torch.stack(losses).mean() + torch.stack(slopes).sum(), Means.joined(found)
 
 
 def are_coupled(policy: Policy, batch: Batch) -> bool:
     """Return whether the steps of an environment stay together: memories, independent learners, blocks of tokens."""
     return policy.recurrent or policy.num_learners > 1 or isinstance(batch.observations, TokenBlock)
-
-
-def mean_metrics(found: Sequence[Metrics], shares: Tensor | None = None) -> Metrics:
-    """Return the means of metrics, weighted by `shares` where they are given."""
-    if len(found) == 1:
-        return found[0]
-    shares = torch.ones(len(found), dtype=torch.float64) if shares is None else shares
-    shares = shares / shares.sum()
-    stacked = {name: torch.stack([metrics[name] for metrics in found]) for name in found[0]}
-    return {name: torch.dot(values, shares.to(values)) for name, values in stacked.items()}
 
 
 def _gradients(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
-from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalized
+from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
 from pg_agents.agents.signals import state_values, time_weights
 from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
+from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
 from pg_agents.returns import explained_variance, lambda_returns, standardize, step_discounts, step_lambdas
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
@@ -118,14 +119,14 @@ class ActorCritic(Agent):
         metrics["explained_variance"] = explained_variance(values, targets, rollout.mask)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
         """Return −δ_t ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + ½ (V(S_t) − G_t)², averaged over steps."""
         assert self.critic is not None and batch.targets is not None
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         values = self.critic(batch.observations, batch.memory, batch.starts)
         log_probs = distribution.log_prob(batch.actions)
         terms = policy_gradient(log_probs, batch.advantages)
-        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
-        loss = batch.sum(terms + errors - entropy_bonus(entropy, self.current("entropy_weight"))) + kl
+        loss = batch.sum(terms + errors - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         return loss, batch.means(policy_loss=terms, value_loss=errors, entropy=entropy)

@@ -12,11 +12,12 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from pg_agents.agents.accumulation import are_coupled, loss_of, mean_metrics
+from pg_agents.agents.accumulation import are_coupled, loss_of
 from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
 from pg_agents.agents.making import check_batch, check_networks, make_agent
 from pg_agents.agents.optimizers import Descent, OptimizerName
 from pg_agents.agents.saving import save_agent
+from pg_agents.means import Means
 from pg_agents.minibatches import minibatches, without_idle_columns
 from pg_agents.normalize import RewardScale, scales_of
 from pg_agents.numbers import whole_number
@@ -96,10 +97,10 @@ class Agent(nn.Module, ABC):
         """Return what the loss needs, computed from a rollout without gradients, and metrics."""
 
     @abstractmethod
-    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
-        """Return the loss, Σ weights · term, and its parts."""
+    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
+        """Return the loss, Σ weights · term, and the means of its parts."""
 
-    def is_far_enough(self, metrics: Metrics) -> bool:
+    def is_far_enough(self, means: Means) -> bool:
         """Return whether the policy has moved so far from the one that acted that the update is to end here."""
         return False
 
@@ -124,16 +125,15 @@ class Agent(nn.Module, ABC):
 
     def improve(self, batch: Batch) -> Metrics:
         """Go down the gradient of the loss of `batch`, in `epochs` passes over its minibatches."""
-        rates = self.current("learning_rate"), self.current("critic_learning_rate")
-        self.descent.set_learning_rates([rate for rate in rates if rate is not None])
+        self.descent.set_learning_rates([self.current("learning_rate"), self.current("critic_learning_rate")])
         taken, norms = [], []
         for part in self.parts(without_idle_columns(batch)):
-            loss, metrics = loss_of(self, part, self.micro_batch_size)
-            taken.append(metrics)
-            if self.is_far_enough(metrics):
+            loss, means = loss_of(self, part, self.micro_batch_size)
+            taken.append(means)
+            if self.is_far_enough(means):
                 break
             norms.append(self.descend(loss))
-        return mean_metrics(taken) | ({"grad_norm": torch.tensor(sum(norms) / len(norms))} if norms else {})
+        return dict(Means.joined(taken)) | ({"grad_norm": torch.tensor(sum(norms) / len(norms))} if norms else {})
 
     def descend(self, loss: Tensor) -> float:
         """Take one step down the gradient of `loss`; return the gradient's norm before it was clipped."""

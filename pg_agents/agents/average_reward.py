@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
+from pg_agents.means import Means
 from pg_agents.policies import ActionCritic, Policy
 from pg_agents.rollout import Batch, Rollout, Steps
 from pg_agents.schedules import Scheduled
@@ -96,7 +97,7 @@ class AverageReward(Agent):
         return Steps(1)
 
     def update(self, rollout: Rollout) -> Metrics:
-        """Learn from the steps whose next action `rollout` brings; keep its last row for the next time.
+        """Learn from the steps whose next action `rollout` brings, λ ← λ + β_λ d; keep its last row for the next time.
 
         Raises:
             ValueError: an episode terminated; nothing was learned from `rollout`.
@@ -108,10 +109,19 @@ class AverageReward(Agent):
                 "(actor-critic), or let the environment go on from its first state instead of terminating"
             )
         joined, self.last = _joined(self.last, rollout), _rows(rollout, slice(-1, None))
-        return super().update(joined) if bool(_continued(joined).any()) else {}
+        if not bool(_continued(joined).any()):
+            return {}
+        metrics = super().update(joined)
+        differences = metrics.pop("differences")
+        rate = self.gain_learning_rate or self.current("critic_learning_rate") or self.current("learning_rate")
+        self.gain += rate * differences
+        return metrics | {"temporal_difference": differences.mean(), "gain": self.gain.mean()}
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
-        """Compute the advantages and R_{t+1} − λ + Q(S_{t+1},A_{t+1}) of all rows [T, B] but the last, [T − 1, B]."""
+        """Compute the advantages and R_{t+1} − λ + Q(S_{t+1},A_{t+1}) of all rows [T, B] but the last, [T − 1, B].
+
+        The metric `differences` is the mean d of each learner, [L].
+        """
         values = self.critic(rollout.observations, rollout.memory, rollout.starts)  # [T, B, A]
         taken = values.gather(-1, rollout.actions[..., None]).squeeze(-1)  # [T, B]
         distribution = self.policy(rollout.observations, rollout.memory, rollout.starts)
@@ -119,13 +129,13 @@ class AverageReward(Agent):
         rows = _rows(rollout, slice(-1))
         weights = mean_over_steps(_continued(rollout), self.policy.num_learners, taken.dtype)
         targets = rows.rewards - self.gain + taken[1:]
-        return Batch.of(rows, advantages=advantages[:-1], weights=weights, targets=targets), {}
+        differences = (weights * (targets - taken[:-1])).sum(0)  # [B]
+        mean = differences if self.policy.num_learners > 1 else differences.sum(0, keepdim=True)
+        batch = Batch.of(rows, advantages=advantages[:-1], weights=weights, targets=targets)
+        return batch, {"differences": mean}
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
-        """Return −[Q − Σ_a π Q] ln π(A_t|S_t) − η H(π(·|S_t)) + ½ d², averaged over the environments.
-
-        The metric `differences` is the mean d of each learner, [L].
-        """
+    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
+        """Return −[Q − Σ_a π Q] ln π(A_t|S_t) − η H(π(·|S_t)) + ½ d², averaged over the environments."""
         assert batch.targets is not None
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         values = self.critic(batch.observations, batch.memory, batch.starts)
@@ -133,18 +143,7 @@ class AverageReward(Agent):
         terms = policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
         errors, entropy = squared_error(taken, batch.targets), distribution.entropy()
         loss = batch.sum(terms + errors - entropy_bonus(entropy, self.current("entropy_weight")))
-        differences = (batch.weights * (batch.targets - taken).detach()).sum(0)  # [B]
-        metrics = batch.means(policy_loss=terms, value_loss=errors, entropy=entropy)
-        metrics["differences"] = differences if self.policy.num_learners > 1 else differences.sum(0, keepdim=True)
-        return loss, metrics
-
-    def improve(self, batch: Batch) -> Metrics:
-        """Take one step of θ and ψ down the gradient, and λ ← λ + β_λ d."""
-        metrics = super().improve(batch)
-        differences = metrics.pop("differences")
-        rate = self.gain_learning_rate or self.current("critic_learning_rate") or self.current("learning_rate")
-        self.gain += rate * differences
-        return metrics | {"temporal_difference": differences.mean(), "gain": self.gain.mean()}
+        return loss, batch.means(policy_loss=terms, value_loss=errors, entropy=entropy)
 
 
 def _probabilities(distribution: Any) -> Tensor:  # noqa: ANN401

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
-from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalty_to_go
+from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalty_to_go, with_kl
 from pg_agents.losses import Aggregation, aggregation_weights, clipped_surrogate, entropy_bonus, ratio_metrics
+from pg_agents.means import Means
 from pg_agents.policies import Policy
 from pg_agents.returns import Comparison, group_centre, group_standardize
 from pg_agents.rollout import Batch, Episodes, Rollout
@@ -145,14 +146,14 @@ class GRPO(Agent):
             weights = weights * informative  # groups of equal returns are not worth the time of a gradient
         return Batch.of(rollout, advantages=advantages, weights=weights), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
         """Return −min(ρA, clip(ρ)A) − η H(π(·|S_t)) + β k_t, put together as `aggregation` says."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         log_probs = distribution.log_prob(batch.actions)
         log_ratio = log_probs - batch.log_probs
         clip = self.current("clip")
         terms = clipped_surrogate(log_ratio, batch.advantages, clip, self.clip_high)
-        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         entropy = distribution.entropy()
-        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight"))) + kl
+        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         return loss, batch.means(policy_loss=terms, entropy=entropy, **ratio_metrics(log_ratio, clip))

@@ -22,6 +22,7 @@ from pg_agents.agents.natural import (
 )
 from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import mean_over_steps, policy_gradient
+from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
@@ -119,7 +120,7 @@ class NaturalPolicyGradient(Agent):
         weights = mean_over_steps(rollout.mask, dtype=rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
         """Return −Â_t ln π(A_t|S_t), averaged over steps, whose gradient is −∇J."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
@@ -128,7 +129,7 @@ class NaturalPolicyGradient(Agent):
     def improve(self, batch: Batch) -> Metrics:
         """Take the natural step of the policy, and let the critic regress on its targets."""
         parameters = learned(self.policy)
-        loss, metrics = self(batch)
+        loss, means = self(batch)
         gradient = -flatten(torch.autograd.grad(loss, parameters, materialize_grads=True))
         fisher = Fisher(MeanKL(self.policy, some_of(self, batch, self.fisher_fraction)))
         step, residual = natural_step(fisher, gradient, self.max_kl, self.damping, self.cg_iterations)
@@ -136,4 +137,5 @@ class NaturalPolicyGradient(Agent):
             raise self._not_finite("the gradient")
         divergence = MeanKL(self.policy, batch)
         assign(parameters, flatten(parameters) + step)
-        return metrics | {"kl": divergence().detach(), "cg_residual": residual, "value_loss": fit_values(self, batch)}
+        metrics = {"kl": divergence().detach(), "cg_residual": residual}
+        return dict(means) | metrics | {"value_loss": fit_values(self, batch)}

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
-from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalized
+from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
 from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import clipped_surrogate, entropy_bonus, mean_over_steps, ratio_metrics, squared_error
+from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
@@ -126,7 +127,7 @@ class PPO(Agent):
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics | fit
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
         """Return −min(ρÂ, clip(ρ)Â) − η H(π(·|S_t)) + β k_t + c ½ (V(S_t) − G_t)², averaged over steps."""
         assert batch.targets is not None
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
@@ -135,13 +136,13 @@ class PPO(Agent):
         log_ratio = log_probs - batch.log_probs
         clip = self.current("clip")
         terms = clipped_surrogate(log_ratio, batch.advantages, clip)
-        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
         bonus = entropy_bonus(entropy, self.current("entropy_weight"))
-        loss = batch.sum(terms + self.value_weight * errors - bonus) + kl
+        loss = batch.sum(terms + self.value_weight * errors - bonus)
+        loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         moved = ratio_metrics(log_ratio, clip)
         return loss, batch.means(policy_loss=terms, value_loss=errors, entropy=entropy, **moved)
 
-    def is_far_enough(self, metrics: Metrics) -> bool:
+    def is_far_enough(self, means: Means) -> bool:
         """Return whether the KL divergence from the policy that acted exceeds 1.5 times `target_kl`."""
-        return self.target_kl is not None and bool(metrics["kl"] > 1.5 * self.target_kl)
+        return self.target_kl is not None and bool(means["kl"] > 1.5 * self.target_kl)

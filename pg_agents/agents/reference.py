@@ -112,9 +112,10 @@ def penalty_to_go(rollout: Rollout, penalty: KLPenalty, weight: float, discount:
     return weight * leave_one_out(time_weights(rollout, discount) * to_go * rollout.mask, rollout.group_ids)
 
 
-def kl_loss(log_probs: Tensor, batch: Batch, penalty: KLPenalty, weight: float) -> Tensor | float:
-    """Return β Σ weights · k(ln π_θ, ln π_ref) where the penalty is in the loss, else 0."""
+def with_kl(loss: Tensor, log_probs: Tensor, batch: Batch, penalty: KLPenalty, weight: float) -> Tensor:
+    """Return the loss, plus β Σ weights · k(ln π_θ, ln π_ref) where the penalty is in the loss."""
     if penalty == "reward" or not weight:
-        return 0.0
+        return loss
     assert batch.reference_log_probs is not None
-    return weight * batch.sum(kl_term(log_probs, batch.reference_log_probs, "k2" if penalty == "k2-loss" else "k3"))
+    form: Literal["k2", "k3"] = "k2" if penalty == "k2-loss" else "k3"
+    return loss + weight * batch.sum(kl_term(log_probs, batch.reference_log_probs, form))

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.baselines import Baseline, BatchMean, Constant, RunningAverage
-from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalized
+from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
 from pg_agents.agents.signals import Signal, monte_carlo
 from pg_agents.losses import entropy_bonus, mean_over_episodes, policy_gradient, squared_error
+from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
 from pg_agents.returns import explained_variance, standardize
 from pg_agents.rollout import Batch, Episodes, Rollout
@@ -129,19 +130,17 @@ class ReinforceBaseline(Agent):
         weights = mean_over_episodes(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=time_weights * advantages, weights=weights, targets=returns), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
         """Return Σ_t [−(G_t − b) ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + ½ (V(S_t) − G_t)²], averaged over episodes."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         log_probs, entropy = distribution.log_prob(batch.actions), distribution.entropy()
         terms = policy_gradient(log_probs, batch.advantages)
-        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
-        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight"))) + kl
-        metrics = batch.means(policy_loss=terms, entropy=entropy)
-        if self.critic is not None and batch.targets is not None:
-            values = self.critic(batch.observations, batch.memory, batch.starts)
-            errors = squared_error(values, batch.targets)
-            loss, metrics["value_loss"] = loss + batch.sum(errors), batch.means(value_loss=errors)["value_loss"]
-        return loss, metrics
+        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
+        if self.critic is None or batch.targets is None:
+            return loss, batch.means(policy_loss=terms, entropy=entropy)
+        errors = squared_error(self.critic(batch.observations, batch.memory, batch.starts), batch.targets)
+        return loss + batch.sum(errors), batch.means(policy_loss=terms, entropy=entropy, value_loss=errors)
 
     @classmethod
     def needs_critic(cls, arguments: dict[str, Any]) -> bool:

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
-from pg_agents.agents.reference import KLPenalty, beside_reference, kl_loss, make_reference, penalty_to_go
+from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalty_to_go, with_kl
 from pg_agents.losses import entropy_bonus, mean_over_episodes, policy_gradient
+from pg_agents.means import Means
 from pg_agents.policies import Policy
 from pg_agents.returns import leave_one_out
 from pg_agents.rollout import Batch, Episodes, Rollout
@@ -109,11 +110,11 @@ class RLOO(Agent):
         weights = mean_over_episodes(rollout.mask, dtype=rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
         """Return −Σ_t [A_i ln π(A_t|S_t) + η H(π(·|S_t)) − β k_t], averaged over episodes."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         log_probs, entropy = distribution.log_prob(batch.actions), distribution.entropy()
         terms = policy_gradient(log_probs, batch.advantages)
-        kl = kl_loss(log_probs, batch, self.kl_penalty, self.current("kl_weight"))
-        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight"))) + kl
+        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         return loss, batch.means(policy_loss=terms, entropy=entropy)

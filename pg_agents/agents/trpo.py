@@ -22,6 +22,7 @@ from pg_agents.agents.natural import (
 )
 from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import mean_over_steps
+from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
@@ -124,7 +125,7 @@ class TRPO(Agent):
         weights = mean_over_steps(rollout.mask, dtype=rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
         """Return −ρ_t Â_t, averaged over steps: minus the surrogate L."""
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
@@ -134,7 +135,7 @@ class TRPO(Agent):
     def improve(self, batch: Batch) -> Metrics:
         """Take the step of the policy, if there is one, and let the critic regress on its targets."""
         parameters = learned(self.policy)
-        loss, metrics = self(batch)
+        loss, means = self(batch)
         gradient = -flatten(torch.autograd.grad(loss, parameters, materialize_grads=True))
         fisher = Fisher(MeanKL(self.policy, some_of(self, batch, self.fisher_fraction)))
         step, residual = natural_step(fisher, gradient, self.max_kl, self.damping, self.cg_iterations)
@@ -147,5 +148,5 @@ class TRPO(Agent):
 
         search = (self.max_kl, self.backtrack, self.line_search_trials)
         fraction, improvement, kl = line_search(parameters, step, measure, *search)
-        metrics |= {"kl": kl, "step_fraction": torch.tensor(fraction), "surrogate_improvement": improvement}
-        return metrics | {"cg_residual": residual, "value_loss": fit_values(self, batch)}
+        metrics = {"kl": kl, "step_fraction": torch.tensor(fraction), "surrogate_improvement": improvement}
+        return dict(means) | metrics | {"cg_residual": residual, "value_loss": fit_values(self, batch)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
+from torch.nn.functional import linear
 
 
 def hold_directly(module: nn.Module, *names: str) -> None:
@@ -18,6 +19,13 @@ def hold_directly(module: nn.Module, *names: str) -> None:
 
 
 def call(module: nn.Module, *inputs: Any) -> Any:  # noqa: ANN401
-    """Return the module's output; where it has no hooks, without torch's looking for them, 0.7 µs."""
-    hooked = module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks
-    return module(*inputs) if hooked else module.forward(*inputs)
+    """Return the module's output; where it has no hooks, without torch's looking for them, 0.7 µs.
+
+    A linear layer's own looking for its parameters takes another 1.1 µs, half of what it takes to multiply.
+    """
+    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks:
+        return module(*inputs)
+    parameters = module._parameters
+    if type(module) is nn.Linear and len(parameters) == 2:  # not of a subclass, nor with a weight that is computed
+        return linear(*inputs, parameters["weight"], parameters["bias"])  # type: ignore[call-arg]
+    return module.forward(*inputs)

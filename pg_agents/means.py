@@ -1,0 +1,54 @@
+"""Weighted means of what is reported, computed once instead of in every gradient step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+MANY = 4096  # rows; the mean of so many takes no longer than it takes to keep them
+
+
+class Means(Mapping[str, Tensor]):
+    """Weighted means of terms, by name: Σ weights · term / Σ weights, computed when they are asked for.
+
+    A mean takes as long as a layer of a small network. The rows are kept instead, and those of all minibatches are
+    averaged at once (`joined`); of `MANY` rows or more the mean is taken at once, and kept.
+
+    Args:
+        weights: of the rows, [T, B].
+        terms: [T, B] each.
+    """
+
+    def __init__(self, weights: Tensor, terms: Mapping[str, Tensor]) -> None:
+        self.weights = weights.flatten()
+        self.terms = {name: term.detach().flatten() for name, term in terms.items()}
+        if len(self.weights) >= MANY:
+            self.terms = {name: self[name][None] for name in self.terms}
+            self.weights = self.weights.sum()[None]
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a mean."""
+        term = self.terms[name]
+        dtype = torch.promote_types(term.dtype, self.weights.dtype)
+        return torch.dot(self.weights.to(dtype), term.to(dtype)) / self.weights.sum()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.terms)
+
+    def __len__(self) -> int:
+        return len(self.terms)
+
+    @classmethod
+    def joined(cls, several: Sequence[Means]) -> Means:
+        """Return the means of n parts, whose weights add up to n times those of the whole (`minibatches`).
+
+        Raises:
+            TypeError: one is something else, such as a dict.
+        """
+        for means in several:
+            if not isinstance(means, Means):
+                raise TypeError(f"forward must return (loss, batch.means(name=term, …)), got {type(means).__name__}")
+        terms = {name: torch.cat([means.terms[name] for means in several]) for name in several[0]}
+        return cls(torch.cat([means.weights for means in several]) / len(several), terms)
