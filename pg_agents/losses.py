@@ -37,9 +37,9 @@ def preference_loss(preferred: Tensor, other: Tensor) -> Tensor:
     return softplus(other - preferred)
 
 
-def entropy_bonus(entropy: Tensor, weight: float) -> Tensor | float:
-    """Return η H, of which nothing is differentiated where η = 0."""
-    return weight * entropy if weight else 0.0
+def with_entropy(terms: Tensor, entropy: Tensor, weight: float) -> Tensor:
+    """Return the terms less η H, [T, B]: a bonus for entropy, of which nothing is differentiated where η = 0."""
+    return torch.sub(terms, entropy, alpha=weight) if weight else terms
 
 
 def mean_over_episodes(mask: Tensor, num_learners: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -22,17 +22,16 @@ class Means(Mapping[str, Tensor]):
     """
 
     def __init__(self, weights: Tensor, terms: Mapping[str, Tensor]) -> None:
-        self.weights = weights.flatten()
-        self.terms = {name: term.detach().flatten() for name, term in terms.items()}
-        if len(self.weights) >= MANY:
-            self.terms = {name: self[name][None] for name in self.terms}
-            self.weights = self.weights.sum()[None]
+        self.weights, self.terms = weights, {name: term.detach() for name, term in terms.items()}
+        if weights.numel() >= MANY:
+            self.terms = {name: self[name][None] for name in terms}
+            self.weights = weights.sum()[None]
 
     def __getitem__(self, name: str) -> Tensor:
         """Return a mean."""
         term = self.terms[name]
         dtype = torch.promote_types(term.dtype, self.weights.dtype)
-        return torch.dot(self.weights.to(dtype), term.to(dtype)) / self.weights.sum()
+        return torch.dot(self.weights.flatten().to(dtype), term.flatten().to(dtype)) / self.weights.sum()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.terms)
@@ -50,5 +49,9 @@ class Means(Mapping[str, Tensor]):
         for means in several:
             if not isinstance(means, Means):
                 raise TypeError(f"forward must return (loss, batch.means(name=term, …)), got {type(means).__name__}")
-        terms = {name: torch.cat([means.terms[name] for means in several]) for name in several[0]}
-        return cls(torch.cat([means.weights for means in several]) / len(several), terms)
+        terms = {name: _joined([means.terms[name] for means in several]) for name in several[0]}
+        return cls(_joined([means.weights for means in several]) / len(several), terms)
+
+
+def _joined(rows: Sequence[Tensor]) -> Tensor:
+    return torch.cat([some.flatten() for some in rows])

@@ -189,8 +189,8 @@ MUTATIONS = [
     Mutation(
         "the entropy bonus is a penalty",
         "pg_agents.agents.reinforce",
-        "loss = batch.sum(terms - entropy_bonus(",
-        "loss = batch.sum(terms + entropy_bonus(",
+        "entropy, self.current(",
+        "entropy, -self.current(",
         (AGENTS + "reinforce.py::test_gradient_of_the_entropy_bonus",),
     ),
     Mutation(
@@ -804,22 +804,22 @@ MUTATIONS = [
     Mutation(
         "PPO's critic is weighed by 1, whatever its weight",
         "pg_agents.agents.ppo",
-        "terms + self.value_weight * errors",
+        "torch.add(terms, errors, alpha=self.value_weight)",
         "terms + errors",
         ("tests/agents/test_ppo.py::test_the_loss_by_hand",),
     ),
     Mutation(
         "A2C is rewarded for certainty",
         "pg_agents.agents.a2c",
-        "errors - bonus)",
-        "errors + bonus)",
+        "entropy, self.current(",
+        "entropy, -self.current(",
         ("tests/agents/test_ppo.py::test_the_loss_by_hand",),
     ),
     Mutation(
         "the actor-critic is rewarded for certainty",
         "pg_agents.agents.actor_critic",
-        "- entropy_bonus(",
-        "+ entropy_bonus(",
+        "entropy, self.current(",
+        "entropy, -self.current(",
         ("tests/agents/test_agent.py::test_entropy_is_rewarded_with_its_weight",),
     ),
     Mutation(

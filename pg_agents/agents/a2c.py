@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
 from pg_agents.agents.signals import generalized_advantages
-from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
+from pg_agents.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
@@ -116,7 +117,7 @@ class A2C(Agent):
         log_probs = distribution.log_prob(batch.actions)
         terms = policy_gradient(log_probs, batch.advantages)
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
-        bonus = entropy_bonus(entropy, self.current("entropy_weight"))
-        loss = batch.sum(terms + self.value_weight * errors - bonus)
+        both = torch.add(terms, errors, alpha=self.value_weight)
+        loss = batch.sum(with_entropy(both, entropy, self.current("entropy_weight")))
         loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         return loss, batch.means(policy_loss=terms, value_loss=errors, entropy=entropy)

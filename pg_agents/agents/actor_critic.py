@@ -9,7 +9,7 @@ from torch import Tensor
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
 from pg_agents.agents.signals import state_values, time_weights
-from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
+from pg_agents.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
 from pg_agents.returns import explained_variance, lambda_returns, standardize, step_discounts, step_lambdas
@@ -127,6 +127,6 @@ class ActorCritic(Agent):
         log_probs = distribution.log_prob(batch.actions)
         terms = policy_gradient(log_probs, batch.advantages)
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()
-        loss = batch.sum(terms + errors - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = batch.sum(with_entropy(terms + errors, entropy, self.current("entropy_weight")))
         loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         return loss, batch.means(policy_loss=terms, value_loss=errors, entropy=entropy)

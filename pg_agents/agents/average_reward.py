@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
-from pg_agents.losses import entropy_bonus, mean_over_steps, policy_gradient, squared_error
+from pg_agents.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import ActionCritic, Policy
 from pg_agents.rollout import Batch, Rollout, Steps
@@ -142,7 +142,7 @@ class AverageReward(Agent):
         taken = values.gather(-1, batch.actions[..., None]).squeeze(-1)
         terms = policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
         errors, entropy = squared_error(taken, batch.targets), distribution.entropy()
-        loss = batch.sum(terms + errors - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = batch.sum(with_entropy(terms + errors, entropy, self.current("entropy_weight")))
         return loss, batch.means(policy_loss=terms, value_loss=errors, entropy=entropy)
 
 

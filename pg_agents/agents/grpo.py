@@ -9,7 +9,7 @@ from torch import Tensor
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalty_to_go, with_kl
-from pg_agents.losses import Aggregation, aggregation_weights, clipped_surrogate, entropy_bonus, ratio_metrics
+from pg_agents.losses import Aggregation, aggregation_weights, clipped_surrogate, ratio_metrics, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import Policy
 from pg_agents.returns import Comparison, group_centre, group_standardize
@@ -154,6 +154,6 @@ class GRPO(Agent):
         clip = self.current("clip")
         terms = clipped_surrogate(log_ratio, batch.advantages, clip, self.clip_high)
         entropy = distribution.entropy()
-        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = batch.sum(with_entropy(terms, entropy, self.current("entropy_weight")))
         loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         return loss, batch.means(policy_loss=terms, entropy=entropy, **ratio_metrics(log_ratio, clip))

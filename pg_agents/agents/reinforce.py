@@ -9,7 +9,7 @@ from torch import Tensor
 from pg_agents.agents.agent import Agent, Metrics, OptimizerName
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
 from pg_agents.agents.signals import Signal, monte_carlo
-from pg_agents.losses import entropy_bonus, mean_over_episodes, policy_gradient
+from pg_agents.losses import mean_over_episodes, policy_gradient, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import Policy
 from pg_agents.returns import standardize
@@ -112,6 +112,6 @@ class Reinforce(Agent):
         distribution = self.policy(batch.observations, batch.memory, batch.starts)
         log_probs, entropy = distribution.log_prob(batch.actions), distribution.entropy()
         terms = policy_gradient(log_probs, batch.advantages)
-        loss = batch.sum(terms - entropy_bonus(entropy, self.current("entropy_weight")))
+        loss = batch.sum(with_entropy(terms, entropy, self.current("entropy_weight")))
         loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         return loss, batch.means(policy_loss=terms, entropy=entropy)
