@@ -59,7 +59,7 @@ def is_over(step: Transition, max_episode_steps: int | None, name: str) -> NDArr
     if max_episode_steps is None and over.any():
         raise ValueError(
             f"max_episode_steps: an episode of {name} has not ended after {EPISODE_LIMIT} steps; "
-            "give a number of steps at which to cut its episodes"
+            "give a number of steps at which to cut its episodes, or wrap it in gymnasium.wrappers.TimeLimit"
         )
     return over
 

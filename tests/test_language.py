@@ -253,7 +253,7 @@ def test_no_end_of_sequence(model, capsys):
 
 def test_options_that_do_not_belong_together(model, capsys):
     plain = ["train", "grpo", "pg/Copy-v0", "--quiet", "--temperature", "0.5"]
-    assert "--temperature must be left out, or comes with a language model" in refused(capsys, *plain)
+    assert "--temperature must be left out, or given with a language model, the policy hf:PATH" in refused(capsys, *plain)
     assert "--temperature must be above 0, got 0.0" in refused(
         capsys, *typed("pg/Copy-v0", "hf:model", *plain[4:5], "0")
     )

@@ -72,8 +72,8 @@ def make_agent(
     networks = {name: arguments[name] for name in options if name in arguments}
     arguments = {name: value for name, value in arguments.items() if name not in networks}
     for name in (NETWORK_OPTIONS if asked else LANGUAGE_OPTIONS).keys() & arguments.keys():
-        needs = "no policy=…, which is a language model" if asked else "a language model, policy='hf:PATH'"
-        raise ValueError(f"{name} must be left out, or comes with {needs}; got {arguments[name]!r}")
+        needs = "no language model" if asked else "a language model, the policy hf:PATH"
+        raise ValueError(f"{name} must be left out, or given with {needs}; got {arguments[name]!r}")
     if asked and form.differentiates_twice:
         raise ValueError(
             f"policy: {form.name} needs the KL divergence's second derivatives, which a language model's policy does "
