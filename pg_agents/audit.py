@@ -30,7 +30,13 @@ class AuditError(RuntimeError):
     """What acted and what learns are not the same policy; the message says where they differ, and what explains it."""
 
 
-def audit(policy: Policy, rollout: Rollout, *, decode: Callable[[Sequence[int]], str] | None = None) -> float:
+def audit(
+    policy: Policy,
+    rollout: Rollout,
+    *,
+    most: int | None = None,
+    decode: Callable[[Sequence[int]], str] | None = None,
+) -> float:
     """Return the largest |ln π_learned(A_t|S_t) − ln π_recorded(A_t|S_t)| of a rollout; NaN where nothing was compared.
 
     Policies that act by the function that they learn by, on observations that are not stored as texts, are not looked
@@ -39,6 +45,7 @@ def audit(policy: Policy, rollout: Rollout, *, decode: Callable[[Sequence[int]],
     Args:
         policy: in the mode in which it learns, not updated since it acted.
         rollout: what it did.
+        most: decisions that are looked at, the first ones, up to 16,384; None: so many.
         decode: ids → text, for the message.
 
     Raises:
@@ -47,7 +54,7 @@ def audit(policy: Policy, rollout: Rollout, *, decode: Callable[[Sequence[int]],
     """
     if not isinstance(rollout.observations, TokenBlock) and type(policy).step is Policy.step:
         return float("nan")
-    part = beginning(rollout)
+    part = beginning(rollout, most)
     mismatch = Mismatch(policy, part)
     largest = float(mismatch.difference.max())
     if not mismatch.agree(mismatch.learned):
@@ -57,17 +64,18 @@ def audit(policy: Policy, rollout: Rollout, *, decode: Callable[[Sequence[int]],
     return largest
 
 
-def beginning(rollout: Rollout) -> Rollout:
-    """Return the first `DECISIONS` of a rollout: its first texts, or else its first steps."""
-    if rollout.mask.numel() <= DECISIONS:
+def beginning(rollout: Rollout, most: int | None = None) -> Rollout:
+    """Return the first decisions of a rollout, `DECISIONS` or `most`: its first texts, or else its first steps."""
+    decisions = min(most or DECISIONS, DECISIONS)
+    if rollout.mask.numel() <= decisions:
         return rollout
     steps, seen = len(rollout.mask), rollout.observations
     if isinstance(seen, TokenBlock):
-        few = max(1, DECISIONS // steps)
+        few = max(1, decisions // steps)
         mask = None if seen.mask is None else seen.mask[:, :few]
         seen, at = TokenBlock(seen.tokens[:few], seen.lengths[:, :few], mask), (slice(None), slice(few))
     else:
-        at = (slice(max(1, DECISIONS // rollout.mask.shape[1])), slice(None))
+        at = (slice(max(1, decisions // rollout.mask.shape[1])), slice(None))
         seen = tree_map(lambda leaf: leaf[at], seen)
     fields = {name: getattr(rollout, name)[at] for name in ("actions", "log_probs", "mask", "starts", "times")}
     return replace(rollout, observations=seen, **fields)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -29,7 +30,7 @@ class Summary:
         total_steps: valid transitions learned from.
         episodes: that ended.
         mean_return_last_100: of the last 100 of them; None where none ended.
-        wall_seconds: from the first environment step to the last update.
+        wall_seconds: of collecting and learning; the audit, evaluations and what is written are left out.
         steps_per_second: total_steps / wall_seconds.
         stop_return: where the run was to end; None: nowhere.
         stopped: whether it ended there, after total_steps steps and wall_seconds.
@@ -70,8 +71,12 @@ class RunProgress:
     metrics: dict[str, list[Tensor]] = field(default_factory=dict)
     stop_reasons: Counter[str] = field(default_factory=Counter)
     row_before: tuple[int, float] = (0, 0.0)  # steps and seconds at the last row
-    started: float = field(default_factory=time.perf_counter)
-    seconds: float = 0.0
+    since: float = field(default_factory=time.perf_counter)  # when what is timed began
+    seconds: float = 0.0  # of collecting and learning
+
+    def begins(self) -> None:
+        """Begin to time what `collected` or `learned` will take in."""
+        self.since = time.perf_counter()
 
     def collected(self, rollout: Rollout) -> None:
         """Take in a rollout."""
@@ -82,13 +87,24 @@ class RunProgress:
             self.returns.extend(rollout.episode_returns[-LAST:].tolist())
             self.lengths.extend(rollout.episode_lengths[-LAST:].tolist())
             self.stop_reasons.update(reason or "truncated" for reason in rollout.stop_reasons)
-        self.seconds = time.perf_counter() - self.started
+        self._timed()
 
     def learned(self, metrics: Mapping[str, Tensor]) -> None:
         """Take in what an update returned."""
         for name, value in metrics.items():
             self.metrics.setdefault(name, []).append(value)
-        self.seconds = time.perf_counter() - self.started
+        self._timed()
+
+    @contextmanager
+    def untimed(self) -> Iterator[None]:
+        """A context in which what is done is neither collecting nor learning."""
+        began = time.perf_counter()
+        yield
+        self.since += time.perf_counter() - began
+
+    def _timed(self) -> None:
+        now = time.perf_counter()
+        self.seconds, self.since = self.seconds + now - self.since, now
 
     @property
     def stopped(self) -> bool:

@@ -183,9 +183,9 @@ def group_standardize(scores: Tensor, group_ids: Tensor | None = None, epsilon: 
 def group_centre(scores: Tensor, group_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return R_i − mean within each group of columns, and the group's standard deviation, [..., B] each.
 
-    The standard deviation divides by n − 1. Deviations that rounding alone can cause count as none: both are then 0, as
-    they are for a column that is alone. As the mean contains the sample itself, the expected gradient is scaled by
-    (n − 1)/n.
+    The standard deviation divides by n − 1. Deviations that rounding alone can cause, given the largest score of the
+    group, count as none: both are then 0, as they are for a column that is alone. As the mean contains the sample
+    itself, the expected gradient is scaled by (n − 1)/n.
 
     Args:
         scores: R, of one episode a column, [..., B].
@@ -197,7 +197,8 @@ def group_centre(scores: Tensor, group_ids: Tensor | None = None) -> tuple[Tenso
     counts = same.sum(0)
     centred = scores - (scores @ same) / counts
     std = ((centred.square() @ same) / (counts - 1).clamp(min=1)).sqrt()
-    varies = std > 16 * torch.finfo(scores.dtype).eps * scores.abs().amax(-1, keepdim=True)
+    largest = (scores.abs()[..., None] * same).amax(-2)
+    varies = std > 4 * torch.finfo(scores.dtype).eps * largest
     return centred * varies, std * varies
 
 

@@ -109,13 +109,16 @@ def _loop(
 ) -> None:
     due = log_every
     while not run.over:
+        run.begins()
         rollout = next(collector).to(collector.device)
         if not rollout.num_transitions:
             continue  # resets alone: Adam's momentum would move the parameters without anything having been learned
         if not run.steps:
-            audit(agent.policy, rollout, decode=decode)
-            table = text_table(rollout, decode) if run.of_tokens else ""
-            _write(recorder, agent, evaluations, 0, evaluations(agent, 0) | ({SAME_PROMPTS: table} if table else {}))
+            with run.untimed():
+                audit(agent.policy, rollout, most=agent.micro_batch_size, decode=decode)
+                table = text_table(rollout, decode) if run.of_tokens else ""
+                row = evaluations(agent, 0) | ({SAME_PROMPTS: table} if table else {})
+                _write(recorder, agent, evaluations, 0, row)
         run.collected(rollout)
         agent.progress = min(1.0, run.steps_before / run.total_steps)
         run.learned(agent.update(rollout))

@@ -1210,4 +1210,32 @@ MUTATIONS = [
         "isinstance(module, nn.Linear)",
         ("tests/policies/test_direct.py::test_only_plain_linear_layers_are_taken_apart",),
     ),
+    Mutation(
+        "a group's scores are equal beside a large one of another group",
+        "pg_agents.returns",
+        "(scores.abs()[..., None] * same).amax(-2)",
+        "scores.abs().amax(-1, keepdim=True)",
+        ("tests/test_returns.py::test_a_large_score_of_another_group_leaves_a_groups_own_alone",),
+    ),
+    Mutation(
+        "adapters that have learned already are left out of the reference",
+        "pg_agents.policies.adapters",
+        "return not bare.requires_grad and torch.equal(",
+        "return not bare.requires_grad or torch.equal(",
+        (POLICIES + "adapters.py::test_adapters_that_have_learned_already_are_part_of_the_reference",),
+    ),
+    Mutation(
+        "a reference shares parameters that learn",
+        "pg_agents.policies.adapters",
+        "return not bare.requires_grad and torch.equal(",
+        "return torch.equal(",
+        (POLICIES + "adapters.py::test_a_reference_of_a_model_that_learns_besides_its_adapters_stays",),
+    ),
+    Mutation(
+        "the time of evaluations counts as learning",
+        "pg_agents.progress",
+        "self.since += time.perf_counter() - began",
+        "time.perf_counter()",
+        ("tests/test_progress.py::test_time_spent_on_anything_else_is_not_counted",),
+    ),
 ]

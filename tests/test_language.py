@@ -9,7 +9,7 @@ import gymnasium as gym
 import pytest
 import torch
 import transformers
-from pg_envs import TokenTask, TokenVectorEnv
+from pg_envs import TokenTask, TokenVectorEnv, tasks
 from pg_envs.token_env import TokenEnv
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -253,12 +253,19 @@ def test_no_end_of_sequence(model, capsys):
 
 def test_options_that_do_not_belong_together(model, capsys):
     plain = ["train", "grpo", "pg/Copy-v0", "--quiet", "--temperature", "0.5"]
-    assert "--temperature must be left out, or given with a language model, the policy hf:PATH" in refused(capsys, *plain)
-    assert "--temperature must be above 0, got 0.0" in refused(
+    assert "--temperature must be left out, or given with a language model, the policy hf:PATH" in refused(
+        capsys, *plain
+    )
+    assert "--temperature must be a number above 0, got 0.0" in refused(
         capsys, *typed("pg/Copy-v0", "hf:model", *plain[4:5], "0")
     )
     assert "--lora must be a whole number, 1 or above" in refused(
         capsys, *typed("pg/Copy-v0", "hf:model", "--lora", "0")
+    )
+    tuned = refused(capsys, *typed("pg/Copy-v0", "hf:model", "--tuned"))
+    assert "--tuned: the settings that ship are for new networks, not for a language model" in tuned
+    assert "--aggregation: 'constant-length' divides by max_episode_steps" in refused(
+        capsys, *typed("pg/Copy-v0", "hf:model", "--aggregation", "constant-length")
     )
     assert "--hidden must be left out" in refused(capsys, *typed("pg/Copy-v0", "hf:model", "--hidden", "8"))
     lone = refused(capsys, *typed("pg/Addition-v0", "hf:model", "--eval-env-arg", "split=held_out"))
@@ -346,3 +353,29 @@ if "pg/Wide-v0" not in gym.registry:
             entry_point=f"test_language:{form.__name__}",
             vector_entry_point=f"test_language:{form.vector_form.__name__}",
         )
+
+
+def test_a_damaged_model_is_one_line(model, capsys):
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    assert "--policy: transformers cannot read the model in model" in refused(capsys, *typed("pg/Copy-v0"))
+    (model / "config.json").write_text("{}")
+    assert "--policy: transformers cannot read the model in model" in refused(
+        capsys, *typed("pg/Copy-v0", "hf-config:model")
+    )
+
+
+def test_language_models_have_the_defaults_of_fine_tuning(model):
+    env = gym.make_vec("pg/Copy-v0", 4)
+    agent = pg.PUBLISHED["DAPO"].for_env(env, policy="hf:model", group_size=2)
+    assert (agent.learning_rate, agent.epochs, agent.aggregation, agent.clip_high) == (1e-5, 1, "token-mean", 0.28)
+    assert pg.PPO.for_env(env, policy="hf:model").discount == 1.0
+    with pytest.raises(ValueError, match=r"vocabulary must be from 1 to the \d+ tokens that the model has, got 5000"):
+        HuggingFacePolicy(agent.policy.model, vocabulary=5000)
+    with pytest.raises(TypeError, match="model must be a causal language model of transformers, got 'model'"):
+        HuggingFacePolicy("model")
+
+
+def test_an_environments_own_groups_are_the_agents():
+    env = TokenVectorEnv(8, task=tasks.copy(), group_size=4)
+    assert pg.GRPO.for_env(env).group_size == 4 and pg.RLOO.for_env(env, group_size=2).group_size == 2

@@ -57,7 +57,7 @@ def test_fractions_and_speed_are_of_the_time_since_the_last_row(monkeypatch):
     monkeypatch.setattr("pg_agents.progress.time.perf_counter", lambda: next(clock))
     env = TokenVectorEnv(4, **TASK)
     rollout = next(pg.collect_episodes(env, TransformerPolicy(6, 4)))
-    run = RunProgress(1000, of_tokens=True, started=-1.0)
+    run = RunProgress(1000, of_tokens=True, since=-1.0)
     first = replace(rollout, stop_reasons=("eos", "eos", "length", ""))
     run.collected(first)
     run.learned({})
@@ -74,3 +74,18 @@ def test_fractions_and_speed_are_of_the_time_since_the_last_row(monkeypatch):
     assert row["time/tokens_per_second"] == tokens  # three rollouts in three seconds
     assert row["time/steps_per_second"] == 4 * tokens / 5
     assert "time/tokens_per_second" not in RunProgress(10, steps=1, seconds=1.0).row()
+
+
+def test_time_spent_on_anything_else_is_not_counted(monkeypatch):
+    """Begins at 0; a rollout takes until 1, the evaluation until 4, the update until 5: two seconds of work."""
+    clock = iter([0.0, 1.0, 1.0, 4.0, 5.0])
+    monkeypatch.setattr("pg_agents.progress.time.perf_counter", lambda: next(clock))
+    env = TokenVectorEnv(4, **TASK)
+    run = RunProgress(1000, since=-9.0)
+    rollout = next(pg.collect_episodes(env, TransformerPolicy(6, 4)))
+    run.begins()
+    run.collected(rollout)
+    with run.untimed():
+        pass
+    run.learned({})
+    assert run.seconds == 2

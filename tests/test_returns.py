@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pg_agents.returns import (
     explained_variance,
     gae,
+    group_centre,
     group_standardize,
     lambda_returns,
     leave_one_out,
@@ -248,3 +249,12 @@ def test_group_standardize_by_hand():
 @pytest.mark.parametrize("value", [0.1, 500.0, -1000.1])
 def test_equal_scores_of_a_group_are_standardized_to_zero(value):
     assert not group_standardize(torch.full((7,), value)).any()
+
+
+def test_a_large_score_of_another_group_leaves_a_groups_own_alone():
+    """Whether scores differ is a question of their own group's size: 0, 1 beside a million still do."""
+    ids = torch.tensor([0] * 4 + [1] * 4 + [2] * 4)
+    scores = torch.tensor([0.0, 1, 0, 1, 1e6, 0, 0, 0, 1e5, 1e5 + 0.125, 1e5, 1e5 + 0.125])
+    centred, std = group_centre(scores, ids)
+    assert centred[:4].tolist() == [-0.5, 0.5, -0.5, 0.5] and float(std[0]) == pytest.approx(3**-0.5)
+    assert std[8:].tolist() == pytest.approx([0.125 / 2 * 2 / 3**0.5] * 4, rel=0.2)

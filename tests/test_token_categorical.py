@@ -126,9 +126,11 @@ def test_stack():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": 0.0}, "temperature must be above 0"),
+        ({"temperature": "0.7"}, "temperature must be a number above 0, got '0.7'"),
+        ({"top_k": 2.5}, "top_k must be a whole number"),
+        ({"temperature": 0.0}, "temperature must be a number above 0"),
         ({"temperature": math.inf}, "temperature"),
-        ({"top_k": 0}, "top_k must be at least 1"),
+        ({"top_k": 0}, "top_k must be a whole number, 1 or above"),
         ({"top_p": 0.0}, "top_p must be above 0"),
         ({"top_p": 1.5}, "top_p must be above 0"),
     ],
@@ -136,3 +138,9 @@ def test_stack():
 def test_bad_arguments(options, message):
     with pytest.raises(ValueError, match=message):
         Sampling(**options)
+
+
+def test_a_top_p_of_one_keeps_every_token():
+    """Their probabilities add up to less than 1 in single precision, and a tail would be cut."""
+    logits = 6 * torch.randn(1, 50_000, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(Sampling(top_p=1.0)(logits), logits) and Sampling(top_p=1.0) == Sampling()

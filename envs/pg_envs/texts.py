@@ -107,6 +107,8 @@ def text_task(
             examples as prompts.
     """
     coder, ends, size = _known(tokenizer, eos, vocabulary)
+    if isinstance(prompts, str | dict):
+        raise ValueError(f"prompts must be several texts or chats, got one: {prompts!r}; write [prompt]")
     asked = list(prompts)
     texts, ids = zip(*(_encoded(coder, prompt) for prompt in asked), strict=True) if asked else ((), ())
     for text, tokens in zip(texts, ids, strict=True):

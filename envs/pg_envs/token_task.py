@@ -107,11 +107,18 @@ class TokenTask:
         return np.asarray(self.prompts[number], np.int64), number
 
     def judge(self, prompt: Prompt, completion: Completion) -> float:
-        """Return the finished completion's score; of prompts that are alike, the first one's."""
+        """Return the finished completion's score; of prompts that are alike, the first one's.
+
+        Raises:
+            ValueError: a prompt that is none of the task's, where scores are those of its prompts by number.
+        """
         if self.score is not None:
             return self._evaluate(self.score, "score", prompt, completion)
         alike = () if callable(self.prompts) else (n for n, p in enumerate(self.prompts) if tuple(p) == tuple(prompt))
-        return float(self.judge_batch([prompt], [completion], [next(iter(alike), DRAWN)])[0])
+        number = next(iter(alike), DRAWN)
+        if number == DRAWN and not callable(self.prompts):
+            raise ValueError(f"prompt: {list(prompt)} is none of the {len(self.prompts)} prompts of the task")
+        return float(self.judge_batch([prompt], [completion], [number])[0])
 
     def judge_batch(self, prompts: list[Prompt], completions: list[Completion], numbers: list[int]) -> Scores:
         """Return the scores of finished completions, [n].

@@ -28,20 +28,24 @@ class TokenizerFolder(NamedTuple):
 def read_tokenizer(folder: str | Path) -> TokenizerFolder:
     """Return the tokenizer in `folder`, and what the model's config.json beside it, if there is one, adds to it.
 
+    A .gguf file is read, too (with the package gguf); it names one end-of-sequence id.
+
     Raises:
         ImportError: transformers is not installed.
         ValueError: there is no folder, no tokenizer in it, or no end-of-sequence id.
     """
     path = Path(folder).expanduser()
-    if not path.is_dir():
+    packed = path.suffix == ".gguf" and path.is_file()
+    if not packed and not path.is_dir():
         raise ValueError(f"tokenizer: there is no folder {path}; give one with a tokenizer of transformers")
     try:
         transformers: Any = import_module("transformers")
     except ImportError as error:
         raise ImportError(f"tokenizer: reading {path} needs transformers: {INSTALL}") from error
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        source = (path.parent, path.name) if packed else (path, None)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source[0], gguf_file=source[1], local_files_only=True)
+    except (ImportError, OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"tokenizer: {path} holds none that transformers can read ({reason})") from error
     model, generation = (_read(path / name) for name in CONFIGS)

@@ -101,7 +101,7 @@ class A2C(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and G = Â + V."""
-        rollout, metrics = beside_reference(rollout, self.reference)
+        rollout, metrics = beside_reference(rollout, self.reference, self.micro_batch_size)
         rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
         advantages, targets, fit = generalized_advantages(
             self.critic, rollout, self.discount, self.gae_lambda, normalize=self.normalize_advantages

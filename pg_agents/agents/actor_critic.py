@@ -103,7 +103,7 @@ class ActorCritic(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute the bootstrapped returns and δ."""
-        rollout, metrics = beside_reference(rollout, self.reference)
+        rollout, metrics = beside_reference(rollout, self.reference, self.micro_batch_size)
         rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
         assert self.critic is not None
         values, next_values = state_values(self.critic, rollout)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pg_agents.agents.accumulation import are_coupled, loss_of
 from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
-from pg_agents.agents.making import check_batch, check_networks, make_agent
+from pg_agents.agents.making import check_batch, check_networks, make_agent, sizes_for
 from pg_agents.agents.optimizers import Descent, OptimizerName
 from pg_agents.agents.saving import save_agent
 from pg_agents.means import Means
@@ -208,9 +208,8 @@ class Agent(nn.Module, ABC):
         Raises:
             ValueError: for arguments out of range; UnsupportedSpaceError for spaces without a network.
         """
-        num_envs = getattr(env, "num_envs", 1)
-        agent = make_agent(cls, *spaces_of(env), whole_number("seed", seed), arguments, cls.sized(num_envs))
-        check_batch(agent, num_envs)
+        agent = make_agent(cls, *spaces_of(env), whole_number("seed", seed), arguments, sizes_for(cls, env))
+        check_batch(agent, getattr(env, "num_envs", 1))
         return agent
 
     @classmethod

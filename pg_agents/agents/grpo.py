@@ -117,7 +117,7 @@ class GRPO(Agent):
         self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
         if aggregation == "constant-length" and max_episode_steps is None:
             raise ValueError(
-                "aggregation='constant-length' divides by max_episode_steps, got None; give the longest episode's steps"
+                "aggregation: 'constant-length' divides by max_episode_steps, got None; give an episode's most steps"
             )
 
     @property
@@ -132,7 +132,7 @@ class GRPO(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute A_i, the same at every step of an episode, and what is still to come of the KL penalty."""
-        rollout, metrics = beside_reference(rollout, self.reference)
+        rollout, metrics = beside_reference(rollout, self.reference, self.micro_batch_size)
         scores, mask = returns_of_columns(rollout, self.discount), rollout.mask
         centred, std = group_centre(scores, rollout.group_ids)
         advantages = group_standardize(scores, rollout.group_ids) if self.advantage == "standardized" else centred

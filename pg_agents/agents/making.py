@@ -20,6 +20,7 @@ NETWORK_OPTIONS = dict.fromkeys(name for name in inspect.signature(make_networks
 LANGUAGE_OPTIONS = dict.fromkeys(name for name in inspect.signature(language_networks).parameters if name not in GIVEN)
 PRETRAINED: dict[str, Any] = {  # what suits a language model, of those arguments that an agent has
     "num_steps": None,
+    "discount": 1.0,
     "learning_rate": 1e-5,
     "critic_learning_rate": 1e-5,
     "epochs": 1,
@@ -65,7 +66,8 @@ def make_agent(
     """
     if "critic" in arguments or not isinstance(arguments.get("policy", ""), str):
         name = "critic" if "critic" in arguments else "policy"
-        raise ValueError(f"{name}: for_env makes the networks; with your own, {form.__name__}(policy=…, critic=…)")
+        hint = f"with your own, {form.__name__}(policy=…, critic=…), whose defaults are for small networks"
+        raise ValueError(f"{name}: for_env makes the networks (a language model's of policy='hf:PATH'); {hint}")
     check_names(form, arguments)
     asked = "policy" in arguments
     build, options = (language_networks, LANGUAGE_OPTIONS) if asked else (make_networks, NETWORK_OPTIONS)
@@ -92,6 +94,13 @@ def make_agent(
     agent.spaces, agent.networks = (observation_space, action_space), networks
     agent.generator.manual_seed(seed)
     return agent
+
+
+def sizes_for(form: type[Agent], env: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the defaults of an agent that depend on how many environments there are, and on groups they make."""
+    sized = form.sized(getattr(env, "num_envs", 1))
+    groups = getattr(env.unwrapped, "group_size", 1)
+    return sized | ({"group_size": groups} if "group_size" in sized and groups > 1 else {})
 
 
 def suited_to(form: type[Agent], kind: str) -> dict[str, Any]:

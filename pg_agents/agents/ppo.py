@@ -120,7 +120,7 @@ class PPO(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and the λ-returns."""
-        rollout, metrics = beside_reference(rollout, self.reference)
+        rollout, metrics = beside_reference(rollout, self.reference, self.micro_batch_size)
         rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
         advantages, targets, fit = generalized_advantages(
             self.critic, rollout, self.discount, self.gae_lambda, normalize=self.normalize_advantages

@@ -51,6 +51,15 @@ class Published:
         """Return the agent; `arguments` are the networks, and what is to be different."""
         return self.agent(**self.arguments | arguments)
 
+    def for_env(self, env: Any, **arguments: Any) -> Agent:  # noqa: ANN401
+        """Return the agent with networks and defaults that suit the environment, or the model of policy="hf:PATH".
+
+        Args:
+            env: as in `Agent.for_env`.
+            **arguments: of `Agent.for_env`, and what is to be different.
+        """
+        return self.agent.for_env(env, **self.arguments | arguments)
+
 
 PUBLISHED: dict[str, Published] = {
     "GRPO": Published(

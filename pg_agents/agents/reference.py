@@ -8,6 +8,9 @@ J(θ) = E Σ_t R_{t+1} − β KL(π_θ‖π_ref), of whole episodes: KL = E Σ_t
 | k2-loss | adds β ½ x_t² to the loss of each step | biased: cosine 0.91 with the true one, 0.43 at worst |
 | k3-loss | adds β (e^{−x_t} − 1 + x_t) | biased: cosine 0.84, −0.31 at worst |
 
+Under top-k and top-p each policy's probabilities are those of the tokens that it keeps, and the reference keeps what
+was taken besides: there the divergence is that of no two distributions, and its estimate may be negative.
+
 The last two leave out that an action also decides which states come next, and with them the later divergence; they are
 what `losses.kl_term` says. The cosines are means over 20 random policies that generate up to three tokens, by
 enumeration (`python -m benchmarks objectives`, results/objectives.md).
@@ -23,9 +26,10 @@ from torch import Tensor
 
 from pg_agents.agents.signals import time_weights
 from pg_agents.losses import kl_term
+from pg_agents.minibatches import columns_of
 from pg_agents.policies import Policy
 from pg_agents.returns import leave_one_out, reward_to_go
-from pg_agents.rollout import Batch, Episodes, Rollout, Steps
+from pg_agents.rollout import Batch, Episodes, Rollout, Steps, TokenBlock
 from pg_agents.schedules import Scheduled
 
 KLPenalty = Literal["reward", "k2-loss", "k3-loss"]
@@ -41,6 +45,10 @@ def make_reference(
     """
     if reference is None:
         reference = policy.frozen_copy() if weight != 0 else None
+    elif not isinstance(reference, Policy):
+        raise TypeError(
+            f"reference must be a Policy, got {reference!r}; a model becomes one by HuggingFacePolicy(model)"
+        )
     elif any(parameter.requires_grad for parameter in reference.parameters()):
         raise ValueError(
             "reference must be frozen, got one whose parameters require gradients; reference.requires_grad_(False)"
@@ -61,11 +69,16 @@ def make_reference(
 
 
 @torch.no_grad()
-def beside_reference(rollout: Rollout, reference: Policy | None) -> tuple[Rollout, dict[str, Tensor]]:
+def beside_reference(rollout: Rollout, reference: Policy | None, size: int | None) -> tuple[Rollout, dict[str, Tensor]]:
     """Return the rollout with ln π_ref of its actions, and the metric `kl_reference`.
 
     The metric is the mean of x_t over decisions, an estimate of KL(π‖π_ref) per decision; times the decisions of an
     episode it is the divergence of whole episodes. Without a reference the rollout is returned as it is.
+
+    Args:
+        rollout: whose actions were taken.
+        reference: π_ref, or None.
+        size: decisions in texts that are read at once, to save memory; None: all.
 
     Raises:
         ValueError: the reference cannot tell the probability of what was done, or says that it is 0.
@@ -73,14 +86,26 @@ def beside_reference(rollout: Rollout, reference: Policy | None) -> tuple[Rollou
     if reference is None:
         return rollout, {}
     try:
-        log_probs = reference(rollout.observations, None, rollout.starts).log_prob(rollout.actions)
+        parts = [
+            reference(part.observations, None, part.starts).log_prob(part.actions) for part in _parts(rollout, size)
+        ]
     except (IndexError, RuntimeError, TypeError) as error:
         raise ValueError(f"reference: it does not suit the observations and actions of the policy: {error}") from error
-    log_probs = torch.where(rollout.mask, log_probs, rollout.log_probs).to(rollout.rewards.dtype)
+    log_probs = torch.where(rollout.mask, torch.cat(parts, 1), rollout.log_probs).to(rollout.rewards.dtype)
     if not log_probs.isfinite().all():
         raise ValueError("reference must give every action some probability; one that was taken has 0")
     rollout = replace(rollout, reference_log_probs=log_probs)
     return rollout, {"kl_reference": log_ratios(rollout).sum() / rollout.mask.sum().clamp(min=1)}
+
+
+def _parts(rollout: Rollout, size: int | None) -> list[Batch]:
+    """Return texts, about `size` decisions at once, in their order; anything else as it is."""
+    whole = Batch.of(rollout, advantages=rollout.rewards, weights=rollout.mask)
+    if size is None or not isinstance(rollout.observations, TokenBlock):
+        return [whole]
+    count = min(rollout.mask.shape[1], -(-rollout.num_transitions // size))
+    columns = torch.arange(rollout.mask.shape[1], device=rollout.mask.device).tensor_split(max(1, count))
+    return [columns_of(whole, some) for some in columns]
 
 
 def log_ratios(rollout: Rollout) -> Tensor:

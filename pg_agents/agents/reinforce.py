@@ -99,7 +99,7 @@ class Reinforce(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Ψ."""
-        rollout, metrics = beside_reference(rollout, self.reference)
+        rollout, metrics = beside_reference(rollout, self.reference, self.micro_batch_size)
         rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
         returns, time_weights = monte_carlo(self.signal, rollout, self.discount)
         if self.normalize_advantages:

@@ -115,7 +115,7 @@ class ReinforceBaseline(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute G − b, and what the critic learns from."""
-        rollout, metrics = beside_reference(rollout, self.reference)
+        rollout, metrics = beside_reference(rollout, self.reference, self.micro_batch_size)
         rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
         returns, time_weights = monte_carlo(self.signal, rollout, self.discount)
         if self.compare is not None:

@@ -103,7 +103,7 @@ class RLOO(Agent):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute R_i less the mean of the others in its group, and what is still to come of the KL penalty."""
-        rollout, metrics = beside_reference(rollout, self.reference)
+        rollout, metrics = beside_reference(rollout, self.reference, self.micro_batch_size)
         compared = leave_one_out(returns_of_columns(rollout, self.discount), rollout.group_ids)
         kl_to_go = penalty_to_go(rollout, self.kl_penalty, self.current("kl_weight"), self.discount)
         advantages = compared.expand_as(rollout.rewards) - kl_to_go

@@ -167,6 +167,8 @@ def parse(argv: Sequence[str]) -> Options:
     given = vars(parsed.networks) | vars(parsed.language) | vars(parsed.agent)
     arguments = {key: value for key, value in given.items() if key in typed}
     run = parsed.run
+    if run.tuned and "policy" in arguments:
+        raise UserError("tuned: the settings that ship are for new networks, not for a language model; leave one out")
     if run.tuned:
         settings = tuned_settings(name, run.env)
         sizes = {"num_envs": settings.num_envs, "total_steps": settings.total_steps}

@@ -26,10 +26,10 @@ class Sampling:
     Args:
         temperature: τ > 0.
         top_k: number of tokens, or None.
-        top_p: above 0, at most 1; or None.
+        top_p: above 0, at most 1; 1 or None: all tokens.
 
     Raises:
-        ValueError: an argument out of range.
+        ValueError: an argument out of range, or of another type.
 
     Reference: Holtzman et al. (2020) for top-p.
     """
@@ -39,12 +39,15 @@ class Sampling:
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature must be above 0, got {self.temperature}; greedy actions are mode()")
-        if self.top_k is not None and self.top_k < 1:
-            raise ValueError(f"top_k must be at least 1, or None for all tokens, got {self.top_k}")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be above 0 and at most 1, or None for all tokens, got {self.top_p}")
+        if not isinstance(self.temperature, int | float) or not 0 < self.temperature < float("inf"):
+            greedy = "evaluation takes the most probable token"
+            raise ValueError(f"temperature must be a number above 0, got {self.temperature!r}; {greedy}")
+        if self.top_k is not None and (type(self.top_k) is not int or self.top_k < 1):
+            raise ValueError(f"top_k must be a whole number, 1 or above, or None for all tokens, got {self.top_k!r}")
+        if self.top_p is not None and (not isinstance(self.top_p, int | float) or not 0 < self.top_p <= 1):
+            raise ValueError(f"top_p must be above 0 and at most 1, or None for all tokens, got {self.top_p!r}")
+        if self.top_p == 1:
+            object.__setattr__(self, "top_p", None)  # a sum of probabilities that rounding keeps below 1 cuts the tail
 
     def __call__(self, logits: Tensor, taken: Tensor | None = None) -> Tensor:
         """Return z / τ with −∞ at the tokens that are not kept, […, V], in float32 at least.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from pg_agents.numbers import whole_number
@@ -43,9 +44,16 @@ def with_lora(model: Any, rank: int = 8, *, alpha: float | None = None) -> Any: 
     return peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **settings))
 
 
-def has_adapters(model: Any) -> bool:  # noqa: ANN401
-    """Return whether a model has adapters that can be turned off."""
-    return hasattr(model, "disable_adapter")
+def adapters_begin(model: Any) -> bool:  # noqa: ANN401
+    """Return whether a model learns adapters alone, and these change nothing yet: without them it is what it is now."""
+    if not hasattr(model, "disable_adapter"):
+        return False
+    head = model.get_output_embeddings()
+    tokens = torch.arange(4, device=head.weight.device)[None] % head.out_features
+    with torch.enable_grad(), model.disable_adapter():
+        bare = model(tokens, use_cache=False).logits
+    with torch.no_grad():
+        return not bare.requires_grad and torch.equal(bare, model(tokens, use_cache=False).logits)
 
 
 class WithoutAdapters(Policy):

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from pg_agents.distributions import Categorical, Sampling, TokenCategorical
 from pg_agents.numbers import whole_number
-from pg_agents.policies.adapters import WithoutAdapters, has_adapters
+from pg_agents.policies.adapters import WithoutAdapters, adapters_begin
 from pg_agents.policies.kv import Extending, Reading, TokenCache
 from pg_agents.policies.packing import additive, visible_windows
 from pg_agents.policies.policy import Critic, Memory, Policy
@@ -56,10 +56,16 @@ class HuggingFacePolicy(Policy):
         tokenizer: Any = None,  # noqa: ANN401
     ) -> None:
         super().__init__()
+        if not hasattr(model, "get_output_embeddings"):
+            read = 'load_model(path)[0], or Agent.for_env(env, policy="hf:PATH")'
+            raise TypeError(f"model must be a causal language model of transformers, got {model!r}; {read}")
         self.vocabulary, self.tokenizer = vocabulary, tokenizer
         self.sampling = Sampling(temperature, top_k, top_p)
         self.chunk = whole_number("chunk", chunk, 1)
         self.model = model
+        ids = getattr(model.get_output_embeddings(), "out_features", None)
+        if vocabulary is not None and ids is not None and not 1 <= whole_number("vocabulary", vocabulary) <= ids:
+            raise ValueError(f"vocabulary must be from 1 to the {ids} tokens that the model has, got {vocabulary}")
         turn_off_dropout(model)
         self._check()
 
@@ -81,8 +87,8 @@ class HuggingFacePolicy(Policy):
         return TokenCategorical(hidden, where, self.head, self.sampling, self.chunk)
 
     def frozen_copy(self) -> Policy:
-        """Return the policy as it is now; of a model that learns adapters alone, the model without them."""
-        return WithoutAdapters(self) if has_adapters(self.model) else super().frozen_copy()
+        """Return the policy as it is now; where it learns adapters alone, which change nothing yet, it without them."""
+        return WithoutAdapters(self) if adapters_begin(self.model) else super().frozen_copy()
 
     @torch.no_grad()
     def step(self, observation: Tree, memory: TokenCache | None = None) -> tuple[Categorical, TokenCache]:

@@ -29,7 +29,7 @@ def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[An
     if not path.is_dir() or not any(found for pattern in WEIGHTS for found in path.glob(pattern)):
         raise ValueError(f"path: {path} is no folder with weights ({' or '.join(WEIGHTS)}) and no .gguf file")
     transformers = _transformers()
-    with _without_bars(transformers):
+    with _without_bars(transformers), _readable(path):
         model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
     tokenizer = _tokenizer(transformers, path)
     _check(path, model, tokenizer)
@@ -57,8 +57,9 @@ def new_model(folder: str | Path) -> tuple[Any, Any]:
     if not (folder / "config.json").is_file():
         raise ValueError(f"path: {folder} holds no config.json of a language model")
     transformers = _transformers()
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    with _readable(folder):
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     if (folder / "generation_config.json").is_file():
         model.generation_config = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
     if not (folder / "tokenizer_config.json").is_file():
@@ -73,6 +74,18 @@ def _tokenizer(transformers: Any, folder: Path) -> Any:  # noqa: ANN401
         return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"path: {folder} holds no tokenizer that transformers can read") from error
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """A context in which what transformers says of a damaged or an unknown model becomes a ValueError of one line."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(f"path: transformers cannot read the model in {path} ({reason})") from error
 
 
 @contextmanager

@@ -215,7 +215,7 @@ def test_one_that_remembers_reads_whole_episodes():
     env = gym.make_vec("CartPole-v1", 4, vectorization_mode="sync")
     learner = Reinforce.for_env(env, recurrent=8, kl_weight=0.1)
     record = next(pg.collect_episodes(env, learner.policy, seed=0))
-    found, _ = beside_reference(record, learner.reference)
+    found, _ = beside_reference(record, learner.reference, None)
     mask = record.mask
     torch.testing.assert_close(found.reference_log_probs[mask], record.log_probs[mask], rtol=0, atol=1e-5)
 
@@ -249,3 +249,8 @@ def test_a_memory_that_begins_within_an_episode_is_not_known():
     policy = GRUPolicy(Box(-1, 1, (3,)), Discrete(2), size=4)
     with pytest.raises(ValueError, match="remembers, and what it would remember where a rollout of steps begins"):
         PPO(policy=policy, critic=TabularCritic(1), kl_weight=0.1)
+
+
+def test_a_reference_that_is_no_policy():
+    with pytest.raises(TypeError, match=r"reference must be a Policy, got 'hf:x'; .* HuggingFacePolicy\(model\)"):
+        Reinforce(policy=tabular(REFERENCE), reference="hf:x")

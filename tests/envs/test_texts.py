@@ -60,7 +60,7 @@ def finished(task, *completions, seed=0):
 
 
 def test_scores_are_handed_texts_and_the_example_of_the_very_prompt():
-    """Two prompts read alike and have different answers: each is judged by its own."""
+    """Two prompts read alike and have different answers: each is judged by its own; of others nothing is known."""
     seen = []
 
     def score(prompt, completion, example):
@@ -75,6 +75,8 @@ def test_scores_are_handed_texts_and_the_example_of_the_very_prompt():
     assert {0, 2} <= set(numbers)
     assert seen == [(prompts[n], "z", examples[n]) for n in numbers]
     assert rewards.tolist() == [float(n == 2) for n in numbers]
+    with pytest.raises(ValueError, match="is none of the 3 prompts of the task"):
+        task.judge(tuple(spelled("c", "?")), spelled("z"))
 
 
 def test_completions_stay_the_ids_that_were_sampled():

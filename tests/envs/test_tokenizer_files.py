@@ -65,3 +65,16 @@ def test_what_is_wrong_is_said(folder, tmp_path_factory, monkeypatch):
     monkeypatch.setattr("pg_envs.tokenizer_files.import_module", missing)
     with pytest.raises(ImportError, match=r"needs transformers: pip install 'pg-agents\[llm\]'"):
         read_tokenizer(folder)
+
+
+def test_a_gguf_file_is_read_by_its_name(folder, monkeypatch):
+    (folder / "model.gguf").touch()
+    seen, tokenizer = [], read_tokenizer(folder).tokenizer
+
+    def read(where, **options):
+        seen.append((where, options["gguf_file"]))
+        return tokenizer
+
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", read)
+    found = read_tokenizer(folder / "model.gguf")
+    assert seen == [(folder, "model.gguf")] and found.eos == [2] and found.vocabulary is None

@@ -50,3 +50,26 @@ def test_outputs_and_bad_input():
     assert policy.frozen_copy().outputs == V
     with pytest.raises(ValueError, match="rank must be a whole number, 1 or above, got 0"):
         with_lora(llama(), 0)
+
+
+def test_adapters_that_have_learned_already_are_part_of_the_reference():
+    """What is compared with is the policy as it is at the start, whatever it has learned before, and it stays that."""
+    policy = HuggingFacePolicy(with_lora(llama(), 4))
+    with torch.no_grad():
+        for name, parameter in policy.named_parameters():
+            parameter.add_(0.1 if "lora_B" in name else 0.0)
+    agent = pg.GRPO(policy=policy, group_size=3, epochs=1, learning_rate=0.02, kl_weight=0.1)
+    assert not isinstance(agent.reference, WithoutAdapters)
+    assert float(agent.update(played(policy))["kl_reference"]) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_reference_of_a_model_that_learns_besides_its_adapters_stays():
+    policy = HuggingFacePolicy(with_lora(llama(), 4))
+    norm = next(parameter for name, parameter in policy.named_parameters() if "norm" in name)
+    norm.requires_grad_(True)
+    reference, rollout = policy.frozen_copy(), played(policy)
+    with torch.no_grad():
+        before = reference(rollout.observations).log_prob(rollout.actions)
+        norm.add_(1.0)
+        assert torch.equal(reference(rollout.observations).log_prob(rollout.actions), before)
+        assert not torch.equal(policy(rollout.observations).log_prob(rollout.actions), before)
