@@ -9,6 +9,8 @@ import numpy as np
 import pg_envs
 import pg_envs.tasks
 import pytest
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 import pg_agents as pg
 from pg_agents.policies import TransformerPolicy
@@ -55,6 +57,18 @@ def test_environments_of_ones_own(monkeypatch):
     exec(block("pg_envs.register"), names)
     assert gym.make("pg/Mine-v0").unwrapped.mdp.num_states == 2
     assert names["env"].reset(seed=0)[0]["tokens"].shape[0] == 64
+
+
+def test_prompts_and_a_score_of_ones_own(tmp_path):
+    characters = {chr(i): i - 32 for i in range(32, 127)} | {"</s>": 95}
+    spelling = Tokenizer(models.WordLevel(characters, unk_token=" "))
+    spelling.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    transformers.PreTrainedTokenizerFast(tokenizer_object=spelling, eos_token="</s>").save_pretrained(tmp_path)
+    names = {"pg_envs": pg_envs}
+    exec(block("def score(prompt").replace('"PATH"', repr(str(tmp_path))), names)
+    answer = [characters["7"], 95]
+    assert names["task"].judge(tuple(names["task"].prompts[0]), answer) == 1
+    assert pg.GRPO.for_env(names["env"]).group_size == 8
 
 
 def test_preferences():
