@@ -24,10 +24,21 @@ class Preferences:
     Attributes:
         preferred: {"tokens": int64 [N, W], "length": int64 [N]}, prompts with their completions.
         other: what was not, in the same form.
+
+    Raises:
+        ValueError: not as many texts on both sides, or a length that is not within the window.
     """
 
     preferred: Texts
     other: Texts
+
+    def __post_init__(self) -> None:
+        counts = {len(side[name]) for side in (self.preferred, self.other) for name in ("tokens", "length")}
+        if len(counts) > 1:
+            raise ValueError(f"preferred, other: they must hold as many texts each, got {sorted(counts)}")
+        for name, side in (("preferred", self.preferred), ("other", self.other)):
+            if ((side["length"] < 1) | (side["length"] > side["tokens"].shape[1])).any():
+                raise ValueError(f"{name}: lengths must be from 1 to the window's, {side['tokens'].shape[1]}")
 
     def __len__(self) -> int:
         return len(self.preferred["length"])
@@ -134,7 +145,7 @@ class RewardModel(nn.Module):
             preferences: to explain.
             epochs: passes over them.
             batch_size: pairs in a step.
-            learning_rate: of Adam, falling to 0 in a straight line.
+            learning_rate: of Adam, falling to 0 in a straight line; 1e-5 suits a pretrained model.
             seed: of the order of pairs.
 
         Raises:
