@@ -80,8 +80,7 @@ TUNED: dict[tuple[str, str], Tuned] = {
         4_000_000,
         {"epochs": 3, "minibatch_size": 700, "learning_rate": "1e-3:1e-4", "entropy_weight": "0.06:0"},
     ),
-    # Sums by the others: settings by analogy with GRPO's, not held against a whole run.
-    ("rloo", "pg/Addition-v0"): Tuned(512, 2_500_000, {"learning_rate": 2e-3, "entropy_weight": "0.012:0.002"}),
+    ("rloo", "pg/Addition-v0"): Tuned(128, 3_000_000, {"learning_rate": "1e-3:1e-4", "entropy_weight": "0.02:0"}),
     ("ppo", "pg/Addition-v0"): Tuned(
         512,
         2_000_000,
@@ -91,9 +90,9 @@ TUNED: dict[tuple[str, str], Tuned] = {
         },
     ),
     ("reinforce-baseline", "pg/Addition-v0"): Tuned(
-        256,
-        2_500_000,
-        {"learning_rate": 1e-3, "discount": 1.0, "normalize_advantages": True, "entropy_weight": "0.05:0.01"},
+        128,
+        3_000_000,
+        {"learning_rate": "1e-3:1e-4", "discount": 1.0, "normalize_advantages": True, "entropy_weight": "0.06:0"},
     ),
     ("a2c", "CartPole-v1"): Tuned(16, 200_000, {"learning_rate": "3e-3:0", "normalize_rewards": True}),
     ("trpo", "CartPole-v1"): Tuned(16, 200_000),
