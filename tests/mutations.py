@@ -954,8 +954,8 @@ MUTATIONS = [
     Mutation(
         "the audit is of the second rollout",
         "pg_agents.train",
-        "        if not run.steps:\n            audit(",
-        "        if not run.steps:\n            agent.update(rollout)\n            audit(",
+        "            with run.untimed():\n                audit(",
+        "            with run.untimed():\n                agent.update(rollout)\n                audit(",
         (AUDIT + "a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named",),
     ),
     Mutation(
@@ -1192,8 +1192,8 @@ MUTATIONS = [
     Mutation(
         "metrics of micro-batches count alike, however much they weigh",
         "pg_agents.means",
-        "self.weights = self.weights.sum()[None]",
-        "self.weights = self.weights.new_ones(1)",
+        "self.weights = weights.sum()[None]",
+        "self.weights = weights.new_ones(1)",
         ("tests/test_means.py::test_parts_and_sums_have_the_mean_of_the_whole",),
     ),
     Mutation(
