@@ -21,6 +21,8 @@ COLOURS = {
     "ppo": "#30638e",
     "ppo with a GRU": "#d17a22",
     "trpo": "#8e5ea2",
+    "npg": "#c77dff",
+    "a2c": "#6b705c",
     "grpo": "#2e933c",
     "rloo": "#edae49",
 }
@@ -55,6 +57,14 @@ def plot_bandits() -> None:
     figure.savefig(RESULTS / "bandits.png", dpi=110)
 
 
+def by_environment(results: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Return the cells of each environment, in the order of their first ones."""
+    panels: dict[str, list[dict[str, Any]]] = {}
+    for cell in results:
+        panels.setdefault(cell["env"], []).append(cell)
+    return list(panels.values())
+
+
 def draw_quantiles(axes: Axes, pulls: np.ndarray, setting: dict[str, Any], title: str, colour: str) -> None:
     """Draw the median and two bands."""
     low, lower, median, upper, high = np.array(setting["quantiles"])
@@ -83,26 +93,30 @@ def draw_curves(axes: Axes, results: list[dict[str, Any]]) -> None:
 
 def plot_learning() -> None:
     """Draw the learning curves of every environment that was run, a panel each."""
-    panels: dict[str, list[dict[str, Any]]] = {}
-    for name in ("cartpole", "tabular", "recall"):
-        for cell in read(name)["results"]:
-            panels.setdefault(cell["env"], []).append(cell)
+    panels = by_environment([cell for name in ("cartpole", "tabular", "recall") for cell in read(name)["results"]])
     figure, grid = pyplot.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.4), layout="constrained")
-    for axes, results in zip(grid, panels.values(), strict=True):
+    for axes, results in zip(grid, panels, strict=True):
         draw_curves(axes, results)
     grid[0].set_ylabel("mean return of the last 100 episodes")
     figure.savefig(RESULTS / "learning.png", dpi=110)
 
 
+def draw_ends(axes: Axes, results: list[dict[str, Any]]) -> None:
+    """Draw each seed's evaluation at the end."""
+    for cell in results:
+        ends, scores = zip(*((one["total_steps"], one["after"]) for one in cell["runs"]), strict=True)
+        axes.plot(ends, scores, ".", color=COLOURS[cell["agent"]], markersize=7)
+
+
 def plot_control() -> None:
     """Draw the learning curves of the tuned agents, their evaluations at the end, and what they are held against."""
-    results = read("control")["results"]
-    figure, grid = pyplot.subplots(3, 3, figsize=(12, 9), layout="constrained")
-    for axes, cell in zip(grid.flat, results, strict=False):
-        draw_curves(axes, [cell])
-        scores = [one["after"] for one in cell["runs"]]
-        axes.plot([cell["total_steps"]] * len(scores), scores, "k.", markersize=5, label="evaluated, each seed")
-        axes.axhline(cell["asked"], color="grey", linestyle="--", linewidth=1, label=f"asked, {cell['asked']:g}")
+    panels = by_environment(read("control")["results"])
+    figure, grid = pyplot.subplots(2, -(-len(panels) // 2), figsize=(15, 7), layout="constrained")
+    for axes, results in zip(grid.flat, panels, strict=False):
+        draw_curves(axes, results)
+        draw_ends(axes, results)
+        for asked in sorted({cell["asked"] for cell in results}):
+            axes.axhline(asked, color="grey", linestyle="--", linewidth=1, label=f"asked, {asked:g}")
         axes.legend(fontsize=7)
     for axes in grid[:, 0]:
         axes.set_ylabel("mean return of 100 episodes")
@@ -111,18 +125,13 @@ def plot_control() -> None:
 
 def plot_tokens() -> None:
     """Draw the learning curves of transformers that begin at random, and their greedy scores at the end."""
-    panels: dict[str, list[dict[str, Any]]] = {}
-    for cell in read("tokens")["results"]:
-        panels.setdefault(cell["env"], []).append(cell)
+    panels = by_environment(read("tokens")["results"])
     figure, grid = pyplot.subplots(
         1, len(panels), figsize=(3.4 * len(panels), 3.4), layout="constrained", sharey=True, squeeze=False
     )
-    for axes, results in zip(grid[0], panels.values(), strict=True):
+    for axes, results in zip(grid[0], panels, strict=True):
         draw_curves(axes, results)
-        for cell in results:
-            scores = [one["after"] for one in cell["runs"]]
-            ends = [one["total_steps"] for one in cell["runs"]]
-            axes.plot(ends, scores, ".", color=COLOURS[cell["agent"]], markersize=7)
+        draw_ends(axes, results)
         axes.axhline(0.95, color="grey", linestyle="-.", linewidth=1, label="0.95")
         axes.set(xlabel="tokens", ylim=(0, 1.03))
         axes.legend(fontsize=7, loc="lower right")

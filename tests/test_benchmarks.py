@@ -91,3 +91,9 @@ def test_the_table_of_tokens_by_hand():
     cell |= {"iqm": 1.0, "worst": 0.98765, "exact": 0.9, "sampled": 0.99}
     row = "| pg/Copy-v0 | `grpo` | 50 k | 0.12 | **1.000** | 0.988 | 0.900 | 0.990 | 4 | 12.3 k |"
     assert list(tokens.markdown([cell]))[2:] == [row]
+
+
+def test_every_agent_has_a_colour_in_the_pictures():
+    from benchmarks import control, plots, tokens
+
+    assert {cell.agent for cell in (*control.cells(), *tokens.cells())} <= plots.COLOURS.keys()
