@@ -195,7 +195,8 @@ def group_centre(scores: Tensor, group_ids: Tensor | None = None) -> tuple[Tenso
     """
     same = _same_group(scores, group_ids)
     counts = same.sum(0)
-    centred = scores - (scores @ same) / counts
+    below = scores - torch.where(same.bool(), scores[..., None], -torch.inf).amax(-2)  # equal scores: 0, not rounded
+    centred = below - (below @ same) / counts
     std = ((centred.square() @ same) / (counts - 1).clamp(min=1)).sqrt()
     largest = (scores.abs()[..., None] * same).amax(-2)
     varies = std > 4 * torch.finfo(scores.dtype).eps * largest

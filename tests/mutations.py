@@ -1218,6 +1218,13 @@ MUTATIONS = [
         ("tests/test_returns.py::test_a_large_score_of_another_group_leaves_a_groups_own_alone",),
     ),
     Mutation(
+        "equal scores of a large group differ by the rounding of their mean",
+        "pg_agents.returns",
+        "centred = below - (below @ same) / counts",
+        "centred = scores - (scores @ same) / counts",
+        ("tests/test_returns.py::test_equal_scores_of_a_group_are_standardized_to_zero",),
+    ),
+    Mutation(
         "adapters that have learned already are left out of the reference",
         "pg_agents.policies.adapters",
         "return not bare.requires_grad and torch.equal(",
