@@ -202,6 +202,7 @@ def test_the_beginning_of_a_long_rollout(monkeypatch):
     part = beginning(rollout)
     few = 30 // len(rollout.mask)
     assert part.mask.shape == (len(rollout.mask), few) and part.observations.tokens.shape[0] == few
+    assert beginning(rollout, 2 * len(rollout.mask)).mask.shape[1] == 2
     assert audit(policy, rollout) < 1e-5
     rollout = next(pg.collect_steps(token_env(), policy, 9))
     assert beginning(rollout).mask.shape == (2, 12) and audit(policy, rollout) < 1e-5

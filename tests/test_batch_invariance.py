@@ -286,3 +286,11 @@ def test_a_model_that_reads_left_padded_texts_gives_the_same_log_probs(positions
     found = log_probs[rows, (block.lengths - 1 + shift).clamp(max=width - 1), record.actions]
     off = float((found - expected)[mask].abs().max())
     assert off < 1e-10 if positions else off > 1e-2
+
+
+def test_a_reference_reads_no_more_at_once_than_is_differentiated():
+    agent, seen = made("rloo", "transformer", "reward", micro_batch_size=9), []
+    agent.reference.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].tokens.shape[0]))
+    record = played(agent.policy)
+    agent.update(record)
+    assert sum(seen) == 12 and len(seen) == -(-record.num_transitions // 9)

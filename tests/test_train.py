@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 
 import gymnasium as gym
 import numpy as np
@@ -302,3 +303,24 @@ def test_as_many_learners_as_environments():
     env = gym.make_vec("FrozenLake-v1", 4, vectorization_mode="sync")
     with pytest.raises(ValueError, match="num_learners must be the number of environments, 4, got 3"):
         pg.A2C.for_env(env, num_learners=3, max_grad_norm=None)
+
+
+class Slow(gym.Wrapper):
+    def step(self, action):
+        time.sleep(0.05)
+        return super().step(action)
+
+
+def test_the_time_of_evaluations_is_not_the_runs():
+    """Thirty steps of 0.05 seconds are evaluated, before the first update and after the last."""
+    env, slow = (gym.make("pg/TwoArmedBandit-v0") for _ in range(2))
+    summary = pg.train(
+        pg.Reinforce.for_env(env),
+        env,
+        total_steps=5,
+        eval_env=Slow(slow),
+        eval_every=5,
+        eval_episodes=15,
+        progress=False,
+    )
+    assert len(summary.evaluations) == 2 and summary.wall_seconds < 0.7
