@@ -90,7 +90,7 @@ def text_task(
 
     Args:
         tokenizer: see `Tokenizer`; or a folder with one of transformers, and perhaps with its model, which then says
-            how many ids there are and which of them end a sequence.
+            how many ids there are and which of them end a sequence; or a .gguf file.
         prompts: texts, or chats ({"role", "content"} messages), to which the tokenizer's chat template is applied.
         max_new_tokens: the most tokens in a completion.
         score: callable (prompt, completion, example) → number; the completion is without its end-of-sequence token.
@@ -102,9 +102,9 @@ def text_task(
         max_prompt_length: in tokens; None: the longest prompt's length.
 
     Raises:
-        ValueError: no end-of-sequence id, or no tokenizer in the folder; a vocabulary smaller than the tokenizer's ids;
-            a prompt without tokens, or with more than `max_prompt_length`; chats without a chat template; not as many
-            examples as prompts.
+        ValueError: one prompt instead of several; no end-of-sequence id, or no tokenizer in the folder; a vocabulary
+            smaller than the tokenizer's ids; a prompt without tokens, or with more than `max_prompt_length`; chats
+            without a chat template; not as many examples as prompts.
     """
     coder, ends, size = _known(tokenizer, eos, vocabulary)
     if isinstance(prompts, str | dict):
