@@ -1050,6 +1050,27 @@ MUTATIONS = [
         ("tests/envs/test_tokenizer_files.py",),
     ),
     Mutation(
+        "a tokenizer's folder may ask whether to run its code",
+        "pg_envs.tokenizer_files",
+        "local_files_only=True, trust_remote_code=False",
+        "local_files_only=True",
+        ("tests/test_foreign_code.py::test_a_folder_with_code_is_refused_in_one_sentence_and_nothing_runs",),
+    ),
+    Mutation(
+        "a model's folder may ask whether to run its code",
+        "pg_agents.policies.pretrained",
+        '{"local_files_only": True, "trust_remote_code": False}',
+        '{"local_files_only": True}',
+        ("tests/test_foreign_code.py::test_a_folder_with_code_is_refused_in_one_sentence_and_nothing_runs",),
+    ),
+    Mutation(
+        "a model's folder chooses kernels from a repository",
+        "pg_agents.policies.pretrained",
+        "    config._attn_implementation = config._experts_implementation = None\n",
+        "",
+        ("tests/test_foreign_code.py::test_a_folder_does_not_choose_the_kernels_that_it_is_computed_with",),
+    ),
+    Mutation(
         "held-out sums are trained on",
         "pg_envs.tasks",
         "        pairs = addition_pairs(digits, split, held_out)",

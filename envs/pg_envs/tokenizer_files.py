@@ -28,11 +28,12 @@ class TokenizerFolder(NamedTuple):
 def read_tokenizer(folder: str | Path) -> TokenizerFolder:
     """Return the tokenizer in `folder`, and what the model's config.json beside it, if there is one, adds to it.
 
-    A .gguf file is read, too (with the package gguf); it names one end-of-sequence id.
+    A .gguf file is read, too (with the package gguf); it names one end-of-sequence id. Nothing is downloaded, and no
+    file runs code.
 
     Raises:
         ImportError: transformers is not installed.
-        ValueError: there is no folder, no tokenizer in it, or no end-of-sequence id.
+        ValueError: there is no folder, no tokenizer in it, one with code of its own, or no end-of-sequence id.
     """
     path = Path(folder).expanduser()
     packed = path.suffix == ".gguf" and path.is_file()
@@ -44,8 +45,15 @@ def read_tokenizer(folder: str | Path) -> TokenizerFolder:
         raise ImportError(f"tokenizer: reading {path} needs transformers: {INSTALL}") from error
     try:
         source = (path.parent, path.name) if packed else (path, None)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source[0], gguf_file=source[1], local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            source[0], gguf_file=source[1], local_files_only=True, trust_remote_code=False
+        )
     except (ImportError, OSError, ValueError, KeyError, TypeError) as error:
+        if "trust_remote_code" in str(error):
+            raise ValueError(
+                f"tokenizer: {path} brings code of its own, which is not run; where you trust it, load the tokenizer "
+                "yourself with trust_remote_code=True and give that"
+            ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"tokenizer: {path} holds none that transformers can read ({reason})") from error
     model, generation = (_read(path / name) for name in CONFIGS)

@@ -11,10 +11,15 @@ import torch
 
 INSTALL = "pip install 'pg-agents[llm]'"
 WEIGHTS = ("*.safetensors", "*.bin")
+ADAPTERS = "adapter_config.json"
+OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # nothing is fetched, no file runs code
 
 
 def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[Any, Any]:
-    """Return a causal language model in float32 and its tokenizer; nothing is downloaded.
+    """Return a causal language model in float32 and its tokenizer; nothing is downloaded, and no file runs code.
+
+    A model or tokenizer with code of its own is for you to load, with trust_remote_code=True where you trust it:
+    `HuggingFacePolicy(model, tokenizer=tokenizer)`.
 
     Args:
         path: a folder as transformers' `save_pretrained` writes it, or a .gguf file.
@@ -23,14 +28,16 @@ def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[An
     Raises:
         ImportError: transformers, gguf or accelerate is not installed.
         ValueError: there are no weights, a .gguf file comes without `cache`, the tokenizer has more ids than the model,
-            or there is no end-of-sequence id.
+            there is no end-of-sequence id, or the folder needs code of its own or holds adapters.
     """
     path = model_folder(path, cache=cache)
     if not path.is_dir() or not any(found for pattern in WEIGHTS for found in path.glob(pattern)):
         raise ValueError(f"path: {path} is no folder with weights ({' or '.join(WEIGHTS)}) and no .gguf file")
+    _without_adapters(path)
     transformers = _transformers()
     with _without_bars(transformers), _readable(path):
-        model = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, local_files_only=True)
+        config = _configuration(transformers, path)
+        model = transformers.AutoModelForCausalLM.from_pretrained(path, config=config, dtype=torch.float32, **OURS)
     tokenizer = _tokenizer(transformers, path)
     _check(path, model, tokenizer)
     return model, tokenizer
@@ -51,15 +58,15 @@ def new_model(folder: str | Path) -> tuple[Any, Any]:
 
     Raises:
         ImportError: transformers, gguf or accelerate is not installed.
-        ValueError: there is no config.json, or the tokenizer has more ids than the model.
+        ValueError: there is no config.json, it needs code of its own, or the tokenizer has more ids than the model.
     """
     folder = Path(folder).expanduser()
     if not (folder / "config.json").is_file():
         raise ValueError(f"path: {folder} holds no config.json of a language model")
     transformers = _transformers()
     with _readable(folder):
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        config = _configuration(transformers, folder)
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
     if (folder / "generation_config.json").is_file():
         model.generation_config = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
     if not (folder / "tokenizer_config.json").is_file():
@@ -69,11 +76,37 @@ def new_model(folder: str | Path) -> tuple[Any, Any]:
     return model, tokenizer
 
 
+def _configuration(transformers: Any, folder: Path) -> Any:  # noqa: ANN401
+    """Return a folder's configuration, without what it says of kernels to compute with, which could be anybody's."""
+    config = transformers.AutoConfig.from_pretrained(folder, **OURS)
+    config._attn_implementation = config._experts_implementation = None
+    return config
+
+
 def _tokenizer(transformers: Any, folder: Path) -> Any:  # noqa: ANN401
     try:
-        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return transformers.AutoTokenizer.from_pretrained(folder, **OURS)
     except (OSError, ValueError, KeyError) as error:
+        _without_code(folder, error)
         raise ValueError(f"path: {folder} holds no tokenizer that transformers can read") from error
+
+
+def _without_code(path: Path, error: Exception) -> None:
+    """Raise ValueError where transformers refuses a folder because its files would have to be run."""
+    if "trust_remote_code" in str(error):
+        raise ValueError(
+            f"path: {path} brings code of its own, which is not run; where you trust it, load model and tokenizer "
+            "yourself with trust_remote_code=True and hand over HuggingFacePolicy(model, tokenizer=tokenizer)"
+        ) from error
+
+
+def _without_adapters(folder: Path) -> None:
+    """Raise ValueError where reading a folder would read another model too, the one that its adapters belong to."""
+    if (folder / ADAPTERS).is_file():
+        raise ValueError(
+            f"path: {folder} holds adapters ({ADAPTERS}) beside or in place of a model; save the model with them "
+            "merged (merge_and_unload of peft) and give that folder"
+        )
 
 
 @contextmanager
@@ -84,6 +117,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        _without_code(path, error)
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"path: transformers cannot read the model in {path} ({reason})") from error
 
@@ -124,11 +158,15 @@ def _dequantized(file: Path, folder: Path) -> Path:
         return folder
     if not file.is_file():
         raise ValueError(f"path: there is no file {file}")
+    _without_adapters(file.parent)
     transformers = _transformers()
-    source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name, "local_files_only": True}
+    source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name, **OURS}
     dense = transformers.GgufConfig(dequantize=True)
-    model = transformers.AutoModelForCausalLM.from_pretrained(**source, quantization_config=dense, dtype=torch.float32)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
+    with _readable(file):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            **source, quantization_config=dense, dtype=torch.float32
+        )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

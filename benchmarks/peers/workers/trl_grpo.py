@@ -56,7 +56,8 @@ def load(package: str) -> tuple[Any, Any]:
     spec = importlib.util.find_spec(package)
     assert spec is not None and spec.origin is not None
     file = next(Path(spec.origin).parent.glob("*.gguf"))
-    source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name, "local_files_only": True}
+    source: dict[str, Any] = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    source |= {"local_files_only": True, "trust_remote_code": False}
     dense = transformers.GgufConfig(dequantize=True)
     model = transformers.AutoModelForCausalLM.from_pretrained(**source, quantization_config=dense, dtype=torch.float32)
     tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
