@@ -72,8 +72,10 @@ class ObservationScale(nn.Module):
         super().__init__()
         self.space = space
         self.real = _is_real(space)
-        children = _children(space)
-        self.parts = nn.ModuleDict({str(key): ObservationScale(child) for key, child in children.items()})
+        self.of = {key: ObservationScale(child) for key, child in _children(space).items()}
+        names = {key: str(key) for key in self.of if isinstance(space, gym.spaces.Tuple) or _is_name(key)}
+        self.parts = nn.ModuleDict({name: self.of[key] for key, name in names.items()})
+        self.others = nn.ModuleList(part for key, part in self.of.items() if key not in names)
         if self.real:
             self.moments = RunningMoments(space.shape or ())
             self.register_buffer("shift", torch.zeros(space.shape or ()))
@@ -83,11 +85,11 @@ class ObservationScale(nn.Module):
         """Return observations [..., *shape], standardised."""
         if self.real:  # x · (1/std) − mean/std: one operation, and one for the bounds
             return torch.addcmul(self.shift, observations.to(self.factor.dtype), self.factor).clamp_(-10.0, 10.0)
-        if not self.parts:
+        if not self.of:
             return observations
         if isinstance(observations, tuple):
-            return tuple(self.parts[str(key)](leaf) for key, leaf in enumerate(observations))
-        return {key: self.parts[key](leaf) if key in self.parts else leaf for key, leaf in observations.items()}
+            return tuple(self.of[key](leaf) for key, leaf in enumerate(observations))
+        return {key: self.of[key](leaf) if key in self.of else leaf for key, leaf in observations.items()}
 
     def update(self, observations: Tree, mask: Tensor) -> None:
         """Take in the observations [T, B, *shape] of the rows where `mask` [T, B] is True."""
@@ -97,9 +99,8 @@ class ObservationScale(nn.Module):
             std = self.moments.std()
             self.factor.copy_(1 / std)
             self.shift.copy_(-self.moments.mean / std)
-        for key, part in self.parts.items():
-            assert isinstance(part, ObservationScale)
-            part.update(observations[int(key) if isinstance(observations, tuple) else key], mask)
+        for key, part in self.of.items():
+            part.update(observations[key], mask)
 
 
 def has_real(space: gym.Space) -> bool:
@@ -109,6 +110,11 @@ def has_real(space: gym.Space) -> bool:
 
 def _is_real(space: gym.Space) -> bool:
     return isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.floating) and len(space.shape) < 3
+
+
+def _is_name(key: Any) -> bool:  # noqa: ANN401
+    """Return whether torch takes the key of a Dict as a submodule's name."""
+    return isinstance(key, str) and key != "" and "." not in key and not hasattr(nn.ModuleDict(), key)
 
 
 def _children(space: gym.Space) -> dict[Any, gym.Space]:
@@ -152,5 +158,5 @@ class RewardScale(nn.Module):
 def scales_of(module: nn.Module) -> list[ObservationScale]:
     """Return the scales in a module that are no parts of other scales, each once."""
     scales = [part for part in module.modules() if isinstance(part, ObservationScale)]
-    inner = {id(part) for scale in scales for part in scale.parts.modules()}
+    inner = {id(part) for scale in scales for child in scale.of.values() for part in child.modules()}
     return [scale for scale in scales if id(scale) not in inner]

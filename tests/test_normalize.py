@@ -7,7 +7,7 @@ import numpy as np
 import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Box, Dict, Discrete, Tuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_rollout import record
@@ -110,6 +110,30 @@ def test_only_what_is_real_is_standardised():
     after = scale(seen)
     assert torch.equal(after["n"], seen["n"]) and torch.equal(after["image"], seen["image"])
     assert after["a"].mean().abs() < 1e-5
+
+
+KEYS = ["x", "robot.pos", "", "keys", "type", "forward", "pop", "training", "0", "others.0"]
+
+
+@pytest.mark.parametrize("keys", [KEYS, [0, 1, "1", None]])
+def test_every_key_that_a_dict_may_have_is_standardised_and_survives_a_file(keys):
+    space = Dict({key: Box(-1, 1, (2,)) for key in keys})
+    scale, other = ObservationScale(space), ObservationScale(space)
+    seen = {key: torch.randn(50, 2, 2) + 7 * i for i, key in enumerate(keys)}
+    scale.update(seen, torch.ones(50, 2, dtype=torch.bool))
+    after = scale(seen)
+    assert all(leaf.mean().abs() < 1e-5 and (leaf.std() - 1).abs() < 0.1 for leaf in after.values())
+    other.load_state_dict(scale.state_dict())
+    assert all(torch.equal(leaf, other(seen)[key]) for key, leaf in after.items())
+    assert len({value.data_ptr() for value in scale.state_dict().values()}) == 5 * len(keys)
+
+
+def test_the_names_of_saved_statistics_are_those_of_earlier_versions():
+    """What is saved goes by the key where torch takes it, by the position of a Tuple; the rest is numbered."""
+    real = Box(-1, 1, (2,))
+    scale = ObservationScale(Dict({"x": real, "in": Dict(y=real), "both": Tuple([Discrete(2), real]), "a.b": real}))
+    names = {name.removesuffix(".shift") for name in scale.state_dict() if name.endswith(".shift")}
+    assert names == {"parts.x", "parts.in.parts.y", "parts.both.parts.1", "others.0"}
 
 
 def test_an_agent_learns_with_the_statistics_that_it_acted_with(tmp_path):
