@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,7 +16,7 @@ from torch import Tensor
 from pg_agents.record import Value
 from pg_agents.rollout import Rollout
 
-LAST = 100  # training episodes, of which means are reported
+LAST = 100  # training episodes at least, of which means are reported
 STOP_REASONS = ("eos", "verifier", "length")  # of token environments
 
 
@@ -29,7 +30,9 @@ class Summary:
         seed: of the run.
         total_steps: valid transitions learned from.
         episodes: that ended.
-        mean_return_last_100: of the last 100 of them; None where none ended.
+        mean_return_last_100: of the last of them, at least 100 where there are so many: all that ended in the newest
+            rollouts, of as few as hold 100 together; None where none ended.
+        recent_episodes: how many these are.
         wall_seconds: of collecting and learning; the audit, evaluations and what is written are left out.
         steps_per_second: total_steps / wall_seconds.
         stop_return: where the run was to end; None: nowhere.
@@ -43,6 +46,7 @@ class Summary:
     total_steps: int
     episodes: int
     mean_return_last_100: float | None
+    recent_episodes: int
     wall_seconds: float
     steps_per_second: float
     stop_return: float | None = None
@@ -50,9 +54,22 @@ class Summary:
     evaluations: dict[int, float] = field(default_factory=dict)
 
 
+class Ended(NamedTuple):
+    """The episodes that ended in one rollout: how many they are, and the sums of their returns and of their lengths."""
+
+    episodes: int
+    returns: float
+    lengths: int
+
+
 @dataclass
 class RunProgress:
     """What has happened so far, and what happened since the last row was written.
+
+    Means are of all the episodes that ended in the newest rollouts, of as few as hold 100 together. A rollout counts
+    whole or not at all: it lists episodes in the order in which they ended, and of a rollout of whole episodes the last
+    are the longest. Rollouts of steps begin with the short episodes of a run, which end first: as everywhere, their means
+    are those of the policy once every environment has ended a few.
 
     Attributes:
         total_steps: to learn from.
@@ -66,8 +83,7 @@ class RunProgress:
     steps: int = 0
     steps_before: int = 0  # the latest rollout
     episodes: int = 0
-    returns: deque[float] = field(default_factory=lambda: deque(maxlen=LAST))
-    lengths: deque[int] = field(default_factory=lambda: deque(maxlen=LAST))
+    recent: deque[Ended] = field(default_factory=deque)  # of the newest rollouts in which any ended
     metrics: dict[str, list[Tensor]] = field(default_factory=dict)
     stop_reasons: Counter[str] = field(default_factory=Counter)
     row_before: tuple[int, float] = (0, 0.0)  # steps and seconds at the last row
@@ -84,8 +100,10 @@ class RunProgress:
         self.steps += rollout.num_transitions
         if ended := len(rollout.episode_returns):
             self.episodes += ended
-            self.returns.extend(rollout.episode_returns[-LAST:].tolist())
-            self.lengths.extend(rollout.episode_lengths[-LAST:].tolist())
+            sums = float(rollout.episode_returns.sum()), int(rollout.episode_lengths.sum())
+            self.recent.append(Ended(ended, *sums))
+            while self.recent_episodes - self.recent[0].episodes >= LAST:
+                self.recent.popleft()
             self.stop_reasons.update(reason or "truncated" for reason in rollout.stop_reasons)
         self._timed()
 
@@ -107,11 +125,22 @@ class RunProgress:
         self.seconds, self.since = self.seconds + now - self.since, now
 
     @property
+    def recent_episodes(self) -> int:
+        """How many episodes means are of."""
+        return sum(ended.episodes for ended in self.recent)
+
+    @property
+    def mean_return(self) -> float | None:
+        """The mean return of the recent episodes; None where none ended."""
+        return sum(ended.returns for ended in self.recent) / self.recent_episodes if self.recent else None
+
+    @property
     def stopped(self) -> bool:
-        """Whether the mean of the last 100 episodes is at least `stop_return`; never before 100 have ended."""
-        if self.stop_return is None or len(self.returns) < LAST:
+        """Whether the mean of the recent episodes is at least `stop_return`; never before 100 have ended."""
+        if self.stop_return is None or self.episodes < LAST:
             return False
-        return sum(self.returns) / LAST >= self.stop_return
+        mean = self.mean_return
+        return mean is not None and mean >= self.stop_return
 
     @property
     def over(self) -> bool:
@@ -126,7 +155,8 @@ class RunProgress:
             seed=seed,
             total_steps=self.steps,
             episodes=self.episodes,
-            mean_return_last_100=sum(self.returns) / len(self.returns) if self.returns else None,
+            mean_return_last_100=self.mean_return,
+            recent_episodes=self.recent_episodes,
             wall_seconds=self.seconds,
             steps_per_second=self.steps / self.seconds if self.seconds else 0.0,
             stop_return=self.stop_return,
@@ -137,9 +167,9 @@ class RunProgress:
     def row(self) -> dict[str, Value]:
         """Return the scalars of the time since the last call: metrics averaged over its updates."""
         row: dict[str, Value] = {}
-        if self.returns:
-            row["rollout/ep_rew_mean"] = sum(self.returns) / len(self.returns)
-            row["rollout/ep_len_mean"] = sum(self.lengths) / len(self.lengths)
+        if self.mean_return is not None:
+            row["rollout/ep_rew_mean"] = self.mean_return
+            row["rollout/ep_len_mean"] = sum(ended.lengths for ended in self.recent) / self.recent_episodes
         for name, values in self.metrics.items():
             row[f"train/{name}"] = float(torch.stack(values).nanmean())
         ended = self.stop_reasons.total()
@@ -170,7 +200,7 @@ class progress_bar:  # noqa: N801 - used as a function
         task = self.bar.add_task("", total=self.total, mean="–", speed="–")
 
         def show(run: RunProgress) -> None:
-            mean = f"{sum(run.returns) / len(run.returns):.2f}" if run.returns else "–"
+            mean = "–" if run.mean_return is None else f"{run.mean_return:.2f}"
             speed = f"{run.steps / run.seconds:,.0f}"
             self.bar.update(task, completed=min(run.steps, self.total), mean=mean, speed=speed)
 

@@ -92,7 +92,8 @@ class Rollout:
         final_observations: [K, …], what followed the rows `final_rows`, where an episode was truncated or the rollout
             stopped in the middle of one.
         final_rows: the rows (t, b) of `final_observations`, int64 [K, 2].
-        episode_returns: undiscounted returns of the episodes that ended here, float64 [E].
+        episode_returns: undiscounted returns of the episodes that ended here, in the order in which they ended, float64
+            [E]. Of whole episodes, which all begin together, the last of them are the longest: a part is no sample.
         episode_lengths: their lengths in steps, int64 [E].
         stop_reasons: why they ended, E texts, where the environment's info says so; else ().
         memory: the policy's memory before row 0 (None for policies without).

@@ -53,7 +53,8 @@ def train(
         run_dir: a new or empty folder for config.json, metrics.jsonl, summary.json, TensorBoard's event files and the
             agent; None: nothing is written.
         log_every: steps between rows of metrics; None: 1/200 of total_steps.
-        stop_return: end the run once the mean return of its last 100 training episodes is at least that.
+        stop_return: end the run once the mean return of its last 100 training episodes is at least that, those of whole
+            rollouts (see `Summary.mean_return_last_100`).
         eval_env: an environment of its own in which the agent is evaluated before the first update, on the way and at
             the end (greedy actions); the curves are eval/…, and the best agent so far is saved as run_dir/best.
         eval_every: steps between evaluations; None: a 20th of total_steps.

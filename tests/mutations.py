@@ -825,9 +825,24 @@ MUTATIONS = [
     Mutation(
         "a run ends before a hundred episodes",
         "pg_agents.progress",
-        "len(self.returns) < LAST",
-        "len(self.returns) < 1",
-        ("tests/test_train.py::test_a_run_with_negative_returns_does_not_end_before_a_hundred_episodes",),
+        "self.episodes < LAST",
+        "self.episodes < 1",
+        ("tests/test_train.py::test_a_run_does_not_end_before_a_hundred_episodes",),
+    ),
+    Mutation(
+        "means are of the episodes that ended last in a rollout, the longest",
+        "pg_agents.progress",
+        "float(rollout.episode_returns.sum()), int(rollout.episode_lengths.sum())",
+        "(ended := min(ended, LAST)) and float(rollout.episode_returns[-LAST:].sum()), "
+        "int(rollout.episode_lengths[-LAST:].sum())",
+        ("tests/test_progress.py::test_means_do_not_depend_on_how_long_episodes_took",),
+    ),
+    Mutation(
+        "a rollout is let go of that the last hundred episodes need",
+        "pg_agents.progress",
+        "- self.recent[0].episodes >= LAST",
+        ">= LAST",
+        ("tests/test_progress.py::test_as_few_whole_rollouts_count_as_hold_a_hundred_episodes",),
     ),
     Mutation(
         "the last token of texts that have ended is read",

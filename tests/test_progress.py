@@ -1,5 +1,6 @@
-"""What a run says of itself: why texts ended, tokens a second."""
+"""What a run says of itself: mean returns and lengths, why texts ended, tokens a second."""
 
+import json
 from dataclasses import replace
 
 import gymnasium as gym
@@ -31,6 +32,65 @@ def reason(text):
     return "verifier" if text[-2:] == [4, 4] else "length"
 
 
+# -- mean returns and lengths ------------------------------------------------------------------------------------------
+FROZEN = {"CartPole-v1": "reinforce", "pg/Shorter-v0": "rloo"}  # in the one longer is better, in the other shorter
+
+
+@pytest.fixture(scope="module", params=FROZEN)
+def frozen(request):
+    """Return an environment's id, an agent that does not move, and its returns and lengths in many episodes."""
+    make = pg.AGENTS[FROZEN[request.param]].for_env
+    agent = make(gym.make_vec(request.param, 16), learning_rate=1e-12)
+    found = pg.evaluate(agent, gym.make_vec(request.param, 500), episodes=4000, greedy=False)
+    return request.param, agent, found
+
+
+def close_to(reported, count, sample):
+    """Return whether a mean of `count` is within three standard errors of the mean of `sample`."""
+    return abs(reported - np.mean(sample)) < 3 * np.std(sample) * np.sqrt(1 / count + 1 / len(sample))
+
+
+@pytest.mark.parametrize("num_envs", [16, 64, 256, 512])
+def test_means_do_not_depend_on_how_long_episodes_took(frozen, num_envs, tmp_path):
+    env_id, agent, true = frozen
+    env = gym.make_vec(env_id, num_envs)
+    total_steps = int(np.mean(true.lengths) * max(num_envs, 200))
+    summary = pg.train(agent, env, total_steps=total_steps, seed=3, run_dir=tmp_path / "r", progress=False)
+    rows = [json.loads(line) for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
+    last = [row for row in rows if "rollout/ep_rew_mean" in row][-1]
+    assert summary.recent_episodes == {16: 112, 64: 128, 256: 256, 512: 512}[num_envs]
+    assert last["rollout/ep_rew_mean"] == summary.mean_return_last_100
+    assert close_to(summary.mean_return_last_100, summary.recent_episodes, true.returns)
+    assert close_to(last["rollout/ep_len_mean"], summary.recent_episodes, true.lengths)
+
+
+@pytest.mark.parametrize("num_envs", [16, 512])
+def test_a_run_does_not_end_at_a_return_that_only_its_longest_episodes_have(frozen, num_envs):
+    env_id, agent, true = frozen
+    goal = float(np.mean(true.returns) + 4 * np.std(true.returns) / 10)  # the last 100 of 512 CartPoles return 41
+    env = gym.make_vec(env_id, num_envs)
+    total_steps = int(np.mean(true.lengths) * num_envs * (20 if num_envs < 100 else 2))
+    never = pg.train(agent, env, total_steps=total_steps, stop_return=goal, progress=False)
+    assert not never.stopped and never.total_steps >= total_steps
+    half = float(np.mean(true.returns) / 2)
+    at_once = pg.train(agent, env, total_steps=total_steps, stop_return=half, progress=False)
+    assert at_once.stopped and 100 <= at_once.episodes <= max(112, num_envs)
+
+
+def test_as_few_whole_rollouts_count_as_hold_a_hundred_episodes():
+    env = gym.make_vec("pg/TwoArmedBandit-v0", 2)
+    rollout = next(pg.collect_episodes(env, pg.Reinforce.for_env(env).policy))
+    run = RunProgress(1000)
+    assert (run.mean_return, run.recent_episodes) == (None, 0)
+    for count, worth in ((60, 1.0), (30, 2.0), (70, 4.0), (99, 8.0), (0, 0.0)):
+        returns, lengths = torch.full((count,), worth, dtype=torch.float64), torch.full((count,), count)
+        run.collected(replace(rollout, episode_returns=returns, episode_lengths=lengths))
+        expected = {60: (60, 1.0), 30: (90, 4 / 3), 70: (100, 3.4)}.get(count, (169, (70 * 4 + 99 * 8) / 169))
+        assert (run.recent_episodes, run.mean_return) == expected
+    assert run.row()["rollout/ep_len_mean"] == (70 * 70 + 99 * 99) / 169 and run.episodes == 259
+
+
+# -- texts and time ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("mode", [AutoresetMode.DISABLED, AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP])
 def test_a_rollout_knows_why_its_texts_ended(mode):
     env = TokenVectorEnv(200, autoreset_mode=mode, **TASK)

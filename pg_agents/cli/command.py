@@ -160,7 +160,7 @@ def model_folder(options: TrainOptions) -> Path | None:
 def result_lines(result: Summary, run_dir: Path, known: pg_envs.KnownReturns) -> str:
     """Return a run's summary and what to do next, as text."""
     mean = result.mean_return_last_100
-    shown = "no episode ended" if mean is None else f"{mean:.4g} (mean of the last {min(100, result.episodes)} episodes"
+    shown = "no episode ended" if mean is None else f"{mean:.4g} (mean of the last {result.recent_episodes} episodes"
     if mean is not None:
         shown += f"{known_text(known)})"
     folder = shlex.quote(str(run_dir))
