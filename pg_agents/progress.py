@@ -68,8 +68,8 @@ class RunProgress:
 
     Means are of all the episodes that ended in the newest rollouts, of as few as hold 100 together. A rollout counts
     whole or not at all: it lists episodes in the order in which they ended, and of a rollout of whole episodes the last
-    are the longest. Rollouts of steps begin with the short episodes of a run, which end first: as everywhere, their means
-    are those of the policy once every environment has ended a few.
+    are the longest. Rollouts of steps begin with the short episodes of a run, which end first: as everywhere, their
+    means are those of the policy once every environment has ended a few.
 
     Attributes:
         total_steps: to learn from.
