@@ -197,10 +197,10 @@ class progress_bar:  # noqa: N801 - used as a function
 
     def __enter__(self) -> Callable[[RunProgress], None]:
         self.bar.start()
-        task = self.bar.add_task("", total=self.total, mean="–", speed="–")
+        task = self.bar.add_task("", total=self.total, mean="-", speed="-")
 
         def show(run: RunProgress) -> None:
-            mean = "–" if run.mean_return is None else f"{run.mean_return:.2f}"
+            mean = "-" if run.mean_return is None else f"{run.mean_return:.2f}"
             speed = f"{run.steps / run.seconds:,.0f}"
             self.bar.update(task, completed=min(run.steps, self.total), mean=mean, speed=speed)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,12 @@ class Recorder:
     """
 
     def __init__(self, run_dir: str | Path) -> None:
-        self.run_dir = Path(run_dir)
-        if self.run_dir.exists() and (not self.run_dir.is_dir() or any(self.run_dir.iterdir())):
-            raise ValueError(f"run_dir: {self.run_dir} exists and is not an empty folder; give a new one")
-        try:
-            self.run_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(f"run_dir: {self.run_dir} cannot be made ({error.strerror}); give another") from error
+        self.run_dir = empty_folder(run_dir)
+        with writable("run_dir", self.run_dir):
+            self.lines = (self.run_dir / "metrics.jsonl").open("w", buffering=1)
         from torch.utils.tensorboard import SummaryWriter  # takes a second to import: only where it is used
 
         self.events = SummaryWriter(str(self.run_dir))
-        self.lines = (self.run_dir / "metrics.jsonl").open("w", buffering=1)
         self.started = time.time()
 
     def config(self, values: Mapping[str, Any]) -> None:
@@ -71,14 +67,46 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
-def fresh_run_dir(name: str, root: str | Path = "runs") -> Path:
-    """Make and return a new folder root/name-date-time, with a number after it where that exists already."""
+@contextmanager
+def writable(argument: str, folder: Path) -> Iterator[None]:
+    """A context in which a folder that cannot be made or written is a ValueError that names the argument it is of."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ValueError(
+            f"{argument}: {folder} cannot be made or written to ({reason}); give another folder"
+        ) from error
+
+
+def empty_folder(run_dir: str | Path) -> Path:
+    """Make the folder if need be and return it.
+
+    Raises:
+        ValueError: it is not empty, is a file, or cannot be made.
+    """
+    path = Path(run_dir)
+    with writable("run_dir", path):
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(f"run_dir: {path} exists and is not an empty folder; give a new one")
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def fresh_run_dir(name: str, root: str | Path = "runs", *, argument: str = "run_dir") -> Path:
+    """Make and return a new folder root/name-date-time, with a number after it where that exists already.
+
+    Raises:
+        ValueError: `root`, which was given as `argument`, is a file or cannot be written to.
+    """
     stem = f"{name.replace('/', '-').replace(':', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
     for attempt in range(1000):
         path = Path(root) / (stem if attempt == 0 else f"{stem}-{attempt}")
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
+        with writable(argument, Path(root)):
+            Path(root).mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
         return path
     raise ValueError(f"run_dir: {root} has a thousand runs called {stem}; give --run-dir")

@@ -1058,6 +1058,20 @@ MUTATIONS = [
         (LANGUAGE + "evaluations_ask_what_training_does_not",),
     ),
     Mutation(
+        "escape sequences of names reach the terminal",
+        "pg_agents.shown",
+        r'c if c.isprintable() or c in "\n\t"',
+        r'c if ord(c) >= 32 or c in "\n\t"',
+        ("tests/test_terminal.py::test_what_a_terminal_would_obey_is_shown_as_its_escape",),
+    ),
+    Mutation(
+        "consoles without UTF-8 stop the command",
+        "pg_agents.cli.terminal",
+        'stream.reconfigure(errors="replace")',
+        'stream.reconfigure(errors="strict")',
+        ("tests/test_terminal.py::test_a_replacement_character_stands_where_the_encoding_has_none",),
+    ),
+    Mutation(
         "a model's other end-of-sequence ids are forgotten",
         "pg_envs.tokenizer_files",
         'named = [tokenizer.eos_token_id, model.get("eos_token_id"), generation.get("eos_token_id")]',

@@ -12,6 +12,7 @@ OURS = ("pg_agents", "pg_envs", "envs", "benchmarks", "tests")
 ALLOWED = {
     "pg_agents.tree": (),
     "pg_agents.numbers": (),
+    "pg_agents.shown": (),
     "pg_agents.returns": (),
     "pg_agents.losses": (),
     "pg_agents.distributions": ("pg_agents.distributions",),

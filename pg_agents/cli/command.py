@@ -25,8 +25,9 @@ from pg_agents.cli.environments import UserError, make_env, parse_arguments, spe
 from pg_agents.cli.evaluating import check_whole, known_text, run_evaluation, usable_device
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
+from pg_agents.cli.runs import run_folder
+from pg_agents.cli.terminal import complain, prepare, say
 from pg_agents.policies import UnsupportedSpaceError, folder_of
-from pg_agents.record import fresh_run_dir
 from pg_agents.stream import FaultyEnvironmentError
 from pg_agents.train import Summary, train
 
@@ -38,12 +39,13 @@ FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an arg
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what `argv` (the command line's unless given) asks for; return 0, 2 after bad input, 130 after Ctrl-C."""
+    prepare()
     try:
         _do(parse(sys.argv[1:] if argv is None else list(argv)))
     except SystemExit as end:
         return int(end.code or 0)
     except KeyboardInterrupt as end:
-        print(f"interrupted{': ' + str(end) if str(end) else ''}", file=sys.stderr)
+        say(f"interrupted{': ' + str(end) if str(end) else ''}", sys.stderr)
         return 130
     except BrokenPipeError:  # whoever reads standard output has seen enough (`| head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -51,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = str(error)
         if not isinstance(error, OURS) and not FLAG.match(message):
             raise
-        print(f"error: {FLAG.sub(_as_typed, message, count=1)}", file=sys.stderr)
+        complain(FLAG.sub(_as_typed, message, count=1))
         return 2
     return 0
 
@@ -97,7 +99,7 @@ def run_training(options: TrainOptions) -> None:
             told = speaking(run.env, eval_arguments, folder)
             eval_env = opened.enter_context(closing(make_env(run.env, eval_episodes, told)))
         agent = make_agent(options, env).to(device)
-        run_dir = run.run_dir or fresh_run_dir(f"{agent.name}-{run.env}")
+        run_dir = opened.enter_context(run_folder(run.run_dir, f"{agent.name}-{run.env}"))
         try:
             result = train(
                 agent,
@@ -116,11 +118,8 @@ def run_training(options: TrainOptions) -> None:
         except KeyboardInterrupt as error:
             saved = (run_dir / "agent").is_dir()
             raise KeyboardInterrupt(f"the agent is saved in {run_dir / 'agent'}" if saved else "") from error
-        finally:
-            if run.run_dir is None and not any(run_dir.iterdir()):
-                run_dir.rmdir()  # nothing was started
         if not run.quiet:
-            print(result_lines(result, run_dir, pg_envs.known_returns(env)))
+            say(result_lines(result, run_dir, pg_envs.known_returns(env)))
 
 
 def check_numbers(options: TrainOptions) -> None:

@@ -19,6 +19,7 @@ from pg_agents.agents import AGENTS, Agent
 from pg_agents.cli.environments import UserError, make_env
 from pg_agents.cli.listing import columns
 from pg_agents.cli.parallel import Report, in_processes
+from pg_agents.cli.terminal import say
 from pg_agents.evaluate import evaluate
 from pg_agents.record import Value, fresh_run_dir
 from pg_agents.rollout import Rollout
@@ -124,7 +125,7 @@ def demo(
             raise UserError(f"{name} must be a number above 0, got {value}")
     if seed < 0:
         raise UserError(f"seed must be a whole number, 0 or above, got {seed}")
-    run_dir, started = fresh_run_dir("demo", root), time.perf_counter()
+    run_dir, started = fresh_run_dir("demo", root, argument="root"), time.perf_counter()
     jobs = [
         Job(agent, task, seed, scale, run_dir / f"{agent}-{task.env.replace('/', '-').replace(':', '-')}")
         for task in tasks
@@ -135,7 +136,7 @@ def demo(
         rows = in_processes(run_job, jobs, report, processes)
     print(f"\n{table(rows)}")
     print(f"\n{len(rows)} runs in {time.perf_counter() - started:.0f} s; returns are means of greedy episodes")
-    print(f"curves, probabilities and generated texts:  tensorboard --logdir {run_dir}")
+    say(f"curves, probabilities and generated texts:  tensorboard --logdir {run_dir}")
     return rows
 
 

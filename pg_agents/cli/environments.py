@@ -18,6 +18,7 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.error import DependencyNotInstalled, Error, UnregisteredEnv
 from gymnasium.vector import VectorEnv
 
+from pg_agents.record import writable
 from pg_agents.stream import takes_seeds
 
 EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video"}
@@ -74,6 +75,8 @@ def make_video_env(env_id: str, arguments: dict[str, Any], folder: str) -> gym.E
     single.close()
     if "rgb_array" not in modes:
         raise UserError(f"video: {env_id} draws no pictures (its render modes: {', '.join(modes)}); leave --video out")
+    with writable("video", Path(folder)):
+        Path(folder).mkdir(exist_ok=True)
 
     def film() -> gym.Env:
         env = gym.make(name, **{**arguments, "render_mode": "rgb_array"})

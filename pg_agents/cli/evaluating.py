@@ -17,6 +17,7 @@ from pg_agents.agents.saving import MODEL
 from pg_agents.cli.environments import UserError, make_env, make_video_env, parse_arguments, speaking
 from pg_agents.cli.options import EvaluateOptions
 from pg_agents.cli.runs import read_config, run_and_agent
+from pg_agents.cli.terminal import say
 from pg_agents.evaluate import evaluate
 from pg_agents.spaces import spaces_of
 
@@ -51,11 +52,11 @@ def run_evaluation(options: EvaluateOptions) -> None:
         print(json.dumps({key: getattr(result, key) for key in keys}))
         return
     how = "sampled" if options.stochastic else "greedy"
-    print(f"{config['agent']} on {config['env']}, {how} actions, {result.episodes} episodes")
-    print(f"return   {result.mean_return:.4g} ± {result.std_return:.4g} (mean ± standard deviation{known_text(known)})")
-    print(f"length   {sum(result.lengths) / len(result.lengths):.1f} steps")
+    say(f"{agent.name} on {config['env']}, {how} actions, {result.episodes} episodes")
+    say(f"return   {result.mean_return:.4g} ± {result.std_return:.4g} (mean ± standard deviation{known_text(known)})")
+    say(f"length   {sum(result.lengths) / len(result.lengths):.1f} steps")
     if options.video:
-        print(f"videos   {run_dir / 'videos'}")
+        say(f"videos   {run_dir / 'videos'}")
 
 
 def load_agent(path: Path) -> Agent:

@@ -10,10 +10,11 @@ import torch
 
 from pg_agents.cli.environments import UserError, make_single_env, parse_arguments
 from pg_agents.cli.options import GradientsOptions
+from pg_agents.cli.runs import run_folder
+from pg_agents.cli.terminal import say
 from pg_agents.gradients.report import reports_on, write
 from pg_agents.gradients.sources import problem_of
 from pg_agents.numbers import whole_number
-from pg_agents.record import fresh_run_dir
 
 
 def run_gradients(options: GradientsOptions) -> None:
@@ -23,17 +24,19 @@ def run_gradients(options: GradientsOptions) -> None:
         raise UserError(f"horizon must be at least 1, got {options.horizon}")
     torch.set_num_threads(1)
     arguments = parse_arguments(options.env_arg)
-    with closing(make_single_env(options.env, arguments)) as env:
+    with (
+        closing(make_single_env(options.env, arguments)) as env,
+        run_folder(options.run_dir, f"gradients-{options.env}") as run_dir,
+    ):
         problem = problem_of(env, discount=options.discount, horizon=options.horizon, seed=options.seed)
         sizes = {"samples": options.samples, "batch_size": options.batch_size}
         reports = reports_on(env, problem, seed=options.seed, **sizes)
-    run_dir = options.run_dir or fresh_run_dir(f"gradients-{options.env}")
-    config = {"command": "gradients", "env": options.env, "env_args": arguments, "seed": options.seed, **sizes}
-    write(reports, run_dir, config | {"discount": options.discount, "horizon": options.horizon})
+        config = {"command": "gradients", "env": options.env, "env_args": arguments, "seed": options.seed, **sizes}
+        write(reports, run_dir, config | {"discount": options.discount, "horizon": options.horizon})
     if options.json:
         print(
             json.dumps({"run_dir": str(run_dir), **reports[0].as_dict(), "others": [r.as_dict() for r in reports[1:]]})
         )
         return
-    print("\n\n".join(report.table() for report in reports))
-    print(f"\nrun      {run_dir}\nnext     tensorboard --logdir {shlex.quote(str(run_dir))}")
+    say("\n\n".join(report.table() for report in reports))
+    say(f"\nrun      {run_dir}\nnext     tensorboard --logdir {shlex.quote(str(run_dir))}")

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pg_agents.cli.environments import UserError
+from pg_agents.record import empty_folder, fresh_run_dir
+
+
+@contextmanager
+def run_folder(typed: Path | None, name: str) -> Iterator[Path]:
+    """A context with the folder of a new run: the one that was typed, else a fresh one called after `name`.
+
+    It is there before anything is computed, and goes again where nothing was written into it.
+
+    Raises:
+        ValueError: it is not empty, or cannot be made.
+    """
+    made = typed is None or not typed.exists()
+    run_dir = fresh_run_dir(name) if typed is None else empty_folder(typed)
+    try:
+        yield run_dir
+    finally:
+        if made and not any(run_dir.iterdir()):
+            run_dir.rmdir()
 
 
 def run_and_agent(path: Path) -> tuple[Path, Path]:

@@ -1,0 +1,25 @@
+"""What the command line prints: in characters that the terminal has, without the escape sequences of others' texts."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from pg_agents.shown import printable, shortened
+
+
+def prepare() -> None:
+    """Let standard output and standard error replace characters that their encoding does not have, as cp1252 has no γ."""
+    for stream in (sys.stdout, sys.stderr):
+        if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def say(text: str, file: TextIO | None = None) -> None:
+    """Print a text that may have names in it which others chose: of environments, folders, agents."""
+    print(printable(text), file=file)
+
+
+def complain(message: str) -> None:
+    """Print what went wrong to standard error, in no more than a screen."""
+    print(f"error: {shortened(printable(message))}", file=sys.stderr)

@@ -1,0 +1,152 @@
+"""What is printed: on consoles of any encoding, and without the escape sequences of names that others chose."""
+
+import functools
+import io
+import sys
+
+import pytest
+
+import pg_agents.cli.command
+from pg_agents.cli import main
+from pg_agents.cli.demo import Task, demo
+from pg_agents.cli.options import COMMANDS
+from pg_agents.cli.terminal import complain, prepare, say
+from pg_agents.shown import LINES, SCREEN, printable, shortened, shown
+
+TRAIN = ["train", "reinforce", "pg/TwoArmedBandit-v0", "--total-steps", "20", "--run-dir", "r"]
+LINES_TYPED = {
+    "list": ["list"],
+    "train": TRAIN,
+    "evaluate": ["evaluate", "r", "--episodes", "2"],
+    "gradients": ["gradients", "pg/Chain-v0", "--discount", "0.8", "--horizon", "2", "--run-dir", "g"],
+    "demo": ["demo", "--scale", "1e-6", "--processes", "1"],
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder of its own for every test."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def printed(monkeypatch, encoding, *argv):
+    """Return what `argv` writes to standard output on a console of that encoding, and its exit code."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True) for _ in range(2))
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", out)
+        patched.setattr(sys, "stderr", err)
+        code = main(list(argv))
+    return code, out.buffer.getvalue().decode(encoding), err.buffer.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_every_command_prints_on_a_console_without_utf8(monkeypatch, encoding):
+    assert set(LINES_TYPED) == set(COMMANDS)
+    quick = Task("pg/TwoArmedBandit-v0", 16, 20, 10)
+    monkeypatch.setattr(pg_agents.cli.command, "demo", functools.partial(demo, tasks=(quick,)))
+    for command, argv in LINES_TYPED.items():
+        code, out, _ = printed(monkeypatch, encoding, *argv)
+        assert code == 0 and out.strip(), command
+        help_of = [command, "reinforce", "--help"] if command == "train" else [command, "--help"]
+        code, out, _ = printed(monkeypatch, encoding, *help_of)
+        assert code == 0 and "usage" in out.lower(), command
+
+
+@pytest.mark.parametrize(("encoding", "seen"), [("ascii", "?"), ("cp1252", "?"), ("utf-8", "γ")])
+def test_a_replacement_character_stands_where_the_encoding_has_none(monkeypatch, encoding, seen):
+    code, _, err = printed(monkeypatch, encoding, "train", "reinforce", "γ-v0")
+    assert code == 2 and err.startswith(f"error: ENV: there is no environment '{seen}-v0'")
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("plain γ\tand\nlines", "plain γ\tand\nlines"),
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("\x9b31m", "\\x9b31m"),
+        ("fine\rgone", "fine\\rgone"),
+        ("abc\u202etxt.exe", "abc\\u202etxt.exe"),
+        ("\u2066x\u2069", "\\u2066x\\u2069"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_shown_as_its_escape(capsys, text, seen):
+    assert printable(text) == seen
+    say(text)
+    complain(text)
+    assert capsys.readouterr() == (f"{seen}\n", f"error: {seen}\n")
+
+
+def test_no_message_is_longer_than_a_screen(capsys):
+    for text in ("x" * 14_000_000, "line\n" * 100_000, "\x1b" * 10**6):
+        complain(f"begins {text} ends")
+        err = capsys.readouterr().err
+        assert len(err) < SCREEN + 100 and err.count("\n") <= LINES + 2
+        assert err.startswith("error: begins") and err.endswith(" ends\n")
+    assert shortened("x" * SCREEN) == "x" * SCREEN
+    assert shown(list(range(10**5))).startswith("[0, 1, 2,") and len(shown(list(range(10**5)))) < 300
+    assert shown("a\x1b") == "'a\\x1b'"
+
+
+def test_prepare_leaves_streams_alone_that_cannot_be_changed(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    prepare()
+
+
+# -- folders that cannot be made ---------------------------------------------------------------------------------------
+NEW_RUNS = {
+    "train": ["train", "reinforce", "pg/TwoArmedBandit-v0", "--quiet"],
+    "gradients": ["gradients", "pg/TwoArmedBandit-v0"],
+    "demo": ["demo"],
+}
+
+
+@pytest.mark.parametrize("command", NEW_RUNS)
+@pytest.mark.parametrize("kind", ["file", "dangling link"])
+def test_runs_being_a_file_is_a_sentence(capsys, folder, command, kind):
+    if kind == "file":
+        (folder / "runs").write_text("keep")
+    else:
+        (folder / "runs").symlink_to("nowhere/at/all")
+    assert main(NEW_RUNS[command]) == 2
+    flag = "--root" if command == "demo" else "--run-dir"
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {flag}: runs cannot be made or written to (") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["train", "gradients"])
+def test_a_folder_below_a_file_is_refused_before_anything_is_computed(capsys, folder, monkeypatch, command):
+    (folder / "file").write_text("keep")
+    (folder / "full").mkdir()
+    (folder / "full" / "mine").write_text("keep")
+    monkeypatch.setattr("pg_agents.cli.command.train", None)
+    monkeypatch.setattr("pg_agents.cli.measure.reports_on", None)
+    for name, why in (("file/r", "cannot be made"), ("file", "not an empty folder"), ("full", "not an empty folder")):
+        assert main([*NEW_RUNS[command], "--run-dir", name]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"error: --run-dir: {name} ") and why in err
+    assert (folder / "file").read_text() == (folder / "full" / "mine").read_text() == "keep"
+
+
+def test_a_run_that_fails_leaves_no_empty_folder(monkeypatch, folder):
+    def broken(*args, **kwargs):
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr("pg_agents.cli.measure.reports_on", broken)
+    monkeypatch.setattr("pg_agents.cli.command.train", broken)
+    (folder / "was-there").mkdir()
+    for command in ("train", "gradients"):
+        for place in ([], ["--run-dir", "new"], ["--run-dir", "was-there"]):
+            with pytest.raises(RuntimeError):
+                main([*NEW_RUNS[command], *place])
+    assert {path.name for path in folder.rglob("*")} == {"runs", "was-there"}
+
+
+def test_videos_that_cannot_be_written_are_a_sentence(capsys, folder):
+    assert main(["train", "reinforce", "CartPole-v1", "--total-steps", "8", "--run-dir", "r", "--quiet"]) == 0
+    (folder / "r" / "videos").write_text("keep")
+    assert main(["evaluate", "r", "--episodes", "1", "--video"]) == 2
+    assert capsys.readouterr().err.startswith("error: --video: r/videos cannot be made or written to (")
