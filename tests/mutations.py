@@ -708,10 +708,40 @@ MUTATIONS = [
         ("tests/envs/test_texts.py::test_only_the_end_token_that_ended_is_left_out",),
     ),
     Mutation(
+        "an end mark that a tokenizer adds stays behind prompts",
+        "pg_envs.encoding",
+        "begin + bare",
+        "marked",
+        ("tests/envs/test_encoding.py::test_prompts_begin_with_their_marks_once_and_never_end_in_one_that_was_added",),
+    ),
+    Mutation(
+        "a text that begins with the begin mark gets another",
+        "pg_envs.encoding",
+        "return bare if bare[:start] == begin else begin + bare",
+        "return begin + bare",
+        ("tests/envs/test_encoding.py::test_prompts_begin_with_their_marks_once_and_never_end_in_one_that_was_added",),
+    ),
+    Mutation(
+        "scores do not see all marks that a policy writes",
+        "pg_envs.encoding",
+        "tokenizer.decode(ids, skip_special_tokens=False)",
+        "tokenizer.decode(ids, skip_special_tokens=True)",
+        (
+            "tests/envs/test_encoding.py::test_scores_see_the_marks_that_a_policy_writes_and_not_the_end_of_its_completion",
+        ),
+    ),
+    Mutation(
+        "the keys of a dict are read as scores",
+        "pg_envs.token_task",
+        "values, str | bytes | Mapping | Set",
+        "values, str",
+        ("tests/envs/test_token_episodes.py::test_scores_that_are_wrong_are_shown_with_their_texts",),
+    ),
+    Mutation(
         "a chat begins with the tokenizer's own marks twice",
-        "pg_envs.texts",
-        "encode(text, add_special_tokens=False)",
-        "encode(text)",
+        "pg_envs.encoding",
+        "return text, _ids(tokenizer, text) if bare is None else bare",
+        "return text, _ids(tokenizer, text)",
         ("tests/envs/test_texts.py::test_chats_go_through_the_template_and_get_no_marks_twice",),
     ),
     Mutation(

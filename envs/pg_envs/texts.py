@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pg_envs.encoding import Messages, check_fixed_lengths, encoded, spelled_out
 from pg_envs.token_task import Completion, EvaluationError, Prompt, TokenTask, finite
 from pg_envs.tokenizer_files import read_tokenizer
 
-Messages = Sequence[Mapping[str, str]]  # of a chat: {"role": …, "content": …}
 TextScore = Callable[[str, str, Any], float]
 TextScoreBatch = Callable[[list[str], list[str], list[Any]], Sequence[float]]
 TextStop = Callable[[str, str], bool]
@@ -19,7 +19,8 @@ TextStop = Callable[[str, str], bool]
 class Tokenizer(Protocol):
     """What is asked of a tokenizer; those of transformers and tokenizers have it.
 
-    Where they exist, `eos_token_id`, `get_vocab()` or `len(tokenizer)`, and for chats `apply_chat_template` are used.
+    Where they exist, `eos_token_id`, `get_vocab()` or `len(tokenizer)`, and for chats `apply_chat_template` are used;
+    of `encode` its argument `add_special_tokens`, of `decode` its `skip_special_tokens`.
     """
 
     def encode(self, text: str, /) -> Any:  # noqa: ANN401
@@ -33,7 +34,7 @@ class Tokenizer(Protocol):
 class Reader:
     """A task's texts: what its ids say, and what a person's functions say of that."""
 
-    tokenizer: Tokenizer
+    decode: Callable[[list[int]], str]
     texts: list[str]  # of the prompts
     examples: list[Any]
     text_of: dict[Prompt, str]
@@ -41,7 +42,7 @@ class Reader:
 
     def answer(self, completion: Completion) -> str:
         """Return a completion's text, without the end-of-sequence token."""
-        return self.tokenizer.decode(completion[:-1] if completion[-1] in self.eos else completion)
+        return self.decode(completion[:-1] if completion[-1] in self.eos else completion)
 
     def scored_by(self, score: TextScore) -> Callable[[list[Prompt], list[Completion], list[int]], list[float]]:
         """Return `score` as a task's `score_batch`."""
@@ -85,7 +86,8 @@ def text_task(
 ) -> TokenTask:
     """Return the task of answering `prompts` in text: `TokenVectorEnv(64, task=text_task(…))`.
 
-    Prompts are encoded once, here. Completions stay the ids that were sampled: they are decoded to be scored and never
+    Prompts are encoded once, here: with the marks that a tokenizer begins a text with, once, and without those that it
+    ends one with. Completions stay the ids that were sampled: they are decoded, marks and all, to be scored and never
     encoded again.
 
     Args:
@@ -104,27 +106,18 @@ def text_task(
     Raises:
         ValueError: one prompt instead of several; no end-of-sequence id, or no tokenizer in the folder; a vocabulary
             smaller than the tokenizer's ids; a prompt without tokens, or with more than `max_prompt_length`; chats
-            without a chat template; not as many examples as prompts.
+            without a chat template; not as many examples as prompts; a tokenizer that pads or cuts texts off.
     """
+    _check_functions(score=score, score_batch=score_batch, stop=stop)
     coder, ends, size = _known(tokenizer, eos, vocabulary)
-    if isinstance(prompts, str | dict):
-        raise ValueError(f"prompts must be several texts or chats, got one: {prompts!r}; write [prompt]")
-    asked = list(prompts)
-    texts, ids = zip(*(_encoded(coder, prompt) for prompt in asked), strict=True) if asked else ((), ())
-    for text, tokens in zip(texts, ids, strict=True):
-        if not tokens:
-            raise ValueError(f"prompts: {text!r} has no tokens")
-        if max_prompt_length is not None and len(tokens) > max_prompt_length:
-            raise ValueError(
-                f"prompts: at most {max_prompt_length} tokens fit (max_prompt_length), got {len(tokens)} in {text!r}"
-            )
-    known = asked if examples is None else list(examples)
+    check_fixed_lengths(coder)
+    asked = _several("prompts", prompts, "[prompt]")
+    texts, ids = _read(coder, asked, max_prompt_length)
+    known = asked if examples is None else _several("examples", examples, "a list in the order of the prompts")
     if len(known) != len(asked):
         raise ValueError(f"examples must be as many as the prompts, {len(asked)}, got {len(known)}")
     text_of = dict(zip(map(tuple, ids), texts, strict=True))
-    reader = Reader(coder, list(texts), known, text_of, frozenset(ends))
-    if (score is None) is (score_batch is None):
-        raise ValueError("score: give score or score_batch, and not both")
+    reader = Reader(spelled_out(coder), texts, known, text_of, frozenset(ends))
     return TokenTask(
         prompts=ids,
         score=None,
@@ -134,21 +127,41 @@ def text_task(
         max_new_tokens=max_new_tokens,
         max_prompt_length=max_prompt_length,
         stop=reader.stopped_by(stop) if stop else None,
-        decode=coder.decode,
+        decode=reader.decode,
     )
 
 
-def _encoded(tokenizer: Tokenizer, prompt: str | Messages) -> tuple[str, list[int]]:
-    """Return a prompt's text and ids; a chat's template writes the marks that begin a text itself."""
-    encode: Callable[..., Any] = tokenizer.encode
-    if isinstance(prompt, str):
-        text, ids = prompt, encode(prompt)
-    elif not hasattr(tokenizer, "apply_chat_template"):
-        raise ValueError(f"prompts: a chat needs a tokenizer with apply_chat_template, got {prompt!r}")
-    else:
-        text = tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
-        ids = encode(text, add_special_tokens=False)
-    return text, [int(token) for token in getattr(ids, "ids", ids)]
+def _check_functions(**functions: Any) -> None:  # noqa: ANN401
+    """Raise ValueError unless what is given are functions, one of them `score` or `score_batch`."""
+    for name, function in functions.items():
+        if function is not None and not callable(function):
+            raise ValueError(f"{name} must be a function of texts, got {function!r}")
+    if (functions["score"] is None) is (functions["score_batch"] is None):
+        raise ValueError("score: give score or score_batch, and not both")
+
+
+def _read(
+    coder: Tokenizer, prompts: list[str | Messages], max_prompt_length: int | None
+) -> tuple[list[str], list[list[int]]]:
+    """Return the prompts' texts and ids; ValueError for no ids or too many, and for one chat in place of several."""
+    if prompts and all(isinstance(message, Mapping) for message in prompts):
+        raise ValueError(f"prompts must be several texts or chats, got one chat: {prompts!r}; write [chat]")
+    pairs = [encoded(coder, prompt) for prompt in prompts]
+    for text, tokens in pairs:
+        if not tokens:
+            raise ValueError(f"prompts: {text!r} has no tokens")
+        if max_prompt_length is not None and len(tokens) > max_prompt_length:
+            raise ValueError(
+                f"prompts: at most {max_prompt_length} tokens fit (max_prompt_length), got {len(tokens)} in {text!r}"
+            )
+    return [text for text, _ in pairs], [tokens for _, tokens in pairs]
+
+
+def _several(name: str, values: Iterable[Any], write: str) -> list[Any]:
+    """Return `values` as a list; ValueError for one text, and for what is in no order or would be read as its keys."""
+    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
+        raise ValueError(f"{name} must be several, in order, got {type(values).__name__} {values!r}; write {write}")
+    return list(values)
 
 
 def _known(
@@ -166,7 +179,7 @@ def _ends(tokenizer: Tokenizer, eos: int | Sequence[int] | None) -> list[int]:
     eos = getattr(tokenizer, "eos_token_id", None) if eos is None else eos
     if eos is None:
         raise ValueError("eos: the tokenizer names no end-of-sequence id; give one, or several")
-    return [eos] if isinstance(eos, int) else list(eos)
+    return list(eos) if isinstance(eos, Iterable) else [eos]
 
 
 def _vocabulary(tokenizer: Tokenizer, vocabulary: int | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,35 @@ DRAWN = -1  # the number of a prompt that a callable drew
 
 class EvaluationError(RuntimeError):
     """A function of the user's (score, token_reward, stop) failed; the message shows the prompt and the completion."""
+
+
+def finite(value: Any) -> float:  # noqa: ANN401
+    """Return a number of Python, numpy or torch as a float, or raise ValueError where it is no finite number."""
+    if not _is_number(value) or not math.isfinite(value):
+        raise ValueError(f"a finite number is needed, got {_shortened(value)}")
+    return float(value)
+
+
+def truth(value: Any) -> bool:  # noqa: ANN401
+    """Return a truth value of Python, numpy or torch, or raise ValueError where it is none."""
+    if not _is_number(value) or math.isnan(value):
+        raise ValueError(f"True or False is needed, got {_shortened(value)}")
+    return bool(value)
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401
+    return hasattr(value, "__float__") and getattr(value, "shape", ()) == () and not isinstance(value, str)
+
+
+def _shortened(value: Any) -> str:  # noqa: ANN401
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:80]}… ({type(value).__name__})"
+
+
+def _in_order(values: Any) -> bool:  # noqa: ANN401
+    """Return whether `values` are several that can be read in their order, and would not be read as keys or letters."""
+    several = hasattr(values, "__iter__") and getattr(values, "shape", None) != ()
+    return several and not isinstance(values, str | bytes | Mapping | Set)
 
 
 @dataclass(frozen=True)
@@ -72,6 +101,9 @@ class TokenTask:
             if len(self._check(sequence, "stop")) > self.max_new_tokens:
                 raise ValueError(f"stop: {sequence} is longer than max_new_tokens = {self.max_new_tokens}")
         if not callable(self.prompts):
+            if isinstance(self.prompts, Mapping) or not hasattr(self.prompts, "__getitem__"):
+                kind = type(self.prompts).__name__
+                raise ValueError(f"prompts must be a list of token ids' lists, or a callable, got a {kind}")
             for prompt in self.prompts:
                 self._check(prompt, "prompts", self.max_prompt_length)
             if not len(self.prompts):
@@ -131,17 +163,19 @@ class TokenTask:
         if self.score is not None:
             return np.array([self._evaluate(self.score, "score", *pair) for pair in pairs])
         assert self.score_batch is not None
-        first = self._shown(*pairs[0])
+        several = f"{len(pairs)} completions, the first of which has {self._shown(*pairs[0])}"
         try:
-            values = list(self.score_batch(prompts, completions, numbers))
+            given = self.score_batch(prompts, completions, numbers)
+            values = list(given) if _in_order(given) else None
         except EvaluationError:
             raise  # it names its own prompt and completion
         except Exception as error:
-            several = f"one of {len(pairs)} completions, the first of which has "
-            raise EvaluationError(f"score_batch failed on {several}{first}: {_named(error)}") from error
+            raise EvaluationError(f"score_batch failed on one of {several}: {_named(error)}") from error
+        if values is None:
+            wrong = f"{_shortened(given)} for {several}"
+            raise EvaluationError(f"score_batch returned {wrong}; return a list with a number for each, in their order")
         if len(values) != len(pairs):
-            counts = f"{len(values)} scores for {len(pairs)} completions"
-            raise EvaluationError(f"score_batch returned {counts}, the first of which has {first}")
+            raise EvaluationError(f"score_batch returned {len(values)} scores for {several}")
         checked = [
             self._evaluate(lambda *_, value=value: value, "score_batch", *pair)
             for pair, value in zip(pairs, values, strict=True)
@@ -157,7 +191,7 @@ class TokenTask:
         if self.stop is None:
             return False
         if callable(self.stop):
-            return bool(self._evaluate(self.stop, "stop", prompt, completion))
+            return bool(self._evaluate(self.stop, "stop", prompt, completion, truth))
         return any(list(sequence) == completion[-len(sequence) :] for sequence in self.stop)
 
     def text(self, ids: Iterable[int]) -> str:
@@ -165,22 +199,22 @@ class TokenTask:
         plain = [int(token) for token in ids]
         return self.decode(plain) if self.decode else " ".join(map(str, plain))
 
-    def _evaluate(self, function: Callable[..., Any], name: str, prompt: Prompt, completion: Completion) -> float:
+    def _evaluate(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        prompt: Prompt,
+        completion: Completion,
+        read: Callable[[Any], float] = finite,
+    ) -> float:
         try:
-            return finite(function(prompt, completion))
+            return read(function(prompt, completion))
         except Exception as error:
             shown = self._shown(prompt, completion)
             raise EvaluationError(f"{name} failed on {shown}: {_named(error)}") from error
 
     def _shown(self, prompt: Prompt, completion: Completion) -> str:
         return f"prompt {self.text(prompt)!r} and completion {self.text(completion)!r}"
-
-
-def finite(value: Any) -> float:  # noqa: ANN401
-    """Return `value` as a float, or raise ValueError where it is no finite number."""
-    if isinstance(value, str) or not math.isfinite(value):
-        raise ValueError(f"a finite number is needed, got {value!r}")
-    return float(value)
 
 
 def _named(error: Exception) -> str:

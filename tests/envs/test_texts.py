@@ -153,7 +153,11 @@ def test_a_failing_score_is_shown_with_its_texts():
 
     task = text_task(Characters(), ["a the"], score=score, max_new_tokens=3)
     end = Characters.eos_token_id
-    for letter, message in (("y", "ValueError: a finite number"), ("z", "TypeError"), ("q", "KeyError: 'q'")):
+    for letter, message in (
+        ("y", "ValueError: a finite number"),
+        ("z", "ValueError: a finite number"),
+        ("q", "KeyError: 'q'"),
+    ):
         expected = f"^score failed on prompt 'a the' and completion '{letter}': {message}"
         with pytest.raises(EvaluationError, match=expected) as caught:
             finished(task, [*spelled("x"), end], [*spelled(letter), end])
@@ -183,6 +187,16 @@ class NoSize:
         (Characters, {"prompts": ["a", "abc"], "max_prompt_length": 2}, r"at most 2 tokens fit.*got 3 in 'abc'"),
         (Characters, {"prompts": [[{"role": "user", "content": "a"}]]}, "a chat needs a tokenizer with apply_chat"),
         (Characters, {"prompts": []}, "prompts must hold at least one"),
+        (Characters, {"prompts": "abc"}, r"prompts must be several, in order, got str 'abc'; write \[prompt\]"),
+        (Characters, {"prompts": {"a": 1}}, "prompts must be several, in order, got dict"),
+        (Characters, {"prompts": 3}, "prompts must be several, in order, got int 3"),
+        (Chat, {"prompts": [{"role": "user", "content": "a"}]}, r"got one chat: .*; write \[chat\]"),
+        (Chat, {"prompts": [["a"]]}, "prompts must be texts or chats, each of which is a list of {.*got one that is"),
+        (Chat, {"prompts": [[1, 2]]}, r"prompts must be texts or chats, .* got one that is \[1, 2\]"),
+        (Characters, {"examples": "x"}, "examples must be several, in order, got str 'x'; write a list in the order"),
+        (Characters, {"examples": {"a": 1}}, "examples must be several, in order, got dict"),
+        (Characters, {"stop": "b"}, "stop must be a function of texts, got 'b'"),
+        (Characters, {"score": 1.0}, "score must be a function of texts, got 1.0"),
         (Characters, {"examples": [1, 2]}, "examples must be as many as the prompts, 1, got 2"),
         (Characters, {"score": None}, "score: give score or score_batch"),
         (Characters, {"score_batch": zero}, "score: give score or score_batch"),

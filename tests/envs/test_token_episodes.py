@@ -279,8 +279,17 @@ def test_one_call_scores_all_that_end_in_one_step():
         ([1.0], "score_batch returned 1 scores for 2 completions.*prompt '1 4' and completion '2 3'"),
         ([1.0, 2.0, 3.0], "score_batch returned 3 scores for 2 completions"),
         ([1.0, float("nan")], "score_batch failed on prompt '1 4' and completion '4 3'.*got nan"),
-        (None, "score_batch failed on one of 2 completions.*prompt '1 4' and completion '2 3': TypeError"),
+        ([[1.0], [2.0]], r"score_batch failed on prompt '1 4' and completion '2 3'.*got \[1.0\]"),
+        (np.ones((2, 1)), r"score_batch failed on prompt '1 4' and completion '2 3'.*got array\(\[1.\]\)"),
+        (None, "score_batch returned None for 2 completions.*'2 3'; return a list with a number for each, in their"),
+        ({1: 1.0, 2: 2.0}, r"score_batch returned {1: 1.0, 2: 2.0} for 2 completions.*; return a list"),
+        ({1.0, 2.0}, r"score_batch returned {1.0, 2.0} for 2 completions.*; return a list"),
+        ("12", "score_batch returned '12' for 2 completions.*; return a list"),
+        (np.float64(1.0), r"score_batch returned np.float64\(1.0\) for 2 completions.*; return a list"),
+        (np.array(1.0), r"score_batch returned array\(1.\) for 2 completions.*; return a list"),
+        ({"a" * 999: 1}, r"score_batch returned {'a{78}… \(dict\) for 2 completions"),
     ],
+    ids=str,
 )
 def test_scores_that_are_wrong_are_shown_with_their_texts(scores, message):
     env = batched(lambda prompts, completions, numbers: scores, num_envs=2, prompts=[[1, 4]])
@@ -296,3 +305,14 @@ def test_a_task_needs_one_way_to_score_and_one_place_for_its_arguments():
         TokenTask([[1]], score, 6, 3, 4, score_batch=lambda *_: [])
     with pytest.raises(ValueError, match="task: it has its own eos"):
         TokenVectorEnv(2, task=TokenTask([[1]], score, 6, 3, 4), eos=2)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [[True, False], (1, 0), np.array([1.0, 0.0], np.float32), np.array([True, False]), iter([1.0, 0.0])],
+    ids=["bools", "tuple", "float32", "bools of numpy", "iterator"],
+)
+def test_numbers_in_order_are_scores_whatever_they_come_in(given):
+    env = batched(lambda prompts, completions, numbers: given, num_envs=2, prompts=[[1, 4]])
+    env.step(np.array([2, 4]))
+    assert env.step(np.array([3, 3]))[1].tolist() == [1.0, 0.0]

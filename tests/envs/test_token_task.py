@@ -22,6 +22,10 @@ def own(num_envs=2, **changes):
         ({"prompts": [[-1]]}, "prompts must be token ids from 0 to 5"),
         ({"prompts": ["text"]}, "prompts must be token ids"),
         ({"prompts": [[1.5]]}, "prompts must be token ids"),
+        ({"prompts": "14"}, "prompts must be token ids, at least one, got '1'"),
+        ({"prompts": {(1, 4): 0.0}}, "prompts must be a list of token ids' lists, or a callable, got a dict"),
+        ({"prompts": {(1, 4)}}, "prompts must be a list of token ids' lists, or a callable, got a set"),
+        ({"prompts": iter([[1, 4]])}, "prompts must be a list of token ids' lists, or a callable, got a list_iterator"),
         ({"prompts": [[1, 4, 5]], "window": 2}, "window must hold the longest prompt, 3 tokens, got 2"),
         ({"prompts": [[1, 4, 5]], "max_prompt_length": 2}, "at most 2 tokens"),
         ({"prompts": lambda generator: [1]}, "max_prompt_length: give"),
@@ -57,7 +61,7 @@ def test_actions_outside_the_vocabulary_are_refused(action):
         env.step(np.array([4, action]))
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), None, "1.0", [1.0]])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), None, "1.0", [1.0], np.ones(1), 1j, {1: 1.0}], ids=str)
 @pytest.mark.parametrize("name", ["score", "token_reward"])
 def test_a_score_that_is_no_number_is_shown_with_its_texts(name, bad):
     env = own(1, prompts=[[1, 4]], **{name: lambda prompt, completion: bad})
@@ -75,3 +79,18 @@ def test_a_score_that_raises_keeps_its_cause():
     with pytest.raises(RuntimeError, match="KeyError: 'answer'") as caught:
         env.step(np.array([EOS]))
     assert isinstance(caught.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize(("answer", "ended"), [(True, True), (np.False_, False), (0, False), (np.array(1), True)])
+def test_a_stop_says_yes_or_no(answer, ended):
+    env = own(1, prompts=[[1, 4]], stop=lambda prompt, completion: answer)
+    env.reset(seed=0)
+    assert env.step(np.array([2]))[2].tolist() == [ended]
+
+
+@pytest.mark.parametrize("answer", ["no", None, [], np.array([True]), float("nan")], ids=str)
+def test_a_stop_that_says_neither_is_shown_with_its_texts(answer):
+    env = own(1, prompts=[[1, 4]], stop=lambda prompt, completion: answer)
+    env.reset(seed=0)
+    with pytest.raises(RuntimeError, match="stop failed on prompt '1 4' and completion '2': .*True or False is"):
+        env.step(np.array([2]))
