@@ -9,6 +9,7 @@ import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
+from test_every_space import Anything
 
 import pg_agents as pg
 from pg_agents.agents import SavedAgentError
@@ -70,6 +71,24 @@ def test_every_space_that_has_a_network_is_saved(tmp_path, space):
     space.seed(1)
     observation = space.sample()
     assert loaded.act(observation, greedy=True)[0] == agent.act(observation, greedy=True)[0] >= 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32, np.uint16])
+def test_an_agent_is_at_home_in_spaces_of_any_dtype(tmp_path, dtype):
+    """Trained, saved, loaded and evaluated; tables, one-hot features and actions."""
+    for seen in (Discrete(6, start=3, dtype=dtype), MultiDiscrete([2, 3], dtype=dtype)):
+        for action in (Discrete(3, dtype=dtype), MultiDiscrete([2, 2], dtype=dtype)):
+            env = Anything(seen, action)
+            agent = pg.ActorCritic.for_env(env, seed=0)
+            pg.train(agent, env, total_steps=40, progress=False)
+            agent.save(tmp_path / "agent")
+            loaded = pg.load(tmp_path / "agent")
+            assert pg.evaluate(loaded, env, episodes=2).returns == pg.evaluate(agent, env, episodes=2).returns
+            other = Anything(Discrete(6, start=3) if seen.shape == () else MultiDiscrete([2, 3]), action)
+            with pytest.raises(
+                ValueError, match=f"env: its observation space .* \\(dtype int64 instead of {np.dtype(dtype)}"
+            ):
+                pg.evaluate(loaded, other, episodes=1)
 
 
 def own_networks(width):

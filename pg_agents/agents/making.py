@@ -10,7 +10,7 @@ import torch
 
 from pg_agents.policies import ActionCritic, Critic, Policy, language_networks, make_networks
 from pg_agents.rollout import Episodes, Steps
-from pg_agents.spaces import spaces_of
+from pg_agents.spaces import brief, difference, spaces_of
 
 if TYPE_CHECKING:
     from pg_agents.agents.agent import Agent
@@ -134,8 +134,11 @@ def check_spaces(agent: Agent, env: Any, *, name: str = "env") -> None:  # noqa:
     if agent.spaces is None:
         return
     for kind, mine, theirs in zip(("observation", "action"), agent.spaces, spaces_of(env), strict=True):
-        if mine != theirs:
-            raise ValueError(f"{name}: its {kind} space is {theirs}, the agent was made for {mine}; use for_env(env)")
+        if different := difference(theirs, mine):
+            raise ValueError(
+                f"{name}: its {kind} space is {brief(theirs)}, the agent was made for {brief(mine)} ({different}); "
+                "use for_env(env)"
+            )
 
 
 def check_batch(agent: Agent, num_envs: int) -> None:

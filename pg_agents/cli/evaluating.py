@@ -19,7 +19,7 @@ from pg_agents.cli.options import EvaluateOptions
 from pg_agents.cli.runs import read_config, run_and_agent
 from pg_agents.cli.terminal import say
 from pg_agents.evaluate import evaluate
-from pg_agents.spaces import spaces_of
+from pg_agents.spaces import difference, spaces_of
 
 
 def run_evaluation(options: EvaluateOptions) -> None:
@@ -74,11 +74,12 @@ def _evaluation_env(options: EvaluateOptions, run_dir: Path, config: dict[str, A
 
 
 def _check_spaces(agent: Agent, env: gym.Env | VectorEnv, run_dir: Path) -> None:
-    if agent.spaces is not None and agent.spaces != spaces_of(env):
-        raise UserError(
-            f"path: the agent in {run_dir} was made for the spaces {agent.spaces}, the environment has now "
-            f"{spaces_of(env)}; evaluate with the version of the environment that it was trained in"
-        )
+    for kind, mine, theirs in zip(("observation", "action"), agent.spaces or (), spaces_of(env), strict=False):
+        if different := difference(theirs, mine):
+            raise UserError(
+                f"path: the agent in {run_dir} was made for another {kind} space than the environment's, which has "
+                f"{different}; evaluate with the version of the environment that it was trained in"
+            )
 
 
 def check_whole(name: str, value: int | None, least: int = 1) -> None:

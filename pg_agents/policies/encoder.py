@@ -119,7 +119,7 @@ class _OneHot(nn.Module):
         self.categories, self.rank, self.size = categories, rank, sum(categories)
 
     def forward(self, observations: Tensor) -> Tensor:
-        indices = _flatten(observations, self.rank) - self.starts
+        indices = _flatten(observations, self.rank).long() - self.starts
         hot = [functional.one_hot(indices[..., i], n) for i, n in enumerate(self.categories)]
         return (hot[0] if len(hot) == 1 else torch.cat(hot, -1)).to(self.like.dtype)
 

@@ -33,7 +33,7 @@ class TabularPolicy(Policy):
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Categorical:
         """Return the distributions for observations [..., B], with or without a mask of allowed actions."""
         states, mask = split_mask(observations)
-        return Categorical(allow(_look_up(self.logits, states - self.start), mask))
+        return Categorical(allow(_look_up(self.logits, states, self.start), mask))
 
     @property
     def outputs(self) -> int:
@@ -61,12 +61,12 @@ class TabularCritic(Critic):
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values of observations [..., B]."""
-        return _look_up(self.values, split_mask(observations)[0] - self.start)
+        return _look_up(self.values, split_mask(observations)[0], self.start)
 
     def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
         """Return the values of observations [K] that were seen by the learners `columns`, int64 [K]."""
         learners = columns if len(self.values) > 1 else torch.zeros_like(columns)
-        return self.values[learners, split_mask(observations)[0] - self.start]
+        return self.values[learners, _index(split_mask(observations)[0], self.start)]
 
 
 class TabularActionCritic(ActionCritic):
@@ -86,11 +86,17 @@ class TabularActionCritic(ActionCritic):
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
         """Return the values of all actions, [..., B, A], for observations [..., B]."""
-        return _look_up(self.values, split_mask(observations)[0] - self.start)
+        return _look_up(self.values, split_mask(observations)[0], self.start)
 
 
-def _look_up(table: Tensor, states: Tensor) -> Tensor:
-    """Return table[b, states[..., b]] for a table [B, S, …], or table[0, states] for one row [1, S, …]."""
+def _index(states: Tensor, start: int) -> Tensor:
+    """Return which row of a table belongs to each state; torch takes no index but int64 for what it is."""
+    return (states if states.dtype is torch.int64 else states.long()) - start
+
+
+def _look_up(table: Tensor, states: Tensor, start: int) -> Tensor:
+    """Return table[b, states[..., b] − start] for a table [B, S, …], or table[0, states − start] for one [1, S, …]."""
+    states = _index(states, start)
     if table.shape[0] == 1:
         return nn.functional.embedding(states, table[0]) if table.ndim == 3 else table[0][states]
     if table.shape[1] == 1:  # one state: nothing to look up
