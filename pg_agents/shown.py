@@ -9,7 +9,7 @@ LINES = 20
 
 
 def printable(text: str) -> str:
-    r"""Return `text` with every character that is none to look at, but for line ends and tabs, as its escape: ESC becomes \x1b.
+    r"""Return `text` with every character that cannot be seen, but for line ends and tabs, as its escape, like \x1b.
 
     A terminal obeys control characters, and shows a text with overrides of its direction as another one.
     """
@@ -30,5 +30,5 @@ def shortened(text: str, most: int = SCREEN) -> str:
 
 
 def shown(value: Any, most: int = 200) -> str:  # noqa: ANN401
-    """Return `repr(value)`, printable and shortened: for values from files and from people in the midst of a message."""
+    """Return `repr(value)`, printable and shortened: for values from files and from people in messages."""
     return shortened(printable(repr(value)), most)

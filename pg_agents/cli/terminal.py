@@ -9,7 +9,7 @@ from pg_agents.shown import printable, shortened
 
 
 def prepare() -> None:
-    """Let standard output and standard error replace characters that their encoding does not have, as cp1252 has no γ."""
+    """Let standard output and standard error replace characters that their encoding lacks, as cp1252 lacks γ."""
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
