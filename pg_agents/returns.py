@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Comparison = Literal["standardized", "centred"]  # of the episodes of a group
+Comparison = Literal["standardized", "batch-standardized", "centred"]  # of the episodes of a group
 
 
 def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lambdas: Tensor) -> Tensor:
@@ -69,24 +69,25 @@ def whole_returns(rewards: Tensor, terminated: Tensor, truncated: Tensor, starts
     return to_go.gather(0, first)
 
 
-def standardize(values: Tensor, mask: Tensor, epsilon: float = 1e-8) -> Tensor:
+def standardize(values: Tensor, mask: Tensor, epsilon: float = 1e-8, *, correction: int = 0) -> Tensor:
     """Return (x − mean) / (std + ε) over the rows where mask is True, 0 elsewhere, [T, B].
 
-    The standard deviation divides by n. A single valid row, or rows that are equal but for rounding, give 0.
+    The standard deviation divides by n − `correction`. A single valid row, or rows that are equal but for rounding,
+    give 0.
     """
-    centred, std = centre(values, mask)
+    centred, std = centre(values, mask, correction)
     return centred / (std + epsilon)
 
 
-def centre(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def centre(values: Tensor, mask: Tensor, correction: int = 0) -> tuple[Tensor, Tensor]:
     """Return x − mean over the rows where mask is True, 0 elsewhere, […, T, B], and the standard deviation, […, 1, 1].
 
-    Deviations that rounding alone can cause count as none.
+    The standard deviation divides by n − `correction`. Deviations that rounding alone can cause count as none.
     """
     count = mask.sum().clamp(min=1)
     valid = values * mask
     centred = (values - valid.sum((-2, -1), keepdim=True) / count) * mask
-    std = (centred.square().sum((-2, -1), keepdim=True) / count).sqrt()
+    std = (centred.square().sum((-2, -1), keepdim=True) / (count - correction).clamp(min=1)).sqrt()
     varies = std > 16 * torch.finfo(values.dtype).eps * valid.abs().amax((-2, -1), keepdim=True)
     return centred * varies, std * varies
 
@@ -176,8 +177,41 @@ def group_standardize(scores: Tensor, group_ids: Tensor | None = None, epsilon: 
 
     Reference: Shao et al. (2024), GRPO.
     """
+    return compare("standardized", scores, group_ids, epsilon=epsilon)[0]
+
+
+def compare(
+    how: Comparison,
+    scores: Tensor,
+    group_ids: Tensor | None = None,
+    began: Tensor | None = None,
+    epsilon: float = 1e-4,
+) -> tuple[Tensor, Tensor]:
+    """Return what the episodes of a group are worth beside each other, and the group's standard deviation, [..., B].
+
+    | how | of scores R, one episode a column |
+    |---|---|
+    | standardized | (R_i − mean) / (std + ε), both of the group |
+    | batch-standardized | (R_i − mean of the group) / (std of all columns + ε) |
+    | centred | R_i − mean of the group |
+
+    Standard deviations divide by n − 1; see `group_centre`. Dividing by that of all columns leaves the weight that
+    groups have beside each other alone.
+
+    Args:
+        how: see above.
+        scores: R, [..., B].
+        group_ids: which columns belong together, [B]; None: all of them.
+        began: which columns are episodes, bool [B]; None: all of them.
+        epsilon: ε.
+
+    Reference: Shao et al. (2024), GRPO; Liu et al. (2025), Dr. GRPO; TRL's `scale_rewards` "group", "batch", "none".
+    """
     centred, std = group_centre(scores, group_ids)
-    return centred / (std + epsilon)
+    if how == "centred":
+        return centred, std
+    scale = std if how == "standardized" else group_centre(scores, began)[1]
+    return centred / (scale + epsilon), std
 
 
 def group_centre(scores: Tensor, group_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -343,6 +343,24 @@ MUTATIONS = [
         ("tests/test_returns.py::test_group_standardize_by_hand",),
     ),
     Mutation(
+        "episodes that never began count in the deviation of the batch",
+        "pg_agents.returns",
+        "else group_centre(scores, began)[1]",
+        "else group_centre(scores)[1]",
+        (
+            "tests/test_batch_invariance.py"
+            "::test_order_and_padding_change_nothing[grpo, batch deviation-transformer-reward]",
+        ),
+    ),
+    Mutation(
+        "scores over the batch's deviation are compared with the batch's mean",
+        "pg_agents.returns",
+        'scale = std if how == "standardized" else group_centre(scores, began)[1]',
+        'scale = std if how == "standardized" else group_centre(scores, began)[1]\n'
+        '    centred = centred if how == "standardized" else group_centre(scores, began)[0]',
+        ("tests/test_returns.py::test_comparisons_by_hand",),
+    ),
+    Mutation(
         "λ counts for γ in the advantage",
         "pg_agents.returns",
         "step_lambdas(truncated, lambda_, rewards.dtype)) - values",
@@ -561,11 +579,32 @@ MUTATIONS = [
         (AGENTS + "optimizers.py::test_steps_are_those_of_torch_on_single_parameters[adam-vectors]",),
     ),
     Mutation(
+        "Adam has torch's ε, whatever is given",
+        "pg_agents.agents.optimizers",
+        'options = {"eps": epsilon} if name == "adam" else {}',
+        "options: dict[str, float] = {}",
+        (AGENTS + "optimizers.py::test_the_first_step_of_adam_by_hand",),
+    ),
+    Mutation(
+        "the critic of a natural-gradient agent has Adam's usual ε",
+        "pg_agents.agents.natural",
+        'Descent("adam", critic, epsilon=adam_epsilon)',
+        'Descent("adam", critic)',
+        (AGENTS + "optimizers.py::test_the_epsilon_of_adam_is_an_argument_of_every_agent",),
+    ),
+    Mutation(
         "the fast tanh is a logistic function",
         "pg_agents.policies.activations",
         ".sigmoid_().mul_(2).sub_(1)",
         ".sigmoid_()",
         (POLICIES + "activations.py",),
+    ),
+    Mutation(
+        "advantages of a minibatch are divided by the deviation over n",
+        "pg_agents.agents.ppo",
+        "standardize(advantages, valid, correction=1)",
+        "standardize(advantages, valid)",
+        ("tests/agents/test_ppo.py::test_advantages_can_be_standardized_over_each_minibatch",),
     ),
     Mutation(
         "the ratio is of the old policy to the new one",

@@ -29,6 +29,7 @@ AGENTS = {
     "grpo, sequence-mean": (pg.GRPO, {"group_size": 3, "aggregation": "sequence-mean"}),
     "grpo, token-mean": (pg.GRPO, {"group_size": 3, "aggregation": "token-mean", "clip_high": 0.28}),
     "grpo, constant-length": (pg.GRPO, {"aggregation": "constant-length", "max_episode_steps": 5}),
+    "grpo, batch deviation": (pg.GRPO, {"group_size": 3, "advantage": "batch-standardized"}),
     "grpo, centred": (pg.GRPO, {"group_size": 3, "advantage": "centred"}),
     "ppo": (pg.PPO, {"critic": True}),
 }

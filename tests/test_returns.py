@@ -1,6 +1,7 @@
 """Returns against definitions and against numbers worked out by hand."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pg_agents.returns import (
+    Comparison,
+    compare,
     explained_variance,
     gae,
     group_centre,
@@ -164,6 +167,8 @@ def test_standardize_by_hand():
     root = 5**0.5
     expected = tensor([-3 / root, -1 / root, 0], [1 / root, 3 / root, 0])
     torch.testing.assert_close(standardize(values, mask), expected, rtol=0, atol=1e-7)
+    smaller = expected * 0.75**0.5  # by n − 1: the variance is 20/3
+    torch.testing.assert_close(standardize(values, mask, correction=1), smaller, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -171,8 +176,12 @@ def test_standardize_by_hand():
 @pytest.mark.parametrize("rows", [1, 3, 21])
 def test_rows_that_are_all_equal_are_standardized_to_zero(value, rows, dtype):
     values = torch.full((rows, 7), value, dtype=dtype)
-    assert standardize(values, torch.ones(rows, 7, dtype=torch.bool)).abs().max() < 0.01
-    assert not standardize(values, torch.zeros(rows, 7, dtype=torch.bool)).any()
+    for correction in (0, 1):
+        all_rows, none = torch.ones(rows, 7, dtype=torch.bool), torch.zeros(rows, 7, dtype=torch.bool)
+        assert standardize(values, all_rows, correction=correction).abs().max() < 0.01
+        assert not standardize(values, none, correction=correction).any()
+    alone = torch.eye(rows, 7, dtype=torch.bool) & (torch.arange(7) == 0)
+    assert not standardize(values + torch.rand(rows, 7, dtype=dtype), alone, correction=1).any()
 
 
 def test_mean_by_time_by_hand():
@@ -244,6 +253,21 @@ def test_group_standardize_by_hand():
     assert group_standardize(scores, groups).tolist() == [0, 0, 0, 0, 0]
     pair = group_standardize(tensor([3, 0, 5])[0], torch.tensor([1, 0, 1]))
     assert pair.tolist() == pytest.approx([-1 / (2**0.5 + 1e-4), 0, 1 / (2**0.5 + 1e-4)])
+
+
+def test_comparisons_by_hand():
+    """Groups (1, 3) and (2, 10): means 2 and 6; deviations √2 and √32, of all four √(50/3): mean 4, 9 + 1 + 4 + 36."""
+    scores, groups = tensor([1, 2, 3, 10])[0], torch.tensor([0, 1, 0, 1])
+    centred = torch.tensor([-1.0, -4, 1, 4], dtype=torch.float64)
+    own = torch.tensor([2.0, 32, 2, 32], dtype=torch.float64).sqrt()
+    scales = {"standardized": own + 0.5, "batch-standardized": (50 / 3) ** 0.5 + 0.5, "centred": 1.0}
+    for how in get_args(Comparison):
+        found, std = compare(how, scores, groups, epsilon=0.5)
+        torch.testing.assert_close(found, centred / scales[how], rtol=0, atol=1e-12)
+        torch.testing.assert_close(std, own, rtol=0, atol=1e-12)
+    found, _ = compare("batch-standardized", tensor([5, 5, 0, 1])[0], torch.tensor([0, 0, 1, 1]))
+    assert found[:2].tolist() == [0, 0] and found[3] == -found[2] > 0.1  # equal scores of a group stay worth nothing
+    assert not compare("batch-standardized", torch.full((8,), 0.1), torch.arange(8) // 4)[0].any()
 
 
 @pytest.mark.parametrize("value", [0.1, 500.0, -1000.1])

@@ -52,6 +52,18 @@ def test_a_loaded_agent_acts_as_the_saved_one_to_the_bit(tmp_path, name, env_id)
     assert pg.evaluate(agent, env, episodes=4).returns == pg.evaluate(loaded, env, episodes=4).returns
 
 
+def test_an_agent_that_was_saved_before_an_argument_was_there_has_its_default(tmp_path):
+    env = gym.make_vec("CartPole-v1", 4)
+    agent = pg.PPO.for_env(env)
+    agent.save(tmp_path / "agent")
+    description = json.loads((tmp_path / "agent" / "agent.json").read_text())
+    for name in ("adam_epsilon", "normalize_over"):
+        del description["arguments"][name]
+    (tmp_path / "agent" / "agent.json").write_text(json.dumps(description))
+    loaded = pg.load(tmp_path / "agent")
+    assert loaded.arguments == agent.arguments and same_state(loaded, agent)
+
+
 @pytest.mark.parametrize(
     "space",
     [

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
 from pg_agents.agents.signals import generalized_advantages
 from pg_agents.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
@@ -43,6 +43,7 @@ class A2C(Agent):
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         optimizer: "adam", "rmsprop" or "sgd".
+        adam_epsilon: ε of Adam, which is added to the root that its steps are divided by.
 
     Raises:
         ValueError: for arguments out of range.
@@ -76,6 +77,7 @@ class A2C(Agent):
         normalize_rewards: bool = False,
         max_grad_norm: float | None = 0.5,
         optimizer: OptimizerName = "rmsprop",
+        adam_epsilon: float = ADAM_EPSILON,
     ) -> None:
         super().__init__(
             policy,
@@ -86,6 +88,7 @@ class A2C(Agent):
             max_grad_norm=max_grad_norm,
             normalize_rewards=normalize_rewards,
             optimizer=optimizer,
+            adam_epsilon=adam_epsilon,
         )
         self.num_steps, self.gae_lambda = num_steps, gae_lambda
         self.value_weight, self.entropy_weight, self.kl_weight = value_weight, entropy_weight, kl_weight

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
 from pg_agents.agents.signals import state_values, time_weights
 from pg_agents.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
@@ -45,6 +45,7 @@ class ActorCritic(Agent):
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         optimizer: "adam", "rmsprop" or "sgd".
+        adam_epsilon: ε of Adam, which is added to the root that its steps are divided by.
 
     Raises:
         ValueError: for arguments out of range.
@@ -77,6 +78,7 @@ class ActorCritic(Agent):
         normalize_rewards: bool = False,
         max_grad_norm: float | None = None,
         optimizer: OptimizerName = "adam",
+        adam_epsilon: float = ADAM_EPSILON,
     ) -> None:
         super().__init__(
             policy,
@@ -87,6 +89,7 @@ class ActorCritic(Agent):
             max_grad_norm=max_grad_norm,
             normalize_rewards=normalize_rewards,
             optimizer=optimizer,
+            adam_epsilon=adam_epsilon,
         )
         self.num_steps = num_steps
         self.discounted_time = discounted_time

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pg_agents.agents.accumulation import are_coupled, loss_of
 from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
 from pg_agents.agents.making import check_batch, check_networks, make_agent, sizes_for
-from pg_agents.agents.optimizers import Descent, OptimizerName
+from pg_agents.agents.optimizers import ADAM_EPSILON, Descent, OptimizerName
 from pg_agents.agents.saving import save_agent
 from pg_agents.means import Means
 from pg_agents.minibatches import minibatches, without_idle_columns
@@ -29,7 +29,6 @@ from pg_agents.tree import Tree, tree_map
 
 Metrics = dict[str, Tensor]
 SCHEDULED = ("learning_rate", "critic_learning_rate", "entropy_weight", "clip", "kl_weight")  # over a run
-COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards")  # by statistics of the whole batch
 
 
 class Agent(nn.Module, ABC):
@@ -47,6 +46,7 @@ class Agent(nn.Module, ABC):
         max_grad_norm: the gradient is scaled down to this norm where it is longer; None: never.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         optimizer: "adam", "rmsprop" or "sgd".
+        adam_epsilon: ε of Adam, which is added to the root that its steps are divided by.
     """
 
     name: ClassVar[str]  # on the command line and in files
@@ -70,13 +70,15 @@ class Agent(nn.Module, ABC):
         max_grad_norm: float | None,
         normalize_rewards: bool,
         optimizer: OptimizerName,
+        adam_epsilon: float = ADAM_EPSILON,
     ) -> None:
         super().__init__()
         check_networks(policy, critic)
         self.policy, self.critic = policy, critic
         self.learning_rate, self.critic_learning_rate = learning_rate, critic_learning_rate
         self.discount, self.max_grad_norm = discount, max_grad_norm
-        self.normalize_rewards, self.optimizer = normalize_rewards, optimizer
+        self.normalize_rewards = normalize_rewards
+        self.optimizer, self.adam_epsilon = optimizer, adam_epsilon
         self.reward_scale = RewardScale(discount) if normalize_rewards else None
         self.observation_scales = scales_of(self)
         self.spaces: tuple[Any, Any] | None = None
@@ -84,7 +86,7 @@ class Agent(nn.Module, ABC):
         self.progress = 0.0  # the part of the run that is over, which schedules go by
         self.generator = torch.Generator().manual_seed(0)  # of the order of minibatches
         self.check()
-        self.descent = Descent(optimizer, policy, critic, together=critic_learning_rate is None)
+        self.descent = Descent(optimizer, policy, critic, together=critic_learning_rate is None, epsilon=adam_epsilon)
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
     @property
@@ -242,8 +244,4 @@ class Agent(nn.Module, ABC):
         for name in SCHEDULED:
             if name in vars(self):
                 setattr(self, name, scheduled(name, vars(self)[name]))
-        check_hyperparameters(vars(self))
-        coupled = [name for name in COUPLING if getattr(self, name, None)]
-        learners = self.policy.num_learners
-        if learners > 1 and coupled:
-            raise ValueError(f"{coupled[0]} would couple the {learners} independent learners: leave it off")
+        check_hyperparameters(vars(self), self.policy.num_learners)

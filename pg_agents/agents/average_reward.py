@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
 from pg_agents.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import ActionCritic, Policy
@@ -41,6 +41,7 @@ class AverageReward(Agent):
         entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         optimizer: "adam", "rmsprop" or "sgd"; equations 24 and 26 are "sgd". λ follows equation 27 with each.
+        adam_epsilon: ε of Adam, which is added to the root that its steps are divided by.
 
     Raises:
         ValueError: for arguments out of range; when it learns, for an episode that terminated.
@@ -73,6 +74,7 @@ class AverageReward(Agent):
         entropy_weight: Scheduled = 0.0,
         max_grad_norm: float | None = None,
         optimizer: OptimizerName = "adam",
+        adam_epsilon: float = ADAM_EPSILON,
     ) -> None:
         super().__init__(
             policy,
@@ -83,6 +85,7 @@ class AverageReward(Agent):
             max_grad_norm=max_grad_norm,
             normalize_rewards=False,
             optimizer=optimizer,
+            adam_epsilon=adam_epsilon,
         )
         self.gain_learning_rate, self.initial_gain = gain_learning_rate, initial_gain
         self.entropy_weight = entropy_weight

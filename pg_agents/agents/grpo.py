@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
 from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalty_to_go, with_kl
 from pg_agents.losses import Aggregation, aggregation_weights, clipped_surrogate, ratio_metrics, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import Policy
-from pg_agents.returns import Comparison, group_centre, group_standardize
+from pg_agents.returns import Comparison, compare
 from pg_agents.rollout import Batch, Episodes, Rollout
 from pg_agents.schedules import Scheduled
 
@@ -41,7 +41,8 @@ class GRPO(Agent):
         learning_rate: α; may be scheduled.
         group_size: G, environments in succession that begin alike; `for_env` takes the largest up to 8 that divides
             their number.
-        advantage: "standardized" as above, or "centred", R_i − mean_j R_j.
+        advantage: "standardized" as above; "batch-standardized", divided by the deviation of all n episodes' returns
+            instead of the group's; "centred", not divided.
         aggregation: how the steps' terms are put together: "sequence-mean", the mean over each episode's steps, then
             over episodes; "token-mean", over all steps alike; "constant-length", the sum over an episode's steps
             divided by `max_episode_steps`, then the mean over episodes.
@@ -59,6 +60,7 @@ class GRPO(Agent):
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
         optimizer: "adam", "rmsprop" or "sgd".
+        adam_epsilon: ε of Adam, which is added to the root that its steps are divided by.
 
     Raises:
         ValueError: for arguments out of range; "constant-length" without `max_episode_steps`.
@@ -96,6 +98,7 @@ class GRPO(Agent):
         max_grad_norm: float | None = 0.5,
         max_episode_steps: int | None = None,
         optimizer: OptimizerName = "adam",
+        adam_epsilon: float = ADAM_EPSILON,
     ) -> None:
         check_compared(policy)
         super().__init__(
@@ -106,6 +109,7 @@ class GRPO(Agent):
             max_grad_norm=max_grad_norm,
             normalize_rewards=normalize_rewards,
             optimizer=optimizer,
+            adam_epsilon=adam_epsilon,
         )
         self.group_size, self.advantage, self.aggregation = group_size, advantage, aggregation
         self.epochs, self.minibatch_size, self.micro_batch_size = epochs, minibatch_size, micro_batch_size
@@ -115,10 +119,6 @@ class GRPO(Agent):
         self.max_episode_steps = max_episode_steps
         self.check()
         self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
-        if aggregation == "constant-length" and max_episode_steps is None:
-            raise ValueError(
-                "aggregation: 'constant-length' divides by max_episode_steps, got None; give an episode's most steps"
-            )
 
     @property
     def cadence(self) -> Episodes:
@@ -134,9 +134,8 @@ class GRPO(Agent):
         """Compute A_i, the same at every step of an episode, and what is still to come of the KL penalty."""
         rollout, metrics = beside_reference(rollout, self.reference, self.micro_batch_size)
         scores, mask = returns_of_columns(rollout, self.discount), rollout.mask
-        centred, std = group_centre(scores, rollout.group_ids)
-        advantages = group_standardize(scores, rollout.group_ids) if self.advantage == "standardized" else centred
-        advantages = advantages.expand_as(mask) - penalty_to_go(
+        compared, std = compare(self.advantage, scores, rollout.group_ids, mask.any(0))
+        advantages = compared.expand_as(mask) - penalty_to_go(
             rollout, self.kl_penalty, self.current("kl_weight"), self.discount
         )
         weights = aggregation_weights(self.aggregation, mask, self.max_episode_steps or 1, scores.dtype)

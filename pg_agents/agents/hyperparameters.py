@@ -6,14 +6,15 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
-from pg_agents.agents.optimizers import OPTIMIZERS
+from pg_agents.agents.optimizers import ADAM_EPSILON, OPTIMIZERS
 from pg_agents.agents.reference import KLPenalty
-from pg_agents.agents.signals import Signal
+from pg_agents.agents.signals import NormalizedOver, Signal
 from pg_agents.losses import Aggregation
 from pg_agents.returns import Comparison
 from pg_agents.schedules import Linear
 
 STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # what keeps a step small
+COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards")  # by statistics of the whole batch
 FLAGS = ("normalize_advantages", "normalize_rewards", "discounted_time")
 
 RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -50,16 +51,19 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "signal": (f"one of {', '.join(get_args(Signal))}", lambda x: x in get_args(Signal)),
     "optimizer": (f"one of {', '.join(OPTIMIZERS)}", lambda x: x in OPTIMIZERS),
+    "adam_epsilon": ("a finite number above 0", lambda x: 0 < x < math.inf),
+    "normalize_over": (f"one of {', '.join(get_args(NormalizedOver))}", lambda x: x in get_args(NormalizedOver)),
     "constant": ("a finite number", lambda x: math.isfinite(x)),
     **{name: ("True or False", lambda x: isinstance(x, bool)) for name in FLAGS},
 }
 
 
-def check_hyperparameters(values: Mapping[str, Any]) -> None:
-    """Check those of `values` that are hyperparameters.
+def check_hyperparameters(values: Mapping[str, Any], num_learners: int = 1) -> None:
+    """Check those of `values` that are hyperparameters, for so many independent learners.
 
     Raises:
-        ValueError: one is out of range; the message names it, its value and what it may be.
+        ValueError: one is out of range, does not go with another, or would couple the learners; the message names it,
+            its value and what it may be.
     """
     for name, (rule, holds) in RULES.items():
         if name not in values:
@@ -70,6 +74,21 @@ def check_hyperparameters(values: Mapping[str, Any]) -> None:
         confused = isinstance(value, bool) and name not in FLAGS  # True would be a 1
         if confused or not all(_holds(holds, end) or (i == 1 and end == 0) for i, end in enumerate(ends)):
             raise ValueError(f"{name} must be {rule}, got {value if isinstance(value, Linear) else repr(value)}")
+    _check_together(values)
+    coupled = [name for name in COUPLING if values.get(name)]
+    if num_learners > 1 and coupled:
+        raise ValueError(f"{coupled[0]} would couple the {num_learners} independent learners: leave it off")
+
+
+def _check_together(values: Mapping[str, Any]) -> None:
+    """Raise ValueError for arguments that do not go together."""
+    optimizer, epsilon = values.get("optimizer"), values.get("adam_epsilon", ADAM_EPSILON)
+    if optimizer != "adam" and epsilon != ADAM_EPSILON:
+        raise ValueError(f"adam_epsilon goes with optimizer='adam', got {epsilon} with {optimizer!r}; leave it out")
+    if values.get("aggregation") == "constant-length" and values.get("max_episode_steps") is None:
+        raise ValueError(
+            "aggregation: 'constant-length' divides by max_episode_steps, got None; give an episode's most steps"
+        )
 
 
 def _holds(rule: Callable[[Any], bool], value: Any) -> bool:  # noqa: ANN401

@@ -168,9 +168,9 @@ def line_search(
     return taken, step.new_zeros(()), step.new_zeros(())
 
 
-def values_descent(critic: Critic) -> Descent:
+def values_descent(critic: Critic, adam_epsilon: float) -> Descent:
     """Return Adam for the critic alone; `fit_values` sets its learning rate."""
-    return Descent("adam", critic)
+    return Descent("adam", critic, epsilon=adam_epsilon)
 
 
 def check_networks(policy: Policy, critic: Critic) -> None:

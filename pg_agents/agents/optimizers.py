@@ -17,6 +17,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "rmsprop": partial(torch.optim.RMSprop, eps=1e-5),
     "sgd": torch.optim.SGD,
 }
+ADAM_EPSILON = 1e-8  # unless it is given
 LARGE = 2**20  # parameters; from there on the arithmetic takes longer than the calls
 State = dict[str, Any]  # what an optimizer remembers of a tensor
 
@@ -35,14 +36,23 @@ class Descent:
         name: "adam", "rmsprop" or "sgd".
         *modules: whose parameters are a group each, with a learning rate; those that an earlier module has too are its.
         together: make one group of all.
+        epsilon: ε of Adam: a step is α m̂ / (√v̂ + ε). That of RMSprop is 1e-5.
     """
 
-    def __init__(self, name: OptimizerName, *modules: nn.Module | None, together: bool = False) -> None:
+    def __init__(
+        self,
+        name: OptimizerName,
+        *modules: nn.Module | None,
+        together: bool = False,
+        epsilon: float = ADAM_EPSILON,
+    ) -> None:
         self.modules, self.together = [module for module in modules if module is not None], together
         self.groups = self._groups()
         self.members: dict[Tensor, list[nn.Parameter]] = {}  # which parameters lie in a vector, in order
         self.asleep: dict[nn.Parameter, State] = {}  # of frozen ones
-        self.optimizer = OPTIMIZERS[name]([{"params": self._lay_out(group, {})} for group in self.groups], lr=1.0)
+        options = {"eps": epsilon} if name == "adam" else {}
+        laid_out = [{"params": self._lay_out(group, {})} for group in self.groups]
+        self.optimizer = OPTIMIZERS[name](laid_out, lr=1.0, **options)
         self._remember(self.groups)
 
     def gather(self) -> None:

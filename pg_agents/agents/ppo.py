@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
-from pg_agents.agents.signals import generalized_advantages
+from pg_agents.agents.signals import NormalizedOver, generalized_advantages
 from pg_agents.losses import clipped_surrogate, mean_over_steps, ratio_metrics, squared_error, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
+from pg_agents.returns import standardize
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
@@ -44,11 +47,14 @@ class PPO(Agent):
         kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
         kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
             biased by what `pg_agents.agents.reference` says.
-        normalize_advantages: standardise Â over the rollout.
+        normalize_advantages: standardise Â.
+        normalize_over: "rollout", once, with the deviation over n; "minibatch", each minibatch by itself, with the
+            deviation over n − 1, as Stable-Baselines3 does it.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         optimizer: "adam", "rmsprop" or "sgd".
+        adam_epsilon: ε of Adam, which is added to the root that its steps are divided by.
 
     Raises:
         ValueError: for arguments out of range.
@@ -57,6 +63,8 @@ class PPO(Agent):
     """
 
     name = "ppo"
+    kl_penalty: KLPenalty
+    normalize_over: NormalizedOver
     suited: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.03, "critic_learning_rate": 0.1},
         "TransformerPolicy": {"num_steps": None, "learning_rate": 1e-3, "epochs": 4, "minibatch_size": 256},
@@ -83,10 +91,12 @@ class PPO(Agent):
         kl_weight: Scheduled = 0.0,
         kl_penalty: KLPenalty = "reward",
         normalize_advantages: bool = True,
+        normalize_over: NormalizedOver = "rollout",
         normalize_rewards: bool = False,
         micro_batch_size: int | None = None,
         max_grad_norm: float | None = 0.5,
         optimizer: OptimizerName = "adam",
+        adam_epsilon: float = ADAM_EPSILON,
     ) -> None:
         super().__init__(
             policy,
@@ -97,14 +107,13 @@ class PPO(Agent):
             max_grad_norm=max_grad_norm,
             normalize_rewards=normalize_rewards,
             optimizer=optimizer,
+            adam_epsilon=adam_epsilon,
         )
-        self.num_steps, self.epochs = num_steps, epochs
-        self.minibatch_size, self.micro_batch_size = minibatch_size, micro_batch_size
-        self.clip, self.target_kl = clip, target_kl
-        self.gae_lambda = gae_lambda
-        self.value_weight, self.entropy_weight, self.kl_weight = value_weight, entropy_weight, kl_weight
-        self.kl_penalty: KLPenalty = kl_penalty
-        self.normalize_advantages = normalize_advantages
+        self.epochs, self.minibatch_size, self.micro_batch_size = epochs, minibatch_size, micro_batch_size
+        self.num_steps, self.clip, self.target_kl = num_steps, clip, target_kl
+        self.gae_lambda, self.value_weight, self.entropy_weight = gae_lambda, value_weight, entropy_weight
+        self.kl_weight, self.kl_penalty = kl_weight, kl_penalty
+        self.normalize_advantages, self.normalize_over = normalize_advantages, normalize_over
         self.check()
         self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 
@@ -122,11 +131,21 @@ class PPO(Agent):
         """Compute Â and the λ-returns."""
         rollout, metrics = beside_reference(rollout, self.reference, self.micro_batch_size)
         rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
+        at_once = self.normalize_advantages and self.normalize_over == "rollout"
         advantages, targets, fit = generalized_advantages(
-            self.critic, rollout, self.discount, self.gae_lambda, normalize=self.normalize_advantages
+            self.critic, rollout, self.discount, self.gae_lambda, normalize=at_once
         )
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics | fit
+
+    def parts(self, batch: Batch) -> Iterator[Batch]:
+        """Yield the minibatches `epochs` times, their Â standardised where each is to be by itself."""
+        if not self.normalize_advantages or self.normalize_over == "rollout":
+            yield from super().parts(batch)
+            return
+        for part in super().parts(batch):
+            advantages, valid = part.advantages[None], (part.weights != 0)[None]  # [n] or [T, b] of the minibatch
+            yield replace(part, advantages=standardize(advantages, valid, correction=1)[0])
 
     def forward(self, batch: Batch) -> tuple[Tensor, Means]:
         """Return −min(ρÂ, clip(ρ)Â) − η H(π(·|S_t)) + β k_t + c ½ (V(S_t) − G_t)², averaged over steps."""

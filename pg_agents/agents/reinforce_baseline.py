@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
 from pg_agents.agents.baselines import Baseline, BatchMean, Constant, RunningAverage
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
 from pg_agents.agents.signals import Signal, monte_carlo
@@ -50,6 +50,7 @@ class ReinforceBaseline(Agent):
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
         optimizer: "adam", "rmsprop" or "sgd".
+        adam_epsilon: ε of Adam, which is added to the root that its steps are divided by.
 
     Raises:
         ValueError: for arguments out of range; baseline="value" without a critic, or another with one; "batch-mean"
@@ -85,6 +86,7 @@ class ReinforceBaseline(Agent):
         max_grad_norm: float | None = None,
         max_episode_steps: int | None = None,
         optimizer: OptimizerName = "adam",
+        adam_epsilon: float = ADAM_EPSILON,
     ) -> None:
         super().__init__(
             policy,
@@ -95,6 +97,7 @@ class ReinforceBaseline(Agent):
             max_grad_norm=max_grad_norm,
             normalize_rewards=normalize_rewards,
             optimizer=optimizer,
+            adam_epsilon=adam_epsilon,
         )
         self.baseline: BaselineName = baseline
         self.constant = constant

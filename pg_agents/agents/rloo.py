@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pg_agents.agents.agent import Agent, Metrics, OptimizerName
+from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
 from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalty_to_go, with_kl
 from pg_agents.losses import mean_over_episodes, policy_gradient, with_entropy
@@ -43,6 +43,7 @@ class RLOO(Agent):
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
         max_episode_steps: cut episodes at that many steps, for environments without a time limit.
         optimizer: "adam", "rmsprop" or "sgd".
+        adam_epsilon: ε of Adam, which is added to the root that its steps are divided by.
 
     Raises:
         ValueError: for arguments out of range.
@@ -72,6 +73,7 @@ class RLOO(Agent):
         max_grad_norm: float | None = None,
         max_episode_steps: int | None = None,
         optimizer: OptimizerName = "adam",
+        adam_epsilon: float = ADAM_EPSILON,
     ) -> None:
         check_compared(policy)
         super().__init__(
@@ -82,6 +84,7 @@ class RLOO(Agent):
             max_grad_norm=max_grad_norm,
             normalize_rewards=normalize_rewards,
             optimizer=optimizer,
+            adam_epsilon=adam_epsilon,
         )
         self.group_size = group_size
         self.entropy_weight, self.kl_weight = entropy_weight, kl_weight

@@ -12,6 +12,7 @@ from pg_agents.returns import explained_variance, gae, reward_to_go, standardize
 from pg_agents.rollout import Rollout
 
 Signal = Literal["reward-to-go", "discounted-reward-to-go", "whole-return"]
+NormalizedOver = Literal["rollout", "minibatch"]  # advantages
 
 
 def monte_carlo(signal: Signal, rollout: Rollout, discount: float) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pg_agents.agents.agent import Agent, Metrics
+from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics
 from pg_agents.agents.natural import (
     Fisher,
     MeanKL,
@@ -55,6 +55,7 @@ class TRPO(Agent):
         gae_lambda: λ of Â, between 0 and 1.
         normalize_advantages: standardise Â over the rollout.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
+        adam_epsilon: ε of Adam, which is added to the root that its steps are divided by.
 
     Raises:
         ValueError: for arguments out of range.
@@ -87,6 +88,7 @@ class TRPO(Agent):
         gae_lambda: float = 0.95,
         normalize_advantages: bool = True,
         normalize_rewards: bool = False,
+        adam_epsilon: float = ADAM_EPSILON,
     ) -> None:
         super().__init__(
             policy,
@@ -97,6 +99,7 @@ class TRPO(Agent):
             max_grad_norm=None,
             normalize_rewards=normalize_rewards,
             optimizer="adam",
+            adam_epsilon=adam_epsilon,
         )
         self.num_steps, self.max_kl, self.damping = num_steps, max_kl, damping
         self.cg_iterations, self.fisher_fraction = cg_iterations, fisher_fraction
@@ -105,7 +108,7 @@ class TRPO(Agent):
         self.gae_lambda, self.normalize_advantages = gae_lambda, normalize_advantages
         check_networks(policy, critic)
         self.check()
-        self.descent = values_descent(critic)
+        self.descent = values_descent(critic, adam_epsilon)
 
     @property
     def cadence(self) -> Steps | Episodes:

@@ -86,6 +86,7 @@ def test_what_would_couple_independent_learners_is_refused(kind, coupling):
         *[(ActorCritic, {"num_steps": value}) for value in (0, -1, 1.5, math.nan, math.inf, "3", 2.0)],
         *[(Reinforce, {"max_episode_steps": value}) for value in (0, -1, 1.5, math.nan)],
         (Reinforce, {"optimizer": "lion"}),
+        *[(ActorCritic, {"adam_epsilon": value}) for value in (0, -1e-8, math.inf, math.nan)],
         (Reinforce, {"signal": "whole_return"}),
         (ReinforceBaseline, {"signal": "to-go"}),
     ],

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import gymnasium as gym
 import pytest
@@ -13,6 +14,7 @@ import pg_agents as pg
 from pg_agents.agents import GRPO
 from pg_agents.gradients.catalogue import LENGTH, estimators_of
 from pg_agents.gradients.instrument import Instrument
+from pg_agents.returns import Comparison
 
 UNIFORM = torch.zeros(1, 2, dtype=torch.float64)
 EQUAL = grouped(  # four episodes of 2, 1, 1 and 2 steps; the second group's returns are equal
@@ -39,6 +41,14 @@ def test_standardized_advantages_by_hand():
 def test_centred_advantages_by_hand():
     batch, _ = prepare(GRPO(policy=tabular(), discount=0.5, advantage="centred"), EPISODES)
     assert batch.advantages[0].tolist() == pytest.approx([-2 / 3, -4, 10 / 3, 4, -8 / 3], abs=1e-12)
+
+
+def test_advantages_standardized_over_the_batch_by_hand():
+    """The same deviations over that of 3, 2, 7, 10 and 1: mean 4.6, squares 2.56 + 6.76 + 5.76 + 29.16 + 12.96."""
+    batch, _ = prepare(GRPO(policy=tabular(), discount=0.5, advantage="batch-standardized"), EPISODES)
+    scale = math.sqrt(57.2 / 4) + 1e-4
+    expected = [deviation / scale for deviation in (-2 / 3, -4, 10 / 3, 4, -8 / 3)]
+    assert batch.advantages[0].tolist() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +116,7 @@ def test_loss_by_hand(clip_high, good, bad):
 
 
 @pytest.mark.parametrize("aggregation", ["token-mean", "sequence-mean", "constant-length"])
-@pytest.mark.parametrize("advantage", ["standardized", "centred"])
+@pytest.mark.parametrize("advantage", get_args(Comparison))
 def test_padding_changes_nothing(aggregation, advantage):
     agent = GRPO(policy=tabular(), aggregation=aggregation, advantage=advantage, max_episode_steps=9, discount=0.5)
     plain, more = (gradients(agent, form)["policy.logits"] for form in (EPISODES, padded(EPISODES, 4)))
@@ -153,7 +163,7 @@ def test_its_expectation_is_not_the_gradient_and_dr_grpos_is_a_multiple():
     ("arguments", "message"),
     [
         ({"group_size": 1}, "group_size must be a whole number, 2 or above, got 1"),
-        ({"advantage": "z"}, "advantage must be one of standardized, centred, got 'z'"),
+        ({"advantage": "z"}, "advantage must be one of standardized, batch-standardized, centred, got 'z'"),
         ({"aggregation": "mean"}, "aggregation must be one of token-mean, sequence-mean, constant-length, got 'mean'"),
         ({"aggregation": "constant-length"}, "divides by max_episode_steps, got None"),
         ({"clip_high": 0}, "clip_high must be a number above 0, or None, got 0"),

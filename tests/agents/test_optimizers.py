@@ -3,6 +3,7 @@
 from copy import deepcopy
 
 import gymnasium as gym
+import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from torch import nn
@@ -53,6 +54,36 @@ def test_steps_are_those_of_torch_on_single_parameters(name, large, monkeypatch)
     assert any(clipped) and not all(clipped)
     kept = [parameter.grad is not None for module in mine for parameter in module.parameters()]
     assert all(kept) if large else not any(kept)  # large gradients are let go of
+
+
+def test_the_first_step_of_adam_by_hand():
+    """m̂ = g and v̂ = g², whatever their decay: α g / (|g| + ε)."""
+    module = nn.Linear(2, 1, bias=False)
+    before, gradient = module.weight.detach().clone(), torch.tensor([[0.5, -2.0]])
+    for epsilon, factors in ((1e-8, (1.0, 1.0)), (0.5, (0.5, 0.8))):
+        module.weight.data = before.clone()
+        descent = Descent("adam", module, epsilon=epsilon)
+        descent.set_learning_rates([0.1])
+        descent.step((gradient * module.weight).sum(), None)
+        torch.testing.assert_close(before - module.weight, 0.1 * gradient.sign() * torch.tensor([factors]), **EXACT)
+
+
+@pytest.mark.parametrize("name", pg.AGENTS)
+def test_the_epsilon_of_adam_is_an_argument_of_every_agent(name):
+    env = gym.make_vec("pg/TwoStateMDP-v0", 2) if pg.AGENTS[name].continuing else gym.make_vec("pg/Chain-v0", 2)
+    optimizer = {"optimizer": "adam"} if "optimizer" in pg.AGENTS[name].argument_names() else {}
+    for given, expected in (({}, 1e-8), ({"adam_epsilon": 1e-5}, 1e-5)):
+        agent = pg.AGENTS[name].for_env(env, **optimizer, **given)
+        assert agent.arguments["adam_epsilon"] == expected
+        assert {group["eps"] for group in agent.descent.optimizer.param_groups} == {expected}
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "sgd"])
+def test_the_epsilon_of_adam_is_refused_where_there_is_no_adam(name):
+    assert pg.A2C.for_env(gym.make_vec("CartPole-v1", 2), optimizer=name).adam_epsilon == 1e-8
+    message = f"adam_epsilon goes with optimizer='adam', got 1e-05 with '{name}'; leave it out"
+    with pytest.raises(ValueError, match=message):
+        pg.A2C.for_env(gym.make_vec("CartPole-v1", 2), optimizer=name, adam_epsilon=1e-5)
 
 
 def test_shared_parameters_are_the_policy_s():

@@ -102,6 +102,34 @@ def test_an_update_takes_epochs_times_minibatches_steps():
     assert {int(state["step"]) for state in agent.descent.optimizer.state.values()} == {9}
 
 
+@pytest.mark.parametrize("networks", [{}, {"recurrent": 4}], ids=["rows", "columns"])
+def test_advantages_can_be_standardized_over_each_minibatch(networks):
+    """Mean 0 and variance 1 over n − 1 in every part of every epoch, of different parts of the raw advantages."""
+    env = gym.make_vec("CartPole-v1", 6)
+    arguments = {"num_steps": 20, "minibatch_size": 40, "epochs": 2, "seed": 3, **networks}
+    raw = PPO.for_env(env, normalize_advantages=False, **arguments)
+    agent = PPO.for_env(env, normalize_over="minibatch", **arguments)
+    record = next(pg.collect_steps(env, agent.policy, 20))
+    (batch, _), (expected, _) = prepare(agent, record), prepare(raw, record)
+    torch.testing.assert_close(batch.advantages, expected.advantages)
+    parts = list(agent.parts(batch))
+    assert len(parts) == 6
+    for part, plain in zip(parts, raw.parts(expected), strict=True):
+        valid = part.weights != 0
+        found, before = part.advantages[valid], plain.advantages[valid]
+        torch.testing.assert_close(found, (before - before.mean()) / (before.std() + 1e-8))
+
+
+def test_advantages_standardized_over_a_minibatch_do_not_depend_on_its_micro_batches():
+    env = gym.make_vec("CartPole-v1", 4)
+    moved = []
+    for size in (None, 9):
+        agent = PPO.for_env(env, num_steps=16, minibatch_size=32, normalize_over="minibatch", micro_batch_size=size)
+        agent.update(next(pg.collect_steps(env, agent.policy, 16)))
+        moved.append(torch.cat([parameter.detach().flatten() for parameter in agent.parameters()]))
+    torch.testing.assert_close(*moved, rtol=0, atol=1e-5)
+
+
 def test_an_update_ends_where_the_policy_has_gone_too_far():
     env = gym.make_vec("Pendulum-v1", 4)
     steps = []
@@ -140,10 +168,18 @@ def test_a_minibatch_larger_than_the_rollout_is_refused_at_construction():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("clip", 0), ("gae_lambda", 1.1), ("epochs", 0), ("minibatch_size", 1), ("target_kl", 0), ("value_weight", -1)],
+    [
+        ("clip", 0),
+        ("gae_lambda", 1.1),
+        ("epochs", 0),
+        ("minibatch_size", 1),
+        ("target_kl", 0),
+        ("value_weight", -1),
+        ("normalize_over", "epoch"),
+    ],
 )
 def test_arguments_out_of_range(name, value):
-    with pytest.raises(ValueError, match=f"{name} must be .*, got {value}"):
+    with pytest.raises(ValueError, match=f"{name} must be .*, got {value!r}"):
         PPO.for_env(gym.make_vec("CartPole-v1", 4), **{name: value})
 
 
