@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
+from pg_agents.faults import (
+    FaultyEnvironmentError,
+    Promise,
+    may_overwrite,
+    overwrites,
+    promises,
+    unchanged_rows,
+    with_rows,
+)
 from pg_agents.masks import MASK, MaskReader, with_mask
-from pg_agents.tree import Tree, tree_leaves, tree_map
+from pg_agents.shown import shortened
+from pg_agents.tree import Tree, tree_map
+from pg_agents.vectors import as_vector_env, name_of
+from pg_agents.workers import cause_of
 
-
-class FaultyEnvironmentError(RuntimeError):
-    """An environment broke its contract: a NaN, a wrong shape; the message names the environment and the step."""
+TOLD = (ValueError, TypeError, EOFError, ConnectionError, SystemExit)  # failures that need no traceback of ours
 
 
 class Transition(NamedTuple):
@@ -44,19 +53,6 @@ class Transition(NamedTuple):
     reasons: NDArray[Any] | None = None
 
 
-def as_vector_env(env: gym.Env | VectorEnv) -> VectorEnv:
-    """Return `env`, or a vector environment of one row around a single environment.
-
-    The wrapped form resets at the next step: environments that reuse one observation array would overwrite their last
-    observation if they were reset in the same one.
-    """
-    if isinstance(env, VectorEnv):
-        return env
-    if not isinstance(env, gym.Env):
-        raise TypeError(f"env must be a gymnasium.Env or a gymnasium.vector.VectorEnv, got {type(env).__name__}")
-    return SyncVectorEnv([lambda: env], autoreset_mode=AutoresetMode.NEXT_STEP)
-
-
 class Stream:
     """A vector environment's present: what it shows, which rows decide next, what the running episodes have collected.
 
@@ -74,12 +70,18 @@ class Stream:
         returns: rewards summed over the running episodes, float64 [B].
         steps: calls of `env.step` so far.
         takes_seeds: whether the environment takes a seed for each row.
+        seeds: what was handed to the rows when they were last given seeds; one number is of all.
+
+    Under SAME_STEP an environment that writes its observations into one array has overwritten the last one before it
+    can be read. Where a last observation equals the one that begins the next episode, the environment is tried once
+    (`faults.overwrites`). It cannot be told of environments whose episodes do not end in the trial, nor of vector
+    environments, or workers, that are not Gymnasium's own.
     """
 
     def __init__(self, env: gym.Env | VectorEnv, seed: int) -> None:
         self.env = as_vector_env(env)
         self.num_envs = self.env.num_envs
-        self.name = _name(self.env)
+        self.name = name_of(self.env)
         if "autoreset_mode" not in self.env.metadata:
             raise ValueError(
                 f"env: {self.name} does not declare how it resets; set its "
@@ -89,6 +91,10 @@ class Stream:
         self.absorbing = self.mode is AutoresetMode.DISABLED and bool(self.env.metadata.get("absorbing", False))
         self.none, self.all = np.zeros(self.num_envs, bool), np.ones(self.num_envs, bool)
         self.steps, self.live = 0, self.all
+        self.seeds: int | list[int] | None = None
+        self.promised, self.rewards = promises(self.env), [Promise("a reward", (), (self.num_envs,))]
+        self.flags = [Promise("a flag", (), (self.num_envs,))]
+        self.doubted = self.mode is AutoresetMode.SAME_STEP and may_overwrite(self.env)
         self.takes_seeds = takes_seeds(self.env)
         self.masks = MaskReader(self.env.single_observation_space, self.env.single_action_space, self.num_envs)
         seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(self.num_envs)]
@@ -97,15 +103,20 @@ class Stream:
     def reset(self, seed: int | list[int] | None = None) -> None:
         """Start new episodes in all rows."""
         ended = ~self.live if self.mode is AutoresetMode.NEXT_STEP else self.none
-        try:
-            observation, infos = self.env.reset(seed=seed)  # type: ignore[arg-type] # VectorEnv forgets lists
-        except (ValueError, TypeError) as error:
-            raise FaultyEnvironmentError(f"{self.name} failed at reset, after step {self.steps}: {error}") from error
-        self._check("observation", observation, self.env.observation_space)
+        self.seeds = self.seeds if seed is None else seed
+        observation, infos = self._reset(seed=seed)
         self._begin(observation, infos)
         if ended.any() and not getattr(self.env.unwrapped, "shared_memory", True):
             self.live = self.starts = ~ended  # Gymnasium's workers reset such rows once more, in place of the next step
         self._fold(infos)
+
+    def _reset(self, **arguments: Any) -> tuple[Tree, dict[str, Any]]:  # noqa: ANN401
+        try:
+            observation, infos = self.env.reset(**arguments)
+        except (Exception, SystemExit) as error:
+            self._failed(error, f"at reset, after step {self.steps}")
+        self._check(self.promised, observation)
+        return observation, infos
 
     def _begin(self, observation: Tree, infos: dict[str, Any]) -> None:
         self.observation, self.infos = observation, infos
@@ -143,16 +154,17 @@ class Stream:
         elif self.absorbing:
             self.starts, self.live = self.none, self.live & ~done if any_done else self.live
             if not self.live.any():
-                self._begin(*self.env.reset())
+                self._begin(*self._reset())
         else:
             self.starts = done if any_done else self.none
             if any_done and self.mode is AutoresetMode.SAME_STEP:
-                final = _with_rows(observation, infos["final_obs"], done)
-                self._check("final observation", final, self.env.observation_space)
+                final = with_rows(observation, infos["final_obs"], done)
+                self._check(self.promised, final)
+                if self.doubted:
+                    self._doubt(final, observation, done)
             elif any_done:  # copies: the environment may write to its observation, and takes the mask out of the dict
                 final = tree_map(np.copy, observation)
-                self.observation, self.infos = self.env.reset(options={"reset_mask": done.copy()})
-                self._check("observation", self.observation, self.env.observation_space)
+                self.observation, self.infos = self._reset(options={"reset_mask": done.copy()})
         if any_done:
             self.returns, self.times = np.where(done, 0.0, self.returns), np.where(done, 0, self.times)
         return final
@@ -169,72 +181,54 @@ class Stream:
         self.steps += 1
         try:
             observation, rewards, terminated, truncated, infos = self.env.step(actions)
-        except (ValueError, TypeError) as error:
-            raise FaultyEnvironmentError(f"{self.name} failed at step {self.steps}: {error}") from error
-        except Exception as error:
-            error.add_note(f"raised by {self.name} at step {self.steps}")
-            raise
-        self._check("reward", rewards)
-        self._check("observation", observation, self.env.observation_space)
-        flags = np.asarray(terminated, np.bool_), np.asarray(truncated, np.bool_)
-        return observation, np.asarray(rewards, np.float64), *flags, infos
+        except (Exception, SystemExit) as error:
+            self._failed(error, f"at step {self.steps}")
+        terminated, truncated = np.asarray(terminated, np.bool_), np.asarray(truncated, np.bool_)
+        self._check(self.rewards, rewards)
+        self._check(self.promised, observation)
+        if terminated.shape != truncated.shape or terminated.shape != self.all.shape:
+            self._check(self.flags, terminated)
+            self._check(self.flags, truncated)
+        return observation, np.asarray(rewards, np.float64), terminated, truncated, infos
 
-    def _check(self, what: str, values: Tree, space: gym.Space | None = None) -> None:
-        """Refuse what is not finite or has the wrong shape."""
-        if isinstance(space, gym.spaces.Tuple):
-            for i, inner in enumerate(space.spaces):
-                self._check(f"{what} {i}", values[i], inner)
-            return
-        if isinstance(space, gym.spaces.Dict):
-            for key, inner in space.items():
-                self._check(f"{what} {key!r}", values[key], inner)
-            return
-        shape = (self.num_envs,) if space is None else space.shape or ()
-        values = np.asarray(values)
-        # The sum of squares, the fastest of sums, shows any NaN or infinity; only then it pays to look closer.
-        if values.shape == shape and values.dtype.kind == "f" and math.isfinite(np.vdot(values, values)):
-            return
-        if values.shape != shape:
-            raise FaultyEnvironmentError(
-                f"{self.name} returned {_a(what)} of shape {values.shape} at step {self.steps}, expected {shape}"
-            )
-        outside = isinstance(space, gym.spaces.MultiDiscrete) and (values < space.start) | (
-            values >= space.start + space.nvec
-        )
-        if np.any(outside):
-            raise FaultyEnvironmentError(
-                f"{self.name} returned {_a(what)} outside its space at step {self.steps}: {values}, space {space}"
-            )
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            row = int(np.argwhere(~np.isfinite(values))[0][0])
-            raise FaultyEnvironmentError(
-                f"{self.name} returned {_a(what)} that is not finite at step {self.steps}, "
-                f"environment {row}: {values[row]}"
-            )
+    def _failed(self, error: BaseException, when: str) -> NoReturn:
+        cause = cause_of(self.env, error)
+        if isinstance(cause.error, KeyboardInterrupt):  # of a worker, and lost on its way
+            raise KeyboardInterrupt from error
+        when += self._row(cause.row)
+        if isinstance(error, TOLD):
+            raise FaultyEnvironmentError(f"{self.name} failed {when}: {cause.text}") from error
+        error.add_note(f"raised by {self.name} {when}")
+        raise error
 
+    def _row(self, row: int | None) -> str:
+        """Return a row's number and seed, as far as they are known, as the end of a phrase."""
+        seed = self.seeds[row] if isinstance(self.seeds, list) and row is not None else self.seeds
+        where = "" if row is None else f", environment {row}"
+        return where if seed is None or isinstance(seed, list) else f"{where}, seed {seed}"
 
-def _name(env: gym.Env | VectorEnv) -> str:
-    """Return the environment's id, or the class of what is inside where it has none."""
-    if env.spec is not None:
-        return env.spec.id
-    core: Any = env.unwrapped
-    return _name(core.envs[0]) if isinstance(core, SyncVectorEnv) else type(core).__name__
+    def where(self, row: int | None = None) -> str:
+        """Return where the stream stands, for a message: "at step 5, environment 1, seed 7"."""
+        return f"at step {self.steps}{self._row(row)}"
 
+    def _check(self, promised: list[Promise], values: Tree) -> None:
+        """Refuse what is not finite, has the wrong shape or is outside its space."""
+        for promise in promised:
+            if fault := promise.fault(values):
+                raise FaultyEnvironmentError(
+                    f"{self.name} returned {promise.noun} {fault.text} {self.where(fault.row)}: "
+                    f"{shortened(str(fault.value))}, expected {fault.expected}"
+                )
 
-def _with_rows(observation: Tree, final: Any, done: NDArray[np.bool_]) -> Tree:  # noqa: ANN401
-    """Return `observation` with the rows `done` replaced by those of `final` (arrays, or one tree for each row)."""
-    if isinstance(final, np.ndarray) and final.dtype == object:
-        rows = tree_map(lambda *leaves: np.stack(leaves), *final[done])
-    else:
-        rows = tree_map(lambda leaf: leaf[done], final)
-    merged = tree_map(np.array, observation)
-    for into, values in zip(tree_leaves(merged), tree_leaves(rows), strict=True):
-        into[done] = values
-    return merged
-
-
-def _a(noun: str) -> str:
-    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+    def _doubt(self, final: Tree, observation: Tree, done: NDArray[np.bool_]) -> None:
+        """Refuse an environment whose reset has overwritten the last observation."""
+        if rows := unchanged_rows(final, observation, done):
+            self.doubted = False  # one trial tells
+            if overwrites(self.env, rows[0]):
+                raise FaultyEnvironmentError(
+                    f"{self.name} writes its observations into one array, and a reset has overwritten the last of an "
+                    f"episode {self.where(rows[0])}; make the vector environment with AutoresetMode.NEXT_STEP"
+                )
 
 
 def takes_seeds(env: VectorEnv) -> bool:

@@ -51,7 +51,17 @@ ALLOWED = {
         "pg_agents.tree",
     ),
     "pg_agents.preferences": ("pg_agents.losses", "pg_agents.numbers", "pg_agents.policies", "pg_agents.rollout"),
-    "pg_agents.stream": ("pg_agents.masks", "pg_agents.tree"),
+    "pg_agents.faults": ("pg_agents.tree",),
+    "pg_agents.vectors": (),
+    "pg_agents.workers": (),
+    "pg_agents.stream": (
+        "pg_agents.faults",
+        "pg_agents.masks",
+        "pg_agents.shown",
+        "pg_agents.tree",
+        "pg_agents.vectors",
+        "pg_agents.workers",
+    ),
     "pg_agents.groups": ("pg_agents.numbers", "pg_agents.stream"),
     "pg_agents.actor": (
         "pg_agents.distributions",

@@ -1,0 +1,135 @@
+"""Environments that fail inside a vector environment: which of them, and of what; and an end that waits for nobody."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any, NamedTuple, TypeVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
+from gymnasium.vector.async_vector_env import AsyncState
+
+Env = TypeVar("Env", bound=gym.Env | VectorEnv)
+
+
+class Cause(NamedTuple):
+    """Why a call of a vector environment failed.
+
+    Attributes:
+        text: one sentence.
+        row: which environment did; None: it is not known.
+        error: what was raised, in another process perhaps; None: a process ended without a word.
+    """
+
+    text: str
+    row: int | None
+    error: BaseException | None
+
+
+def cause_of(env: VectorEnv, error: BaseException) -> Cause:
+    """Return why a call of `env` raised `error`, as far as its frames know; workers that are left behind are killed.
+
+    Gymnasium formats a worker's traceback with %, which fails where one stands in it, and it makes the worker's
+    exception again from its text, which fails for some classes: what was raised in the worker stands in the frame.
+    """
+    core = env.unwrapped
+    if isinstance(core, AsyncVectorEnv):
+        cause = _lost_worker(core, error) if isinstance(error, EOFError | ConnectionError) else _in_worker(error)
+        if not _at_rest(core):
+            _kill(core)
+        return cause
+    text = f"it called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+    if isinstance(core, SyncVectorEnv):
+        frame = _last_frame(error, core)
+        return Cause(_no_number(core, error, frame) or text, frame.get("i"), error)
+    return Cause(text, None, error)
+
+
+def _last_frame(error: BaseException, core: VectorEnv) -> dict[str, Any]:
+    """Return the variables of the last frame in which a method of `core` was running."""
+    found = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return next((names for names in reversed(found) if names.get("self") is core), {})
+
+
+def _in_worker(error: BaseException) -> Cause:
+    frames = {frame.f_code.co_name: frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)}
+    if "trace" in (names := frames.get("_raise_if_errors", {})):
+        return Cause(f"{names['exctype'].__name__}: {names['value']}", names["index"], names["value"])
+    if names:  # its exception could not be made again from what was sent
+        text = f"its exception does not survive being sent between processes ({error}); SyncVectorEnv shows it"
+        return Cause(text, list(names["successes"]).index(False), None)
+    for row, reward in enumerate(frames.get("step_wait", {}).get("rewards", ())):
+        if np.ndim(reward):
+            return Cause(f"its reward is {reward!r}, not a number", row, error)
+    return Cause(str(error), None, error)
+
+
+def _lost_worker(core: AsyncVectorEnv, error: BaseException) -> Cause:
+    """Return which process has ended and how."""
+    ended = wait([process.sentinel for process in core.processes], timeout=1.0)
+    for row, process in enumerate(core.processes):
+        if process.sentinel in ended:
+            code = process.exitcode or 0
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            return Cause(f"its process {how}", row, None)
+    return Cause(f"a pipe to a process broke ({error!r})", None, None)
+
+
+def _no_number(core: SyncVectorEnv, error: BaseException, frame: dict[str, Any]) -> str | None:
+    """Return what a step returned in place of numbers, where that is what failed; the environment takes one more."""
+    last = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    if last.f_locals.get("self") is not core or last.f_code.co_name != "step" or "action" not in frame:
+        return None
+    try:
+        _, *returned, _ = core.envs[frame["i"]].step(frame["action"])
+    except Exception:
+        return None
+    for key, value in zip(("reward", "terminated", "truncated"), returned, strict=True):
+        if np.ndim(value):
+            return f"its {key} is {value!r}, not a number"
+    return None
+
+
+# -- the end -----------------------------------------------------------------------------------------------------------
+@contextmanager
+def closing(env: Env) -> Iterator[Env]:
+    """A context at whose end `env` is closed, whatever has become of its workers."""
+    try:
+        yield env
+    finally:
+        close(env)
+
+
+def close(env: gym.Env | VectorEnv) -> None:
+    """Close `env`; workers that are gone, or whose answer is outstanding, are not waited for but killed."""
+    core = env.unwrapped
+    if not isinstance(core, AsyncVectorEnv):
+        env.close()
+        return
+    if not core.closed and not _at_rest(core):
+        _kill(core)
+    try:
+        env.close()
+    except (EOFError, ConnectionError):  # one has ended in between
+        _kill(core)
+
+
+def _at_rest(core: AsyncVectorEnv) -> bool:
+    """Return whether nothing is outstanding and every process is there but those whose error has been reported."""
+    pairs = zip(core.processes, core.parent_pipes, strict=True)
+    return core._state is AsyncState.DEFAULT and all(process.is_alive() for process, pipe in pairs if pipe is not None)
+
+
+def _kill(core: AsyncVectorEnv) -> None:
+    for process in core.processes:
+        process.kill()
+    for process, pipe in zip(core.processes, core.parent_pipes, strict=True):
+        process.join()
+        if pipe is not None:
+            pipe.close()
+    core.closed = True
