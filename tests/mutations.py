@@ -1197,6 +1197,20 @@ MUTATIONS = [
         (LANGUAGE + "evaluations_ask_what_training_does_not",),
     ),
     Mutation(
+        "a run's folder names modules to import",
+        "pg_agents.cli.runs",
+        "if module is not None and not trusted:",
+        "if module is None and not trusted:",
+        ("tests/test_hostile_folders.py::test_nothing_is_imported_for_a_run_folder",),
+    ),
+    Mutation(
+        "the present folder is searched for what is missing",
+        "pg_agents.cli.environments",
+        "if not colon or module in sys.modules:",
+        "if not colon:",
+        ("tests/test_hostile_folders.py::test_nothing_is_imported_for_a_run_folder",),
+    ),
+    Mutation(
         "escape sequences of names reach the terminal",
         "pg_agents.shown",
         r'c if c.isprintable() or c in "\n\t"',

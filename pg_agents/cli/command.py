@@ -21,7 +21,7 @@ from gymnasium.vector import VectorEnv
 from pg_agents.agents import Agent, SavedAgentError
 from pg_agents.audit import AuditError
 from pg_agents.cli.demo import demo
-from pg_agents.cli.environments import UserError, make_env, parse_arguments, speaking
+from pg_agents.cli.environments import TRUST, UserError, make_env, parse_arguments, speaking
 from pg_agents.cli.evaluating import check_whole, known_text, run_evaluation, usable_device
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
@@ -40,8 +40,9 @@ FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an arg
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what `argv` (the command line's unless given) asks for; return 0, 2 after bad input, 130 after Ctrl-C."""
     prepare()
+    typed = sys.argv[1:] if argv is None else list(argv)
     try:
-        _do(parse(sys.argv[1:] if argv is None else list(argv)))
+        _do(parse(typed))
     except SystemExit as end:
         return int(end.code or 0)
     except KeyboardInterrupt as end:
@@ -53,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         message = str(error)
         if not isinstance(error, OURS) and not FLAG.match(message):
             raise
-        complain(FLAG.sub(_as_typed, message, count=1))
+        again = getattr(error, "again", "")
+        line = f": {shlex.join([PROGRAM, *typed, again])}" if again else ""
+        complain(FLAG.sub(_as_typed, message, count=1) + line)
         return 2
     return 0
 
@@ -119,7 +122,7 @@ def run_training(options: TrainOptions) -> None:
             saved = (run_dir / "agent").is_dir()
             raise KeyboardInterrupt(f"the agent is saved in {run_dir / 'agent'}" if saved else "") from error
         if not run.quiet:
-            say(result_lines(result, run_dir, pg_envs.known_returns(env)))
+            say(result_lines(result, run_dir, pg_envs.known_returns(env), run.env))
 
 
 def check_numbers(options: TrainOptions) -> None:
@@ -156,8 +159,9 @@ def model_folder(options: TrainOptions) -> Path | None:
         raise UserError(f"policy: {error}") from error
 
 
-def result_lines(result: Summary, run_dir: Path, known: pg_envs.KnownReturns) -> str:
+def result_lines(result: Summary, run_dir: Path, known: pg_envs.KnownReturns, env_id: str) -> str:
     """Return a run's summary and what to do next, as text."""
+    trust = f" {TRUST}" if ":" in env_id else ""
     mean = result.mean_return_last_100
     shown = "no episode ended" if mean is None else f"{mean:.4g} (mean of the last {result.recent_episodes} episodes"
     if mean is not None:
@@ -169,7 +173,7 @@ def result_lines(result: Summary, run_dir: Path, known: pg_envs.KnownReturns) ->
             f"return   {shown}",
             f"speed    {result.steps_per_second:,.0f} steps per second, {result.total_steps:,} steps in "
             f"{result.wall_seconds:.1f} s",
-            f"next     {PROGRAM} evaluate {folder} --episodes 100",
+            f"next     {PROGRAM} evaluate {folder} --episodes 100{trust}",
             f"         tensorboard --logdir {folder}",
         ]
     )

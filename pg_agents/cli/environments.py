@@ -26,8 +26,20 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 WORDS = {"true": True, "false": False, "none": None}
 
 
+TRUST = "--trust-run-folder"  # what lets a run's folder name modules to import
+
+
 class UserError(ValueError):
-    """Something that was typed cannot be done; the message names the argument, its value and the way out."""
+    """Something that was typed cannot be done; the message names the argument, its value and the way out.
+
+    Args:
+        message: that.
+        again: what makes the same line do it, typed at its end.
+    """
+
+    def __init__(self, message: str, again: str = "") -> None:
+        super().__init__(message)
+        self.again = again
 
 
 def make_env(env_id: str, num_envs: int, arguments: dict[str, Any], *, a_seed_each: bool = False) -> VectorEnv:
@@ -90,11 +102,13 @@ def make_video_env(env_id: str, arguments: dict[str, Any], folder: str) -> gym.E
 def _import_module(env_id: str) -> str:
     """Import the module of "module:id", if there is one, and return the id; the present folder is searched last.
 
+    One that is imported already leaves the search path as it is: what is missing is not to be found in this folder.
+
     Raises:
         UserError: there is no such module, it needs one that is missing, or it refuses its own tables.
     """
     module, colon, name = env_id.rpartition(":")
-    if not colon:
+    if not colon or module in sys.modules:
         return name
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -109,6 +123,12 @@ def _import_module(env_id: str) -> str:
     except (ValueError, TypeError) as error:
         raise UserError(f"env: {env_id!r}: importing {module!r} failed: {error}") from error
     return name
+
+
+def untrusted_module(env_id: str) -> str | None:
+    """Return the module that making the environment "module:id" would import, None where nothing would be."""
+    module, colon, _ = env_id.rpartition(":")
+    return module if colon and module not in sys.modules else None
 
 
 def _unknown(env_id: str, error: Error) -> UserError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 import pg_envs
@@ -16,7 +15,7 @@ from pg_agents.agents import Agent, load
 from pg_agents.agents.saving import MODEL
 from pg_agents.cli.environments import UserError, make_env, make_video_env, parse_arguments, speaking
 from pg_agents.cli.options import EvaluateOptions
-from pg_agents.cli.runs import read_config, run_and_agent
+from pg_agents.cli.runs import RunConfig, read_config, run_and_agent
 from pg_agents.cli.terminal import say
 from pg_agents.evaluate import evaluate
 from pg_agents.spaces import difference, spaces_of
@@ -30,12 +29,12 @@ def run_evaluation(options: EvaluateOptions) -> None:
     device = usable_device(options.device)
     torch.set_num_threads(1)
     run_dir, saved = run_and_agent(options.path)
-    config = read_config(run_dir)
-    config["env_args"] |= parse_arguments(options.env_arg)
+    config = read_config(run_dir, trusted=options.trust_run_folder)
+    config.env_args |= parse_arguments(options.env_arg)
     agent = load_agent(saved).to(device)
     limit = options.max_episode_steps or getattr(agent, "max_episode_steps", None)
     if "policy" in agent.networks:
-        config["env_args"] = speaking(config["env"], config["env_args"], saved / MODEL)
+        config.env_args = speaking(config.env, config.env_args, saved / MODEL)
     with closing(_evaluation_env(options, run_dir, config)) as env:
         _check_spaces(agent, env, options.path)
         result = evaluate(
@@ -52,7 +51,7 @@ def run_evaluation(options: EvaluateOptions) -> None:
         print(json.dumps({key: getattr(result, key) for key in keys}))
         return
     how = "sampled" if options.stochastic else "greedy"
-    say(f"{agent.name} on {config['env']}, {how} actions, {result.episodes} episodes")
+    say(f"{agent.name} on {config.env}, {how} actions, {result.episodes} episodes")
     say(f"return   {result.mean_return:.4g} ± {result.std_return:.4g} (mean ± standard deviation{known_text(known)})")
     say(f"length   {sum(result.lengths) / len(result.lengths):.1f} steps")
     if options.video:
@@ -67,10 +66,10 @@ def load_agent(path: Path) -> Agent:
         raise UserError(f"path: {error}") from error
 
 
-def _evaluation_env(options: EvaluateOptions, run_dir: Path, config: dict[str, Any]) -> gym.Env | VectorEnv:
+def _evaluation_env(options: EvaluateOptions, run_dir: Path, config: RunConfig) -> gym.Env | VectorEnv:
     if options.video:
-        return make_video_env(config["env"], config["env_args"], str(run_dir / "videos"))
-    return make_env(config["env"], min(options.episodes, config["num_envs"]), config["env_args"])
+        return make_video_env(config.env, config.env_args, str(run_dir / "videos"))
+    return make_env(config.env, min(options.episodes, config.num_envs), config.env_args)
 
 
 def _check_spaces(agent: Agent, env: gym.Env | VectorEnv, run_dir: Path) -> None:

@@ -88,6 +88,8 @@ class EvaluateOptions:
     """Film episodes 0, 1, 8, 27, … into the folder's videos/."""
     device: str = "cpu"
     """Where the networks are."""
+    trust_run_folder: bool = False
+    """Import the modules that this folder's config.json names, which runs their code."""
     json: bool = False
     """Write JSON to standard output."""
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pg_agents.cli.environments import UserError
+from pg_agents.cli.environments import TRUST, UserError, untrusted_module
+from pg_agents.numbers import whole_number
 from pg_agents.record import empty_folder, fresh_run_dir
+from pg_agents.shown import shown
 
 
 @contextmanager
@@ -36,18 +39,40 @@ def run_and_agent(path: Path) -> tuple[Path, Path]:
     return (path.parent, path) if inside else (path, path / "agent")
 
 
-def read_config(run_dir: Path) -> dict[str, Any]:
-    """Return a run's config.json.
+@dataclass
+class RunConfig:
+    """What a run's config.json says of its environment."""
+
+    env: str
+    env_args: dict[str, Any]
+    num_envs: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.env, str) or not isinstance(self.env_args, dict):
+            raise TypeError("env must be a text and env_args a table")
+        whole_number("num_envs", self.num_envs, 1)
+
+
+def read_config(run_dir: Path, *, trusted: bool) -> RunConfig:
+    """Return what a run's config.json says.
+
+    Args:
+        run_dir: the folder.
+        trusted: whether the module that it names is to be imported, which runs that module's code.
 
     Raises:
-        UserError: there is no run in the folder, or its file is damaged.
+        UserError: there is no run in the folder, its file is damaged, or it names a module and is not trusted.
     """
     path = run_dir / "config.json"
     try:
-        config = json.loads(path.read_text())
-        found = {key: config[key] for key in ("agent", "env")}
-        return {**found, "env_args": dict(config.get("env_args", {})), "num_envs": int(config["num_envs"])}
-    except (OSError, UnicodeDecodeError) as error:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        config = RunConfig(values["env"], values.get("env_args", {}), values["num_envs"])
+    except OSError as error:
         raise UserError(f"path: {run_dir} holds no run (no config.json); give a folder that train wrote") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"path: {path} is damaged or not of this program ({error!r})") from error
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"path: {path} is damaged or not of this program ({shown(error)})") from error
+    module = untrusted_module(config.env)
+    if module is not None and not trusted:
+        names = f"path: {path} names a module, {shown(module)}, and importing it runs its code"
+        raise UserError(f"{names}; where you trust the folder", TRUST)
+    return config

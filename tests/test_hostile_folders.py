@@ -1,0 +1,123 @@
+"""Run folders from somebody else: no command imports anything for them, and whatever they hold is one sentence."""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import typing
+from pathlib import Path
+
+import pytest
+
+from pg_agents.cli import main
+from pg_agents.cli.options import COMMANDS, RunPath
+from pg_agents.shown import LINES, SCREEN
+
+READERS = {"evaluate": ["evaluate", ".", "--episodes", "1", "--max-episode-steps", "5"]}  # of a run, from inside of it
+PAYLOAD = "open('ran', 'w').write('this code came with the folder')\n"
+BESIDE = ("payload", "shimmy", "moviepy", "transformers", "peft", "pygame", "ale_py", "gym", "antigravity")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of a small agent in CartPole, which has been evaluated once: what that imports is imported."""
+    folder = tmp_path_factory.mktemp("runs") / "r"
+    typed = ["train", "reinforce", "CartPole-v1", "--total-steps", "8", "--num-envs", "2", "--hidden", "4", "--quiet"]
+    assert main([*typed, "--run-dir", str(folder)]) == 0
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        for argv in READERS.values():
+            assert main(argv) == 0
+    return folder
+
+
+@pytest.fixture
+def hostile(run, tmp_path, monkeypatch):
+    """A copy of it, in which we stand, with modules of many names."""
+    shutil.copytree(run, tmp_path / "r")
+    monkeypatch.chdir(tmp_path / "r")
+    (tmp_path / "r" / "payload").mkdir()
+    for name in ("payload/__init__", "payload/inner", *BESIDE[1:]):
+        (tmp_path / "r" / f"{name}.py").write_text(PAYLOAD)
+    return tmp_path / "r"
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_every_command_that_reads_a_run_is_tried():
+    reading = {
+        name for name, form in COMMANDS.items() if RunPath in typing.get_type_hints(form, include_extras=True).values()
+    }
+    assert reading == set(READERS)
+
+
+NAMES = (
+    "payload:CartPole-v1", "payload.inner:CartPole-v1", "payload:payload:CartPole-v1", ".payload:CartPole-v1",
+    "./payload:CartPole-v1", "antigravity:CartPole-v1", "this:CartPole-v1", ":CartPole-v1", "payload:", " payload:X",
+    "pg_envs:CartPole-v1", "numpy:pg/Chain-v0", "payload\x1b[2J:CartPole-v1", "payload\x00:CartPole-v1",
+    "x" * 10**6 + ":CartPole-v1", "GymV26Environment-v0", "GymV21Environment-v0", "payload.CartPole-v1",
+)  # fmt: skip
+ARGUMENTS = (
+    {"entry_point": "payload:Env"}, {"vector_entry_point": "payload:Env"}, {"wrappers": ["payload:Wrapper"]},
+    {"env_id": "payload:Env"}, {"vector_kwargs": {"worker": "payload:work"}}, {"vectorization_mode": "payload:x"},
+    {"additional_wrappers": ["payload:x"]}, {"id": "payload:CartPole-v1"}, {"render_mode": "payload:x"},
+    {"vectorization_mode": "vector_entry_point"}, {"tokenizer": "payload"}, {"apply_api_compatibility": True},
+)  # fmt: skip
+HOSTILE = [{"env": name} for name in NAMES]
+HOSTILE += [{"env": env, "env_args": given} for given in ARGUMENTS for env in ("CartPole-v1", "GymV26Environment-v0")]
+HOSTILE += [{"env": "pg/Addition-v0", "env_args": {"tokenizer": "."}}, {"env": "pg_envs:CartPole-v1"}]
+
+
+def is_known(name):
+    """Whether a module is made in memory, of an installed package, or of Python and no toy of it."""
+    file = getattr(sys.modules[name], "__file__", None)
+    installed = file is None or "site-packages" in file or file.startswith(sysconfig.get_path("stdlib"))
+    return installed and name not in ("antigravity", "this")
+
+
+def read_by(argv, capsys):
+    """Return the exit code of a command on a folder, having checked that it said no more than one clean sentence."""
+    before, path = set(sys.modules), list(sys.path)
+    code = main(argv)
+    assert {name for name in set(sys.modules) - before if not is_known(name)} == set()
+    assert sys.path == path and not Path("ran").exists()
+    out, err = capsys.readouterr()
+    assert all(char.isprintable() or char in "\n\t" for char in out + err)
+    assert len(err) <= 2 * SCREEN and err.count("\n") <= LINES + 2
+    assert (code, err.count("error: ")) in ((0, 0), (2, 1)), err
+    return code
+
+
+@pytest.mark.parametrize("command", READERS)
+@pytest.mark.parametrize("changes", HOSTILE, ids=lambda changes: ascii(changes)[:60])
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_is_imported_for_a_run_folder(hostile, capsys, command, changes):
+    edit(hostile / "config.json", **changes)
+    read_by(READERS[command], capsys)
+
+
+def test_the_refusal_is_the_line_to_type_and_ones_own_folder_keeps_working(tmp_path, monkeypatch, capsys):
+    """Whoever wrote the module and the run types one flag more, which the training's last lines have already."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_module_of_mine.py").write_text(
+        "import gymnasium as gym\nfrom gymnasium.envs.classic_control import CartPoleEnv\n"
+        "gym.register('Mine-v0', CartPoleEnv, max_episode_steps=5)\n"
+    )
+    program = str(Path(sys.executable).parent / "pg-agents")
+
+    def typed(*argv):
+        return subprocess.run([program, *argv], capture_output=True, text=True)
+
+    trained = typed("train", "reinforce", "a_module_of_mine:Mine-v0", "--total-steps", "8", "--run-dir", "my run")
+    assert "pg-agents evaluate 'my run' --episodes 100 --trust-run-folder" in trained.stdout
+    refused = typed("evaluate", "my run", "--episodes", "2")
+    line = "pg-agents evaluate 'my run' --episodes 2 --trust-run-folder"
+    assert refused.returncode == 2 and refused.stdout == "" and "'a_module_of_mine'" in refused.stderr
+    assert refused.stderr.startswith("error: PATH: my run/config.json names a module")
+    assert refused.stderr.endswith(f": {line}\n")
+    again = typed(*shlex.split(line)[1:])
+    assert again.returncode == 0 and "reinforce on a_module_of_mine:Mine-v0" in again.stdout
