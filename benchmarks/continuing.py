@@ -18,7 +18,8 @@ from matplotlib import pyplot
 from pg_envs import solve
 
 import pg_agents as pg
-from benchmarks.experiments import RESULTS, SEEDS
+from benchmarks.experiments import SEEDS
+from benchmarks.records import RESULTS, write
 
 NAME = "average-reward"
 NUM_ENVS = 128
@@ -69,10 +70,7 @@ def run_continuing(workers: int = 2) -> dict[str, Any]:
         cell = {"agent": NAME, "env": env_id, "num_envs": NUM_ENVS, "total_steps": steps, "arguments": {}}
         numbers = {"random": known.random, "optimal": known.optimal}
         results.append(cell | numbers | {"runs": [done[env_id, seed] for seed in SEEDS]})
-    content = {"command": "python -m benchmarks continuing", "torch": torch.__version__, "results": results}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "continuing.json").write_text(json.dumps(content) + "\n")
-    return content
+    return write("continuing", "python -m benchmarks continuing", {"results": results})
 
 
 def plot_continuing() -> None:

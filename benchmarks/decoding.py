@@ -7,7 +7,6 @@ text. Ours plays a token environment, which `generate` knows nothing of, and kee
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from statistics import median
@@ -17,9 +16,9 @@ import torch
 from pg_envs import TokenVectorEnv
 
 import pg_agents as pg
-from benchmarks.experiments import RESULTS
 from benchmarks.language import packaged_model
 from benchmarks.peers.machine import facts
+from benchmarks.records import write
 from pg_agents.policies.huggingface import HuggingFacePolicy
 
 PROMPT, NEW = 12, 16
@@ -106,6 +105,5 @@ def main(arguments: list[str]) -> int:
             flush=True,
         )
     command = " ".join(["python -m benchmarks decoding", *arguments])
-    content = {"command": command, "machine": facts(), "threads": given.threads, "rows": rows}
-    (RESULTS / "decoding.json").write_text(json.dumps(content, indent=1) + "\n")
+    write("decoding", command, {"machine": facts(), "threads": given.threads, "rows": rows}, indent=1)
     return 0 if all(row["ratio"] >= 1 for row in rows) else 1

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium as gym
 import torch
 
-from benchmarks.experiments import RESULTS
+from benchmarks.records import RESULTS, write
 from pg_agents.gradients.report import draw, random_policy, report_on
 from pg_agents.gradients.sources import problem_of
 
@@ -21,10 +21,7 @@ def run_estimators() -> dict[str, Any]:
     env = gym.make("pg/Chain-v0")
     problem = problem_of(env, horizon=HORIZON, discount=DISCOUNT)
     report = report_on(problem, random_policy(env, problem, seed=0), samples=SAMPLES).as_dict()
-    content = {"command": "python -m benchmarks estimators", "torch": torch.__version__, **report}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "estimators.json").write_text(json.dumps(content) + "\n")
-    return content
+    return write("estimators", "python -m benchmarks estimators", report)
 
 
 def plot_estimators() -> None:

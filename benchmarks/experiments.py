@@ -17,9 +17,9 @@ import torch
 from gymnasium.vector import VectorEnv
 
 import pg_agents as pg
+from benchmarks.records import commit, write
 from pg_agents.cli.environments import make_env
 
-RESULTS = Path(__file__).parent / "results"
 SEEDS = range(5)  # reported; hyperparameters were chosen on seeds 100 and above
 
 
@@ -86,11 +86,12 @@ def run(cell: Run, seed: int) -> dict[str, Any]:
 
 
 def learn(agent: pg.Agent, env: VectorEnv, cell: Run, seed: int) -> tuple[dict[str, Any], list[list[float]]]:
-    """Train; return the summary, and the mean return of the last 100 episodes by steps."""
+    """Train; return the summary with the commit, and the mean return of the last 100 episodes by steps."""
     with tempfile.TemporaryDirectory() as folder:
         summary = pg.train(agent, env, total_steps=cell.total_steps, seed=seed, run_dir=folder, progress=False)
         rows = [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
-    return asdict(summary), [[row["step"], row["rollout/ep_rew_mean"]] for row in rows if "rollout/ep_rew_mean" in row]
+    done = asdict(summary) | {"commit": commit()}
+    return done, [[row["step"], row["rollout/ep_rew_mean"]] for row in rows if "rollout/ep_rew_mean" in row]
 
 
 def evaluate(agent: pg.Agent, cell: Run, seed: int, *, greedy: bool) -> float:
@@ -108,10 +109,7 @@ def run_all(name: str, seeds: Sequence[int] = SEEDS, workers: int = 2) -> dict[s
     for i, cell in enumerate(EXPERIMENTS[name]):
         runs = done[i * len(seeds) : (i + 1) * len(seeds)]
         results.append(asdict(cell) | known(cell) | {"runs": runs, "iqm": iqm([one["after"] for one in runs])})
-    content = {"command": f"python -m benchmarks {name}", "torch": torch.__version__, "results": results}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(content) + "\n")
-    return content
+    return write(name, f"python -m benchmarks {name}", {"results": results})
 
 
 def known(cell: Run) -> dict[str, float | None]:

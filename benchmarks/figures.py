@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 import pg_agents as pg
-from benchmarks.experiments import RESULTS
+from benchmarks.records import write
 
 LEARNERS, PULLS, EVERY = 400, 20_000, 50
 SETTINGS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -56,16 +55,13 @@ def run_figures() -> dict[str, Any]:
             "scores": scores.T.round(4).tolist(),
         }
     content = {
-        "command": "python -m benchmarks bandits",
         "learners": LEARNERS,
         "pulls": PULLS,
         "every": EVERY,
         "seconds": time.perf_counter() - started,
         "settings": settings,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "bandits.json").write_text(json.dumps(content) + "\n")
-    return content
+    return write("bandits", "python -m benchmarks bandits", content)
 
 
 def statistics(chosen: np.ndarray) -> dict[str, float]:

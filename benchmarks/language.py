@@ -20,7 +20,7 @@ from pg_envs import TokenVectorEnv
 from pg_envs.text_tasks import Split, addition_text
 
 import pg_agents as pg
-from benchmarks.experiments import RESULTS
+from benchmarks.records import write
 from pg_agents.policies.huggingface import HuggingFacePolicy
 from pg_agents.policies.pretrained import end_ids, load_model
 
@@ -131,6 +131,5 @@ def main(arguments: list[str]) -> int:
     torch.set_num_threads(given.threads)
     runs = [learn_to_add(given.steps, seed, given.runs / str(seed)) for seed in given.seeds]
     command = " ".join(["python -m benchmarks language", *arguments])
-    content = {"command": command, "torch": torch.__version__, "threads": given.threads, "runs": runs}
-    (RESULTS / "language.json").write_text(json.dumps(content, indent=1) + "\n")
+    write("language", command, {"threads": given.threads, "runs": runs}, indent=1)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import gymnasium as gym
 import pg_envs
 import torch
 
-from benchmarks.experiments import RESULTS
+from benchmarks.records import RESULTS, write
 from pg_agents.gradients.exact import log_table
 from pg_agents.gradients.report import Report, random_policy, report_on
 from pg_agents.gradients.sources import problem_of
@@ -43,10 +42,8 @@ def run_objectives() -> dict[str, Any]:
         forms = ("J", f"J − {KL_WEIGHT:g} KL", "−KL")
         for form, one in zip(forms, zip(*reports, strict=True), strict=True):
             tables.append({"task": task, "objective": form, "rows": _summary(one)})
-    settings = {"policies": POLICIES, "group": GROUP, "kl_weight": KL_WEIGHT, "torch": torch.__version__}
-    content = {"command": "python -m benchmarks objectives", **settings, "tables": tables}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "objectives.json").write_text(json.dumps(content) + "\n")
+    settings = {"policies": POLICIES, "group": GROUP, "kl_weight": KL_WEIGHT}
+    content = write("objectives", "python -m benchmarks objectives", settings | {"tables": tables})
     (RESULTS / "objectives.md").write_text(as_markdown(content))
     return content
 

@@ -8,7 +8,8 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from benchmarks.experiments import RESULTS, iqm
+from benchmarks.experiments import iqm
+from benchmarks.records import RESULTS
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402

@@ -9,9 +9,8 @@ from dataclasses import asdict
 from multiprocessing import get_context
 from typing import Any
 
-import torch
-
-from benchmarks.experiments import RESULTS, Run
+from benchmarks.experiments import Run
+from benchmarks.records import RESULTS, write
 
 Result = dict[str, Any]
 Done = dict[tuple[str, int], Result]  # by a cell's key and a seed
@@ -74,9 +73,4 @@ def _store(
         runs = [done[_key(cell), seed] for seed in seeds if (_key(cell), seed) in done]
         if runs:
             results.append(asdict(cell) | {"runs": runs} | summarise(cell, runs))
-    content = {"command": f"python -m benchmarks {name}", "torch": torch.__version__, "results": results}
-    file = RESULTS / f"{name}.json"
-    fresh = file.with_suffix(".new")
-    fresh.write_text(json.dumps(content) + "\n")
-    fresh.replace(file)
-    return content
+    return write(name, f"python -m benchmarks {name}", {"commit": "that of each run", "results": results})

@@ -21,7 +21,7 @@ from pg_envs import TokenVectorEnv
 from pg_envs.token_task import Completion, Prompt, TokenTask
 
 import pg_agents as pg
-from benchmarks.experiments import RESULTS
+from benchmarks.records import RESULTS, write
 from pg_agents.policies import TransformerCritic, TransformerPolicy
 from pg_agents.preferences import RewardModel, simulated_preferences
 
@@ -83,9 +83,7 @@ def run_rlhf(seeds: Sequence[int] = range(3), workers: int = 2) -> dict[str, Any
     cells = [(weight, seed) for weight in WEIGHTS for seed in seeds]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         runs = list(pool.map(run, *zip(*cells, strict=True)))
-    content = {"command": "python -m benchmarks rlhf", "torch": torch.__version__, "runs": runs}
-    FILE.write_text(json.dumps(content) + "\n")
-    return content
+    return write("rlhf", "python -m benchmarks rlhf", {"runs": runs})
 
 
 def plot_rlhf() -> None:

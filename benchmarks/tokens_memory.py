@@ -6,7 +6,6 @@ one window a row, "stacked" one window a row and step, as for environments whose
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 import tracemalloc
@@ -19,7 +18,7 @@ from pg_envs import TokenVectorEnv
 from torch import Tensor, nn
 
 import pg_agents as pg
-from benchmarks.experiments import RESULTS
+from benchmarks.records import write
 from pg_agents.distributions import Categorical
 from pg_agents.policies import Policy
 
@@ -100,7 +99,6 @@ def run_memory() -> dict[str, Any]:
     rows = [collect(steps, blocks=True, **form) for form in forms for steps in STEPS]
     rows += [collect(steps, blocks=False, copy=True) for steps in STEPS if steps <= MOST_STACKED]
     content = {
-        "command": "python -m benchmarks.tokens_memory",
         "machine": platform.machine(),
         "rows": ROWS,
         "window": WINDOW,
@@ -110,8 +108,7 @@ def run_memory() -> dict[str, Any]:
         },
         "collected": rows,
     }
-    (RESULTS / "tokens-memory.json").write_text(json.dumps(content, indent=1) + "\n")
-    return content
+    return write("tokens-memory", "python -m benchmarks.tokens_memory", content, indent=1)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pg_envs import addition_pairs
 
-from benchmarks import resumed, tokens
+from benchmarks import records, resumed, tokens
 from benchmarks.experiments import Run
 
 
@@ -40,6 +40,7 @@ class Here:
 @pytest.fixture
 def submitted(monkeypatch, tmp_path):
     monkeypatch.setattr(resumed, "RESULTS", tmp_path)
+    monkeypatch.setattr(records, "RESULTS", tmp_path)
     monkeypatch.setattr(resumed, "ProcessPoolExecutor", Here)
     Here.submitted = []
     return Here.submitted
@@ -97,3 +98,14 @@ def test_every_agent_has_a_colour_in_the_pictures():
     from benchmarks import control, plots, tokens
 
     assert {cell.agent for cell in (*control.cells(), *tokens.cells())} <= plots.COLOURS.keys()
+
+
+def test_every_result_says_its_command_and_its_commit():
+    files = sorted(records.RESULTS.glob("*.json"))
+    assert len(files) > 20
+    for file in files:
+        content = json.loads(file.read_text())
+        assert content["command"].startswith("python -m benchmarks"), file
+        each = content.get("results", ()) if content["commit"] == "that of each run" else ()
+        commits = [one["commit"] for cell in each for one in cell["runs"]] or [content["commit"]]
+        assert all(len(commit.removesuffix("+changes")) >= 7 for commit in commits), file

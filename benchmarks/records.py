@@ -1,0 +1,42 @@
+"""Results on disk: each says the command, the commit and the versions that it came from."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def commit() -> str:
+    """Return the short hash of the checkout's commit, "+changes" behind it where files differ from it."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--", ":(top)*.py")
+    return git("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")
+
+
+def write(name: str, command: str, content: dict[str, Any], *, indent: int | None = None) -> dict[str, Any]:
+    """Write results/`name`.json whole or not at all, with what it came from; return what it holds.
+
+    Args:
+        name: of the file.
+        command: what was typed.
+        content: of the file; a "commit" of its own takes precedence.
+        indent: spaces a level of the file; None: all on one line.
+    """
+    content = {"command": command, "commit": commit(), "torch": torch.__version__} | content
+    RESULTS.mkdir(exist_ok=True)
+    fresh = RESULTS / f"{name}.new"
+    fresh.write_text(json.dumps(content, indent=indent) + "\n")
+    fresh.replace(RESULTS / f"{name}.json")
+    return content
