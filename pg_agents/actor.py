@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pg_agents.distributions import Distribution
-from pg_agents.policies.policy import Policy
+from pg_agents.policies.policy import Policy, check_learners
 from pg_agents.spaces import action_door
 from pg_agents.stream import Stream
 from pg_agents.tree import Tree, tree_map
@@ -71,9 +71,13 @@ class Actor:
         policy: whose actions are taken.
         seed: of the sampled actions.
         greedy: take the mode of the policy's distribution instead of sampling.
+
+    Raises:
+        ValueError: another number of independent learners than of environments.
     """
 
     def __init__(self, stream: Stream, policy: Policy, seed: int, *, greedy: bool = False) -> None:
+        check_learners(policy, stream.num_envs)
         self.stream, self.policy, self.greedy = stream, policy, greedy
         self.device = next(policy.parameters()).device
         self.on_cpu = self.device.type == "cpu"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,25 +16,36 @@ from pg_agents.tree import tree_leaves, tree_map
 PER_STEP = ("observations", "actions", "weights", "advantages", "log_probs", "targets", "reference_log_probs")
 
 
-def minibatches(batch: Batch, size: int, generator: torch.Generator | None, *, whole_columns: bool) -> Iterator[Batch]:
+Unit = Literal["step", "environment", "row"]  # what is dealt out as a whole
+
+
+def minibatches(batch: Batch, size: int, generator: torch.Generator | None, *, unit: Unit) -> Iterator[Batch]:
     """Return a random partition of `batch` into parts of about `size` steps.
 
     Every part's weights are multiplied by the number of parts, so that the mean of the parts' losses is the loss of the
-    whole. Parts differ by one row at most: there is no small remainder.
+    whole. Parts differ by one unit at most: there is no small remainder.
 
     Args:
         batch: of T · B steps.
-        size: steps in a part, padding not counted; the number of parts is rounded up.
+        size: steps in a part, padding not counted unless units are rows; the number of parts is rounded up.
         generator: of the permutation; None: in order, so that texts with one prompt stay together.
-        whole_columns: keep the steps of an environment together, as memories, windows of tokens and independent
-            learners need it: parts are [T, b]. Otherwise they are [n] of the valid steps.
+        unit: "step": parts are [n] of the valid steps. "environment": the steps of one stay together, as memories and
+            windows of tokens need it; parts are [T, b]. "row": so do the steps of all environments at one time, each in
+            its place, as independent learners need it, whose parameters go by position; parts are [t, B], and as many
+            whatever the learners do.
     """
-    if whole_columns:
-        return _columns(batch, size, generator)
-    return _rows(batch, size, generator)
+    return {"step": _steps, "environment": _columns, "row": _rows}[unit](batch, size, generator)
 
 
 def _rows(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
+    times, learners = batch.weights.shape
+    parts = min(times, -(-times * learners // size))
+    for rows in _permutation(times, generator, batch.weights.device).tensor_split(parts):
+        fields = {name: _each(getattr(batch, name), itemgetter(rows)) for name in PER_STEP}
+        yield Batch(**fields | {"weights": fields["weights"] * parts})
+
+
+def _steps(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
     valid = (batch.weights.flatten() != 0).nonzero().squeeze(1)
     parts, last = -(-len(valid) // size), batch.weights.ndim - 1  # parts of parts are [n] already
     order = valid[_permutation(len(valid), generator, valid.device)]

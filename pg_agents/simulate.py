@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pg_agents.masks import MaskReader
-from pg_agents.policies import Policy
+from pg_agents.policies import Policy, check_learners
 from pg_agents.spaces import action_door
 from pg_agents.stream import as_vector_env
 from pg_agents.tree import Tree, tree_leaves, tree_map
@@ -124,6 +124,7 @@ def _path(
     if not isinstance(env, VectorEnv):
         observation = tree_map(lambda leaf: np.asarray(leaf)[None], observation)
     simulated = as_vector_env(fork(env, seed))
+    check_learners(policy, simulated.num_envs)
     device = next(policy.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     spaces = simulated.single_observation_space, simulated.single_action_space

@@ -656,13 +656,27 @@ MUTATIONS = [
         ("tests/agents/test_ppo.py::test_the_gradient_where_it_acted_is_that_of_a2c",),
     ),
     Mutation(
+        "minibatches of independent learners are of some learners",
+        "pg_agents.agents.accumulation",
+        'return "row"',
+        'return "environment"',
+        ("tests/agents/test_agent.py::test_rewards_of_one_learner_move_its_own_parameters_alone",),
+    ),
+    Mutation(
+        "how far all independent learners have moved ends the update of each",
+        "pg_agents.agents.hyperparameters",
+        '"normalize_rewards", "target_kl")',
+        '"normalize_rewards")',
+        ("tests/agents/test_agent.py::test_what_would_couple_independent_learners_is_refused",),
+    ),
+    Mutation(
         "a minibatch weighs as little as its part of the batch",
         "pg_agents.minibatches",
         'fields["weights"] = fields["weights"] * parts',
         'fields["weights"] = fields["weights"] * 1',
         (
             "tests/test_minibatches.py"
-            "::test_every_valid_step_comes_once_and_the_mean_of_the_losses_is_the_whole_s[False-4]",
+            "::test_every_valid_step_comes_once_and_the_mean_of_the_losses_is_the_whole_s[step-4]",
         ),
     ),
     Mutation(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.means import Means
-from pg_agents.minibatches import minibatches
+from pg_agents.minibatches import Unit, minibatches
 from pg_agents.policies import Policy
 from pg_agents.rollout import Batch, TokenBlock
 
@@ -34,7 +34,7 @@ def loss_of(agent: Agent, batch: Batch, size: int | None) -> tuple[Tensor, Means
     parameters = [parameter for parameter in agent.parameters() if parameter.requires_grad]
     total = [torch.zeros_like(parameter) for parameter in parameters]
     losses, found = [], []
-    for part in minibatches(batch, size, None, whole_columns=are_coupled(agent.policy, batch)):
+    for part in minibatches(batch, size, None, unit=unit_of(agent.policy, batch)):
         loss, means = agent(part)
         for gradients, gradient in zip(total, _gradients(loss, parameters), strict=True):
             gradients += gradient
@@ -44,9 +44,21 @@ def loss_of(agent: Agent, batch: Batch, size: int | None) -> tuple[Tensor, Means
     return torch.stack(losses).mean() + torch.stack(slopes).sum(), Means.joined(found)
 
 
-def are_coupled(policy: Policy, batch: Batch) -> bool:
-    """Return whether the steps of an environment stay together: memories, independent learners, blocks of tokens."""
-    return policy.recurrent or policy.num_learners > 1 or isinstance(batch.observations, TokenBlock)
+def unit_of(policy: Policy, batch: Batch) -> Unit:
+    """Return what stays together where a batch is parted.
+
+    Raises:
+        ValueError: nothing does: independent learners' steps stay side by side, and those of a memory in succession.
+    """
+    connected = policy.recurrent or isinstance(batch.observations, TokenBlock)
+    if policy.num_learners == 1:
+        return "environment" if connected else "step"
+    if connected:
+        raise ValueError(
+            f"minibatch_size, micro_batch_size must be None for {policy.num_learners} independent learners with a "
+            "memory: their steps can neither be parted by time nor by environment"
+        )
+    return "row"
 
 
 def _gradients(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from pg_agents.agents.accumulation import are_coupled, loss_of
+from pg_agents.agents.accumulation import loss_of, unit_of
 from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
 from pg_agents.agents.making import check_batch, check_networks, make_agent, sizes_for
 from pg_agents.agents.optimizers import ADAM_EPSILON, Descent, OptimizerName
@@ -156,7 +156,7 @@ class Agent(nn.Module, ABC):
 
     def split(self, batch: Batch, size: int) -> Iterator[Batch]:
         """Return a random partition of the batch into parts of about `size` steps; see `minibatches`."""
-        return minibatches(batch, size, self.generator, whole_columns=are_coupled(self.policy, batch))
+        return minibatches(batch, size, self.generator, unit=unit_of(self.policy, batch))
 
     def _not_finite(self, what: str) -> FloatingPointError:
         smaller = " or ".join(f"{name} (now {value})" for name, value in self.arguments.items() if name in STEP_SIZES)

@@ -14,7 +14,7 @@ from pg_agents.returns import Comparison
 from pg_agents.schedules import Linear
 
 STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # what keeps a step small
-COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards")  # by statistics of the whole batch
+COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards", "target_kl")  # by what all have in common
 FLAGS = ("normalize_advantages", "normalize_rewards", "discounted_time")
 
 RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
@@ -75,9 +75,8 @@ def check_hyperparameters(values: Mapping[str, Any], num_learners: int = 1) -> N
         if confused or not all(_holds(holds, end) or (i == 1 and end == 0) for i, end in enumerate(ends)):
             raise ValueError(f"{name} must be {rule}, got {value if isinstance(value, Linear) else repr(value)}")
     _check_together(values)
-    coupled = [name for name in COUPLING if values.get(name)]
-    if num_learners > 1 and coupled:
-        raise ValueError(f"{coupled[0]} would couple the {num_learners} independent learners: leave it off")
+    if num_learners > 1:
+        _check_independent(values, num_learners)
 
 
 def _check_together(values: Mapping[str, Any]) -> None:
@@ -88,6 +87,18 @@ def _check_together(values: Mapping[str, Any]) -> None:
     if values.get("aggregation") == "constant-length" and values.get("max_episode_steps") is None:
         raise ValueError(
             "aggregation: 'constant-length' divides by max_episode_steps, got None; give an episode's most steps"
+        )
+
+
+def _check_independent(values: Mapping[str, Any], num_learners: int) -> None:
+    """Raise ValueError for what would make a learner's update depend on what the others lived through."""
+    coupled = [name for name in COUPLING if values.get(name)]
+    if coupled:
+        raise ValueError(f"{coupled[0]} would couple the {num_learners} independent learners: leave it off")
+    if values.get("minibatch_size") is not None and values.get("num_steps", 1) is None:
+        raise ValueError(
+            f"num_steps=None would couple the {num_learners} independent learners, whose minibatches would be as many "
+            "as the longest episode makes: give a number of steps"
         )
 
 

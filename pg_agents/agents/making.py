@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pg_agents.policies import ActionCritic, Critic, Policy, language_networks, make_networks
+from pg_agents.policies import ActionCritic, Critic, Policy, check_learners, language_networks, make_networks
 from pg_agents.rollout import Episodes, Steps
 from pg_agents.spaces import brief, difference, spaces_of
 
@@ -110,13 +110,18 @@ def suited_to(form: type[Agent], kind: str) -> dict[str, Any]:
 
 
 def check_networks(policy: Any, critic: Any) -> None:  # noqa: ANN401
-    """Raise ValueError for networks that are no `Policy` and no `Critic` or `ActionCritic`."""
+    """Raise ValueError for networks that are no `Policy`, and no `Critic` or `ActionCritic` of as many learners."""
     if not isinstance(policy, Policy):
         found = f"{type(policy).__module__}.{type(policy).__name__}"
         raise ValueError(f"policy must be a pg_agents.Policy, got {found}; subclass it, or use for_env(env)")
     if critic is not None and not isinstance(critic, Critic | ActionCritic):
         found = f"{type(critic).__module__}.{type(critic).__name__}"
         raise ValueError(f"critic must be a pg_agents.Critic, got {found}; subclass it, or use for_env(env)")
+    if critic is not None and critic.num_learners != policy.num_learners:
+        raise ValueError(
+            f"critic: it is of {critic.num_learners} learners, the policy of {policy.num_learners}; independent "
+            "learners have a critic each"
+        )
 
 
 def check_names(form: type[Agent], arguments: dict[str, Any]) -> None:
@@ -130,7 +135,8 @@ def check_names(form: type[Agent], arguments: dict[str, Any]) -> None:
 
 
 def check_spaces(agent: Agent, env: Any, *, name: str = "env") -> None:  # noqa: ANN401
-    """Raise ValueError where an environment's spaces are not those the agent was made for."""
+    """Raise ValueError where an environment's spaces, or rows, are not those the agent was made for."""
+    check_learners(agent.policy, getattr(env, "num_envs", 1), name)
     if agent.spaces is None:
         return
     for kind, mine, theirs in zip(("observation", "action"), agent.spaces, spaces_of(env), strict=True):
@@ -147,9 +153,7 @@ def check_batch(agent: Agent, num_envs: int) -> None:
     There may be too few steps for one minibatch, another number of independent learners, or a group left incomplete
     (a single environment is one to act in).
     """
-    learners = agent.policy.num_learners
-    if learners > 1 and learners != num_envs:
-        raise ValueError(f"num_learners must be the number of environments, {num_envs}, got {learners}")
+    check_learners(agent.policy, num_envs)
     if isinstance(agent.cadence, Episodes) and num_envs > 1 and num_envs % agent.cadence.group_size:
         raise ValueError(
             f"group_size must divide the number of environments, got {agent.cadence.group_size} for {num_envs}"

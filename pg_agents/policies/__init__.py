@@ -6,7 +6,7 @@ from pg_agents.policies.images import ImageEncoder
 from pg_agents.policies.language import folder_of, language_networks
 from pg_agents.policies.mlp import MLPActionCritic, MLPCritic, MLPPolicy
 from pg_agents.policies.networks import is_token_window, make_networks
-from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
+from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy, check_learners
 from pg_agents.policies.recurrent import GRUCritic, GRUPolicy
 from pg_agents.policies.tabular import TabularActionCritic, TabularCritic, TabularPolicy
 from pg_agents.policies.transformer import KVCache, TransformerCritic, TransformerPolicy
@@ -32,6 +32,7 @@ __all__ = [
     "TransformerCritic",
     "TransformerPolicy",
     "UnsupportedSpaceError",
+    "check_learners",
     "folder_of",
     "is_token_window",
     "language_networks",

@@ -70,8 +70,24 @@ class Policy(nn.Module, ABC):
         return memory
 
 
+def check_learners(policy: Policy, num_envs: int, name: str = "env") -> None:
+    """Raise ValueError where independent learners are not as many as the environments they act in."""
+    learners = policy.num_learners
+    if learners not in (1, num_envs):
+        raise ValueError(
+            f"{name}: num_learners must be the number of environments, {num_envs}, got {learners}; make {learners} "
+            "environments, one for each learner"
+        )
+
+
 class Critic(nn.Module, ABC):
-    """V_ψ: observations → values; the same arguments as a policy."""
+    """V_ψ: observations → values; the same arguments as a policy.
+
+    Attributes:
+        num_learners: as the policy's.
+    """
+
+    num_learners: int = 1
 
     @abstractmethod
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
@@ -93,7 +109,13 @@ class Critic(nn.Module, ABC):
 
 
 class ActionCritic(nn.Module, ABC):
-    """Q_ψ(s,·): observations → a value for each of A actions; the same arguments as a policy."""
+    """Q_ψ(s,·): observations → a value for each of A actions; the same arguments as a policy.
+
+    Attributes:
+        num_learners: as the policy's.
+    """
+
+    num_learners: int = 1
 
     @abstractmethod
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:

@@ -56,7 +56,7 @@ class TabularCritic(Critic):
 
     def __init__(self, num_states: int, *, num_learners: int = 1, start: int = 0) -> None:
         super().__init__()
-        self.start = start
+        self.num_learners, self.start = num_learners, start
         self.values = nn.Parameter(torch.zeros(num_learners, num_states))
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
@@ -65,7 +65,7 @@ class TabularCritic(Critic):
 
     def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
         """Return the values of observations [K] that were seen by the learners `columns`, int64 [K]."""
-        learners = columns if len(self.values) > 1 else torch.zeros_like(columns)
+        learners = columns if self.num_learners > 1 else torch.zeros_like(columns)
         return self.values[learners, _index(split_mask(observations)[0], self.start)]
 
 
@@ -81,7 +81,7 @@ class TabularActionCritic(ActionCritic):
 
     def __init__(self, num_states: int, num_actions: int, *, num_learners: int = 1, start: int = 0) -> None:
         super().__init__()
-        self.start = start
+        self.num_learners, self.start = num_learners, start
         self.values = nn.Parameter(torch.zeros(num_learners, num_states, num_actions))
 
     def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 import gymnasium as gym
+import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
@@ -15,6 +16,8 @@ import pg_agents as pg
 from pg_agents.agents import ActorCritic, Reinforce, ReinforceBaseline
 from pg_agents.collect import collect_episodes, collect_steps
 from pg_agents.policies import TabularActionCritic, TabularCritic, TabularPolicy
+from pg_agents.simulate import estimate_gain
+from pg_agents.train import make_collector
 
 
 def make(kind, learners, **arguments):
@@ -65,10 +68,111 @@ def test_independent_learners_are_single_learners_run_side_by_side(kind, argumen
             torch.testing.assert_close(together.critic.values[b], agent.critic.values[0], rtol=0, atol=1e-12)
 
 
+COMPARED = ("grpo", "rloo", "trpo", "npg")  # agents that refuse independent learners as such
+
+
+def learning(name, learners, **given):
+    """Return an agent with its defaults, but for what it says that would couple the learners, and its environment."""
+    env = gym.make_vec("pg/TwoStateMDP-v0" if pg.AGENTS[name].continuing else "pg/Chain-v0", learners)
+    for _ in range(5):
+        try:
+            return pg.AGENTS[name].for_env(env, num_learners=learners, **given), env
+        except ValueError as error:
+            found = re.match(r"(\w+) would couple the \d+ independent learners: leave it off", str(error))
+            if found is None:
+                raise
+            given[found[1]] = None if found[1] in ("max_grad_norm", "target_kl") else False
+    raise AssertionError(given)
+
+
+def rows_of(agent):
+    """Return all tensors of an agent whose first dimension is that of four learners."""
+    return {name: value.clone() for name, value in agent.state_dict().items() if len(value) == 4}
+
+
+SPLITS = [{}, {"minibatch_size": 6}, {"minibatch_size": 100}, {"micro_batch_size": 5}, {"target_kl": 0.01}]
+SPLIT = [
+    (name, split) for name, agent in pg.AGENTS.items() for split in SPLITS if {*split} <= {*agent.argument_names()}
+]
+
+
+@pytest.mark.parametrize(("name", "split"), [pair for pair in SPLIT if pair[0] not in COMPARED], ids=str)
+def test_rewards_of_one_learner_move_its_own_parameters_alone(name, split):
+    steps = {"num_steps": 16} if name == "ppo" else {}
+    (agent, env), (other, _) = (learning(name, 4, **split, **steps) for _ in range(2))
+    collector = make_collector(agent, env, 0)
+    for _ in range(8):
+        record = next(collector)
+        changed = record.rewards.clone()
+        changed[:, 2] += torch.randn(len(changed), generator=torch.Generator().manual_seed(3))
+        agent.update(record)
+        other.update(replace(record, rewards=changed * record.mask))
+    before, after = rows_of(agent), rows_of(other)
+    assert {"policy.logits"} <= before.keys()
+    for key, value in before.items():
+        moved = (value != after[key]).flatten(1).any(1) if value.ndim > 1 else value != after[key]
+        assert moved.tolist() == [False, False, True, False], key
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_agents_that_compare_refuse_independent_learners(name):
+    with pytest.raises(ValueError, match=r"num_learners must be 1, got 4|couple its 4 independent learners"):
+        pg.AGENTS[name].for_env(gym.make_vec("pg/Chain-v0", 4), num_learners=4)
+
+
+def test_minibatches_of_whole_episodes_are_refused_for_independent_learners():
+    with pytest.raises(ValueError, match="num_steps=None would couple the 4 independent learners"):
+        learning("ppo", 4, num_steps=None)
+
+
+def test_learners_with_a_memory_learn_from_whole_rollouts_alone():
+    policy = TabularPolicy(5, 2, num_learners=3)
+    policy.recurrent = True
+    agent = Reinforce(policy=policy, micro_batch_size=2)
+    with pytest.raises(ValueError, match="minibatch_size, micro_batch_size must be None for 3 independent learners"):
+        agent.update(rollout(*[[(0, 0, 1, "T")]] * 3))
+
+
+@pytest.mark.parametrize("learners", [(3, 1), (1, 3), (2, 3)])
+def test_a_critic_is_of_as_many_learners_as_the_policy(learners):
+    mine, its = learners
+    with pytest.raises(ValueError, match=f"critic: it is of {its} learners, the policy of {mine}"):
+        ActorCritic(policy=TabularPolicy(5, 2, num_learners=mine), critic=TabularCritic(5, num_learners=its))
+    with pytest.raises(ValueError, match=f"critic: it is of {its} learners, the policy of {mine}"):
+        critic = TabularActionCritic(5, 2, num_learners=its)
+        pg.AGENTS["average-reward"](policy=TabularPolicy(5, 2, num_learners=mine), critic=critic)
+
+
+@pytest.mark.parametrize("num_envs", [1, 3, 5])
+def test_learners_act_in_as_many_environments(num_envs):
+    agent, _ = learning("reinforce", 4)
+    env = gym.make_vec("pg/Chain-v0", num_envs) if num_envs > 1 else gym.make("pg/Chain-v0")
+    message = f"num_learners must be the number of environments, {num_envs}, got 4; make 4 environments"
+    for use in (
+        lambda: pg.evaluate(agent, env, episodes=4),
+        lambda: pg.train(agent, env, total_steps=10, progress=False),
+        lambda: pg.collect_steps(env, agent.policy, 3),
+        lambda: pg.collect_episodes(env, agent.policy),
+        lambda: estimate_gain(env, 0, agent.policy, steps=3, seed=0),
+    ):
+        with pytest.raises(ValueError, match=message):
+            use()
+    theirs = gym.make_vec("pg/Chain-v0", 4)
+    with pytest.raises(ValueError, match="eval_env: " + message):
+        pg.train(agent, theirs, total_steps=10, eval_env=env, progress=False)
+    assert len(pg.evaluate(agent, theirs, episodes=4).returns) == 4
+
+
+COUPLINGS = [{"max_grad_norm": 1.0}, {"normalize_advantages": True}, {"normalize_rewards": True}]
+
+
 @pytest.mark.parametrize(
-    "coupling", [{"max_grad_norm": 1.0}, {"normalize_advantages": True}, {"normalize_rewards": True}]
+    ("kind", "coupling"),
+    [
+        *[(kind, coupling) for kind in (Reinforce, ReinforceBaseline, ActorCritic) for coupling in COUPLINGS],
+        (pg.PPO, {"target_kl": 0.1, "max_grad_norm": None, "normalize_advantages": False}),
+    ],
 )
-@pytest.mark.parametrize("kind", [Reinforce, ReinforceBaseline, ActorCritic])
 def test_what_would_couple_independent_learners_is_refused(kind, coupling):
     with pytest.raises(ValueError, match=f"{next(iter(coupling))} would couple the 3 independent learners"):
         make(kind, 3, **coupling)
