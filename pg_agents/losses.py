@@ -115,13 +115,20 @@ def clipped_surrogate(log_ratio: Tensor, advantages: Tensor, clip: float, clip_h
     return -advantages * torch.where(smaller, ratio, clipped)
 
 
-def ratio_metrics(log_ratio: Tensor, clip: float) -> dict[str, Tensor]:
+def ratio_metrics(log_ratio: Tensor, clip: float, clip_high: float | None = None) -> dict[str, Tensor]:
     """Return how far the policy is from the one that acted, as terms [T, B] whose means are reported.
 
-    `kl` estimates KL(π_old‖π_θ) by ρ − 1 − ln ρ, `clip_fraction` is the part of the rows with |ρ − 1| > ε.
+    `kl` estimates KL(π_old‖π_θ) by ρ − 1 − ln ρ, `clip_fraction` is the part of the rows whose ratio is outside
+    of 1 − ε … 1 + ε_high, on whichever side their advantage would have it.
+
+    Args:
+        log_ratio: ln ρ_t, [T, B].
+        clip: ε.
+        clip_high: ε_high; None: ε.
 
     Reference: Schulman, "Approximating KL divergence", 2020.
     """
     log_ratio = log_ratio.detach()
     excess = log_ratio.expm1()
-    return {"kl": excess - log_ratio, "clip_fraction": excess.abs() > clip}
+    outside = excess.abs() > clip if clip_high is None else (excess < -clip) | (excess > clip_high)
+    return {"kl": excess - log_ratio, "clip_fraction": outside}

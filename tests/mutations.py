@@ -649,6 +649,13 @@ MUTATIONS = [
         ("tests/agents/test_ppo.py::test_advantages_can_be_standardized_over_each_minibatch",),
     ),
     Mutation(
+        "GRPO reports as clipped what is beyond ε, whatever ε_high is",
+        "pg_agents.agents.grpo",
+        "ratio_metrics(log_ratio, clip, self.clip_high)",
+        "ratio_metrics(log_ratio, clip)",
+        ("tests/agents/test_grpo.py::test_loss_by_hand",),
+    ),
+    Mutation(
         "the ratio is of the old policy to the new one",
         "pg_agents.agents.ppo",
         "log_ratio = log_probs - batch.log_probs",

@@ -155,4 +155,4 @@ class GRPO(Agent):
         entropy = distribution.entropy()
         loss = batch.sum(with_entropy(terms, entropy, self.current("entropy_weight")))
         loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
-        return loss, batch.means(policy_loss=terms, entropy=entropy, **ratio_metrics(log_ratio, clip))
+        return loss, batch.means(policy_loss=terms, entropy=entropy, **ratio_metrics(log_ratio, clip, self.clip_high))

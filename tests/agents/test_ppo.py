@@ -46,6 +46,11 @@ def test_ratio_metrics_by_hand():
     expected = torch.stack([0.5 - 1 - log_ratio[0], torch.zeros((), dtype=torch.float64), 1.5 - 1 - log_ratio[2]])
     torch.testing.assert_close(found["kl"], expected)
     assert found["clip_fraction"].tolist() == [1, 0, 1]
+    assert [ratio_metrics(log_ratio, 0.3, high)["clip_fraction"].tolist() for high in (0.4, 0.6)] == [
+        [1, 0, 1],
+        [1, 0, 0],
+    ]
+    assert ratio_metrics(log_ratio, 0.6, 0.3)["clip_fraction"].tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("form", [PPO, A2C])
