@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pg_agents.actor import Actor
 from pg_agents.groups import make_groups
 from pg_agents.numbers import whole_number
+from pg_agents.policies import is_token_window
 from pg_agents.policies.policy import Policy
 from pg_agents.rollout import Rollout
 from pg_agents.stacking import Record
@@ -114,7 +115,8 @@ class EpisodeCollector(Collector):
         super().__init__(env, policy, seed=seed)
         self.max_episode_steps = max_episode_steps
         self.groups = make_groups(self.stream, group_size, seed)
-        self.append_only = bool(self.stream.env.metadata.get("append_only", False))
+        inner = self.stream.env.single_observation_space, self.stream.env.single_action_space
+        self.append_only = bool(self.stream.env.metadata.get("append_only", False)) and is_token_window(*inner)
         if self.append_only and (self.stream.masks.beside or self.stream.masks.inside):
             raise ValueError(f"env: {self.stream.name} has action masks; set its metadata['append_only'] to False")
 

@@ -9,6 +9,14 @@ from numpy.typing import NDArray
 from pg_agents.numbers import whole_number
 from pg_agents.stream import Stream
 
+GROUP = "group_id"  # the info's key
+
+
+def own_groups(stream: Stream) -> NDArray[np.int64] | None:
+    """Return which environments begin alike as their infos say, int64 [B]; None where those say nothing of the kind."""
+    ids = np.asarray(stream.infos.get(GROUP))
+    return ids.astype(np.int64) if ids.shape == (stream.num_envs,) and ids.dtype.kind in "iu" else None
+
 
 class Groups:
     """Seeds for episodes of which `size` environments in succession begin alike.
@@ -38,7 +46,8 @@ def make_groups(stream: Stream, size: int, seed: int) -> Groups | None:
 
     Raises:
         ValueError: the size does not divide the number of environments, is not that of the groups the environment makes
-            itself, or the environment takes one seed only or does not begin with the seed it is given.
+            itself, its infos mean something else by "group_id", or the environment takes one seed only or does not
+            begin with the seed it is given.
     """
     size = whole_number("group_size", size, 1)
     if size == 1:
@@ -47,10 +56,15 @@ def make_groups(stream: Stream, size: int, seed: int) -> Groups | None:
         raise ValueError(
             f"group_size must divide the number of environments, got {size} for {stream.num_envs} of {stream.name}"
         )
-    own = stream.infos.get("group_id")
+    own = own_groups(stream)
+    if own is None and GROUP in stream.infos:
+        raise ValueError(
+            f"env: {stream.name} has {' '.join(str(stream.infos[GROUP])[:100].split())} as {GROUP!r} in its info, "
+            "which must be a whole number, equal where environments begin alike; give what it holds another key"
+        )
     if own is not None and len(np.unique(own)) < stream.num_envs:
         if not np.array_equal(own, np.arange(stream.num_envs) // size):
-            found = np.bincount(own).max()
+            found = np.unique(own, return_counts=True)[1].max()
             raise ValueError(f"group_size must be that of the groups {stream.name} makes itself, {found}, got {size}")
         return None
     if not stream.takes_seeds:

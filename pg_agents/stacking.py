@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pg_agents.actor import Actor, Decision
+from pg_agents.groups import own_groups
 from pg_agents.rollout import Rollout, TokenBlock
 from pg_agents.stream import Stream, Transition
 from pg_agents.tree import Tree, tree_map
@@ -34,7 +35,7 @@ class Record:
         self.dtype = torch.promote_types(dtype, torch.float32)  # 16 bits are too few for returns
         self.append_only = append_only
         self.memory = actor.memory if actor.policy.recurrent and not stream.starts.all() else None
-        self.group_ids = stream.infos.get("group_id") if group_ids is None else group_ids
+        self.group_ids = own_groups(stream) if group_ids is None else group_ids
         self.decisions: list[Decision] = []
         self.log_probs: list[Tensor] = []  # of tokens: at once, as the logits of all steps are too many to keep
         self.columns: tuple[list[Array], ...] = ([], [], [], [], [], [])
@@ -71,7 +72,7 @@ class Record:
         """Keep what is known of episodes that ended in the last row."""
         self.ended.append((step.returns[done], step.lengths[done]))
         if step.reasons is not None:
-            self.reasons += [str(reason) for reason in step.reasons[done]]
+            self.reasons += _texts(step.reasons, done)
         if self.append_only:
             tokens = step.final["tokens"]
             self.tokens = np.array(tokens) if self.tokens is None else self.tokens
@@ -112,7 +113,7 @@ class Record:
             episode_lengths=torch.from_numpy(np.concatenate(lengths or [np.zeros(0, np.int64)])),
             stop_reasons=tuple(self.reasons),
             memory=self.memory,
-            group_ids=None if self.group_ids is None else torch.as_tensor(np.array(self.group_ids)),
+            group_ids=None if self.group_ids is None else torch.from_numpy(self.group_ids),
         )
 
     def _stack(self, *leaves: Array) -> Tensor:
@@ -137,6 +138,14 @@ class Record:
 
 
 _NONE = np.zeros(0, np.int64)
+
+
+def _texts(reasons: Any, done: NDArray[np.bool_]) -> list[str]:  # noqa: ANN401
+    """Return the texts of the rows `done`; none of them where an info means something else by its "stop_reason"."""
+    reasons = np.asarray(reasons)
+    if reasons.shape != done.shape or reasons.dtype.kind not in "UO":
+        return []
+    return [reason if isinstance(reason, str) else "" for reason in reasons[done].tolist()]
 
 
 def _stacked(rows: Any) -> Array:  # noqa: ANN401

@@ -39,7 +39,7 @@ class Transition(NamedTuple):
         returns: rewards summed over each running or just ended episode, this step included, float64 [B].
         lengths: the same of steps, int64 [B].
         final: observations [B, …] that followed the step; in rows that are done, the true last one.
-        reasons: why episodes ended, where infos have a "stop_reason", [B] texts; None: they have none.
+        reasons: why episodes ended, what infos have as "stop_reason", of a token environment [B] texts; None: nothing.
     """
 
     live: NDArray[np.bool_]
@@ -141,7 +141,8 @@ class Stream:
         if self.masks.beside or self.masks.inside or MASK in infos:
             self._fold(infos)
             final = with_mask(final, self.masks.free) if self.masks.beside else final
-        reasons = infos.get("final_info", infos).get("stop_reason")
+        last = infos.get("final_info")
+        reasons = (last if isinstance(last, dict) else infos).get("stop_reason")
         return Transition(live, rewards, terminated, truncated, done, returns, times, final, reasons)
 
     def _move_on(self, observation: Tree, infos: dict[str, Any], done: NDArray[np.bool_]) -> Tree:

@@ -510,6 +510,20 @@ MUTATIONS = [
         ("tests/test_stream_masks.py::test_the_mask_is_that_of_the_observation_beside_it",),
     ),
     Mutation(
+        "masks that are added to logits are read the wrong way round",
+        "pg_agents.masks",
+        "if not np.count_nonzero(wrong):",
+        "if True:",
+        ("tests/test_stream_masks.py::test_nothing_but_0_and_1_is_a_mask", "tests/test_masks.py"),
+    ),
+    Mutation(
+        "observations are texts because of what their parts are called",
+        "pg_agents.policies.networks",
+        "    if not whole or (length.start, length.n) != (0, tokens.shape[0] + 1):",
+        "    if False:",
+        ("tests/test_reserved_keys.py::test_a_dict_of_tokens_and_length_that_is_no_text_is_a_dict_like_any_other",),
+    ),
+    Mutation(
         "the mask is a feature",
         "pg_agents.policies.encoder",
         "self.part = _part(without_mask(space))",

@@ -70,7 +70,13 @@ ALLOWED = {
         "pg_agents.stream",
         "pg_agents.tree",
     ),
-    "pg_agents.stacking": ("pg_agents.actor", "pg_agents.rollout", "pg_agents.stream", "pg_agents.tree"),
+    "pg_agents.stacking": (
+        "pg_agents.actor",
+        "pg_agents.groups",
+        "pg_agents.rollout",
+        "pg_agents.stream",
+        "pg_agents.tree",
+    ),
     "pg_agents.collect": (
         "pg_agents.actor",
         "pg_agents.groups",

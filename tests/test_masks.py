@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
-from pg_agents.masks import mask_size, observes_mask, split_mask, with_mask, without_mask
+from pg_agents.masks import as_mask, flat_mask, mask_size, observes_mask, split_mask, with_mask, without_mask
 
 NUMBERS = Box(-1, 1, (2,))
 MASK = MultiBinary(3)
@@ -28,6 +28,22 @@ def test_masks_in_observations():
     assert split_mask({"a": 1, "observation": 3, "action_mask": 2}) == ({"a": 1, "observation": 3}, 2)
     nested = {"inner": {"action_mask": 1, "observation": 2}}
     assert split_mask(nested) == (nested, None)
+
+
+def test_what_is_read_as_a_mask():
+    assert as_mask([1, 0, True]).tolist() == [True, False, True]
+    assert as_mask(np.array([[1.0, 0.0]])).tolist() == [[True, False]]
+    parts = (np.array([1, 0], np.int8), [True, [0, 1]])  # a part for each choice
+    assert flat_mask(parts).tolist() == [True, False, True, False, True] and flat_mask([]).size == 0
+    for wrong, held in (
+        ([0, -np.inf], "-inf"),
+        ([1, np.nan], "nan"),
+        ([255, 0], "255"),
+        ("yes", "yes"),
+        (None, "None"),
+    ):
+        with pytest.raises(ValueError, match=f"an action_mask that holds {held}; a mask is 1 .True. where"):
+            as_mask(wrong)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,8 @@ def test_native_vector_environments():
     [
         (Native([[0, 0, 1], [0, 0, 0]]), r"Native gave an action_mask that forbids every action, in environment 1"),
         (Native([[1, 1], [0, 1]]), r"Native gave an action_mask of shape \(2, 2\), expected \(2, 3\)"),
+        (Native([1, 1, 0]), r"Native gave an action_mask that holds \[1 1 0\], expected an array \(2, 3\)"),
+        (Native({"a": 1}), r"Native gave an action_mask that holds {'a': 1}, expected an array \(2, 3\)"),
         (Native([[0, 1, 0], [1, 0, 1]], late=2), r"none at its first reset.*\(step 2\)"),
     ],
 )
@@ -108,6 +110,49 @@ def test_masks_that_cannot_be_are_refused(env, words):
         stream = Stream(env, 0)
         for _ in range(3):
             stream.step(np.ones(2, int))
+
+
+@pytest.mark.parametrize("mask", [[0, -np.inf, 0], [1, 0.5, 0], [np.nan, 1, 1], [2, 1, 0], [1, -1, 0], ["a", "b", "c"]])
+@pytest.mark.parametrize("form", [np.array, list])
+def test_nothing_but_0_and_1_is_a_mask(mask, form):
+    """A mask that is added to logits (0, −∞) would be read the wrong way round."""
+    for masks in ([mask, [1, 1, 0]], [[1, 1, 0], mask]):
+        env = Native(np.zeros((2, 3)))
+        env.masks = form(masks)
+        with pytest.raises(
+            FaultyEnvironmentError, match=r"Native gave an action_mask that holds .*a mask is 1 \(True\)"
+        ):
+            Stream(env, 0)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint8, np.int64, np.float32])
+def test_0_and_1_are_a_mask_in_any_dtype(dtype):
+    masks = np.array([[0, 1, 0], [1, 0, 1]], dtype)
+    assert split_mask(Stream(Native(masks), 0).observation)[1].tolist() == masks.astype(bool).tolist()
+
+
+@pytest.mark.parametrize("mask", [[0, -np.inf, 0], [1, 0.5, 0], [2, 1, 0]])
+def test_nothing_but_0_and_1_is_a_mask_in_observations(mask):
+    class Inside(gym.Env):
+        observation_space = Dict(observation=Box(0, 1, (2,)), action_mask=Box(-np.inf, np.inf, (3,)))
+        action_space, clock = Discrete(3), 0
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return self.shown([1, 1, 0]), {}
+
+        def step(self, action):
+            self.clock += 1
+            return self.shown(mask if self.clock == 3 else [1, 1, 0]), 0.0, False, False, {}
+
+        def shown(self, mask):
+            return {"observation": np.zeros(2, np.float32), "action_mask": np.array(mask, np.float32)}
+
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(FaultyEnvironmentError, match="Inside .*(holds|not finite).*step 3"),
+    ):
+        pg.train(learner(Inside()), Inside(), total_steps=60, progress=False)
 
 
 @pytest.mark.parametrize("mode", MODES)

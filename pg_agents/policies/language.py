@@ -8,7 +8,6 @@ from zlib import crc32
 
 import gymnasium as gym
 import torch
-from gymnasium import spaces
 
 from pg_agents.numbers import whole_number
 from pg_agents.policies.adapters import with_lora
@@ -65,7 +64,7 @@ def language_networks(
         UnsupportedSpaceError: no windows of tokens, or more tokens or longer ones than the model knows.
         ValueError: no model in the folder, or an option out of range.
     """
-    if not is_token_window(observation_space) or not isinstance(action_space, spaces.Discrete):
+    if not is_token_window(observation_space, action_space):
         raise UnsupportedSpaceError(f"policy={policy!r} reads windows of tokens, got {observation_space}")
     if critic and action_values:
         check_action_values(observation_space, action_space)

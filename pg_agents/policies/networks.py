@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 import gymnasium as gym
+import numpy as np
 from gymnasium import spaces
 
 from pg_agents.masks import without_mask
@@ -75,7 +76,7 @@ def make_networks(
             f"num_learners={num_learners} independent learners need Discrete observations and actions, got "
             f"{observation_space} and {action_space}"
         )
-    if is_token_window(features) and isinstance(action_space, spaces.Discrete):
+    if is_token_window(features, action_space):
         if chosen:
             raise ValueError("recurrent, hidden, activation must be left out for windows of tokens: give policy=...")
         sizes = int(action_space.n), int(features["length"].n) - 1  # type: ignore[attr-defined] # Discrete
@@ -128,16 +129,32 @@ def _recurrent(
 
 def check_action_values(observation_space: gym.Space, action_space: gym.Space) -> None:
     """Raise UnsupportedSpaceError where there is no network with a value for each action."""
-    if not isinstance(action_space, spaces.Discrete) or is_token_window(without_mask(observation_space)):
+    if not isinstance(action_space, spaces.Discrete) or is_token_window(without_mask(observation_space), action_space):
         raise UnsupportedSpaceError(
             f"a value for each action needs Discrete actions and observations that are no windows of tokens, got "
             f"{action_space} and {observation_space}: choose an agent with a state-value critic, such as actor-critic"
         )
 
 
-def is_token_window(space: gym.Space) -> TypeGuard[spaces.Dict]:
-    """Return whether observations are windows of tokens with a length, as pg/… token environments give them."""
-    return isinstance(space, spaces.Dict) and set(space.spaces) == {"tokens", "length"}
+def is_token_window(space: gym.Space, action_space: gym.Space | None = None) -> TypeGuard[spaces.Dict]:
+    """Return whether observations are windows of W tokens with a length, as pg/… token environments give them.
+
+    `tokens` are W whole numbers from 0, each of which is an action where the action space is given; `length` is one of
+    0 … W. Spaces that are called so and are none of this are a Dict like any other.
+    """
+    if not isinstance(space, spaces.Dict) or set(space.spaces) != {"tokens", "length"}:
+        return False
+    tokens, length = space["tokens"], space["length"]
+    if not isinstance(tokens, spaces.Box | spaces.MultiDiscrete) or not isinstance(length, spaces.Discrete):
+        return False
+    whole = np.issubdtype(tokens.dtype, np.integer) and len(tokens.shape) == 1
+    if not whole or (length.start, length.n) != (0, tokens.shape[0] + 1):
+        return False
+    is_box = isinstance(tokens, spaces.Box)
+    low, high = (tokens.low, tokens.high) if is_box else (tokens.start, tokens.start + tokens.nvec - 1)
+    if action_space is None:
+        return bool(low.min() >= 0)
+    return isinstance(action_space, spaces.Discrete) and bool(low.min() >= 0 and high.max() < action_space.n)
 
 
 def _sizes(hidden: Any) -> tuple[int, ...] | None:  # noqa: ANN401
