@@ -1192,8 +1192,8 @@ MUTATIONS = [
     Mutation(
         "reasons are those of texts that go on",
         "pg_agents.stacking",
-        "for reason in step.reasons[done]]",
-        "for reason in step.reasons[~done]]",
+        "for reason in reasons[done].tolist()]",
+        "for reason in reasons[~done].tolist()]",
         ("tests/test_progress.py::test_a_rollout_knows_why_its_texts_ended",),
     ),
     Mutation(
