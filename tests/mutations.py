@@ -663,6 +663,13 @@ MUTATIONS = [
         ("tests/agents/test_ppo.py::test_advantages_can_be_standardized_over_each_minibatch",),
     ),
     Mutation(
+        "rows that cut their episodes themselves are thought to do so where others of their kind are cut",
+        "pg_agents.agents.making",
+        'own = one.unwrapped if hasattr(one, "num_envs") else None',
+        "own = None",
+        (AGENTS + "published.py::test_a_constant_length_is_that_of_the_environments_longest_episode",),
+    ),
+    Mutation(
         "GRPO reports as clipped what is beyond ε, whatever ε_high is",
         "pg_agents.agents.grpo",
         "ratio_metrics(log_ratio, clip, self.clip_high)",

@@ -264,9 +264,6 @@ def test_options_that_do_not_belong_together(model, capsys):
     )
     tuned = refused(capsys, *typed("pg/Copy-v0", "hf:model", "--tuned"))
     assert "--tuned: the settings that ship are for new networks, not for a language model" in tuned
-    assert "--aggregation: 'constant-length' divides by max_episode_steps" in refused(
-        capsys, *typed("pg/Copy-v0", "hf:model", "--aggregation", "constant-length")
-    )
     assert "--hidden must be left out" in refused(capsys, *typed("pg/Copy-v0", "hf:model", "--hidden", "8"))
     lone = refused(capsys, *typed("pg/Addition-v0", "hf:model", "--eval-env-arg", "split=held_out"))
     assert "--eval-env-arg: there are no evaluations" in lone

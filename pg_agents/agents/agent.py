@@ -210,7 +210,7 @@ class Agent(nn.Module, ABC):
         Raises:
             ValueError: for arguments out of range; UnsupportedSpaceError for spaces without a network.
         """
-        agent = make_agent(cls, *spaces_of(env), whole_number("seed", seed), arguments, sizes_for(cls, env))
+        agent = make_agent(cls, *spaces_of(env), whole_number("seed", seed), arguments, sizes_for(cls, env, arguments))
         check_batch(agent, getattr(env, "num_envs", 1))
         return agent
 

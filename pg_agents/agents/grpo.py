@@ -58,7 +58,8 @@ class GRPO(Agent):
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
-        max_episode_steps: cut episodes at that many steps, for environments without a time limit.
+        max_episode_steps: cut episodes at that many steps, for environments without a time limit; where it divides,
+            `for_env` takes those of the environment's longest episode.
         optimizer: "adam", "rmsprop" or "sgd".
         adam_epsilon: ε of Adam, which is added to the root that its steps are divided by.
 

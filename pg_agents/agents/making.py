@@ -96,11 +96,30 @@ def make_agent(
     return agent
 
 
-def sizes_for(form: type[Agent], env: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Return the defaults of an agent that depend on how many environments there are, and on groups they make."""
+def sizes_for(form: type[Agent], env: Any, arguments: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """Return the defaults that an agent with these arguments has from an environment.
+
+    They are what depends on how many environments there are, the size of the groups that they make, and, where a loss
+    is divided by it, the most steps that an episode can have.
+    """
     sized = form.sized(getattr(env, "num_envs", 1))
     groups = getattr(env.unwrapped, "group_size", 1)
-    return sized | ({"group_size": groups} if "group_size" in sized and groups > 1 else {})
+    if "group_size" in sized and groups > 1:
+        sized["group_size"] = groups
+    if arguments.get("aggregation") == "constant-length":
+        sized["max_episode_steps"] = _longest_episode(env)
+    return sized
+
+
+def _longest_episode(env: Any) -> int | None:  # noqa: ANN401
+    """Return the most steps of an episode, as the task or a time limit has it; None: neither does."""
+    one = getattr(env.unwrapped, "envs", [env])[0]
+    own = one.unwrapped if hasattr(one, "num_envs") else None  # it cuts its rows itself, where others are wrapped
+    limits = (
+        getattr(getattr(one.unwrapped, "task", None), "max_new_tokens", None),
+        getattr(own, "max_episode_steps", getattr(one.spec or env.spec, "max_episode_steps", None)),
+    )
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def suited_to(form: type[Agent], kind: str) -> dict[str, Any]:
