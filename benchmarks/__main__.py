@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME …]`: run experiments (all of them, or those named), draw what they found.
 
-`python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers.
+`python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers. `… parity` shows that they and we
+learn the same from the same: see benchmarks/parity.
 `python -m benchmarks language` trains a pretrained language model, `… decoding` times how it generates: see
 benchmarks/language.py and decoding.py.
 """
@@ -98,6 +99,10 @@ def main(names: list[str]) -> int:
     """Run the experiments `names` and draw all pictures; "plots" draws them from what is there."""
     if names[:1] == ["peers"]:
         return peers(names[1:])
+    if names[:1] == ["parity"]:
+        from benchmarks.parity.command import main as parity  # its texts need the extra `llm`
+
+        return parity(names[1:])
     if names[:1] == ["language"]:
         from benchmarks.language import main as language  # needs the extra `llm`
 

@@ -17,7 +17,13 @@ from benchmarks.peers.workloads import Side, Workload
 
 ROOT = Path(__file__).parents[2]
 WORKERS = Path(__file__).parent / "workers"
-PEERS = {"sb3": WORKERS / "sb3.py", "cleanrl": WORKERS / "cleanrl_script.py", "trl": WORKERS / "trl_grpo.py"}
+PEERS = {
+    "sb3": WORKERS / "sb3.py",
+    "cleanrl": WORKERS / "cleanrl_script.py",
+    "trl": WORKERS / "trl_grpo.py",
+    "parity-sb3": WORKERS / "parity_sb3.py",
+    "parity-trl": WORKERS / "parity_trl.py",
+}
 TIMEOUT = 1800.0  # seconds for one run
 QUIET = 0.95  # share of the wall time that a run on a quiet machine spends on a processor
 

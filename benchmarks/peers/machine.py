@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 PEERS = Path(__file__).parents[2] / ".peers"  # ignored by git
-PINNED = ("torch==2.13.0", "stable-baselines3==2.9.2", "gymnasium[mujoco]==1.4.0", "tensorboard")
+PINNED = ("torch==2.13.0", "stable-baselines3==2.9.2", "sb3-contrib==2.9.2", "gymnasium[mujoco]==1.4.0", "tensorboard")
 # The newest of CleanRL's packages refuses Pythons above 3.10 and wants versions of 2023; its scripts run all the same.
 CLEANRL = ("--no-deps", "--ignore-requires-python", "cleanrl==1.2.0")
 
