@@ -105,7 +105,7 @@ SAME = [
     ppo("PPO, Box", {}, {}, "box"),
     ppo("PPO, Discrete, the whole rollout in each step", *WHOLE),
     ppo("PPO, Box, advantages as they are, gradients of any length", *PLAIN, "box"),
-    ppo("PPO, Discrete, ended by target_kl", {"target_kl": 0.002}, {"target_kl": 0.002}),
+    ppo("PPO, Discrete, ended by target_kl", {"target_kl": 5e-4}, {"target_kl": 5e-4}),
     a2c("A2C, Discrete", {}, {}),
     a2c(
         "A2C, Box, λ = 0.9, entropy",
