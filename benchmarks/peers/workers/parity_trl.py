@@ -84,20 +84,24 @@ def weights_of(record: Arrays, what: str) -> dict[str, torch.Tensor]:
     return {name.partition("/")[2]: torch.as_tensor(a) for name, a in record.items() if name.startswith(what)}
 
 
-def make_trainer(settings: dict[str, Any], record: Arrays, watch: Watch, folder: str) -> Any:  # noqa: ANN401
-    """Return the trainer, with the recorded weights and in place of what it would sample what was recorded."""
+def make_model(settings: dict[str, Any], record: Arrays, folder: str) -> Any:  # noqa: ANN401
+    """Return the recorded model, in float64, which is in the folder too: the reference is read from there."""
     model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**settings["model"])).double()
     model.load_state_dict(weights_of(record, "initial/"))
     model.save_pretrained(folder)
-    model.config._name_or_path = folder  # the reference is read from there
+    model.config._name_or_path = folder
+    return model
+
+
+def make_config(form: str, options: dict[str, Any], record: Arrays, folder: str) -> Any:  # noqa: ANN401
+    """Return the trainer's arguments: what is asked for, and a step for each of its minibatches."""
     rollouts, rows, _ = record["prompts"].shape
-    form, options = settings["algorithm"], settings["arguments"]
-    steps = options.get("num_iterations", 1) * options.get("steps_per_generation", 1)
-    config = getattr(trl, f"{form}Config")(
+    parts = options.get("steps_per_generation", 1)
+    return getattr(trl, f"{form}Config")(
         output_dir=folder,
-        per_device_train_batch_size=rows // options.get("steps_per_generation", 1),
+        per_device_train_batch_size=rows // parts,
         gradient_accumulation_steps=1,
-        max_steps=rollouts * steps,
+        max_steps=rollouts * options.get("num_iterations", 1) * parts,
         lr_scheduler_type="constant",
         shuffle_dataset=False,
         bf16=False,
@@ -108,22 +112,26 @@ def make_trainer(settings: dict[str, Any], record: Arrays, watch: Watch, folder:
         activation_checkpointing=False,
         **options,
     )
-    every = record["prompts"][:, :: options["num_generations"]].reshape(-1, record["prompts"].shape[2])
+
+
+def make_trainer(settings: dict[str, Any], record: Arrays, watch: Watch, folder: str) -> Any:  # noqa: ANN401
+    """Return the trainer, with the recorded weights and in place of what it would sample what was recorded."""
+    form, options = settings["algorithm"], settings["arguments"]
     replay = Replay(record, logprobs=form == "GRPO")
+    asked = record["prompts"][:, :: options["num_generations"]].reshape(-1, record["prompts"].shape[2])
+    prompts = [{"prompt": " ".join(f"<{i}>" for i in ids_of(row))} for row in asked]
     trainer = getattr(trl, f"{form}Trainer")(
-        model=model,
+        model=make_model(settings, record, folder),
         reward_funcs=replay.score,
-        args=config,
-        train_dataset=datasets.Dataset.from_list(
-            [{"prompt": " ".join(f"<{i}>" for i in ids_of(row))} for row in every]
-        ),
+        args=make_config(form, options, record, folder),
+        train_dataset=datasets.Dataset.from_list(prompts),
         processing_class=words(settings["model"]["vocab_size"]),
         callbacks=[watch],
     )
-    trainer._generate_single_turn = replay.generate
-    sys.modules[type(trainer).__module__].shuffle_sequence_dict = replay.shuffle  # type: ignore[attr-defined]
     if trainer.ref_model is not None:
         trainer.ref_model.double().load_state_dict(weights_of(record, "reference/"))
+    trainer._generate_single_turn = replay.generate
+    sys.modules[type(trainer).__module__].shuffle_sequence_dict = replay.shuffle  # type: ignore[attr-defined]
     judge = trainer._generate_and_score_completions
 
     def judged(inputs: Any) -> Any:  # noqa: ANN401
