@@ -13,7 +13,7 @@ from gymnasium.vector import VectorEnv
 
 from pg_agents.agents.agent import Agent
 from pg_agents.agents.making import check_batch, check_spaces
-from pg_agents.audit import audit
+from pg_agents.audit import Audits
 from pg_agents.collect import Collector, EpisodeCollector, StepCollector
 from pg_agents.evaluate import Evaluations, make_evaluations
 from pg_agents.numbers import finite_number, whole_number
@@ -108,15 +108,16 @@ def _loop(
     show: Callable[[RunProgress], None],
     decode: Callable[[Sequence[int]], str] | None,
 ) -> None:
-    due = log_every
+    due, audits = log_every, Audits(agent.policy, most=agent.micro_batch_size, decode=decode)
     while not run.over:
         run.begins()
         rollout = next(collector).to(collector.device)
         if not rollout.num_transitions:
             continue  # resets alone: Adam's momentum would move the parameters without anything having been learned
+        with run.untimed():
+            audits(rollout)
         if not run.steps:
             with run.untimed():
-                audit(agent.policy, rollout, most=agent.micro_batch_size, decode=decode)
                 table = text_table(rollout, decode) if run.of_tokens else ""
                 row = evaluations(agent, 0) | ({SAME_PROMPTS: table} if table else {})
                 _write(recorder, agent, evaluations, 0, row)

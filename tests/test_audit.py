@@ -10,7 +10,7 @@ from pg_envs import TokenVectorEnv
 from torch import nn
 
 import pg_agents as pg
-from pg_agents.audit import audit, beginning
+from pg_agents.audit import Audits, audit, beginning
 from pg_agents.distributions import Categorical
 from pg_agents.mismatch import Mismatch
 from pg_agents.policies import Policy, TransformerPolicy
@@ -226,6 +226,57 @@ def test_parameters_of_16_bits_are_given_more_room(dtype, most):
     policy = TransformerPolicy(V, WINDOW).to(dtype)
     nn.init.normal_(policy.head.weight)
     assert audit(policy, next(pg.collect_episodes(token_env(), policy))) < 0.25
+
+
+# -- texts that grow ---------------------------------------------------------------------------------------------------
+class Nearsighted(Positions):
+    """Learns another distribution than it acts with where a text has more than six tokens."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.no_grad():
+            self.tokens[:, 3] += 9.0  # texts are short, at first
+
+    def forward(self, observations, memory=None, starts=None):
+        distribution = super().forward(observations)
+        if isinstance(observations, TokenBlock):
+            return Categorical(torch.where(observations.lengths[..., None] > 6, 0.5, 1.0) * distribution.unnormalized)
+        return distribution
+
+
+def test_texts_that_grow_beyond_what_was_audited_are_audited():
+    """Whoever is paid for every token grows: the run stops when a text is long enough to differ, and not before."""
+    policy = Nearsighted()
+    agent = pg.GRPO(policy=policy, group_size=8, epochs=1, learning_rate=0.2)
+    env = token_env(64, group_size=8, eos=[3])
+    first = next(pg.collect_episodes(env, policy, group_size=8, seed=0))
+    assert int((first.observations.lengths * first.mask).max()) <= 6 and audit(policy, first) < 1e-5
+    found = "log-probabilities of texts of up to [78] tokens differ .* Likely cause"
+    with pytest.raises(pg.AuditError, match=found) as caught:
+        pg.train(agent, env, total_steps=20_000, progress=False)
+    row = int(re.search(r"of environment (\d+), action", str(caught.value))[1])
+    assert 0 <= row < 64
+
+
+def test_of_texts_longer_than_any_before_the_longest_is_looked_at_with_those_beside_it(monkeypatch):
+    monkeypatch.setattr("pg_agents.audit.FEW", 20)
+    policy, compared = Positions(), []
+    bias = policy.tokens.detach()[:, 3]
+    monkeypatch.setattr("pg_agents.audit.Mismatch", lambda *args: compared.append(args[1]) or Mismatch(*args))
+    audits, most = Audits(policy), []
+    for change in (9.0, 0.0, -9.0, 0.0):  # texts end at once, twice, then grow
+        bias += change
+        rollout = next(pg.collect_episodes(token_env(64, eos=[3]), policy, seed=1))
+        lengths = (rollout.observations.lengths * rollout.mask).amax(0)
+        most.append(int(lengths.max()))
+        audits(rollout)
+        audits(rollout)
+        if change == 9.0:
+            assert compared.pop() is rollout and not compared
+    assert most[0] == most[1] < most[2] == most[3] == audits.longest > int(lengths[:3].max())
+    (part,) = compared
+    assert part.mask.shape == (len(rollout.mask), 20 // len(rollout.mask)) and policy.training
+    assert int((part.observations.lengths * part.mask).max()) == most[2]
 
 
 def test_in_16_bits_a_small_difference_everywhere_is_no_rounding():

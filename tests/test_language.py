@@ -232,7 +232,7 @@ def test_vocabularies_and_windows_that_do_not_fit(model, capsys):
     line = refused(capsys, *typed("pg/Addition-v0", "hf:model", "--env-arg", "max_new_tokens=40"))
     short = refused(capsys, *typed("pg/Addition-v0", "hf:model", "--env-arg", "window=8"))
     assert "window must hold the longest prompt, 32 tokens, got 8" in short
-    assert "window of 72 tokens is longer than the 64 positions of hf:model" in line
+    assert "window of 72 tokens is longer than 64, the max_position_embeddings of hf:model" in line
     with pytest.raises(UnsupportedSpaceError, match="reads windows of tokens"):
         pg.GRPO.for_env(gym.make("CartPole-v1"), policy="hf:model")
     assert "reads windows of tokens" in refused(capsys, *typed("CartPole-v1"))
@@ -297,7 +297,7 @@ def test_scores_that_fail_name_prompt_and_completion(model, capsys, answer, part
 
 
 def test_a_broken_policy_stops_the_run_in_one_sentence(model, capsys, monkeypatch):
-    monkeypatch.setattr("pg_agents.policies.huggingface.HuggingFacePolicy._check", lambda self: None)
+    monkeypatch.setattr("pg_agents.policies.huggingface.try_out", lambda policy, length: None)
     forward = HuggingFacePolicy.forward
 
     def hotter(self, observations, memory=None, starts=None):

@@ -17,8 +17,9 @@ from pg_agents.policies.adapters import WithoutAdapters, adapters_begin
 from pg_agents.policies.kv import Extending, Reading, TokenCache
 from pg_agents.policies.packing import additive, visible_windows
 from pg_agents.policies.policy import Critic, Memory, Policy
-from pg_agents.policies.reading import check_length, decision_states, turn_off_dropout, unmasked
-from pg_agents.rollout import TokenBlock
+from pg_agents.policies.reach import check_length
+from pg_agents.policies.reading import decision_states, turn_off_dropout, unmasked
+from pg_agents.policies.trial import SHORT, affordable, try_out
 from pg_agents.tree import Tree
 
 
@@ -41,7 +42,7 @@ class HuggingFacePolicy(Policy):
 
     Raises:
         ValueError: arguments out of range, or a model whose logits are not a linear function of its hidden states or
-            that cannot read texts side by side.
+            that cannot read texts side by side. Windows that are too long for it are refused where they are first seen.
     """
 
     def __init__(
@@ -66,8 +67,27 @@ class HuggingFacePolicy(Policy):
         ids = getattr(model.get_output_embeddings(), "out_features", None)
         if vocabulary is not None and ids is not None and not 1 <= whole_number("vocabulary", vocabulary) <= ids:
             raise ValueError(f"vocabulary must be from 1 to the {ids} tokens that the model has, got {vocabulary}")
+        if not isinstance(model.get_output_embeddings(), nn.Linear) or getattr(
+            model.config, "final_logit_softcapping", None
+        ):
+            name = type(model).__name__
+            raise ValueError(f"model: {name} cannot be a policy: its logits are not linear in its hidden states")
         turn_off_dropout(model)
-        self._check()
+        self.tried = SHORT
+        try_out(self, SHORT)
+
+    def admit(self, window: int) -> None:
+        """Check that texts of up to `window` tokens can be acted and learned on, by a trial if they are new.
+
+        Raises:
+            ValueError: they are longer than the model's positions, or than what each of its layers sees; or the trial
+                has other logits than the model.
+        """
+        if window > self.tried:
+            check_length(self.trunk.config, window)
+            self.tried, before = window, affordable(self, self.tried)
+            if (length := affordable(self, window)) > before:
+                try_out(self, length)
 
     @property
     def trunk(self) -> Any:  # noqa: ANN401
@@ -99,6 +119,7 @@ class HuggingFacePolicy(Policy):
         """
         observation = unmasked(observation)
         tokens, length = observation["tokens"], observation["length"].clamp(min=1)
+        self.admit(tokens.shape[1])
         seen = visible_windows(tokens, length)
         version = sum(parameter._version for parameter in self.model.parameters())
         fits = memory is not None and memory.version == version and memory.tokens.shape == tokens.shape
@@ -122,7 +143,7 @@ class HuggingFacePolicy(Policy):
         """Read the windows of `rows` from their start, equal ones once."""
         windows, source = seen[rows].unique(dim=0, return_inverse=True)
         length = (windows >= 0).sum(1)
-        check_length(self.trunk, width := int(length.max()))
+        width = int(length.max())
         reading, position = Reading(), torch.arange(width, device=rows.device)
         visible = position <= position[:, None]
         hidden = self.trunk(
@@ -140,7 +161,7 @@ class HuggingFacePolicy(Policy):
     def _extend(self, cache: TokenCache, seen: Tensor, rows: Tensor) -> None:
         """Read the last token of the windows of `rows`."""
         position = (seen[rows] >= 0).sum(1) - 1
-        check_length(self.trunk, width := int(position.max()) + 1)
+        width = int(position.max()) + 1
         cache.make_room(width)
         visible = torch.arange(width, device=rows.device) <= position[:, None]
         hidden = self.trunk(
@@ -159,34 +180,6 @@ class HuggingFacePolicy(Policy):
         self.model.generation_config.save_pretrained(folder)
         if self.tokenizer is not None:
             self.tokenizer.save_pretrained(folder)
-
-    @torch.no_grad()
-    def _check(self) -> None:
-        """Raise ValueError unless texts side by side, and token by token, have the logits that they have alone."""
-        refuse = f"model: {type(self.model).__name__} cannot be a policy"
-        if not isinstance(self.model.get_output_embeddings(), nn.Linear) or getattr(
-            self.model.config, "final_logit_softcapping", None
-        ):
-            raise ValueError(f"{refuse}: its logits are not linear in its hidden states")
-        texts = (
-            torch.tensor([[0, 1, 2, 1, 0], [0, 1, 0, 2, 2]], device=self.head.weight.device) % self.head.out_features
-        )
-        lengths = torch.arange(2, 6, device=texts.device)[:, None].expand(4, 2)  # the texts share their first two
-        logits = self.model(texts, use_cache=False).logits[..., : self.head.out_features]
-        expected = logits[:, 1:].transpose(0, 1).float()
-        try:
-            found = {"side by side": self.head(decision_states(self.trunk, TokenBlock(texts, lengths))[0])}
-            cache, stepped = None, []
-            for length in lengths:
-                _, cache = self.step({"tokens": texts, "length": length}, cache)
-                stepped.append(cache.logits)
-            found["token by token"] = torch.cat(stepped)
-        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"{refuse}: it takes no mask, positions or cache as other models do: {error}") from error
-        tolerance = float(expected.abs().max()) * (5e-2 if self.head.weight.dtype.itemsize < 4 else 1e-3)
-        for how, logits in found.items():
-            if not torch.allclose(logits.float(), expected.flatten(0, 1), rtol=0, atol=tolerance):
-                raise ValueError(f"{refuse}: its texts have other logits {how} than alone")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pg_agents.policies.adapters import with_lora
 from pg_agents.policies.huggingface import HuggingFaceCritic, HuggingFacePolicy
 from pg_agents.policies.networks import check_action_values, is_token_window
 from pg_agents.policies.pretrained import load_model, model_folder, new_model
+from pg_agents.policies.reach import limit
 from pg_agents.policies.unsupported import UnsupportedSpaceError
 
 PRETRAINED, ARCHITECTURE = "hf:", "hf-config:"  # with the weights of the folder; with new ones
@@ -80,6 +81,7 @@ def language_networks(
     model = model if lora is None else with_lora(model, whole_number("lora", lora, 1))
     sampling: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     network = HuggingFacePolicy(model, **sampling, chunk=chunk, vocabulary=tokens, tokenizer=tokenizer)
+    network.admit(window)
     return network.train(), value
 
 
@@ -125,9 +127,9 @@ def _check_sizes(name: str, model: Any, window: int, tokens: int) -> None:  # no
             f"its vocabulary of {tokens} ids is larger than the {ids} of {name}; make it with this model's tokenizer "
             "(tokenizer=FOLDER, where it takes one)"
         )
-    longest = getattr(model.config, "max_position_embeddings", None)
-    if longest is not None and window > longest:
+    longest = limit(model.get_decoder().config)
+    if longest is not None and window > longest.tokens:
         raise UnsupportedSpaceError(
-            f"its window of {window} tokens is longer than the {longest} positions of {name}; give it a shorter window "
-            "or fewer max_new_tokens"
+            f"its window of {window} tokens is longer than {longest.tokens}, the {longest.name} of {name}; give it a "
+            "shorter window or fewer max_new_tokens"
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pg_agents.policies.reach import Limit
 from pg_agents.rollout import TokenBlock
 
 ROOM = 256  # tokens of completions that may share a prompt, or as many as the prompt has: attention costs their square
@@ -45,17 +47,21 @@ def visible_windows(tokens: Tensor, length: Tensor) -> Tensor:
     return torch.where(torch.arange(tokens.shape[1], device=tokens.device) < length[:, None], tokens, -1)
 
 
-def pack(block: TokenBlock) -> Packs:
+def pack(block: TokenBlock, longest: Limit | None = None) -> Packs:
     """Return the texts of a block, each distinct prompt once for as many completions as there is room for.
 
     Texts in which no decision was taken are left out, and so are tokens behind the last decision.
+
+    Args:
+        block: texts, each within `longest`.
+        longest: no sequence has more tokens; None: it may have any number.
     """
     taken = torch.ones_like(block.lengths, dtype=torch.bool) if block.mask is None else block.mask
     prompt = block.lengths[0]  # [B]
     extra = ((block.lengths * taken).amax(0) - prompt).clamp(min=0)  # tokens of completions to be read
     used = taken.any(0).nonzero().squeeze(1)
     _, same = visible_windows(block.tokens[used], prompt[used]).unique(dim=0, return_inverse=True)
-    sequence, offset, leaders = _places(used, same, prompt, extra)
+    sequence, offset, leaders = _places(used, same, prompt, extra, longest.tokens if longest else sys.maxsize)
     size = int((offset + extra)[used].max())
 
     shape = (len(leaders), size)
@@ -73,7 +79,7 @@ def pack(block: TokenBlock) -> Packs:
     return Packs(tokens, positions, texts, (sequence * size + column)[taken])
 
 
-def _places(used: Tensor, same: Tensor, prompt: Tensor, extra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _places(used: Tensor, same: Tensor, prompt: Tensor, extra: Tensor, longest: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return each text's sequence and where its completion begins in it, [B] each, and each sequence's first text."""
     sequence, offset, leaders = torch.zeros_like(prompt), prompt.clone(), []
     kind, filled = -1, 0
@@ -81,7 +87,7 @@ def _places(used: Tensor, same: Tensor, prompt: Tensor, extra: Tensor) -> tuple[
     even = int(1.25 * int(extra[used].sum()) / (int(same.max()) + 1))  # a much longer sequence would make others wait
     order = same.argsort(stable=True)
     for row, group in zip(used[order].tolist(), same[order].tolist(), strict=True):
-        if group != kind or filled + sizes[row] > min(max(ROOM, lengths[row]), even):
+        if group != kind or filled + sizes[row] > min(max(ROOM, lengths[row]), even, longest - lengths[row]):
             leaders.append(row)
             kind, filled = group, 0
         sequence[row], offset[row] = len(leaders) - 1, lengths[row] + filled

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from pg_agents.masks import split_mask
 from pg_agents.policies.packing import pack
+from pg_agents.policies.reach import check_length, limit
 from pg_agents.rollout import TokenBlock
 from pg_agents.tree import Tree
 
@@ -31,17 +30,18 @@ def decision_states(trunk: nn.Module, observations: Tree) -> tuple[Tensor, Tenso
         observations: a `TokenBlock`, [T, B], whose prompts are read once where they are equal, or
             {"tokens": [..., W], "length": [...]}, every window of which is read.
     """
-    observations = unmasked(observations)
+    observations, config = unmasked(observations), trunk.config
     if isinstance(observations, TokenBlock):
-        packs, block = pack(observations), observations
-        check_length(trunk, block.tokens.shape[1])
+        block = observations
+        check_length(config, block.tokens.shape[1])
+        packs = pack(block, limit(config))
         bias = packs.attention_mask(next(trunk.parameters()).dtype)
         read = trunk(packs.tokens, attention_mask=bias, position_ids=packs.positions, use_cache=False)
         where = torch.ones_like(block.lengths, dtype=torch.bool) if block.mask is None else block.mask
         return read.last_hidden_state.flatten(0, 1)[packs.decisions], where
     length = observations["length"].clamp(min=1)
     tokens = observations["tokens"].flatten(0, -2)[:, : int(length.max())]
-    check_length(trunk, tokens.shape[1])
+    check_length(config, tokens.shape[1])
     hidden = trunk(tokens, use_cache=False).last_hidden_state  # padding stands behind, where nothing sees it
     rows = torch.arange(len(tokens), device=tokens.device)
     return hidden[rows, length.flatten() - 1], torch.ones_like(length, dtype=torch.bool)
@@ -53,12 +53,3 @@ def unmasked(observations: Tree) -> Tree:
     if mask is not None:
         raise ValueError("env: language models take no action masks; leave them out, or give top_k or top_p")
     return observations
-
-
-def check_length(trunk: nn.Module, length: int) -> None:
-    """Raise ValueError for texts longer than a model's positions, or than what each of its tokens sees."""
-    config: Any = trunk.config
-    for name in ("max_position_embeddings", "sliding_window"):
-        longest = getattr(config, name, None)
-        if longest is not None and length > longest:
-            raise ValueError(f"window must be at most the model's {name}, {longest}, got texts of {length} tokens")
