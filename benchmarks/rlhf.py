@@ -24,6 +24,7 @@ import pg_agents as pg
 from benchmarks.records import RESULTS, write
 from pg_agents.policies import TransformerCritic, TransformerPolicy
 from pg_agents.preferences import RewardModel, simulated_preferences
+from pg_agents.seeding import Purpose, spawn
 
 SYMBOLS, NEW_TOKENS, ENOUGH = 8, 8, 3
 PAD, EOS = SYMBOLS, SYMBOLS + 1
@@ -44,12 +45,14 @@ TASK = TokenTask([[symbol] for symbol in range(SYMBOLS)], utility, EOS + 1, EOS,
 def run(weight: float, seed: int) -> dict[str, Any]:
     """Collect preferences, fit the reward model, train against it; return curves of both rewards and of the KL."""
     torch.set_num_threads(1)
-    torch.manual_seed(seed)
+    torch.manual_seed(spawn(seed, Purpose.PARAMETERS))
     window = 1 + NEW_TOKENS
     policy = TransformerPolicy(EOS + 1, window, width=32, layers=1)
     model = RewardModel(TransformerCritic(EOS + 1, window, width=32, layers=2))
-    asked = pg.collect_episodes(TokenVectorEnv(2 * PAIRS, task=TASK, group_size=2), policy, seed=seed)
-    training, unseen = (simulated_preferences(next(asked), torch.Generator().manual_seed(seed)) for _ in range(2))
+    before = spawn(seed, Purpose.PREFERENCES)  # the policy is trained with other prompts and other chance
+    asked = pg.collect_episodes(TokenVectorEnv(2 * PAIRS, task=TASK, group_size=2), policy, seed=before)
+    choices = torch.Generator().manual_seed(spawn(before, Purpose.PREFERENCES))
+    training, unseen = (simulated_preferences(next(asked), choices) for _ in range(2))
     losses = model.fit(training, epochs=5, learning_rate=3e-3, seed=seed)
     accuracy = {"training": model.accuracy(training), "unseen": model.accuracy(unseen)}
 

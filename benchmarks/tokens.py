@@ -49,7 +49,7 @@ def run(cell: Run, seed: int) -> dict[str, Any]:
     agent = pg.AGENTS[cell.agent].for_env(env, seed=seed, **cell.arguments)
 
     def evaluate(greedy: bool) -> pg.Evaluation:
-        return pg.evaluate(agent, fresh, episodes=cell.episodes, greedy=greedy, seed=1_000_000 + seed)
+        return pg.evaluate(agent, fresh, episodes=cell.episodes, greedy=greedy, seed=seed)
 
     before = evaluate(greedy=False)
     started = time.process_time()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pg_agents.distributions import Distribution
 from pg_agents.policies.policy import Policy, check_learners
+from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces import action_door
 from pg_agents.stream import Stream
 from pg_agents.tree import Tree, tree_map
@@ -81,7 +82,7 @@ class Actor:
         self.stream, self.policy, self.greedy = stream, policy, greedy
         self.device = next(policy.parameters()).device
         self.on_cpu = self.device.type == "cpu"
-        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.generator = torch.Generator(self.device).manual_seed(spawn(seed, Purpose.ACTIONS))
         self.door = action_door(stream.env.single_action_space)
         self.memory: Any = None
         self.texts, self.shown = Texts(self.device), np.zeros(stream.num_envs, np.int64)

@@ -15,6 +15,7 @@ from pg_agents.agents.making import check_spaces
 from pg_agents.collect import is_over
 from pg_agents.numbers import whole_number
 from pg_agents.record import Value
+from pg_agents.seeding import Purpose, spawn
 from pg_agents.stream import Stream
 
 
@@ -44,7 +45,7 @@ def evaluate(
     *,
     episodes: int = 100,
     greedy: bool = True,
-    seed: int = 1_000_000,
+    seed: int = 0,
     max_episode_steps: int | None = None,
 ) -> Evaluation:
     """Run `agent` for `episodes` whole episodes and return what it collected; nothing is learned.
@@ -56,7 +57,7 @@ def evaluate(
         env: any Gymnasium environment, single or vector; it is left open.
         episodes: how many.
         greedy: take the most probable action; False: sample.
-        seed: of the environment and of sampled actions; far from usual training seeds.
+        seed: of the environment and of sampled actions; whatever it is, no training had the same episodes.
         max_episode_steps: episodes are cut at that many steps, for environments without a time limit; None: where the
             agent cuts them when it learns.
 
@@ -70,6 +71,7 @@ def evaluate(
     else:
         max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
     check_spaces(agent, env)
+    seed = spawn(seed, Purpose.EVALUATION)
     stream = Stream(env, seed)
     actor = Actor(stream, agent.policy, seed, greedy=greedy)
     returns: list[float] = []
@@ -150,4 +152,4 @@ def make_evaluations(
     else:
         check_spaces(agent, eval_env, name="eval_env")
     every = max(1, total_steps // 20) if every is None else every
-    return Evaluations(eval_env, every, episodes, 1_000_000 + seed)
+    return Evaluations(eval_env, every, episodes, spawn(seed, Purpose.SELECTION))

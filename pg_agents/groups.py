@@ -7,6 +7,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from pg_agents.numbers import whole_number
+from pg_agents.seeding import ENVIRONMENT_BITS, Purpose, spawn
 from pg_agents.stream import Stream
 
 GROUP = "group_id"  # the info's key
@@ -33,11 +34,11 @@ class Groups:
 
     def __init__(self, num_envs: int, size: int, seed: int) -> None:
         self.ids: NDArray[np.int64] = np.arange(num_envs) // size  # [B]
-        self.generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+        self.generator = np.random.default_rng(spawn(seed, Purpose.GROUPS))
 
     def seeds(self) -> list[int]:
         """Return the next episodes' seeds, one an environment."""
-        drawn = self.generator.integers(2**31, size=self.ids[-1] + 1)
+        drawn = self.generator.integers(2**ENVIRONMENT_BITS, size=self.ids[-1] + 1)
         return [int(seed) for seed in drawn[self.ids]]
 
 

@@ -13,6 +13,7 @@ from pg_agents.losses import preference_loss
 from pg_agents.numbers import whole_number
 from pg_agents.policies import Critic
 from pg_agents.rollout import Rollout, TokenBlock
+from pg_agents.seeding import Purpose, spawn
 
 Texts = dict[str, Tensor]  # {"tokens": [N, W], "length": [N]}
 
@@ -154,7 +155,7 @@ class RewardModel(nn.Module):
         epochs, batch_size = whole_number("epochs", epochs, 1), whole_number("batch_size", batch_size, 1)
         if not len(preferences):
             raise ValueError("preferences must hold at least one pair, got none")
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(spawn(seed, Purpose.PREFERENCES))
         optimizer = torch.optim.Adam(self.network.parameters(), lr=learning_rate)
         steps = epochs * -(-len(preferences) // batch_size)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)

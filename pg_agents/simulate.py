@@ -15,9 +15,10 @@ from torch import Tensor
 
 from pg_agents.masks import MaskReader
 from pg_agents.policies import Policy, check_learners
+from pg_agents.seeding import Purpose, environment_seeds, spawn
 from pg_agents.spaces import action_door
-from pg_agents.stream import as_vector_env
 from pg_agents.tree import Tree, tree_leaves, tree_map
+from pg_agents.vectors import as_vector_env, takes_seeds
 
 Env = gym.Env | VectorEnv
 
@@ -33,13 +34,15 @@ def fork(env: Env, seed: int) -> Env:
     """
     if isinstance(env.unwrapped, AsyncVectorEnv):  # a copy would share its pipes, and close them when it goes
         raise TypeError("env: an AsyncVectorEnv lives in other processes and cannot be copied; use a SyncVectorEnv")
-    forked = copy.deepcopy(env)
+    forked, seed = copy.deepcopy(env), spawn(seed, Purpose.SIMULATION)
     core: Any = forked.unwrapped
     if isinstance(core, SyncVectorEnv):
-        for inner, word in zip(core.envs, np.random.SeedSequence(seed).generate_state(core.num_envs), strict=True):
-            _reseed(inner.unwrapped, int(word))
+        for inner, own in zip(core.envs, environment_seeds(seed, core.num_envs), strict=True):
+            _reseed(inner.unwrapped, own)
+    elif isinstance(core, VectorEnv) and takes_seeds(core):
+        _reseed(core, environment_seeds(seed, core.num_envs))
     else:
-        _reseed(core, seed)
+        _reseed(core, environment_seeds(seed, 1)[0])
     return forked
 
 
@@ -126,7 +129,7 @@ def _path(
     simulated = as_vector_env(fork(env, seed))
     check_learners(policy, simulated.num_envs)
     device = next(policy.parameters()).device
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(spawn(spawn(seed, Purpose.SIMULATION), Purpose.ACTIONS))
     spaces = simulated.single_observation_space, simulated.single_action_space
     door, masks = action_door(spaces[1]), MaskReader(*spaces, simulated.num_envs)
     every = np.ones(simulated.num_envs, bool)
@@ -147,7 +150,7 @@ def _path(
         observation = masks.fold(following, infos, None, every, every)
 
 
-def _reseed(env: Any, seed: int) -> None:  # noqa: ANN401
+def _reseed(env: Any, seed: int | list[int]) -> None:  # noqa: ANN401
     if hasattr(env, "reseed"):
         env.reseed(seed)
     else:

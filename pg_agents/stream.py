@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from pg_agents.faults import (
@@ -19,9 +19,10 @@ from pg_agents.faults import (
     with_rows,
 )
 from pg_agents.masks import MASK, MaskReader, with_mask
-from pg_agents.shown import shortened
+from pg_agents.seeding import environment_seeds
+from pg_agents.shown import shortened, shown
 from pg_agents.tree import Tree, tree_map
-from pg_agents.vectors import as_vector_env, name_of
+from pg_agents.vectors import as_vector_env, name_of, takes_seeds
 from pg_agents.workers import cause_of
 
 TOLD = (ValueError, TypeError, EOFError, ConnectionError, SystemExit)  # failures that need no traceback of ours
@@ -59,7 +60,7 @@ class Stream:
     Args:
         env: single or vector; its `metadata["autoreset_mode"]` is honoured. `metadata["absorbing"]` says that rows
             which have ended may be stepped and stay as they are: they wait for the others, all are reset together.
-        seed: spread over the rows with numpy's SeedSequence, at the first reset only.
+        seed: from which each row's is derived (`seeding.environment_seeds`), at the first reset only.
 
     Attributes:
         observation: [B, …] arrays; where infos have action masks, these are folded in (`masks.with_mask`).
@@ -97,8 +98,8 @@ class Stream:
         self.doubted = self.mode is AutoresetMode.SAME_STEP and may_overwrite(self.env)
         self.takes_seeds = takes_seeds(self.env)
         self.masks = MaskReader(self.env.single_observation_space, self.env.single_action_space, self.num_envs)
-        seeds = [int(word) for word in np.random.SeedSequence(seed).generate_state(self.num_envs)]
-        self.reset(seeds if self.takes_seeds else seeds[0])
+        seeds = environment_seeds(seed, self.num_envs)
+        self.reset(seeds if self.takes_seeds else seeds[0] // 2)  # from one, row i has seed + i: room below 2³¹
 
     def reset(self, seed: int | list[int] | None = None) -> None:
         """Start new episodes in all rows."""
@@ -114,7 +115,8 @@ class Stream:
         try:
             observation, infos = self.env.reset(**arguments)
         except (Exception, SystemExit) as error:
-            self._failed(error, f"at reset, after step {self.steps}")
+            given = ", ".join(f"{name}={shown(value)}" for name, value in arguments.items()) or "no arguments"
+            self._failed(error, f"at reset, after step {self.steps}", given)
         self._check(self.promised, observation)
         return observation, infos
 
@@ -183,7 +185,8 @@ class Stream:
         try:
             observation, rewards, terminated, truncated, infos = self.env.step(actions)
         except (Exception, SystemExit) as error:
-            self._failed(error, f"at step {self.steps}")
+            given = f"actions of dtype {actions.dtype}, shape {actions.shape}"
+            self._failed(error, f"at step {self.steps}", given)
         terminated, truncated = np.asarray(terminated, np.bool_), np.asarray(truncated, np.bool_)
         self._check(self.rewards, rewards)
         self._check(self.promised, observation)
@@ -192,13 +195,13 @@ class Stream:
             self._check(self.flags, truncated)
         return observation, np.asarray(rewards, np.float64), terminated, truncated, infos
 
-    def _failed(self, error: BaseException, when: str) -> NoReturn:
+    def _failed(self, error: BaseException, when: str, given: str) -> NoReturn:
         cause = cause_of(self.env, error)
         if isinstance(cause.error, KeyboardInterrupt):  # of a worker, and lost on its way
             raise KeyboardInterrupt from error
         when += self._row(cause.row)
         if isinstance(error, TOLD):
-            raise FaultyEnvironmentError(f"{self.name} failed {when}: {cause.text}") from error
+            raise FaultyEnvironmentError(f"{self.name} failed {when}: {cause.text} (it was given {given})") from error
         error.add_note(f"raised by {self.name} {when}")
         raise error
 
@@ -230,9 +233,3 @@ class Stream:
                     f"{self.name} writes its observations into one array, and a reset has overwritten the last of an "
                     f"episode {self.where(rows[0])}; make the vector environment with AutoresetMode.NEXT_STEP"
                 )
-
-
-def takes_seeds(env: VectorEnv) -> bool:
-    """Return whether the environment takes a seed for each row; Gymnasium's native vector environments take one."""
-    several = isinstance(env.unwrapped, SyncVectorEnv | AsyncVectorEnv)
-    return several or bool(env.metadata.get("seeds_per_environment"))

@@ -478,6 +478,46 @@ MUTATIONS = [
         ),
     ),
     Mutation(
+        "actions are drawn from the stream that initial weights come from",
+        "pg_agents.actor",
+        "manual_seed(spawn(seed, Purpose.ACTIONS))",
+        "manual_seed(spawn(seed, Purpose.PARAMETERS))",
+        ("tests/test_seeding.py::test_initial_weights_and_action_noise_have_no_numbers_in_common",),
+    ),
+    Mutation(
+        "all purposes have one seed",
+        "pg_agents.seeding",
+        "SeedSequence(seed, spawn_key=(purpose,))",
+        "SeedSequence(seed, spawn_key=(0,))",
+        (
+            "tests/test_seeding.py::test_purposes_share_no_numbers",
+            "tests/test_seeding.py::test_one_seed_gives_every_generator_of_a_run_a_beginning_of_its_own",
+        ),
+    ),
+    Mutation(
+        "an agent is evaluated in the episodes that it was trained in",
+        "pg_agents.evaluate",
+        "    seed = spawn(seed, Purpose.EVALUATION)\n",
+        "",
+        (
+            "tests/test_seeding.py::test_the_same_seed_in_training_selection_evaluation_and_simulation_gives_other_episodes",
+        ),
+    ),
+    Mutation(
+        "environments get seeds of 32 bits",
+        "pg_agents.seeding",
+        "(words >> np.uint32(32 - ENVIRONMENT_BITS))",
+        "words",
+        ("tests/test_seeding.py::test_environments_get_different_whole_numbers_below_two_to_the_31",),
+    ),
+    Mutation(
+        "the last rows of a vector form that counts on from one seed get more than 31 bits",
+        "pg_agents.stream",
+        "seeds[0] // 2)",
+        "seeds[0])",
+        ("tests/test_seeding.py::test_a_vector_form_that_counts_on_from_one_seed_stays_in_31_bits",),
+    ),
+    Mutation(
         "a mask is not heeded",
         "pg_agents.policies.heads",
         "return torch.where(allowed | ~allowed.any(-1, keepdim=True), logits, -torch.inf)",

@@ -19,6 +19,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 import pg_agents as pg
 from benchmarks.peers import floor
 from pg_agents.policies import MLPPolicy
+from pg_agents.seeding import Purpose, spawn
 from pg_agents.tuned import tuned_settings
 
 
@@ -76,7 +77,8 @@ def bare(settings: dict[str, Any]) -> dict[str, Any]:
     """Call `env.step` with random actions drawn before, and do nothing with what it returns."""
     env = make_env(settings)
     assert isinstance(env, VectorEnv)
-    actions = np.random.default_rng(settings["seed"]).integers(env.single_action_space.n, size=(1000, env.num_envs))  # type: ignore[attr-defined]
+    generator = np.random.default_rng(spawn(settings["seed"], Purpose.ACTIONS))
+    actions = generator.integers(env.single_action_space.n, size=(1000, env.num_envs))  # type: ignore[attr-defined]
     calls = settings["total_steps"] // env.num_envs
     clock = Clock()
     env.reset(seed=settings["seed"])

@@ -24,6 +24,7 @@ from pg_agents.numbers import whole_number
 from pg_agents.policies import ActionCritic, Critic, Memory, Policy
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps
 from pg_agents.schedules import Linear, Scheduled, scheduled
+from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces import action_door, spaces_of
 from pg_agents.tree import Tree, tree_map
 
@@ -84,7 +85,7 @@ class Agent(nn.Module, ABC):
         self.spaces: tuple[Any, Any] | None = None
         self.networks: dict[str, Any] = {}
         self.progress = 0.0  # the part of the run that is over, which schedules go by
-        self.generator = torch.Generator().manual_seed(0)  # of the order of minibatches
+        self.generator = torch.Generator().manual_seed(spawn(0, Purpose.MINIBATCHES))
         self.check()
         self.descent = Descent(optimizer, policy, critic, together=critic_learning_rate is None, epsilon=adam_epsilon)
 

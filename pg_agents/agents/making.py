@@ -10,6 +10,7 @@ import torch
 
 from pg_agents.policies import ActionCritic, Critic, Policy, check_learners, language_networks, make_networks
 from pg_agents.rollout import Episodes, Steps
+from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces import brief, difference, spaces_of
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def make_agent(
         )
     needed = form.needs_critic(arguments)
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+        torch.random.default_generator.manual_seed(spawn(seed, Purpose.PARAMETERS))
         policy, critic = build(
             observation_space, action_space, critic=needed, action_values=form.action_values, **networks
         )
@@ -92,7 +93,7 @@ def make_agent(
         arguments["critic"] = critic
     agent = form(policy=policy, **arguments)
     agent.spaces, agent.networks = (observation_space, action_space), networks
-    agent.generator.manual_seed(seed)
+    agent.generator.manual_seed(spawn(seed, Purpose.MINIBATCHES))
     return agent
 
 

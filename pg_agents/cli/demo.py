@@ -23,6 +23,7 @@ from pg_agents.cli.terminal import say
 from pg_agents.evaluate import evaluate
 from pg_agents.record import Value, fresh_run_dir
 from pg_agents.rollout import Rollout
+from pg_agents.seeding import Purpose, environment_seeds, spawn
 from pg_agents.train import train
 
 
@@ -191,10 +192,10 @@ def _teller(job: Job, report: Report) -> Callable[[Agent, Rollout], dict[str, Va
 def random_return(task: Task, episodes: int = 200) -> float:
     """Return the mean return of a policy that draws its actions uniformly, measured."""
     with closing(gym.make(task.env, **task.env_args)) as env:
-        env.action_space.seed(0)
+        env.action_space.seed(spawn(0, Purpose.ACTIONS))
         total = 0.0
         for episode in range(episodes):
-            env.reset(seed=0 if episode == 0 else None)
+            env.reset(seed=environment_seeds(0, 1)[0] if episode == 0 else None)
             done = False
             while not done:
                 _, reward, terminated, truncated, _ = env.step(env.action_space.sample())

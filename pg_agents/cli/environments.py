@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import importlib
+import importlib.util
 import inspect
 import os
 import sys
@@ -15,13 +16,14 @@ from typing import Any
 import gymnasium as gym
 import pg_envs  # noqa: F401 - registers the pg/ ids
 from gymnasium.envs.registration import load_env_creator
-from gymnasium.error import DependencyNotInstalled, Error, UnregisteredEnv
+from gymnasium.error import DependencyNotInstalled, Error, NamespaceNotFound, UnregisteredEnv
 from gymnasium.vector import VectorEnv
 
 from pg_agents.record import writable
-from pg_agents.stream import takes_seeds
+from pg_agents.vectors import takes_seeds
 
 EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video"}
+NAMESPACES = {"ALE": "ale_py"}  # the module that registers the ids that begin so
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 WORDS = {"true": True, "false": False, "none": None}
 
@@ -132,8 +134,14 @@ def untrusted_module(env_id: str) -> str | None:
 
 
 def _unknown(env_id: str, error: Error) -> UserError:
-    near = nearest(env_id.rpartition(":")[2], gym.registry)
-    way_out = f"did you mean {' or '.join(near)}?" if near else f"`pg-agents list` shows some ({error})"
+    name = env_id.rpartition(":")[2]
+    module = NAMESPACES.get(name.partition("/")[0]) if isinstance(error, NamespaceNotFound) else None
+    near = nearest(name, gym.registry)
+    if module is not None:
+        install = "" if importlib.util.find_spec(module) else f" after pip install {module.replace('_', '-')}"
+        way_out = f"{module} registers it: write {module}:{name}{install}"
+    else:
+        way_out = f"did you mean {' or '.join(near)}?" if near else f"`pg-agents list` shows some ({error})"
     return UserError(f"env: there is no environment {env_id!r}; {way_out}")
 
 

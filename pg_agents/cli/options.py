@@ -78,7 +78,7 @@ class EvaluateOptions:
     """How many."""
     stochastic: bool = False
     """Sample the actions instead of taking the most probable ones."""
-    seed: int = 1_000_000
+    seed: int = 0
     """Of the environment and of sampled actions."""
     max_episode_steps: int | None = None
     """Cut episodes at that many steps; as in training unless given."""

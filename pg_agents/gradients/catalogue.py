@@ -47,6 +47,7 @@ from pg_agents.gradients.psi import (
 )
 from pg_agents.returns import group_standardize
 from pg_agents.rollout import Batch, Rollout
+from pg_agents.seeding import Purpose, spawn
 
 
 def _reinforce(setting: Setting, **arguments: Any) -> Learner:  # noqa: ANN401
@@ -148,7 +149,7 @@ def _best_constant(setting: Setting) -> Learner:
     except ValueError:
         start = setting.solution.start
         paths = None
-        more = sample_paths(setting.problem, setting.table, start, 512, seed=20_011)
+        more = sample_paths(setting.problem, setting.table, start, 512, spawn(0, Purpose.EARLIER))
         setting = replace(setting, earlier=more)
     return _baselined(setting, baseline="constant", constant=optimal_constant(setting, paths), signal="whole-return")
 

@@ -21,6 +21,7 @@ from pg_agents.losses import mean_over_episodes, policy_gradient
 from pg_agents.policies import Memory, TabularCritic, TabularPolicy
 from pg_agents.returns import reward_to_go
 from pg_agents.rollout import Batch, Rollout
+from pg_agents.seeding import Purpose, spawn
 from pg_agents.tree import Tree
 
 WARM = 64  # earlier episodes, from which baselines and critics were learned
@@ -64,7 +65,7 @@ class Setting:
         """Return the setting of the policy ln π = `table`."""
         table = table.detach()
         solution = solve(problem, table)
-        earlier = sample_paths(problem, table, solution.start, WARM, seed + 10_007)
+        earlier = sample_paths(problem, table, solution.start, WARM, spawn(seed, Purpose.EARLIER))
         learned = solution.values / 2 if problem.average else _mean_returns(problem, earlier, len(solution.values))
         return cls(problem, table, solution, earlier, learned)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Policy
 from pg_agents.rollout import Rollout, TokenBlock
+from pg_agents.seeding import Purpose, spawn
 from pg_agents.tree import tree_map
 
 MAX_TRAJECTORIES = 50_000
@@ -85,7 +86,7 @@ def sample_paths(problem: Problem, table: Tensor, start: Tensor, count: int, see
     Raises:
         ValueError: an episode does not end within 10,000 steps.
     """
-    mdp, generator = problem.mdp, np.random.default_rng(seed)
+    mdp, generator = problem.mdp, np.random.default_rng(spawn(seed, Purpose.PATHS))
     policy = table.detach().exp().cumsum(1).numpy()
     successors = mdp.transitions.cumsum(2)
     states = _draw(np.tile(start.detach().numpy().cumsum(), (count, 1)), generator)

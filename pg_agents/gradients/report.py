@@ -20,6 +20,7 @@ from pg_agents.gradients.instrument import Instrument, Measurement
 from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Policy, TabularPolicy, TransformerPolicy, is_token_window
 from pg_agents.record import Recorder
+from pg_agents.seeding import Purpose, spawn
 
 COLUMNS = ("estimator", "bias", "cosine", "variance", "snr", "z", "unbiased")
 THEORY = {True: "#00798c", False: "#d1495b"}  # the colours of what theory calls unbiased, and of the rest
@@ -105,7 +106,7 @@ def random_policy(env: gym.Env, problem: Problem, seed: int) -> Policy:
     Tables for finite problems, with logits from N(0, 1), a transformer of width 8 for token tasks.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(seed)
+        torch.random.default_generator.manual_seed(spawn(seed, Purpose.PARAMETERS))
         if is_token_window(env.observation_space):
             windows = env.observation_space["tokens"].shape[0]  # type: ignore[index]
             policy: Policy = TransformerPolicy(problem.mdp.num_actions, windows, width=8, layers=1, heads=2)
@@ -121,7 +122,7 @@ def reports_on(env: gym.Env, problem: Problem, *, seed: int = 0, **options: Any)
     policy = random_policy(env, problem, seed)
     reports = [report_on(problem, policy, seed=seed, **options)]
     if is_token_window(env.observation_space):
-        reference = log_table(random_policy(env, problem, seed + 1), problem).detach()
+        reference = log_table(random_policy(env, problem, spawn(seed, Purpose.REFERENCE)), problem).detach()
         reports.append(report_on(problem.kl_only(reference), policy, seed=seed, **options))
     return reports
 

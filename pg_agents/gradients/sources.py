@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from pg_envs import TabularMDP, TokenTask
 
 from pg_agents.gradients.problem import Problem
+from pg_agents.seeding import Purpose, environment_seeds, spawn
 
 MAX_TEXTS = 600  # prefixes of completions, over all prompts
 NUM_PROMPTS = 2  # of a task that draws them
@@ -52,7 +53,7 @@ def problem_of(
             )
         return token_problem(core, plain, seed, name)
     if isinstance(core, pg_envs.BernoulliBandit | pg_envs.ContextualBandit | pg_envs.GaussianBandit):
-        env.reset(seed=seed)
+        env.reset(seed=environment_seeds(seed, 1)[0])
         mdp, limit = _bandit(core), None
     else:
         mdp = core.mdp if hasattr(core, "mdp") else _toy_text(env, name)
@@ -145,7 +146,7 @@ def prompts_of(task: TokenTask, seed: int) -> list[Text]:
     """Return the task's prompts, or the first two different ones that a generator with `seed` draws."""
     if not callable(task.prompts):
         return list(dict.fromkeys(tuple(int(token) for token in prompt) for prompt in task.prompts))
-    generator, longest = np.random.default_rng(seed), task.longest_prompt or 10**9
+    generator, longest = np.random.default_rng(spawn(seed, Purpose.PROBLEM)), task.longest_prompt or 10**9
     drawn = [tuple(task.draw(generator, longest).tolist()) for _ in range(100)]
     return list(dict.fromkeys(drawn))[:NUM_PROMPTS]
 
