@@ -26,10 +26,12 @@ def test_gaussian_arms_keep_mean_and_variance():
     np.testing.assert_allclose(mdp.expected_rewards[0], [0.5, -2.0])
     squares = (mdp.transitions * mdp.rewards**2).sum(2)[0]
     np.testing.assert_allclose(squares - mdp.expected_rewards[0] ** 2, [2.25, 2.25])
-    env = make("pg/GaussianBandit-v0")
-    problem = problem_of(env, seed=5)
-    env.reset(seed=5)
-    np.testing.assert_allclose(problem.mdp.expected_rewards[0], env.unwrapped.expected_rewards())
+    env, other = make("pg/GaussianBandit-v0"), make("pg/GaussianBandit-v0")
+    arms, again, others = (problem_of(made, seed=seed).mdp for made, seed in ((env, 5), (other, 5), (other, 6)))
+    env.reset()
+    np.testing.assert_allclose(arms.expected_rewards[0], env.unwrapped.expected_rewards())
+    np.testing.assert_allclose(arms.expected_rewards[0], again.expected_rewards[0])
+    assert np.abs(arms.expected_rewards[0] - others.expected_rewards[0]).max() > 0.1
 
 
 @pytest.mark.parametrize(
