@@ -43,11 +43,11 @@ def unblocked(collector):
 @pytest.mark.parametrize("cap", [None, 3])
 def test_blocks_hold_the_stacked_windows(mode, cap):
     policy = transformer()
-    form = {"max_episode_steps": cap, "seed": 3}
-    blocks = EpisodeCollector(token_env(autoreset_mode=mode), policy, **form)
-    stacks = EpisodeCollector(token_env(autoreset_mode=mode), policy, **form)
-    for _ in range(3):
-        block, stack = next(blocks), unblocked(stacks)
+    forms = [{"max_episode_steps": cap, "seed": seed} for seed in range(3)]
+    blocks, stacks = ([EpisodeCollector(token_env(autoreset_mode=mode), policy, **f) for f in forms] for _ in range(2))
+    later = mode is AutoresetMode.DISABLED  # else rows that wait do one thing or another, and their next prompts differ
+    for blocked, stacked in zip(blocks * (1 + later), stacks * (1 + later), strict=True):
+        block, stack = next(blocked), unblocked(stacked)
         assert isinstance(block.observations, TokenBlock) and torch.equal(block.mask, stack.mask)
         windows, mask = block.observations.windows(), block.mask
         width = windows["tokens"].shape[-1]

@@ -73,7 +73,7 @@ def sync(make):
 FAMILIES = {
     "bandit": (lambda n: gym.make_vec("pg/BernoulliBandit-v0", n, probabilities=(0.1, 0.2, 0.9)), 8_000, 0.8),
     "contextual": (lambda n: gym.make_vec("pg/ContextualBandit-v0", n), 16_000, 0.8),
-    "mdp": (lambda n: gym.make_vec("pg/GridWorld-v0", n), 40_000, 0.6),
+    "mdp": (lambda n: gym.make_vec("pg/GridWorld-v0", n), 60_000, 0.6),
     "tokens": (lambda n: gym.make_vec("pg/Shorter-v0", n), 6_000, 0.8),
     "control": (lambda n: gym.make_vec("CartPole-v1", n), 40_000, 100.0),
     "box": (sync(Aim), 24_000, -0.05),
