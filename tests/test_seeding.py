@@ -192,7 +192,7 @@ def test_a_vector_form_that_counts_on_from_one_seed_stays_in_31_bits(monkeypatch
 def test_what_an_extension_says_comes_with_what_it_was_given():
     stream = Stream(OneSeed(3), 0)
     with pytest.raises(
-        FaultyEnvironmentError, match=r"step 1: .*Annotated.*given actions of dtype int64, shape \(3,\)"
+        FaultyEnvironmentError, match=r"step 1, .*Annotated.*given actions of dtype int64, shape \(3,\)"
     ):
         stream.step(np.zeros(3, np.int64))
     with pytest.raises(FaultyEnvironmentError, match=r"at reset, after step 1: .*Annotated.*given seed=\[1, 2, 3\]"):
@@ -214,9 +214,9 @@ def test_resets_on_the_way_are_named_too():
 
     env = Worn(2)
     env.error = TypeError("no such overload")
-    with pytest.raises(FaultyEnvironmentError, match=r"Worn failed at reset, after step 1: no such.*given options="):
+    with pytest.raises(FaultyEnvironmentError, match=r"Worn failed at reset, after step 1, .*no such.*given options="):
         Stream(env, 0).step(np.zeros(2, np.int64))
     env.error = OSError("the disk is gone")
     with pytest.raises(OSError, match="the disk is gone") as raised:
         Stream(env, 0).step(np.zeros(2, np.int64))
-    assert raised.value.__notes__ == ["raised by Worn at reset, after step 1"]
+    assert raised.value.__notes__[0].startswith("raised by Worn at reset, after step 1, seed ")

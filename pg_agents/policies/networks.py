@@ -150,8 +150,9 @@ def is_token_window(space: gym.Space, action_space: gym.Space | None = None) -> 
     whole = np.issubdtype(tokens.dtype, np.integer) and len(tokens.shape) == 1
     if not whole or (length.start, length.n) != (0, tokens.shape[0] + 1):
         return False
-    is_box = isinstance(tokens, spaces.Box)
-    low, high = (tokens.low, tokens.high) if is_box else (tokens.start, tokens.start + tokens.nvec - 1)
+    low, high = (
+        (tokens.low, tokens.high) if isinstance(tokens, spaces.Box) else (tokens.start, tokens.start + tokens.nvec - 1)
+    )
     if action_space is None:
         return bool(low.min() >= 0)
     return isinstance(action_space, spaces.Discrete) and bool(low.min() >= 0 and high.max() < action_space.n)
