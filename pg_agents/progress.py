@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
+from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
@@ -190,9 +191,10 @@ class progress_bar:  # noqa: N801 - used as a function
 
     def __init__(self, visible: bool, total_steps: int) -> None:
         text = TextColumn("return {task.fields[mean]}  {task.fields[speed]} steps/s")
-        self.bar = Progress(
-            BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text, disable=not visible, transient=True
-        )
+        console = get_console()
+        visible = visible and (console.is_terminal or console.is_jupyter)  # elsewhere it would be an empty line
+        columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text
+        self.bar = Progress(*columns, console=console, disable=not visible, transient=True)
         self.total = total_steps
 
     def __enter__(self) -> Callable[[RunProgress], None]:

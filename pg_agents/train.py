@@ -68,8 +68,9 @@ def train(
         ValueError: an argument out of range, a run folder that is not empty, an environment whose spaces are not those
             the agent was made for.
         AuditError: the log-probabilities that learning computes are not those that the policy acted with.
-        FaultyEnvironmentError: the environment returned something not finite or of a wrong shape; the agent is as it
-            was after its last update, and saved if there is a run folder.
+        FaultyEnvironmentError: the environment failed, lost a process, called sys.exit, or returned something not
+            finite, of a wrong shape or outside its space; the agent is as it was after its last update, and saved if
+            there is a run folder. An AsyncVectorEnv that has lost a process is closed.
     """
     total_steps, seed = whole_number("total_steps", total_steps, 1), whole_number("seed", seed)
     log_every = max(1, total_steps // 200) if log_every is None else whole_number("log_every", log_every, 1)

@@ -74,6 +74,7 @@ def _lost_worker(core: AsyncVectorEnv, error: BaseException) -> Cause:
     ended = wait([process.sentinel for process in core.processes], timeout=1.0)
     for row, process in enumerate(core.processes):
         if process.sentinel in ended:
+            process.join(1.0)  # its pipes are closed a moment before it has an exit code
             code = process.exitcode or 0
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             return Cause(f"its process {how}", row, None)

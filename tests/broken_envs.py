@@ -1,5 +1,7 @@
 """Environments that cannot be made or break their contract, by id: what the command line has to name."""
 
+import sys
+
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Discrete
@@ -29,6 +31,46 @@ class Broken(gym.Env):
         return observation, reward, self.clock % 10 == 0, False, {}
 
 
+class Quits(gym.Env):
+    """Calls sys.exit, or raises what is hard to tell, when it is made, reset (not at first), stepped or closed."""
+
+    observation_space, action_space = Box(-1, 1, (2,), np.float32), Discrete(2)
+
+    def __init__(self, where="step", code=0, at=5):
+        self.where, self.code, self.at, self.clock = where, code, at, 0
+        self.quit("init")
+
+    def quit(self, where):
+        if where == self.where:
+            sys.exit(self.code)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        if self.clock:
+            self.quit("reset")
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.clock += 1
+        if self.clock == self.at:
+            self.quit("step")
+            if self.where == "percent":
+                raise KeyError("100% of %s")
+            if self.where == "interrupt":
+                raise KeyboardInterrupt("100% of %s")
+            if self.where == "two arguments":
+                raise TwoArgumentsError(1, 2)
+        return np.zeros(2, np.float32), 1.0, self.clock % 10 == 0, False, {}
+
+    def close(self):
+        self.quit("close")
+
+
+class TwoArgumentsError(Exception):
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+
+
 class NeedsABox(gym.Env):
     def __init__(self):
         raise gym.error.DependencyNotInstalled('Box2D is not installed, run `pip install "gymnasium[box2d]"`')
@@ -44,6 +86,7 @@ def half_a_row():
 
 
 gym.register("Broken-v0", entry_point=Broken)
+gym.register("Quits-v0", entry_point=Quits)
 gym.register("NeedsABox-v0", entry_point=NeedsABox)
 gym.register("NeedsAModule-v0", entry_point=NeedsAModule)
 gym.register("HalfARow-v0", entry_point=half_a_row)

@@ -1,8 +1,13 @@
 """What the command line refuses: one sentence that names argument, value and way out, and exit code 2."""
 
 import json
+import os
 import re
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,7 +130,7 @@ def test_an_agent_is_not_evaluated_in_an_environment_with_other_spaces(capsys, f
     config = json.loads((folder / "r" / "config.json").read_text())
     (folder / "r" / "config.json").write_text(json.dumps(config | {"env": "pg/Chain-v0"}))
     line = refused(capsys, "evaluate", "r")
-    assert "Discrete(12)" in line and "Discrete(5)" in line
+    assert "has n 5 instead of 12" in line
 
 
 @pytest.mark.parametrize(
@@ -148,6 +153,73 @@ def test_environments_that_break_their_contract_are_caught_at_the_step(capsys, f
         # 31 whole steps of two rows came before it, and at two of them both were reset: 29 · 2 transitions.
         assert json.loads((folder / "r" / "summary.json").read_text())["total_steps"] == 58
         assert all(np.isfinite(weight.numpy(force=True)).all() for weight in load("r/agent").parameters())
+
+
+# -- what did not finish never exits with 0 ----------------------------------------------------------------------------
+QUITS = ["train", "ppo", "broken_envs:Quits-v0", "--num-envs", "2", "--total-steps", "600", "--quiet"]
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("init", "'broken_envs:Quits-v0' cannot be made with where='init': it called sys.exit(0)"),
+        ("reset", "Quits-v0 failed at step 11, environment 0, seed"),
+        ("step", "Quits-v0 failed at step 5, environment 0, seed"),
+        ("close", "sys.exit(0) was called before this command had finished"),
+    ],
+)
+def test_an_environment_that_calls_sys_exit_is_an_error(capsys, where, said):
+    line = refused(capsys, *QUITS, "--env-arg", f"where={where}", "--run-dir", "r")
+    assert said in line and "sys.exit(0)" in line
+
+
+def test_an_environment_that_calls_sys_exit_in_an_evaluation_is_an_error(capsys):
+    assert main([*QUITS, "--env-arg", "where=nowhere", "--run-dir", "r"]) == 0
+    line = refused(capsys, "evaluate", "r", "--env-arg", "where=step", "--trust-run-folder")
+    assert "Quits-v0 failed at step 5, environment 0" in line and "sys.exit(0)" in line
+
+
+def test_a_module_that_calls_sys_exit_when_it_is_imported_is_an_error(capsys, folder):
+    (folder / "leaves.py").write_text("raise SystemExit(0)\n")
+    assert "sys.exit(0) was called before" in refused(capsys, "train", "ppo", "leaves:Env-v0")
+
+
+def test_a_broken_pipe_is_an_error_where_standard_output_is_read(monkeypatch, capfd):
+    def break_a_pipe(options):
+        raise BrokenPipeError("of somebody else")
+
+    monkeypatch.setattr(pg_agents.cli.command, "_do", break_a_pipe)
+    with pytest.raises(BrokenPipeError):
+        main(["list"])
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    found = subprocess.run(
+        [sys.executable, "-m", "pg_agents", "list"], stdout=write, stderr=subprocess.PIPE, check=False
+    )
+    os.close(write)
+    assert (found.returncode, found.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("signalled", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_worker_or_an_interrupt_ends_a_run_with_asynchronous_environments(folder, signalled):
+    """The worker is killed; the interrupt is for the first process alone, whose workers then wait for it."""
+    typed = ["--num-envs", "3", "--env-arg", "vectorization_mode=async", "--total-steps", "10000000", "--run-dir", "r"]
+    argv = [sys.executable, "-m", "pg_agents", "train", "a2c", "CartPole-v1", *typed, "--log-every", "100", "--quiet"]
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    metrics, deadline = folder / "r" / "metrics.jsonl", time.monotonic() + 60
+    while not (metrics.exists() and metrics.stat().st_size > 0) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [child for child in children if b"spawn_main" not in Path(f"/proc/{child}/cmdline").read_bytes()]
+    os.kill(int(workers[-1]) if signalled == signal.SIGKILL else process.pid, signalled)
+    _, err = process.communicate(timeout=60)
+    said = {signal.SIGKILL: (2, "environment 2, seed"), signal.SIGINT: (130, "interrupted: the agent is saved")}
+    code, words = said[signalled]
+    assert process.returncode == code and words in err.splitlines()[-1]
+    assert not any(Path(f"/proc/{child}").exists() for child in workers)
 
 
 def test_what_tyro_refuses_exits_with_2(capsys):

@@ -11,7 +11,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 
 import pg_envs
@@ -26,10 +26,11 @@ from pg_agents.cli.evaluating import check_whole, known_text, run_evaluation, us
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
 from pg_agents.cli.runs import run_folder
-from pg_agents.cli.terminal import complain, prepare, say
+from pg_agents.cli.terminal import complain, nobody_reads, prepare, say
 from pg_agents.policies import UnsupportedSpaceError, folder_of
 from pg_agents.stream import FaultyEnvironmentError
 from pg_agents.train import Summary, train
+from pg_agents.workers import closing
 
 OURS = (
     UserError, SavedAgentError, FaultyEnvironmentError, FloatingPointError, AuditError, pg_envs.EvaluationError,
@@ -42,13 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare()
     typed = sys.argv[1:] if argv is None else list(argv)
     try:
-        _do(parse(typed))
-    except SystemExit as end:
+        _finish(parse(typed))
+    except SystemExit as end:  # after help, and after what tyro has printed of a wrong option
         return int(end.code or 0)
     except KeyboardInterrupt as end:
         say(f"interrupted{': ' + str(end) if str(end) else ''}", sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever reads standard output has seen enough (`| head`)
+    except BrokenPipeError:
+        if not nobody_reads():
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, *OURS) as error:
         message = str(error)
@@ -65,6 +68,15 @@ def _as_typed(name: re.Match[str]) -> str:
     word = name[0]
     typed_bare = word in ("env", "agent", "command", "path")
     return word.upper() if typed_bare else f"--{word.replace('_', '-')}"
+
+
+def _finish(options: Options) -> None:
+    """Do what `options` ask for; whatever calls sys.exit on the way, an environment perhaps, has not finished it."""
+    try:
+        _do(options)
+    except SystemExit as end:
+        raise UserError(f"sys.exit({end.code!r}) was called before this command had finished") from end
+    sys.stdout.flush()
 
 
 def _do(options: Options) -> None:

@@ -213,6 +213,10 @@ def _made(make: Callable[[], Any], env_id: str, arguments: dict[str, Any]) -> An
         if not arguments:  # nobody's arguments: a mistake in the environment's code, to be seen in full
             raise
         raise UserError(f"env_arg: {env_id} cannot be made{given}: {error}") from error
+    except SystemExit as error:
+        raise UserError(f"env: {env_id!r} cannot be made{given}: it called sys.exit({error.code!r})") from error
+    except (EOFError, ConnectionError) as error:
+        raise UserError(f"env: {env_id!r} cannot be made{given}: one of its processes has ended") from error
     except (ValueError, AssertionError, ImportError, OSError, Error) as error:
         raise UserError(f"env: {env_id!r} cannot be made{given}: {error}") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from pathlib import Path
 
 import gymnasium as gym
@@ -19,6 +18,7 @@ from pg_agents.cli.runs import RunConfig, read_config, run_and_agent
 from pg_agents.cli.terminal import say
 from pg_agents.evaluate import evaluate
 from pg_agents.spaces import difference, spaces_of
+from pg_agents.workers import closing
 
 
 def run_evaluation(options: EvaluateOptions) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sys
 from typing import TextIO
 
@@ -18,6 +19,18 @@ def prepare() -> None:
 def say(text: str, file: TextIO | None = None) -> None:
     """Print a text that may have names in it which others chose: of environments, folders, agents."""
     print(printable(text), file=file)
+
+
+def nobody_reads() -> bool:
+    """Return whether standard output is a pipe that is read no longer: whoever read it, `| head`, has seen enough."""
+    if not hasattr(select, "poll"):
+        return True
+    watch = select.poll()
+    try:
+        watch.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):  # it is no file, or closed
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
 
 
 def complain(message: str) -> None:
