@@ -14,10 +14,12 @@ from pg_agents.actor import Actor
 from pg_agents.groups import make_groups
 from pg_agents.numbers import whole_number
 from pg_agents.policies import is_token_window
+from pg_agents.policies.affordable import gib, memory
 from pg_agents.policies.policy import Policy
 from pg_agents.rollout import Rollout
 from pg_agents.stacking import Record
 from pg_agents.stream import Stream, Transition
+from pg_agents.tree import tree_leaves
 
 EPISODE_LIMIT = 100_000  # steps after which an episode without any limit is taken for one that never ends
 
@@ -72,6 +74,13 @@ class StepCollector(Collector):
         num_steps = whole_number("num_steps", num_steps, 1)
         super().__init__(env, policy, seed=seed)
         self.num_steps = num_steps
+        held = 2 * num_steps * sum(leaf.nbytes for leaf in tree_leaves(self.stream.observation))
+        if held > memory():
+            raise ValueError(
+                f"num_steps: the observations of {num_steps:,} steps of {self.stream.num_envs} environments take "
+                f"{gib(held)} while they are stacked, and this machine has {gib(memory())}; take fewer of either, or "
+                "smaller observations"
+            )
 
     @torch.no_grad()
     def __next__(self) -> Rollout:

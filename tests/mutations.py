@@ -1342,6 +1342,27 @@ MUTATIONS = [
         (LANGUAGE + "an_architecture_with_new_weights_and_no_tokenizer",),
     ),
     Mutation(
+        "saving an agent deletes files of others",
+        "pg_agents.agents.saving",
+        "        if name not in written:",
+        "        if name not in written and not name.startswith(MODEL):",
+        ("tests/test_saving.py::test_files_that_are_not_ours_are_never_deleted",),
+    ),
+    Mutation(
+        "a description of an agent names a model to read",
+        "pg_agents.agents.saving",
+        "if unknown := arguments.keys() - set(form.argument_names()):",
+        "if unknown := arguments.keys() - {*form.argument_names(), 'policy'}:",
+        ("tests/test_saving.py::test_a_policy_that_a_description_names_is_never_read_from_elsewhere",),
+    ),
+    Mutation(
+        "each layer is held against the memory alone",
+        "pg_agents.policies.affordable",
+        "        self.total += taken",
+        "        self.total = taken",
+        (POLICIES + "affordable.py::test_all_that_is_made_is_counted_together",),
+    ),
+    Mutation(
         "a language model's agent is saved without its configuration",
         "pg_agents.agents.saving",
         "        agent.policy.write_files(fresh / MODEL)\n",

@@ -49,6 +49,7 @@ ALLOWED = {
         "pg_agents.rollout",
         "pg_agents.schedules",
         "pg_agents.seeding",
+        "pg_agents.shown",
         "pg_agents.spaces",
         "pg_agents.tree",
     ),

@@ -1,5 +1,6 @@
 """Agents as files: what is loaded acts as what was saved, and damage is named."""
 
+import copy
 import json
 import os
 
@@ -9,11 +10,13 @@ import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
+from safetensors.torch import save_file
 from test_every_space import Anything
 
 import pg_agents as pg
 from pg_agents.agents import SavedAgentError
 from pg_agents.policies import Critic, MLPCritic, MLPPolicy
+from pg_agents.shown import SCREEN
 from pg_agents.stream import Stream
 
 torch.set_num_threads(1)
@@ -176,7 +179,11 @@ def test_truncated_parameters_are_named(saved):
         pg.load(saved)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "3", '"x"', "[" * 10**5, '{"a":' * 10**5, "9" * 5000, "\x00", '{"format": 1}', "x" * 10**6],
+    ids=lambda text: text[:9],
+)
 def test_damaged_descriptions_are_named(saved, text):
     (saved / "agent.json").write_text(text)
     with pytest.raises(SavedAgentError, match="is damaged"):
@@ -200,6 +207,80 @@ def test_descriptions_that_make_no_sense_are_named(saved, key, value):
     edited(saved, **{key: value})
     with pytest.raises(SavedAgentError, match=str(saved)):
         pg.load(saved)
+
+
+WRONG = (
+    True, -1, 1.5, 10**30, float("nan"), float("inf"), "x", "\x1b[2J", "hf:/tmp", [], {}, [None], [[1]], [10**9, 10**9],
+    "y" * 10**6, list(range(10**5)), {"kind": "Box", "low": 0, "high": 1, "shape": [10**5, 10**5], "dtype": "float32"},
+    {"kind": "Discrete", "n": 10**10, "start": 0}, {"kind": "MultiBinary", "n": [10**5, 10**5]},
+    {"kind": "MultiDiscrete", "nvec": [10**9, 10**9], "start": [0, 0]}, {"kind": "Dict", "spaces": [[1]]},
+)  # fmt: skip
+
+
+def places(value, path=()):
+    """Yield the path of every key and item within a JSON value."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*path, key)
+        yield from places(inner, (*path, key))
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda value: repr(value)[:30])
+def test_anything_anywhere_in_a_description_is_one_error_of_a_screen_or_an_agent(tmp_path, wrong):
+    space = Dict(a=Discrete(2), b=Box(-1, 1, (2,)), c=MultiDiscrete([2, 3]))
+    agent = pg.ActorCritic.for_spaces(space, Discrete(2), hidden=(3,), normalize_observations=True)
+    agent.save(tmp_path / "agent")
+    description = json.loads((tmp_path / "agent" / "agent.json").read_text())
+    for *way, last in [
+        *places(description),
+        ("arguments", "policy"),
+        ("networks", "policy"),
+        ("networks", "recurrent"),
+    ]:
+        changed = inner = copy.deepcopy(description)
+        for key in way:
+            inner = inner[key]
+        inner[last] = wrong
+        (tmp_path / "agent" / "agent.json").write_text(json.dumps(changed))
+        try:
+            assert isinstance(pg.load(tmp_path / "agent"), pg.Agent)
+        except SavedAgentError as error:
+            assert str(tmp_path / "agent") in str(error) and len(str(error)) < SCREEN and str(error).isprintable()
+
+
+def test_a_policy_that_a_description_names_is_never_read_from_elsewhere(saved):
+    description = json.loads((saved / "agent.json").read_text())
+    edited(saved, arguments=description["arguments"] | {"policy": "hf:/somewhere"})
+    with pytest.raises(SavedAgentError, match="arguments: Reinforce has none called policy"):
+        pg.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"policy.logits": torch.zeros(1, 5, 2, dtype=torch.int64)},
+            r"torch.int64 \[1, 5, 2\], they have torch.float32",
+        ),
+        ({"policy.logits": torch.zeros(1, 5, 2, dtype=torch.complex64)}, "is torch.complex64"),
+        ({"policy.logits": torch.zeros(1, 2, 5)}, r"torch.float32 \[1, 2, 5\], they have torch.float32 \[1, 5, 2\]"),
+        ({"policy.logits": torch.zeros(0)}, r"torch.float32 \[0\], they have"),
+        ({}, "'policy.logits' is missing"),
+        ({"policy.logits": torch.zeros(1, 5, 2), "x\x1b" * 10**5: torch.zeros(1)}, "is none of theirs"),
+    ],
+    ids=str,
+)
+def test_parameters_that_do_not_fit_are_named(saved, change, said):
+    save_file(change, saved / "agent.safetensors")
+    with pytest.raises(SavedAgentError, match=f"do not fit the networks: .*{said}") as caught:
+        pg.load(saved)
+    assert len(str(caught.value)) < SCREEN and str(caught.value).isprintable()
+
+
+def test_binary_rubbish_in_place_of_a_description_is_not_repeated(saved):
+    (saved / "agent.json").write_bytes(b"\xff" * 14_000_000)
+    with pytest.raises(SavedAgentError, match="is damaged") as caught:
+        pg.load(saved)
+    assert len(str(caught.value)) < SCREEN
 
 
 def test_parameters_of_another_shape_and_later_formats_are_named(saved):
@@ -241,6 +322,40 @@ def test_nothing_but_a_saved_agent_is_replaced(tmp_path):
     agent.save(tmp_path / "empty")
     assert (tmp_path / "thesis" / "chapter").read_text() == "one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["agent", "empty", "file", "thesis"]
+
+
+@pytest.mark.parametrize(
+    "foreign", ["model/weights.bin", "model/deep/notes", "notes", "agent.json.bak", ".hidden", "empty/", "model/"]
+)
+@pytest.mark.parametrize("beside_an_agent", [False, True])
+def test_files_that_are_not_ours_are_never_deleted(tmp_path, foreign, beside_an_agent):
+    agent = pg.Reinforce.for_env(gym.make("pg/Chain-v0"))
+    if beside_an_agent:
+        agent.save(tmp_path / "agent")
+    (tmp_path / "agent" / foreign).parent.mkdir(parents=True, exist_ok=True)
+    if foreign.endswith("/"):
+        (tmp_path / "agent" / foreign).mkdir()
+    else:
+        (tmp_path / "agent" / foreign).write_text("keep")
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    with pytest.raises(SavedAgentError, match=rf"is not the folder of a saved agent alone \('{foreign.split('/')[0]}"):
+        agent.save(tmp_path / "agent")
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def test_somebody_elses_agent_json_is_not_ours(tmp_path):
+    (tmp_path / "agent").mkdir()
+    for text in ('{"name": "my agent"}', "not JSON", "[" * 10**5):
+        (tmp_path / "agent" / "agent.json").write_text(text)
+        with pytest.raises(SavedAgentError, match=r"agent alone \('agent.json' is not of one\)"):
+            pg.Reinforce.for_env(gym.make("pg/Chain-v0")).save(tmp_path / "agent")
+        assert (tmp_path / "agent" / "agent.json").read_text() == text
+
+
+def test_an_agent_of_an_earlier_version_which_lists_no_files_is_replaced(saved):
+    edited(saved, files=...)
+    pg.ActorCritic.for_env(gym.make("pg/Chain-v0")).save(saved)
+    assert isinstance(pg.load(saved), pg.ActorCritic)
 
 
 def test_precision_and_numbers_of_numpy_survive(tmp_path):

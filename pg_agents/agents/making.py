@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pg_agents.policies import ActionCritic, Critic, Policy, check_learners, language_networks, make_networks
+from pg_agents.policies.affordable import Affordable
 from pg_agents.rollout import Episodes, Steps
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces import brief, difference, spaces_of
@@ -83,7 +84,8 @@ def make_agent(
             "not have; choose another agent, such as grpo or ppo"
         )
     needed = form.needs_critic(arguments)
-    with torch.random.fork_rng(devices=[]):
+    copies = 1 if asked else 4  # of a language model's parameters only some may learn
+    with torch.random.fork_rng(devices=[]), Affordable(copies):
         torch.random.default_generator.manual_seed(spawn(seed, Purpose.PARAMETERS))
         policy, critic = build(
             observation_space, action_space, critic=needed, action_values=form.action_values, **networks

@@ -123,13 +123,15 @@ class MultiDiscreteHead(Head):
 
     def __init__(self, space: spaces.MultiDiscrete) -> None:
         super().__init__()
-        counts = space.nvec.flatten()
+        counts = torch.as_tensor(space.nvec.flatten().astype(np.int64))
         self.outputs = int(counts.sum())
-        present = np.arange(counts.max()) < counts[:, None]  # [K, N]: which options each choice has
-        index = np.full(present.shape, self.outputs)  # the rest point behind the logits, at −∞
-        index[present] = np.arange(self.outputs)
-        self.register_buffer("index", torch.as_tensor(index.ravel()), persistent=False)
-        self.register_buffer("present", torch.as_tensor(present), persistent=False)
+        index = torch.full(
+            (len(counts), int(counts.max())), self.outputs
+        )  # [K, N]; what is missing lies behind the logits, at −∞
+        present = torch.arange(index.shape[1]) < counts[:, None]  # [K, N]: which options each choice has
+        index[present] = torch.arange(self.outputs)
+        self.register_buffer("index", index.ravel(), persistent=False)
+        self.register_buffer("present", present, persistent=False)
         self.regular = bool(present.all())
 
     def forward(self, outputs: Tensor, mask: Tensor | None = None) -> MultiCategorical:

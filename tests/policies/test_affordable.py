@@ -1,0 +1,74 @@
+"""Networks that do not fit into memory are refused with the arithmetic, before anything is allocated."""
+
+import math
+
+import gymnasium as gym
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+
+import pg_agents as pg
+from pg_agents.policies import UnsupportedSpaceError, affordable
+from pg_agents.policies.affordable import Affordable, memory
+
+
+@pytest.fixture
+def sixteen(monkeypatch):
+    """A machine with 16 GiB of memory."""
+    monkeypatch.setattr(affordable, "memory", lambda: 16 * 2**30)
+
+
+REAL = Box(0, 1, (4,))
+
+
+@pytest.mark.parametrize(
+    ("spaces", "options", "said"),
+    [
+        ((Discrete(10**5), Discrete(10**5)), {}, "100,000 × 100,000 float32 numbers takes 37 GiB, 4 times that"),
+        ((Discrete(10**10), Discrete(2)), {}, "10,000,000,000 × 2 float32 numbers takes 75 GiB"),
+        ((Discrete(2), Discrete(10**10)), {}, "2 × 10,000,000,000 float32"),
+        ((Discrete(3), Discrete(2)), {"num_learners": 10**10}, "10,000,000,000 × 3 × 2 float32"),
+        ((Box(0, 255, (4096, 4096, 4), "uint8"), Discrete(2)), {}, "512 × 16,516,096 float32 numbers takes 32 GiB"),
+        ((Box(0, 1, (4096 * 4096 * 4,)), Discrete(2)), {}, "64 × 67,108,864 float32 numbers takes 16 GiB"),
+        ((MultiBinary([10**5, 10**5]), Discrete(2)), {}, "64 × 10,000,000,000 float32"),
+        ((Discrete(10**9), Discrete(2)), {"hidden": (64,)}, "64 × 1,000,000,000 float32"),
+        ((REAL, MultiDiscrete([10**9, 10**9])), {}, "2 × 1,000,000,000 float32"),
+        ((REAL, Discrete(2)), {"recurrent": 10**6}, "3,000,000 × 1,000,000 float32"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_refused_with_the_arithmetic(sixteen, spaces, options, said):
+    with pytest.raises(UnsupportedSpaceError, match=f"{said}.* this machine has 16 GiB"):
+        pg.PPO.for_spaces(*spaces, **options)
+
+
+def test_all_that_is_made_is_counted_together(sixteen):
+    with (
+        pytest.raises(UnsupportedSpaceError, match=r"30,000 × 30,000 .* takes 3.4 GiB beside 13 GiB of others, and"),
+        Affordable(1),
+    ):
+        for _ in range(5):
+            torch.empty((30_000, 30_000))
+
+
+def test_what_fits_is_made(sixteen):
+    assert pg.PPO.for_spaces(Discrete(1000), Discrete(100)).policy.logits.shape == (1, 1000, 100)
+    with Affordable(4):
+        assert torch.empty(2**20, 2**10, device="meta").shape == torch.empty((2**20, 2**10), device="meta").shape
+        assert torch.zeros(size=(2, 3)).shape == (2, 3) and torch.full((), 2.0) == 2
+        with pytest.raises(UnsupportedSpaceError, match=r"1,048,576 × 1,024 float64 numbers takes 8 GiB"):
+            torch.empty(2**20, 2**10, dtype=torch.float64)
+
+
+def test_a_machine_says_how_much_it_has_or_nothing(monkeypatch):
+    assert 2**28 < memory() < 2**50
+    monkeypatch.delattr(affordable.os, "sysconf")
+    assert memory() == math.inf
+
+
+def test_rollouts_that_do_not_fit_are_refused(monkeypatch):
+    monkeypatch.setattr("pg_agents.collect.memory", lambda: 2 * 64 * 4 * 4 - 1)  # a byte less than 64 steps take twice
+    env = gym.make("CartPole-v1")
+    pg.train(pg.A2C.for_env(env, num_steps=63), env, total_steps=10, progress=False)
+    with pytest.raises(ValueError, match="num_steps: the observations of 64 steps of 1 environments take .* fewer"):
+        pg.train(pg.A2C.for_env(env, num_steps=64), env, total_steps=10, progress=False)
