@@ -35,7 +35,8 @@ class Collector(ABC):
         seed: of the environment and of the actions.
 
     Raises:
-        FaultyEnvironmentError: when the environment returns something that is not finite or wrongly shaped.
+        FaultyEnvironmentError: when the environment fails, or returns something not finite, of a wrong shape or outside
+            its space.
     """
 
     def __init__(self, env: gym.Env | VectorEnv, policy: Policy, *, seed: int = 0) -> None:

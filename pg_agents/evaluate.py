@@ -63,7 +63,8 @@ def evaluate(
 
     Raises:
         ValueError: episodes below 1, or an episode without end and without max_episode_steps.
-        FaultyEnvironmentError: the environment returned something not finite or of a wrong shape.
+        FaultyEnvironmentError: the environment failed, or returned something not finite, of a wrong shape or outside
+            its space.
     """
     episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed)
     if max_episode_steps is None:

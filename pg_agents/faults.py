@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -128,8 +129,9 @@ def overwrites(env: VectorEnv, row: int) -> bool:
         single = core.env_fns[row]()
         if any(single.unwrapped is one.unwrapped for one in getattr(core, "envs", ())):
             single = copy.deepcopy(single)  # it is in use
-        return _overwrites(single)
-    except Exception:
+        with closing(single):
+            return _overwrites(single)
+    except (Exception, SystemExit):
         return False
 
 
@@ -146,5 +148,4 @@ def _overwrites(env: gym.Env) -> bool:
                 return True
             if episodes == TRIAL_EPISODES:
                 break
-    env.close()
     return False

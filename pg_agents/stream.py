@@ -129,7 +129,8 @@ class Stream:
         """Take one step in all rows and return what was valid of it.
 
         Raises:
-            FaultyEnvironmentError: a reward or observation that is not finite or has the wrong shape.
+            FaultyEnvironmentError: the environment failed (a process is gone, sys.exit was called, …), or a reward or
+                an observation is not finite, has the wrong shape or is outside its space.
         """
         observation, rewards, terminated, truncated, infos = self._step(actions)
         live = self.live
@@ -161,6 +162,11 @@ class Stream:
         else:
             self.starts = done if any_done else self.none
             if any_done and self.mode is AutoresetMode.SAME_STEP:
+                if "final_obs" not in infos:
+                    raise FaultyEnvironmentError(
+                        f"{self.name} ended episodes {self.where()} without the info 'final_obs', their last "
+                        "observations, which its mode SAME_STEP needs; make it with AutoresetMode.NEXT_STEP"
+                    )
                 final = with_rows(observation, infos["final_obs"], done)
                 self._check(self.promised, final)
                 if self.doubted:
@@ -201,7 +207,8 @@ class Stream:
             raise KeyboardInterrupt from error
         when += self._row(cause.row)
         if isinstance(error, TOLD):
-            raise FaultyEnvironmentError(f"{self.name} failed {when}: {cause.text} (it was given {given})") from error
+            handed = f" (it was given {given})" if isinstance(error, ValueError | TypeError) else ""
+            raise FaultyEnvironmentError(f"{self.name} failed {when}: {cause.text}{handed}") from error
         error.add_note(f"raised by {self.name} {when}")
         raise error
 

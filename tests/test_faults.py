@@ -212,6 +212,18 @@ def test_an_episode_may_end_where_it_begins(form, env, show):
     assert play(vector, 6) == [0.0] * (6 // end)
 
 
+def test_last_observations_that_are_not_there_are_asked_for():
+    class Forgets(Columns):
+        metadata = {"autoreset_mode": SAME_STEP}
+
+        def step(self, actions):
+            observation, rewards, *_ = super().step(actions)
+            return observation, rewards, np.array([True, False]), np.zeros(2, bool), {}
+
+    with pytest.raises(FaultyEnvironmentError, match=r"Forgets .* at step 1.*'final_obs'.*NEXT_STEP"):
+        Stream(Forgets(), 0).step(np.zeros(2, np.int64))
+
+
 def test_environments_are_tried_once_and_only_where_a_last_observation_is_the_first():
     tried = []
 
