@@ -88,7 +88,7 @@ def read_by(argv, capsys):
     out, err = capsys.readouterr()
     assert all(char.isprintable() or char in "\n\t" for char in out + err)
     assert len(err) <= 2 * SCREEN and err.count("\n") <= LINES + 2
-    assert (code, err.count("error: ")) in ((0, 0), (2, 1)), err
+    assert (code, sum(line.startswith("error: ") for line in err.splitlines())) in ((0, 0), (2, 1)), err
     return code
 
 
@@ -121,3 +121,35 @@ def test_the_refusal_is_the_line_to_type_and_ones_own_folder_keeps_working(tmp_p
     assert refused.stderr.endswith(f": {line}\n")
     again = typed(*shlex.split(line)[1:])
     assert again.returncode == 0 and "reinforce on a_module_of_mine:Mine-v0" in again.stdout
+
+
+ANYTHING = (
+    True, -1, 0, 10**30, float("nan"), "\x1b]0;title\x07", "a\nerror: b", "payload:x", [], {}, [[1]], "y" * 10**6,
+    list(range(10**4)), {"window": 10**14}, {"task": {"a": 1}}, {"render_mode": {}}, {"\x1b[2J": 1},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", READERS)
+@pytest.mark.parametrize("value", ANYTHING, ids=lambda value: ascii(value)[:30])
+@pytest.mark.filterwarnings("ignore")
+def test_whatever_a_run_folder_holds_is_one_sentence(hostile, capsys, command, value):
+    """The value in place of every entry of both files, and as the arguments of environments of several kinds."""
+    for name in ("config.json", "agent/agent.json"):
+        original = (hostile / name).read_text()
+        for key in json.loads(original):
+            edit(hostile / name, **{key: value})
+            read_by(READERS[command], capsys)
+            (hostile / name).write_text(original)
+    for env in ("pg/Copy-v0", "pg/Chain-v0", "Pendulum-v1"):
+        edit(hostile / "config.json", env=env, env_args=value)
+        assert read_by(READERS[command], capsys) == 2
+
+
+@pytest.mark.parametrize("command", READERS)
+@pytest.mark.parametrize("name", ["config.json", "agent/agent.json", "agent/agent.safetensors"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff" * 10**7, b"[" * 10**5, b'{"env":' * 10**5, b"null", b"[]", b"\x00" * 99]
+)
+def test_files_that_are_nothing_of_the_kind_are_one_sentence(hostile, capsys, command, name, content):
+    (hostile / name).write_bytes(content)
+    assert read_by(READERS[command], capsys) == 2

@@ -20,6 +20,7 @@ from gymnasium.error import DependencyNotInstalled, Error, NamespaceNotFound, Un
 from gymnasium.vector import VectorEnv
 
 from pg_agents.record import writable
+from pg_agents.shown import shown
 from pg_agents.vectors import takes_seeds
 
 EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video"}
@@ -198,7 +199,7 @@ def _value(text: str) -> Any:  # noqa: ANN401
 
 def _made(make: Callable[[], Any], env_id: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401
     """Return `make()`, an environment's constructor, with what it raises turned into a sentence."""
-    given = f" with {', '.join(f'{k}={v!r}' for k, v in arguments.items())}" if arguments else ""
+    given = f" with {', '.join(f'{k}={shown(v)}' for k, v in arguments.items())}" if arguments else ""
     try:
         return make()
     except UnregisteredEnv as error:
@@ -209,7 +210,7 @@ def _made(make: Callable[[], Any], env_id: str, arguments: dict[str, Any]) -> An
         raise UserError(
             f"env: {env_id} needs {error.name!r}, which is not installed: pip install {error.name}"
         ) from error
-    except (TypeError, KeyError) as error:
+    except (TypeError, LookupError, AttributeError) as error:
         if not arguments:  # nobody's arguments: a mistake in the environment's code, to be seen in full
             raise
         raise UserError(f"env_arg: {env_id} cannot be made{given}: {error}") from error
@@ -217,7 +218,7 @@ def _made(make: Callable[[], Any], env_id: str, arguments: dict[str, Any]) -> An
         raise UserError(f"env: {env_id!r} cannot be made{given}: it called sys.exit({error.code!r})") from error
     except (EOFError, ConnectionError) as error:
         raise UserError(f"env: {env_id!r} cannot be made{given}: one of its processes has ended") from error
-    except (ValueError, AssertionError, ImportError, OSError, Error) as error:
+    except (ValueError, ArithmeticError, AssertionError, ImportError, OSError, MemoryError, Error) as error:
         raise UserError(f"env: {env_id!r} cannot be made{given}: {error}") from error
 
 
