@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pg_agents.distributions import Distribution
+from pg_agents.distributions import Distribution, check_finite
 from pg_agents.policies.policy import Policy, check_learners
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces import action_door
@@ -96,6 +96,9 @@ class Actor:
             append_only: each step appends at most one token to each row's observation {"tokens", "length"}.
             waiting: rows whose action will count for nothing, [B]; where texts are appended to, the policy is shown
                 what it saw there last, so that a cache has nothing to read.
+
+        Raises:
+            FloatingPointError: the policy's distribution is not finite.
         """
         if append_only:
             tokens, length = self.texts.read(self.stream.observation, self.stream.starts)
@@ -108,7 +111,11 @@ class Actor:
             self.memory = self.policy.reset_memory(self.memory, torch.from_numpy(self.stream.starts).to(self.device))
         distribution, self.memory = self.policy.step(shown, self.memory)
         actions = distribution.mode() if self.greedy else distribution.sample(self.generator)
+        check_finite(distribution, actions, self._where)
         return self.door(self.policy.outward(actions)), Decision(seen, distribution, actions)
+
+    def _where(self, row: int | None) -> str:
+        return f"in {self.stream.name} {self.stream.where(row)}"
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(array)

@@ -35,18 +35,24 @@ class Collector(ABC):
         seed: of the environment and of the actions.
 
     Raises:
+        FloatingPointError: when the policy's distribution is not finite.
         FaultyEnvironmentError: when the environment fails, or returns something not finite, of a wrong shape or outside
             its space.
     """
 
     def __init__(self, env: gym.Env | VectorEnv, policy: Policy, *, seed: int = 0) -> None:
-        self.policy = policy
+        self.policy, self.seed = policy, seed
         self.stream = Stream(env, seed)
         self.actor = Actor(self.stream, policy, seed)
         self.device = self.actor.device
 
     def __iter__(self) -> Collector:
         return self
+
+    @property
+    def where(self) -> str:
+        """Where it has come to, for a message: "CartPole-v1 up to step 512, with seed 0"."""
+        return f"{self.stream.name} up to step {self.stream.steps}, with seed {self.seed}"
 
     @abstractmethod
     def __next__(self) -> Rollout:

@@ -63,6 +63,7 @@ def evaluate(
 
     Raises:
         ValueError: episodes below 1, or an episode without end and without max_episode_steps.
+        FloatingPointError: the policy's distribution is not finite.
         FaultyEnvironmentError: the environment failed, or returned something not finite, of a wrong shape or outside
             its space.
     """

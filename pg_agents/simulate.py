@@ -13,12 +13,13 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pg_agents.distributions import check_finite
 from pg_agents.masks import MaskReader
 from pg_agents.policies import Policy, check_learners
 from pg_agents.seeding import Purpose, environment_seeds, spawn
 from pg_agents.spaces import action_door
 from pg_agents.tree import Tree, tree_leaves, tree_map
-from pg_agents.vectors import as_vector_env, takes_seeds
+from pg_agents.vectors import as_vector_env, name_of, takes_seeds
 
 Env = gym.Env | VectorEnv
 
@@ -138,6 +139,9 @@ def _path(
         seen = tree_map(lambda leaf: torch.from_numpy(np.array(leaf)).to(device), observation)
         distribution, memory = policy.step(seen, memory)
         drawn = distribution.sample(generator)
+        check_finite(
+            distribution, drawn, lambda row: f"in a simulation of {name_of(env)}, environment {row}, seed {seed}"
+        )
         taken = drawn if actions is None else torch.as_tensor(actions, device=device).reshape(drawn.shape)
         following, rewards, terminated, truncated, infos = simulated.step(door(policy.outward(taken)))
         actions = None

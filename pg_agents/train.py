@@ -68,6 +68,7 @@ def train(
         ValueError: an argument out of range, a run folder that is not empty, an environment whose spaces are not those
             the agent was made for.
         AuditError: the log-probabilities that learning computes are not those that the policy acted with.
+        FloatingPointError: the policy's distribution, a reward, or the gradient is not finite.
         FaultyEnvironmentError: the environment failed, lost a process, called sys.exit, or returned something not
             finite, of a wrong shape or outside its space; the agent is as it was after its last update, and saved if
             there is a run folder. An AsyncVectorEnv that has lost a process is closed.
@@ -124,7 +125,10 @@ def _loop(
                 _write(recorder, agent, evaluations, 0, row)
         run.collected(rollout)
         agent.progress = min(1.0, run.steps_before / run.total_steps)
-        run.learned(agent.update(rollout))
+        try:
+            run.learned(agent.update(rollout))
+        except FloatingPointError as error:
+            raise FloatingPointError(f"{error}; it learned in {collector.where}") from error
         row = evaluations(agent, run.steps, last=run.over)
         if run.steps >= due or run.over:
             due = (run.steps // log_every + 1) * log_every

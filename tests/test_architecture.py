@@ -99,6 +99,7 @@ ALLOWED = {
         "pg_agents.tree",
     ),
     "pg_agents.simulate": (
+        "pg_agents.distributions",
         "pg_agents.masks",
         "pg_agents.policies",
         "pg_agents.seeding",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +33,17 @@ class SavedAgentError(ValueError):
 def save_agent(agent: Agent, path: Path) -> None:
     """Write `agent` to the folder `path`; one that is there is replaced only when the new one is complete.
 
+    One with parameters that are not finite is written for whoever wants to look into it, with a warning.
+
     Raises:
         SavedAgentError: something is there that no agent wrote.
     """
     path = path.resolve()
     _check_replaceable(path)
+    if wrong := _not_finite(agent):
+        warnings.warn(
+            f"path: {wrong} is not finite: what is saved to {path} will not load", RuntimeWarning, stacklevel=3
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         fresh, old = Path(folder) / "new", Path(folder) / "old"
@@ -165,6 +172,10 @@ def _take(agent: Agent, state: dict[str, Tensor], path: Path) -> None:
         if state[name].dtype != first.dtype:
             part.to(state[name].dtype)
     agent.load_state_dict(state)
+    if wrong := _not_finite(agent):
+        raise SavedAgentError(
+            f"path: {shown(wrong)} of the agent in {path} is not finite; load one that was saved before it was"
+        )
 
 
 def _misfit(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> str:
@@ -177,6 +188,11 @@ def _misfit(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> str:
             is_there, needed = (f"{one.dtype} {list(one.shape)}" for one in (found, tensor))
             return f"{shown(name)} is {is_there}, they have {needed}"
     return ""
+
+
+def _not_finite(agent: Agent) -> str | None:
+    """Return the name of the first parameter with an entry that is NaN or infinite."""
+    return next((name for name, value in agent.named_parameters() if not value.isfinite().all()), None)
 
 
 def _make(form: type[Agent], description: dict[str, Any], path: Path, given: dict[str, Any]) -> Agent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Self
@@ -64,6 +65,10 @@ class Categorical:
     def entropy(self) -> Tensor:
         """Return −Σ_a π(a) ln π(a), […]; 0 ln 0 = 0, with gradient 0 (of ln π below −1000, π is 0 in any precision)."""
         return -(self.logits.exp() * self.logits.clamp(min=-1000.0)).sum(-1)
+
+    def is_finite(self) -> bool:
+        """Return whether no z is NaN or +∞."""
+        return self.unnormalized.sum().item() < math.inf or bool((self.unnormalized < math.inf).all())
 
     def probabilities(self) -> Tensor:
         """Return π(a), […, A]."""

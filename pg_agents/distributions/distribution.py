@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 import torch
@@ -28,7 +28,38 @@ class Distribution(Protocol):
         """Return −E ln π(a|s) in nats, […]."""
         ...
 
+    def is_finite(self) -> bool:
+        """Return whether what was drawn from is a distribution: none of its numbers is NaN, and none too large.
+
+        It is asked at every step: of all numbers at once. One that does not have this method is taken at the
+        log-probabilities of what was drawn (`check_finite`).
+        """
+        ...
+
     @classmethod
     def stack(cls, distributions: Sequence[Self]) -> Self:
         """Return T distributions of equal shape […] as one of shape [T, …]: a rollout's, made step by step."""
         ...
+
+
+def check_finite(distribution: Distribution, drawn: Tensor, where: Callable[[int | None], str]) -> None:
+    """Refuse to act on what is no distribution.
+
+    Args:
+        distribution: what was drawn from, of [B] observations.
+        drawn: actions, [B, …].
+        where: says of the row of an observation, or of None, what was acted in, for the message.
+
+    Raises:
+        FloatingPointError: it has numbers that are not finite; −∞ for what is impossible may be.
+    """
+    own = getattr(distribution, "is_finite", None)
+    if own() if own else distribution.log_prob(drawn).isfinite().all():
+        return
+    log_probs = distribution.log_prob(distribution.mode())
+    rows = (~log_probs.isfinite()).reshape(len(log_probs), -1).any(1).nonzero().flatten().tolist()
+    raise FloatingPointError(
+        f"policy: its distribution over actions ({type(distribution).__name__}) is not finite "
+        f"{where(rows[0] if rows else None)}: its parameters, or what it computes with them, have become NaN or too "
+        "large; begin again with smaller steps"
+    )

@@ -41,6 +41,12 @@ class DiagonalGaussian:
         """Return Σ_i [ln σ_i + ½ ln 2πe], […]."""
         return (self.log_std.expand_as(self.mean) + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
 
+    def is_finite(self) -> bool:
+        """Return whether every μ and every ln σ is."""
+        if math.isfinite(self.mean.sum().item() + self.log_std.sum().item()):
+            return True
+        return bool(self.mean.isfinite().all()) and bool(self.log_std.isfinite().all())
+
     @classmethod
     def stack(cls, distributions: Sequence[Self]) -> Self:
         """Return T distributions of equal shape […] as one of shape [T, …]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Self
 
@@ -38,6 +39,10 @@ class MultiCategorical:
         """Return Σ_k H(π_k), […]."""
         return self.each.entropy().sum(-1)
 
+    def is_finite(self) -> bool:
+        """Return whether no z is NaN or +∞."""
+        return self.each.is_finite()
+
     @classmethod
     def stack(cls, distributions: Sequence[Self]) -> Self:
         """Return T distributions of equal shape […] as one of shape [T, …]."""
@@ -71,6 +76,10 @@ class Bernoulli:
         """Return Σ_i [ln(1 + e^{−|z_i|}) + |z_i| σ(−|z_i|)], […]; 0, with gradient 0, at infinite z."""
         size = self.logits.abs().clamp(max=torch.finfo(self.logits.dtype).max)
         return (functional.softplus(-size) + size * torch.sigmoid(-size)).sum(-1)
+
+    def is_finite(self) -> bool:
+        """Return whether no z is NaN; those of bits that are certain are infinite."""
+        return not math.isnan(self.logits.sum().item()) or not self.logits.isnan().any()
 
     @classmethod
     def stack(cls, distributions: Sequence[Self]) -> Self:

@@ -60,6 +60,10 @@ class SquashedGaussian:
         expected = (log_slope(mean + std * nodes) * weights).sum(-1)  # […, D]
         return self.gaussian.entropy() + (self.log_scale + expected).sum(-1)
 
+    def is_finite(self) -> bool:
+        """Return whether every μ and every ln σ is."""
+        return self.gaussian.is_finite()
+
     @classmethod
     def stack(cls, distributions: Sequence[Self]) -> Self:
         """Return T distributions of equal shape […] over one box as one of shape [T, …]."""

@@ -156,6 +156,7 @@ class TokenCategorical:
         self.hidden, self.where, self.head = hidden, where, head
         self.sampling, self.chunk = sampling, chunk
         self._entropy: Tensor | None = None
+        self._finite = True
 
     def _compute(self, actions: Tensor | None) -> Tensor:
         log_probs, self._entropy = HeadLogProbs.apply(
@@ -182,10 +183,18 @@ class TokenCategorical:
         """Return the most probable tokens, int64 […]."""
         return self._draw(lambda distribution: distribution.mode())
 
+    def is_finite(self) -> bool:
+        """Return whether no logit of what was drawn from is NaN or +∞."""
+        return self._finite
+
     @torch.no_grad()
     def _draw(self, draw: Callable[[Categorical], Tensor]) -> Tensor:
-        parts = (self.hidden[rows] for rows in _chunks(len(self.hidden), self.chunk))
-        return self._spread(torch.cat([draw(Categorical(self.sampling(self.head(part)))) for part in parts]))
+        drawn = []
+        for rows in _chunks(len(self.hidden), self.chunk):
+            logits = self.head(self.hidden[rows])
+            self._finite &= Categorical(logits).is_finite()  # before they are cut: NaN is above no threshold
+            drawn.append(draw(Categorical(self.sampling(logits))))
+        return self._spread(torch.cat(drawn))
 
     def _spread(self, values: Tensor) -> Tensor:
         spread = values.new_zeros(self.where.shape)
