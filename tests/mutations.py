@@ -1358,8 +1358,8 @@ MUTATIONS = [
     Mutation(
         "texts are tried alone and never side by side",
         "pg_agents.policies.trial",
-        "torch.stack([first, long, first + 2, short + 2])",
-        "torch.stack([first, long + 1, first + 2, short + 3])",
+        "torch.stack([first, long, first + 1, short + 1])",
+        "torch.stack([first, long + 2, first + 1, short + 3])",
         (POLICIES + "reach.py::test_positions_by_distance_and_sequences_of_another_kind_are_refused_at_once",),
     ),
     Mutation(
