@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pg_agents.agents.accumulation import loss_of, unit_of
+from pg_agents.agents.acting import actions_of, memory_of, tensors_of
 from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
 from pg_agents.agents.making import check_batch, check_networks, make_agent, sizes_for
 from pg_agents.agents.optimizers import ADAM_EPSILON, Descent, OptimizerName
@@ -25,8 +26,8 @@ from pg_agents.policies import ActionCritic, Critic, Memory, Policy
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps
 from pg_agents.schedules import Linear, Scheduled, scheduled
 from pg_agents.seeding import Purpose, spawn
-from pg_agents.spaces import action_door, spaces_of
-from pg_agents.tree import Tree, tree_map
+from pg_agents.spaces import spaces_of
+from pg_agents.tree import Tree
 
 Metrics = dict[str, Tensor]
 SCHEDULED = ("learning_rate", "critic_learning_rate", "entropy_weight", "clip", "kl_weight")  # over a run
@@ -171,25 +172,27 @@ class Agent(nn.Module, ABC):
         observation: Tree,
         memory: Memory = None,
         *,
+        starts: Any = None,  # noqa: ANN401
         greedy: bool = False,
         generator: torch.Generator | None = None,
     ) -> tuple[Any, Memory]:
-        """Return an action for one observation as a single environment gives it, and the memory for the next call.
+        """Return an action for one observation, or actions [B, …] for a batch, and the memory for the next call.
 
         Args:
-            observation: of one environment. Where its info had an action mask: {"observation": the observation,
-                "action_mask": the mask}; without one, all actions are allowed.
-            memory: what the last call returned; None at the start of an episode.
+            observation: as a single or a vector environment gives it, which its shape tells (a policy of one's own
+                takes one); where its info had a mask: {"observation": …, "action_mask": the mask}.
+            memory: what the last call returned; None where episodes begin.
+            starts: where an episode of a batch begins, bool [B]: there a recurrent policy forgets.
             greedy: take the most probable action instead of sampling one.
             generator: to sample with; None: torch's default.
+
+        Raises:
+            ValueError: an observation of another shape, outside its space or not finite; a memory of others.
         """
-        device = next(self.policy.parameters()).device
-        batch = tree_map(lambda leaf: torch.as_tensor(leaf, device=device)[None], observation)
-        distribution, memory = self.policy.step(batch, memory)
-        action = self.policy.outward(distribution.mode() if greedy else distribution.sample(generator))
-        if self.spaces is None:
-            return action[0].numpy(force=True), memory
-        return action_door(self.spaces[1])(action)[0], memory
+        batch, count = tensors_of(observation, self.spaces, next(self.policy.parameters()).device)
+        distribution, memory = self.policy.step(batch, memory_of(self.policy, memory, starts, count))
+        taken = self.policy.outward(distribution.mode() if greedy else distribution.sample(generator))
+        return actions_of(taken, self.spaces, count), memory
 
     def save(self, path: str | Path) -> None:
         """Write the agent to the folder `path`: its arguments and spaces as JSON, its parameters as safetensors.
