@@ -179,8 +179,7 @@ class Agent(nn.Module, ABC):
         """Return an action for one observation, or actions [B, …] for a batch, and the memory for the next call.
 
         Args:
-            observation: as a single or a vector environment gives it, which its shape tells (a policy of one's own
-                takes one); where its info had a mask: {"observation": …, "action_mask": the mask}.
+            observation: as an environment gives it, single or vector; with a mask {"observation": …, "action_mask": …}.
             memory: what the last call returned; None where episodes begin.
             starts: where an episode of a batch begins, bool [B]: there a recurrent policy forgets.
             greedy: take the most probable action instead of sampling one.
