@@ -593,17 +593,17 @@ MUTATIONS = [
     ),
     Mutation(
         "of a batch of observations one is acted on",
-        "pg_agents.agents.acting",
+        "pg_agents.acting",
         "return actions[0] if count is None else actions",
         "return actions[0]",
-        ("tests/agents/test_acting.py::test_a_batch_of_every_space_is_acted_on_row_by_row",),
+        ("tests/test_acting.py::test_a_batch_of_every_space_is_acted_on_row_by_row",),
     ),
     Mutation(
         "memory goes on where an episode of a batch begins",
-        "pg_agents.agents.acting",
+        "pg_agents.acting",
         "return policy.reset_memory(memory, ",
         "return (lambda memory, _starts: memory)(memory, ",
-        ("tests/agents/test_acting.py::test_a_batch_remembers_row_by_row_and_forgets_where_episodes_begin",),
+        ("tests/test_acting.py::test_a_batch_remembers_row_by_row_and_forgets_where_episodes_begin",),
     ),
     Mutation(
         "masks that are added to logits are read the wrong way round",

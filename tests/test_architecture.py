@@ -34,7 +34,9 @@ ALLOWED = {
     "pg_agents.normalize": ("pg_agents.masks", "pg_agents.rollout", "pg_agents.tree"),
     "pg_agents.minibatches": ("pg_agents.rollout", "pg_agents.tree"),
     "pg_agents.schedules": (),
+    "pg_agents.acting": ("pg_agents.masks", "pg_agents.policies", "pg_agents.spaces", "pg_agents.tree"),
     "pg_agents.agents": (
+        "pg_agents.acting",
         "pg_agents.agents",
         "pg_agents.numbers",
         "pg_agents.distributions",

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from pg_agents.acting import actions_of, memory_of, tensors_of
 from pg_agents.agents.accumulation import loss_of, unit_of
-from pg_agents.agents.acting import actions_of, memory_of, tensors_of
 from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
 from pg_agents.agents.making import check_batch, check_networks, make_agent, sizes_for
 from pg_agents.agents.optimizers import ADAM_EPSILON, Descent, OptimizerName
