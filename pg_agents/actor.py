@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pg_agents.distributions import Distribution, check_finite
+from pg_agents.distributions import Distribution, draw
 from pg_agents.policies.policy import Policy, check_learners
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces import action_door
@@ -110,8 +110,7 @@ class Actor:
         if self.policy.recurrent and self.stream.starts.any():
             self.memory = self.policy.reset_memory(self.memory, torch.from_numpy(self.stream.starts).to(self.device))
         distribution, self.memory = self.policy.step(shown, self.memory)
-        actions = distribution.mode() if self.greedy else distribution.sample(self.generator)
-        check_finite(distribution, actions, self._where)
+        actions = draw(distribution, self._where, greedy=self.greedy, generator=self.generator)
         return self.door(self.policy.outward(actions)), Decision(seen, distribution, actions)
 
     def _where(self, row: int | None) -> str:

@@ -13,7 +13,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pg_agents.distributions import check_finite
+from pg_agents.distributions import draw
 from pg_agents.masks import MaskReader
 from pg_agents.policies import Policy, check_learners
 from pg_agents.seeding import Purpose, environment_seeds, spawn
@@ -135,13 +135,14 @@ def _path(
     door, masks = action_door(spaces[1]), MaskReader(*spaces, simulated.num_envs)
     every = np.ones(simulated.num_envs, bool)
     memory = None
+
+    def where(row: int | None) -> str:
+        return f"in a simulation of {name_of(env)}, environment {row}, seed {seed}"
+
     while True:
         seen = tree_map(lambda leaf: torch.from_numpy(np.array(leaf)).to(device), observation)
         distribution, memory = policy.step(seen, memory)
-        drawn = distribution.sample(generator)
-        check_finite(
-            distribution, drawn, lambda row: f"in a simulation of {name_of(env)}, environment {row}, seed {seed}"
-        )
+        drawn = draw(distribution, where, generator=generator)
         taken = drawn if actions is None else torch.as_tensor(actions, device=device).reshape(drawn.shape)
         following, rewards, terminated, truncated, infos = simulated.step(door(policy.outward(taken)))
         actions = None

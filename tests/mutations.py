@@ -767,9 +767,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a policy that is not finite acts",
-        "pg_agents.actor",
-        "check_finite(distribution, actions, self._where)",
-        "pass",
+        "pg_agents.distributions.distribution",
+        "if own() if own else distribution.log_prob(actions).isfinite().all():",
+        "if True:",
         ("tests/test_not_finite.py::test_the_first_action_of_such_parameters_is_an_error",),
     ),
     Mutation(

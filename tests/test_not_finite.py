@@ -3,6 +3,7 @@
 import math
 
 import gymnasium as gym
+import numpy as np
 import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
@@ -69,6 +70,10 @@ def test_the_first_action_of_such_parameters_is_an_error(name, value):
     with torch.no_grad():
         for parameter in agent.policy.parameters():
             parameter.fill_(value)
+    for observations in (np.zeros(1), np.zeros((4, 1))):  # one, and several
+        for greedy in (True, False):
+            with pytest.raises(FloatingPointError, match="is not finite for observation 0"):
+                agent.act(observations, greedy=greedy)
     for use in (
         lambda: pg.evaluate(agent, several(space), episodes=3, seed=7),
         lambda: pg.evaluate(agent, several(space), episodes=3, seed=7, greedy=False),

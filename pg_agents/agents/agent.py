@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from pg_agents.acting import actions_of, memory_of, tensors_of
 from pg_agents.agents.accumulation import loss_of, unit_of
-from pg_agents.agents.hyperparameters import STEP_SIZES, check_hyperparameters
+from pg_agents.agents.hyperparameters import SCHEDULED, check_hyperparameters, smaller_steps
 from pg_agents.agents.making import check_batch, check_networks, make_agent, sizes_for
 from pg_agents.agents.optimizers import ADAM_EPSILON, Descent, OptimizerName
 from pg_agents.agents.saving import save_agent
+from pg_agents.distributions import draw
 from pg_agents.means import Means
 from pg_agents.minibatches import minibatches, without_idle_columns
 from pg_agents.normalize import RewardScale, scales_of
@@ -30,7 +31,6 @@ from pg_agents.spaces import spaces_of
 from pg_agents.tree import Tree
 
 Metrics = dict[str, Tensor]
-SCHEDULED = ("learning_rate", "critic_learning_rate", "entropy_weight", "clip", "kl_weight")  # over a run
 
 
 class Agent(nn.Module, ABC):
@@ -161,9 +161,8 @@ class Agent(nn.Module, ABC):
         return minibatches(batch, size, self.generator, unit=unit_of(self.policy, batch))
 
     def _not_finite(self, what: str) -> FloatingPointError:
-        smaller = " or ".join(f"{name} (now {value})" for name, value in self.arguments.items() if name in STEP_SIZES)
         what = f"{what} of {type(self).__name__} is not finite"
-        return FloatingPointError(f"{what}; if the environment's rewards are, a smaller {smaller} may help")
+        return FloatingPointError(f"{what}; if the environment's rewards are, {smaller_steps(self.arguments)} may help")
 
     # -- acting ------------------------------------------------------------------------------------------------------
     @torch.no_grad()
@@ -187,11 +186,12 @@ class Agent(nn.Module, ABC):
 
         Raises:
             ValueError: an observation of another shape, outside its space or not finite; a memory of others.
+            FloatingPointError: the policy's distribution is not finite.
         """
         batch, count = tensors_of(observation, self.spaces, next(self.policy.parameters()).device)
         distribution, memory = self.policy.step(batch, memory_of(self.policy, memory, starts, count))
-        taken = self.policy.outward(distribution.mode() if greedy else distribution.sample(generator))
-        return actions_of(taken, self.spaces, count), memory
+        taken = draw(distribution, lambda row: f"for observation {row}", greedy=greedy, generator=generator)
+        return actions_of(self.policy.outward(taken), self.spaces, count), memory
 
     def save(self, path: str | Path) -> None:
         """Write the agent to the folder `path`: its arguments and spaces as JSON, its parameters as safetensors.

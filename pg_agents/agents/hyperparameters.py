@@ -13,6 +13,7 @@ from pg_agents.losses import Aggregation
 from pg_agents.returns import Comparison
 from pg_agents.schedules import Linear
 
+SCHEDULED = ("learning_rate", "critic_learning_rate", "entropy_weight", "clip", "kl_weight")  # over a run
 STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # what keeps a step small
 COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards", "target_kl")  # by what all have in common
 FLAGS = ("normalize_advantages", "normalize_rewards", "discounted_time")
@@ -77,6 +78,11 @@ def check_hyperparameters(values: Mapping[str, Any], num_learners: int = 1) -> N
     _check_together(values)
     if num_learners > 1:
         _check_independent(values, num_learners)
+
+
+def smaller_steps(values: Mapping[str, Any]) -> str:
+    """Return which of `values` keep a step small: "a smaller learning_rate (now 0.1) or max_grad_norm (now 0.5)"."""
+    return "a smaller " + " or ".join(f"{name} (now {value})" for name, value in values.items() if name in STEP_SIZES)
 
 
 def _check_together(values: Mapping[str, Any]) -> None:

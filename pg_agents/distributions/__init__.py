@@ -6,7 +6,7 @@ it happens at every step of an environment; what learning needs is worked out wh
 """
 
 from pg_agents.distributions.categorical import Categorical
-from pg_agents.distributions.distribution import Distribution, check_finite
+from pg_agents.distributions.distribution import Distribution, draw
 from pg_agents.distributions.gaussian import DiagonalGaussian
 from pg_agents.distributions.multi import Bernoulli, MultiCategorical
 from pg_agents.distributions.squashed import SquashedGaussian
@@ -21,5 +21,5 @@ __all__ = [
     "Sampling",
     "SquashedGaussian",
     "TokenCategorical",
-    "check_finite",
+    "draw",
 ]

@@ -32,7 +32,7 @@ class Distribution(Protocol):
         """Return whether what was drawn from is a distribution: none of its numbers is NaN, and none too large.
 
         It is asked at every step: of all numbers at once. One that does not have this method is taken at the
-        log-probabilities of what was drawn (`check_finite`).
+        log-probabilities of what was drawn (`draw`).
         """
         ...
 
@@ -42,20 +42,28 @@ class Distribution(Protocol):
         ...
 
 
-def check_finite(distribution: Distribution, drawn: Tensor, where: Callable[[int | None], str]) -> None:
-    """Refuse to act on what is no distribution.
+def draw(
+    distribution: Distribution,
+    where: Callable[[int | None], str],
+    *,
+    greedy: bool = False,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return actions to take, [B, …]: drawn from a distribution, or the most probable ones.
 
     Args:
-        distribution: what was drawn from, of [B] observations.
-        drawn: actions, [B, …].
-        where: says of the row of an observation, or of None, what was acted in, for the message.
+        distribution: of [B] observations.
+        where: says of the row of an observation, or of None, what is acted in, for the message.
+        greedy: return the mode.
+        generator: to sample with; None: torch's default.
 
     Raises:
         FloatingPointError: it has numbers that are not finite; −∞ for what is impossible may be.
     """
+    actions = distribution.mode() if greedy else distribution.sample(generator)
     own = getattr(distribution, "is_finite", None)
-    if own() if own else distribution.log_prob(drawn).isfinite().all():
-        return
+    if own() if own else distribution.log_prob(actions).isfinite().all():
+        return actions
     log_probs = distribution.log_prob(distribution.mode())
     rows = (~log_probs.isfinite()).reshape(len(log_probs), -1).any(1).nonzero().flatten().tolist()
     raise FloatingPointError(
