@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pg_agents.masks import split_mask
+from pg_agents.pictures import picture_of
 from pg_agents.rollout import Rollout
 from pg_agents.tree import Tree
 
@@ -57,9 +58,9 @@ class ObservationScale(nn.Module):
 
         x̃ = clip((x − mean) / std, −10, 10),   elementwise
 
-    Boxes of real numbers are standardised, unless they are of rank 3 or above; the rest passes as it is. The statistics
-    change in `update` alone, which an agent calls after it has learned from a rollout: what acted, what learns and what
-    is evaluated see the same, and evaluation changes nothing. Give one instance to policy and critic.
+    Boxes of real numbers are standardised, unless they are pictures or of rank 3 or above; the rest passes as it is.
+    The statistics change in `update` alone, which an agent calls after it has learned from a rollout: what acted, what
+    learns and what is evaluated see the same, and evaluation changes nothing. Give one instance to policy and critic.
 
     Args:
         space: of one observation: a Box, or a Dict or Tuple of spaces.
@@ -109,7 +110,9 @@ def has_real(space: gym.Space) -> bool:
 
 
 def _is_real(space: gym.Space) -> bool:
-    return isinstance(space, gym.spaces.Box) and np.issubdtype(space.dtype, np.floating) and len(space.shape) < 3
+    if not isinstance(space, gym.spaces.Box) or not np.issubdtype(space.dtype, np.floating):
+        return False
+    return len(space.shape) < 3 and picture_of(space) is None
 
 
 def _is_name(key: Any) -> bool:  # noqa: ANN401

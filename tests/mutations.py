@@ -663,9 +663,23 @@ MUTATIONS = [
     Mutation(
         "channels last are taken for channels first",
         "pg_agents.policies.images",
-        "images = images.permute(0, 3, 1, 2)",
-        "images = images.reshape(len(images), images.shape[3], *images.shape[1:3])",
+        "images = frames.permute(0, 1, 4, 2, 3).flatten(1, 2)",
+        "images = frames.reshape(len(frames), -1, *frames.shape[2:4])",
         (POLICIES + "images.py::test_channels_first_and_last_are_the_same_picture",),
+    ),
+    Mutation(
+        "whole numbers go into a network as they are, and saturate it",
+        "pg_agents.policies.encoder",
+        "(_flatten(observations, self.rank).to(dtype) - self.low) * self.factor",
+        "_flatten(observations, self.rank).to(dtype)",
+        (POLICIES + "images.py::test_whole_numbers_that_are_no_picture_are_scaled_by_their_bounds",),
+    ),
+    Mutation(
+        "an agent of an earlier version is loaded with numbers scaled that it saw as they were",
+        "pg_agents.agents.saving",
+        "form.for_spaces(as_before(observations), actions,",
+        "form.for_spaces(observations, actions,",
+        ("tests/test_saving.py::test_agents_that_saw_pictures_as_mere_numbers_still_do",),
     ),
     Mutation(
         "the start of a MultiDiscrete is not added",

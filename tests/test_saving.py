@@ -15,9 +15,11 @@ from test_every_space import Anything
 
 import pg_agents as pg
 from pg_agents.agents import SavedAgentError
+from pg_agents.pictures import as_before
 from pg_agents.policies import Critic, MLPCritic, MLPPolicy
 from pg_agents.shown import SCREEN
 from pg_agents.stream import Stream
+from pg_agents.tree import tree_map
 
 torch.set_num_threads(1)
 EPISODIC = [name for name, agent in pg.AGENTS.items() if not getattr(agent, "continuing", False)]
@@ -104,6 +106,35 @@ def test_an_agent_is_at_home_in_spaces_of_any_dtype(tmp_path, dtype):
                 ValueError, match=f"env: its observation space .* \\(dtype int64 instead of {np.dtype(dtype)}"
             ):
                 pg.evaluate(loaded, other, episodes=1)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Box(0, 255, (5,), np.uint8),
+        Box(0, 255, (9, 9), np.uint8),
+        Box(0, 255, (2, 9, 9, 3), np.uint8),
+        Box(0, 1, (36, 36)),
+        Box(0, 1, (5, 36, 36)),
+        Dict(view=Box(0, 255, (9, 9, 3), np.uint8), ram=Box(0, 255, (5,), np.uint8), x=Box(-1, 1, (2,))),
+    ],
+    ids=str,
+)
+def test_agents_that_saw_pictures_as_mere_numbers_still_do(tmp_path, space):
+    """A file of an earlier version, whose networks are made again as they were; also after it was saved once more."""
+    old = pg.ActorCritic.for_spaces(as_before(space), Discrete(3), hidden=(7,), seed=4)
+    new = pg.ActorCritic.for_spaces(space, Discrete(3), hidden=(7,), seed=4)
+    space.seed(0)
+    seen = tree_map(lambda leaf: torch.as_tensor(leaf)[None], space.sample())
+    for agent in (old, new):
+        agent.spaces = space, Discrete(3)
+        agent.save(tmp_path / "agent")
+        for _ in range(2):
+            loaded = pg.load(tmp_path / "agent")
+            assert loaded.spaces == (space, Discrete(3)) and same_state(loaded, agent)
+            assert torch.equal(loaded.policy(seen).logits, agent.policy(seen).logits)
+            loaded.save(tmp_path / "agent")
+    assert old.state_dict().keys() != new.state_dict().keys()
 
 
 def own_networks(width):

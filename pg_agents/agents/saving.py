@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pg_agents.agents.making import check_networks
+from pg_agents.pictures import as_before
 from pg_agents.policies.language import ARCHITECTURE
 from pg_agents.schedules import Linear
 from pg_agents.shown import shown
@@ -150,7 +151,7 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
         if "policy" in networks:
             agent = form(**networks, **description["arguments"])
         else:
-            agent = _make(form, description, path, networks)
+            agent = _make(form, description, path, networks, state)
         _take(agent, state, path)
     except (SavedAgentError, ImportError):
         raise
@@ -195,7 +196,9 @@ def _not_finite(agent: Agent) -> str | None:
     return next((name for name, value in agent.named_parameters() if not value.isfinite().all()), None)
 
 
-def _make(form: type[Agent], description: dict[str, Any], path: Path, given: dict[str, Any]) -> Agent:
+def _make(
+    form: type[Agent], description: dict[str, Any], path: Path, given: dict[str, Any], state: dict[str, Tensor]
+) -> Agent:
     observations, actions = map(space_from_json, description["spaces"])
     networks, arguments = dict(description["networks"]), description["arguments"]
     if unknown := arguments.keys() - set(form.argument_names()):
@@ -205,5 +208,8 @@ def _make(form: type[Agent], description: dict[str, Any], path: Path, given: dic
             raise SavedAgentError(f"path: {path} holds a language model's agent, but not its folder {MODEL}/")
         networks["policy"] = f"{ARCHITECTURE}{path / MODEL}"
     agent = form.for_spaces(observations, actions, **networks, **arguments, **given)
+    if agent.state_dict().keys() - state.keys():  # of a version whose networks saw pictures as mere numbers
+        agent = form.for_spaces(as_before(observations), actions, **networks, **arguments, **given)
+        agent.spaces = observations, actions
     agent.networks = description["networks"]
     return agent

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import gymnasium as gym
 import numpy as np
 import torch
@@ -13,8 +11,9 @@ from torch.nn import functional
 
 from pg_agents.masks import split_mask, without_mask
 from pg_agents.normalize import ObservationScale
+from pg_agents.pictures import picture_of, range_of
 from pg_agents.policies.direct import hold_directly
-from pg_agents.policies.images import ImageEncoder, channel_axis
+from pg_agents.policies.images import ImageEncoder
 from pg_agents.policies.unsupported import UnsupportedSpaceError
 from pg_agents.tree import Tree
 
@@ -22,8 +21,9 @@ from pg_agents.tree import Tree
 class Encoder(nn.Module):
     """Turn observations into features [..., size].
 
-    Integers become one-hot, images (see `images.channel_axis`) go through a convolutional network, everything else is
-    flattened; what the parts of a Dict or a Tuple give is concatenated. An action mask is no feature: it is left out.
+    Categories become one-hot, pictures (see `pictures.picture_of`) go through a convolutional network, everything else
+    is flattened, whole numbers with bounds scaled from these to 0 … 1 (see `pictures.range_of`); what the parts of a
+    Dict or a Tuple give is concatenated. An action mask is no feature: it is left out.
 
     Args:
         space: of one observation: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of such, nested or not.
@@ -50,7 +50,7 @@ def has_images(space: gym.Space) -> bool:
     """Return whether an observation is an image or has one in it."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         return any(has_images(part) for _, part in _items(space))
-    return channel_axis(space) is not None
+    return picture_of(space) is not None
 
 
 def _part(space: gym.Space) -> _Several | _Flat | _OneHot | ImageEncoder:
@@ -62,10 +62,10 @@ def _part(space: gym.Space) -> _Several | _Flat | _OneHot | ImageEncoder:
     if isinstance(space, spaces.MultiDiscrete):
         counts, starts = space.nvec.flatten(), space.start.flatten()
         return _OneHot([int(n) for n in counts], [int(n) for n in starts], rank=len(space.shape))
-    if isinstance(space, spaces.Box) and channel_axis(space) is not None:
+    if isinstance(space, spaces.Box) and picture_of(space) is not None:
         return ImageEncoder(space)
     if isinstance(space, spaces.Box | spaces.MultiBinary):
-        return _Flat(space.shape)
+        return _Flat(space)
     raise UnsupportedSpaceError(
         f"observation space {space} is not supported: use Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or "
         "Tuple of these, or pass your own networks (policy=..., critic=...)"
@@ -90,17 +90,26 @@ class _Several(nn.Module):
 
 
 class _Flat(nn.Module):
-    """Numbers as they are, [..., *shape] → [..., size]."""
+    """Numbers, [..., *shape] → [..., size], as they are or scaled."""
 
     like: Tensor
+    low: Tensor
+    factor: Tensor
 
-    def __init__(self, shape: Sequence[int]) -> None:
+    def __init__(self, space: spaces.Box | spaces.MultiBinary) -> None:
         super().__init__()
+        shape, bounds = space.shape, range_of(space)
+        self.scaled = bounds is not None
+        if bounds is not None:  # saved, so that files of versions that scaled nothing are told from others
+            self.register_buffer("low", torch.as_tensor(bounds[0], dtype=torch.float32))
+            self.register_buffer("factor", torch.as_tensor(1 / bounds[1], dtype=torch.float32))
         self.register_buffer("like", torch.zeros(0), persistent=False)  # of the dtype of the module's features
         self.rank, self.size = len(shape), int(np.prod(shape))
 
     def forward(self, observations: Tensor) -> Tensor:
         dtype = self._buffers["like"].dtype  # type: ignore[union-attr] # found faster than self.like
+        if self.scaled:
+            return (_flatten(observations, self.rank).to(dtype) - self.low) * self.factor
         if self.rank == 1:
             return observations if observations.dtype is dtype else observations.to(dtype)
         return _flatten(observations, self.rank).to(dtype)
