@@ -122,6 +122,7 @@ SAME = [
     grpo("Dr. GRPO", *DR),
     grpo("Dr. GRPO, KL in the loss", DR[0] | KL[0], DR[1] | KL[1]),
     grpo("DAPO", *DAPO),
+    grpo("DAPO, two minibatches", DAPO[0] | HALVES[0], DAPO[1] | HALVES[1]),
     grpo(
         "DAPO, KL in the loss, entropy",
         DAPO[0] | KL[0] | {"entropy_coef": 0.02},

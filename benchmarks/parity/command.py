@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     top = argparse.ArgumentParser(prog="python -m benchmarks parity", description=__doc__)
     top.add_argument("words", nargs="*", help="only cells whose name or peer holds one of these")
-    top.add_argument("--seeds", type=int, default=3, help="0, 1, … of each cell")
+    top.add_argument("--seeds", type=int, default=2, help="0, 1, … of each cell")
     top.add_argument("--workers", type=int, default=2, help="cells that are run at once")
     top.add_argument("--peers", type=Path, default=PEERS, help="folder of the peers' virtual environment")
     top.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
