@@ -14,6 +14,7 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
+from pg_agents.masks import MASK, MEANING
 from pg_agents.tree import Tree, tree_leaves, tree_map
 
 TRIAL_STEPS, TRIAL_EPISODES = 5_000, 10
@@ -76,7 +77,8 @@ def _first(wrong: NDArray[np.bool_]) -> int:
 
 def promises(env: VectorEnv) -> list[Promise]:
     """Return what the observations of all environments have to be."""
-    return list(_promises(env.observation_space, env.single_observation_space, "an observation", ()))
+    found = _promises(env.observation_space, env.single_observation_space, "an observation", ())
+    return [one._replace(noun=f"{one.noun} ({MEANING})") if one.path == (MASK,) else one for one in found]
 
 
 def _promises(space: gym.Space, single: gym.Space, noun: str, path: tuple[Any, ...]) -> Iterator[Promise]:

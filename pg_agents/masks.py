@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from pg_agents.tree import Tree
 
 MASK, OBSERVATION = "action_mask", "observation"
+MEANING = "a mask is 1 (True) where an action is allowed, 0 (False) elsewhere"
 
 
 def mask_size(action_space: gym.Space) -> int | None:
@@ -83,9 +84,7 @@ def as_mask(given: Any) -> NDArray[np.bool_]:  # noqa: ANN401
         if not np.count_nonzero(wrong):  # in a fifth of the time that wrong.any() takes
             return masks
         given = given[wrong].ravel()[0]
-    raise ValueError(
-        f"an {MASK} that holds {_brief(given)}; a mask is 1 (True) where an action is allowed, 0 (False) elsewhere"
-    )
+    raise ValueError(f"an {MASK} that holds {_brief(given)}; {MEANING}")
 
 
 def _brief(value: Any) -> str:  # noqa: ANN401

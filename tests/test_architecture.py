@@ -65,7 +65,7 @@ ALLOWED = {
         "pg_agents.rollout",
         "pg_agents.seeding",
     ),
-    "pg_agents.faults": ("pg_agents.tree",),
+    "pg_agents.faults": ("pg_agents.masks", "pg_agents.tree"),
     "pg_agents.vectors": (),
     "pg_agents.workers": (),
     "pg_agents.stream": (
