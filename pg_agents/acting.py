@@ -86,7 +86,7 @@ def memory_of(policy: Policy, memory: Memory, starts: Any, count: int | None) ->
         )
     if starts is None:
         return memory
-    begins = np.array(starts.cpu() if isinstance(starts, Tensor) else starts)
+    begins = np.array(starts.numpy(force=True) if isinstance(starts, Tensor) else starts)
     if begins.dtype != bool or begins.size != rows or begins.ndim > 1:
         raise ValueError(f"starts must be {rows} bools, whether an episode begins, got {brief(starts)}")
     return policy.reset_memory(memory, torch.from_numpy(begins.reshape(rows)).to(next(policy.parameters()).device))
@@ -139,8 +139,7 @@ def _array(space: gym.Space, given: Any, name: str, counts: Counts) -> Array:  #
 def _numbers_of(given: Any, name: str) -> Array:  # noqa: ANN401
     """Return what was given as an array of numbers that torch takes, a copy."""
     if isinstance(given, Tensor):
-        given = given.detach().cpu()
-        given = given.float() if given.dtype is torch.bfloat16 else given
+        given = (given.float() if given.dtype is torch.bfloat16 else given).numpy(force=True)
     try:
         values = np.array(given)
     except ValueError:  # lists of several lengths
