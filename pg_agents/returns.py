@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
-
-Comparison = Literal["standardized", "batch-standardized", "centred"]  # of the episodes of a group
 
 
 def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lambdas: Tensor) -> Tensor:
@@ -53,9 +49,7 @@ def reward_to_go(rewards: Tensor, terminated: Tensor, truncated: Tensor, discoun
 
     A truncated episode counts as one that ended: without a value function nothing stands for the rewards that were cut.
     """
-    none = torch.zeros_like(rewards)
-    discounts = step_discounts(terminated, discount, rewards.dtype)
-    return lambda_returns(rewards, none, discounts, step_lambdas(truncated, 1.0, rewards.dtype))
+    return bootstrapped_returns(rewards, torch.zeros_like(rewards), terminated, truncated, discount, 1.0)
 
 
 def whole_returns(rewards: Tensor, terminated: Tensor, truncated: Tensor, starts: Tensor, discount: float) -> Tensor:
@@ -69,27 +63,46 @@ def whole_returns(rewards: Tensor, terminated: Tensor, truncated: Tensor, starts
     return to_go.gather(0, first)
 
 
-def standardize(values: Tensor, mask: Tensor, epsilon: float = 1e-8, *, correction: int = 0) -> Tensor:
+def standardize(
+    values: Tensor, mask: Tensor, epsilon: float = 1e-8, *, correction: int = 0, less: Tensor | None = None
+) -> Tensor:
     """Return (x − mean) / (std + ε) over the rows where mask is True, 0 elsewhere, [T, B].
 
-    The standard deviation divides by n − `correction`. A single valid row, or rows that are equal but for rounding,
-    give 0.
+    The standard deviation divides by n − `correction`. A single valid row, or rows that are equal but for rounding, of
+    themselves or of what they are `less` of, give 0.
     """
-    centred, std = centre(values, mask, correction)
+    centred, std = centre(values, mask, correction, less)
     return centred / (std + epsilon)
 
 
-def centre(values: Tensor, mask: Tensor, correction: int = 0) -> tuple[Tensor, Tensor]:
+def centre(values: Tensor, mask: Tensor, correction: int = 0, less: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return x − mean over the rows where mask is True, 0 elsewhere, […, T, B], and the standard deviation, […, 1, 1].
 
     The standard deviation divides by n − `correction`. Deviations that rounding alone can cause count as none.
+
+    Args:
+        values: x, […, T, B].
+        mask: the rows that count, [T, B].
+        correction: see above.
+        less: what x is a difference from, in a precision of its own whose rounding x has; None: x is exact.
     """
-    count = mask.sum().clamp(min=1)
-    valid = values * mask
-    centred = (values - valid.sum((-2, -1), keepdim=True) / count) * mask
+    count, valid = mask.sum().clamp(min=1), values * mask
+    mean = valid.double().sum((-2, -1), keepdim=True) / count
+    centred = (values - mean) * mask
     std = (centred.square().sum((-2, -1), keepdim=True) / (count - correction).clamp(min=1)).sqrt()
-    varies = std > 16 * torch.finfo(values.dtype).eps * valid.abs().amax((-2, -1), keepdim=True)
-    return centred * varies, std * varies
+    varies = std > rounding(valid, (-2, -1))
+    if less is not None:
+        varies &= std > rounding(less * mask, (-2, -1))
+    return (centred * varies).to(values.dtype), (std * varies).to(values.dtype)
+
+
+def rounding(values: Tensor, dim: tuple[int, ...]) -> Tensor:
+    """Return what rounding alone may make equal numbers of the size of the largest of `values` differ by.
+
+    4 ε of it in 32 bits, 2⁻³⁸ in 64, where there is room for sums of many thousands in any order.
+    """
+    relative = 2.0**-38 if values.dtype == torch.float64 else 4 * torch.finfo(values.dtype).eps
+    return relative * values.abs().amax(dim, keepdim=True)
 
 
 def mean_by_time(values: Tensor, times: Tensor, mask: Tensor, num_episodes: int | Tensor) -> Tensor:
@@ -107,10 +120,18 @@ def mean_by_time(values: Tensor, times: Tensor, mask: Tensor, num_episodes: int 
 def explained_variance(predictions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """Return 1 − Var[targets − predictions] / Var[targets] over the masked rows: 1 is perfect, 0 a constant's worth.
 
-    NaN where the targets do not vary.
+    NaN, which is not drawn, where the targets do not vary by more than rounding, theirs or the predictions', can cause.
     """
-    total, left = centre(torch.stack([targets, targets - predictions]), mask)[1].flatten()
+    total, left = centre(torch.stack([targets, targets - predictions]), mask, less=predictions)[1].flatten()
     return torch.where(total > 0, 1 - (left / total).square(), torch.nan)
+
+
+def bootstrapped_returns(
+    rewards: Tensor, next_values: Tensor, terminated: Tensor, truncated: Tensor, discount: float, lambda_: float
+) -> Tensor:
+    """Return the λ-returns of a rollout, [T, B]; the arguments are those of `gae`, which is what they exceed V by."""
+    discounts = step_discounts(terminated, discount, rewards.dtype)
+    return lambda_returns(rewards, next_values, discounts, step_lambdas(truncated, lambda_, rewards.dtype))
 
 
 def gae(
@@ -140,104 +161,4 @@ def gae(
 
     Reference: Schulman et al. (2016), equation 16.
     """
-    discounts = step_discounts(terminated, discount, rewards.dtype)
-    return lambda_returns(rewards, next_values, discounts, step_lambdas(truncated, lambda_, rewards.dtype)) - values
-
-
-def leave_one_out(scores: Tensor, group_ids: Tensor | None = None) -> Tensor:
-    """Return each column's score minus the mean of the others in its group, [..., B].
-
-        A_i = R_i − (1/(n − 1)) Σ_{j≠i} R_j = n/(n − 1) (R_i − mean_j R_j)
-
-    The mean does not see the sample it is compared with, so the expected gradient is left alone. A column that is
-    alone in its group keeps its score.
-
-    Args:
-        scores: R, of one episode a column, [..., B].
-        group_ids: which columns belong together, [B]; None: all of them.
-
-    Reference: Kool, van Hoof & Welling (2019); Ahmadian et al. (2024).
-    """
-    same = _same_group(scores, group_ids)
-    others = (same.sum(0) - 1).clamp(min=1)
-    return scores - (scores @ same - scores) / others
-
-
-def group_standardize(scores: Tensor, group_ids: Tensor | None = None, epsilon: float = 1e-4) -> Tensor:
-    """Return (R_i − mean) / (std + ε) within each group of columns, [..., B].
-
-    The standard deviation divides by n − 1; a column that is alone in its group, or one whose group's scores are equal
-    but for rounding, gets 0. The mean contains the sample itself and the standard deviation changes the direction of
-    the expected gradient: it is biased.
-
-    Args:
-        scores: R, of one episode a column, [..., B].
-        group_ids: which columns belong together, [B]; None: all of them.
-        epsilon: ε.
-
-    Reference: Shao et al. (2024), GRPO.
-    """
-    return compare("standardized", scores, group_ids, epsilon=epsilon)[0]
-
-
-def compare(
-    how: Comparison,
-    scores: Tensor,
-    group_ids: Tensor | None = None,
-    began: Tensor | None = None,
-    epsilon: float = 1e-4,
-) -> tuple[Tensor, Tensor]:
-    """Return what the episodes of a group are worth beside each other, and the group's standard deviation, [..., B].
-
-    | how | of scores R, one episode a column |
-    |---|---|
-    | standardized | (R_i − mean) / (std + ε), both of the group |
-    | batch-standardized | (R_i − mean of the group) / (std of all columns + ε) |
-    | centred | R_i − mean of the group |
-
-    Standard deviations divide by n − 1; see `group_centre`. Dividing by that of all columns leaves the weight that
-    groups have beside each other alone.
-
-    Args:
-        how: see above.
-        scores: R, [..., B].
-        group_ids: which columns belong together, [B]; None: all of them.
-        began: which columns are episodes, bool [B]; None: all of them.
-        epsilon: ε.
-
-    Reference: Shao et al. (2024), GRPO; Liu et al. (2025), Dr. GRPO; TRL's `scale_rewards` "group", "batch", "none".
-    """
-    centred, std = group_centre(scores, group_ids)
-    if how == "centred":
-        return centred, std
-    scale = std if how == "standardized" else group_centre(scores, began)[1]
-    return centred / (scale + epsilon), std
-
-
-def group_centre(scores: Tensor, group_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Return R_i − mean within each group of columns, and the group's standard deviation, [..., B] each.
-
-    The standard deviation divides by n − 1. Deviations that rounding alone can cause, given the largest score of the
-    group, count as none: both are then 0, as they are for a column that is alone. As the mean contains the sample
-    itself, the expected gradient is scaled by (n − 1)/n.
-
-    Args:
-        scores: R, of one episode a column, [..., B].
-        group_ids: which columns belong together, [B]; None: all of them.
-
-    Reference: Liu et al. (2025), Dr. GRPO.
-    """
-    same = _same_group(scores, group_ids)
-    counts = same.sum(0)
-    below = scores - torch.where(same.bool(), scores[..., None], -torch.inf).amax(-2)  # equal scores: 0, not rounded
-    centred = below - (below @ same) / counts
-    std = ((centred.square() @ same) / (counts - 1).clamp(min=1)).sqrt()
-    largest = (scores.abs()[..., None] * same).amax(-2)
-    varies = std > 4 * torch.finfo(scores.dtype).eps * largest
-    return centred * varies, std * varies
-
-
-def _same_group(scores: Tensor, group_ids: Tensor | None) -> Tensor:
-    """Return 1 where two columns are of one group, else 0, [B, B]."""
-    ids = torch.zeros(scores.shape[-1], device=scores.device) if group_ids is None else group_ids
-    return (ids[:, None] == ids).to(scores.dtype)
+    return bootstrapped_returns(rewards, next_values, terminated, truncated, discount, lambda_) - values

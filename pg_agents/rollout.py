@@ -83,7 +83,7 @@ class Rollout:
         observations: what the policy saw: a tensor, a dict of tensors, or a `TokenBlock`.
         actions: as the policy sampled them.
         log_probs: ln π(a|s) of the policy that acted.
-        rewards: received after the action.
+        rewards: received after the action, float64 as the environment gives them.
         terminated: see the module's head, as for the next four.
         truncated: bool.
         mask: bool.
@@ -166,17 +166,22 @@ class Batch:
 
     @classmethod
     def of(cls, rollout: Rollout, *, advantages: Tensor, weights: Tensor, targets: Tensor | None = None) -> Batch:
-        """Return the batch of a whole rollout."""
+        """Return the batch of a whole rollout: from here on numbers are as precise as the policy's, at least 32 bits.
+
+        Until here they are in the rewards' precision: large ones are subtracted from each other before it.
+        """
+        dtype = torch.promote_types(rollout.log_probs.dtype, torch.float32)
+        reference = rollout.reference_log_probs
         return cls(
             observations=rollout.observations,
             actions=rollout.actions,
-            weights=weights,
-            advantages=advantages,
+            weights=weights.to(dtype),
+            advantages=advantages.to(dtype),
             log_probs=rollout.log_probs,
-            targets=targets,
+            targets=None if targets is None else targets.to(dtype),
             starts=rollout.starts,
             memory=rollout.memory,
-            reference_log_probs=rollout.reference_log_probs,
+            reference_log_probs=None if reference is None else reference.to(dtype),
         )
 
     def sum(self, term: Tensor) -> Tensor:

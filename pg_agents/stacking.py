@@ -31,8 +31,7 @@ class Record:
     def __init__(
         self, stream: Stream, actor: Actor, *, append_only: bool = False, group_ids: Array | None = None
     ) -> None:
-        self.device, dtype = actor.device, next(actor.policy.parameters()).dtype
-        self.dtype = torch.promote_types(dtype, torch.float32)  # 16 bits are too few for returns
+        self.device = actor.device
         self.append_only = append_only
         self.memory = actor.memory if actor.policy.recurrent and not stream.starts.all() else None
         self.group_ids = own_groups(stream) if group_ids is None else group_ids
@@ -101,7 +100,7 @@ class Record:
             observations=self._block(seen, mask) if self.append_only else tree_map(self._stack, seen[0], *seen[1:]),
             actions=taken,
             log_probs=distributions[0].stack(distributions).log_prob(taken) if log_probs is None else log_probs,
-            rewards=rewards.to(self.dtype) * mask,
+            rewards=rewards * mask,
             terminated=terminated,
             truncated=truncated,
             mask=mask,

@@ -411,24 +411,24 @@ MUTATIONS = [
     ),
     Mutation(
         "the mean of the others includes the sample itself",
-        "pg_agents.returns",
+        "pg_agents.comparisons",
         "return scores - (scores @ same - scores) / others",
         "return scores - (scores @ same) / (others + 1)",
         (
-            "tests/test_returns.py::test_leave_one_out_by_hand",
+            "tests/test_comparisons.py::test_leave_one_out_by_hand",
             "tests/gradients/test_bias.py::test_the_expectation_of_every_unbiased_estimator_is_the_gradient",
         ),
     ),
     Mutation(
         "the group's deviation divides by n",
-        "pg_agents.returns",
+        "pg_agents.comparisons",
         "(counts - 1).clamp(min=1)).sqrt()",
         "counts).sqrt()",
-        ("tests/test_returns.py::test_group_standardize_by_hand",),
+        ("tests/test_comparisons.py::test_group_standardize_by_hand",),
     ),
     Mutation(
         "episodes that never began count in the deviation of the batch",
-        "pg_agents.returns",
+        "pg_agents.comparisons",
         "else group_centre(scores, began)[1]",
         "else group_centre(scores)[1]",
         (
@@ -438,17 +438,17 @@ MUTATIONS = [
     ),
     Mutation(
         "scores over the batch's deviation are compared with the batch's mean",
-        "pg_agents.returns",
+        "pg_agents.comparisons",
         'scale = std if how == "standardized" else group_centre(scores, began)[1]',
         'scale = std if how == "standardized" else group_centre(scores, began)[1]\n'
         '    centred = centred if how == "standardized" else group_centre(scores, began)[0]',
-        ("tests/test_returns.py::test_comparisons_by_hand",),
+        ("tests/test_comparisons.py::test_comparisons_by_hand",),
     ),
     Mutation(
         "λ counts for γ in the advantage",
         "pg_agents.returns",
-        "step_lambdas(truncated, lambda_, rewards.dtype)) - values",
-        "step_lambdas(truncated, discount, rewards.dtype)) - values",
+        "step_lambdas(truncated, lambda_, rewards.dtype))",
+        "step_lambdas(truncated, discount, rewards.dtype))",
         ("tests/test_returns.py::test_gae_by_hand",),
     ),
     Mutation(
@@ -558,6 +558,35 @@ MUTATIONS = [
         "seeds[0] // 2)",
         "seeds[0])",
         ("tests/test_seeding.py::test_a_vector_form_that_counts_on_from_one_seed_stays_in_31_bits",),
+    ),
+    Mutation(
+        "rewards are rounded to 32 bits",
+        "pg_agents.stacking",
+        "rewards=rewards * mask,",
+        "rewards=rewards.float() * mask,",
+        ("tests/test_collect.py::test_rewards_are_as_precise_as_the_environment_gives_them",),
+    ),
+    Mutation(
+        "advantages are rounded before they are standardised",
+        "pg_agents.agents.signals",
+        "    advantages = targets - values\n",
+        "    advantages = targets.float() - values\n",
+        (AGENTS + "ppo.py::test_advantages_far_from_zero_are_standardized_by_what_they_differ_by",),
+    ),
+    Mutation(
+        "rounding of a critic's values is standardised as if it were an advantage",
+        "pg_agents.returns",
+        "        varies &= std > rounding(less * mask, (-2, -1))\n",
+        "        pass\n",
+        ("tests/test_returns.py::test_rounding_of_what_was_taken_off_is_no_difference",),
+    ),
+    Mutation(
+        "average-reward counts what it has seen twice",
+        "pg_agents.agents.average_reward",
+        "        metrics = super().learn(joined)\n",
+        "        metrics = super().learn(joined)\n"
+        "        [scale.update(joined.observations, joined.mask) for scale in self.observation_scales]\n",
+        (AGENTS + "average_reward.py::test_statistics_of_observations_take_each_row_once",),
     ),
     Mutation(
         "a mask is not heeded",
@@ -1658,17 +1687,17 @@ MUTATIONS = [
     ),
     Mutation(
         "a group's scores are equal beside a large one of another group",
-        "pg_agents.returns",
-        "(scores.abs()[..., None] * same).amax(-2)",
-        "scores.abs().amax(-1, keepdim=True)",
-        ("tests/test_returns.py::test_a_large_score_of_another_group_leaves_a_groups_own_alone",),
+        "pg_agents.comparisons",
+        "rounding(scores[..., None] * same, (-2,)).squeeze(-2)",
+        "rounding(scores, (-1,))",
+        ("tests/test_comparisons.py::test_a_large_score_of_another_group_leaves_a_groups_own_alone",),
     ),
     Mutation(
         "equal scores of a large group differ by the rounding of their mean",
-        "pg_agents.returns",
+        "pg_agents.comparisons",
         "centred = below - (below @ same) / counts",
         "centred = scores - (scores @ same) / counts",
-        ("tests/test_returns.py::test_equal_scores_of_a_group_are_standardized_to_zero",),
+        ("tests/test_comparisons.py::test_equal_scores_of_a_group_are_standardized_to_zero",),
     ),
     Mutation(
         "adapters that have learned already are left out of the reference",

@@ -15,6 +15,7 @@ ALLOWED = {
     "pg_agents.shown": (),
     "pg_agents.seeding": (),
     "pg_agents.returns": (),
+    "pg_agents.comparisons": ("pg_agents.returns",),
     "pg_agents.losses": (),
     "pg_agents.distributions": ("pg_agents.distributions",),
     "pg_agents.divergence": ("pg_agents.distributions",),
@@ -40,6 +41,7 @@ ALLOWED = {
     "pg_agents.agents": (
         "pg_agents.acting",
         "pg_agents.agents",
+        "pg_agents.comparisons",
         "pg_agents.numbers",
         "pg_agents.distributions",
         "pg_agents.divergence",

@@ -233,3 +233,10 @@ def test_single_environments_are_collected_from():
     rollout = next(collect_steps(gym.wrappers.TimeLimit(Dice(), 4), chosen(dice(MODES[0])), 30))
     assert rollout.mask.shape == (30, 1) and rollout.num_transitions == 30 - int((~rollout.mask).sum())
     assert rollout.starts.sum() - 1 <= (rollout.terminated | rollout.truncated).sum() == len(rollout.episode_lengths)
+
+
+def test_rewards_are_as_precise_as_the_environment_gives_them():
+    env = SyncVectorEnv([lambda: OneStep(1e6 + 1e-3)] * 2)
+    for policy in (chosen(env), chosen(env).to(torch.bfloat16)):
+        rewards = next(collect_steps(env, policy, 3)).rewards
+        assert rewards.dtype == torch.float64 and set(rewards.unique().tolist()) == {0.0, 1e6 + 1e-3}

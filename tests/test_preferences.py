@@ -100,7 +100,7 @@ def test_scores_are_rewards_of_the_very_texts_in_an_environment():
     policy = TransformerPolicy(6, 5, width=8, layers=1, heads=1)
     rollout = next(pg.collect_episodes(TokenVectorEnv(16, task=task), policy, seed=0))
     expected = model(whole_texts(rollout)).detach()
-    torch.testing.assert_close((rollout.rewards * rollout.mask).sum(0), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close((rollout.rewards * rollout.mask).sum(0).float(), expected, atol=1e-5, rtol=0)
     assert float(expected.std()) > 0.1
 
 

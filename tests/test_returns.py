@@ -1,7 +1,6 @@
 """Returns against definitions and against numbers worked out by hand."""
 
 import math
-from typing import get_args
 
 import pytest
 import torch
@@ -9,14 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pg_agents.returns import (
-    Comparison,
-    compare,
     explained_variance,
     gae,
-    group_centre,
-    group_standardize,
     lambda_returns,
-    leave_one_out,
     mean_by_time,
     reward_to_go,
     standardize,
@@ -184,6 +178,41 @@ def test_rows_that_are_all_equal_are_standardized_to_zero(value, rows, dtype):
     assert not standardize(values + torch.rand(rows, 7, dtype=dtype), alone, correction=1).any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_numbers_far_from_zero_are_standardized_by_what_they_differ_by(dtype):
+    """N(10⁶, 1): in 32 bits, whose resolution there is 1/16, too."""
+    near = torch.randn(64, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(64, 4, dtype=torch.bool)
+    found, expected = standardize((1e6 + near).to(dtype), mask), standardize(near, mask)
+    assert (found - expected).abs().max() < (1e-8 if dtype is torch.float64 else 0.05)
+
+
+def sums(tenths, large=0.0):
+    """Return 64 sums of `large` and so many tenths, each summed in another order, [64, 1]."""
+    orders = [torch.randperm(tenths + 1, generator=torch.Generator().manual_seed(i)) for i in range(64)]
+    terms = torch.tensor([large, *[0.1] * tenths], dtype=torch.float64)
+    return torch.stack([terms[order].cumsum(0)[-1] for order in orders])[:, None]
+
+
+@pytest.mark.parametrize(("tenths", "large"), [(7, 0.7), (3000, 0.7), (64, 1e6), (3000, 1e6)])
+def test_sums_that_differ_by_the_order_of_their_terms_are_equal(tenths, large):
+    returns, mask = sums(tenths, large), torch.ones(64, 1, dtype=torch.bool)
+    assert len(returns.unique()) > 1
+    assert not standardize(returns, mask).any()
+    assert math.isnan(explained_variance(torch.linspace(0, 1, 64)[:, None], returns, mask))
+
+
+def test_rounding_of_what_was_taken_off_is_no_difference():
+    """G = 1 and V = 0.3 everywhere, V rounded up or down in 32 bits: G − V does not vary; with G 0.01 off it does."""
+    mask = torch.ones(64, 1, dtype=torch.bool)
+    sign = torch.where(torch.arange(64)[:, None] % 2 == 0, 1.0, -1.0)
+    values = 0.3 + 3e-8 * sign
+    advantages = torch.ones(64, 1, dtype=torch.float64) - values
+    assert len(advantages.unique()) == 2
+    assert not standardize(advantages, mask, less=values).any()
+    assert standardize(advantages + 0.01 * sign, mask, less=values).abs().min() > 0.99
+
+
 def test_mean_by_time_by_hand():
     """Three episodes; at time 0 the mean of 3, 6 and 9, at time 1 of 1 and 2 and the 0 of one that has ended."""
     values, times = tensor([3, 6, 9], [1, 2, 50]), torch.tensor([[0, 0, 0], [1, 1, 1]])
@@ -236,51 +265,3 @@ def test_gae_is_the_sum_of_discounted_differences(record, discount, lambda_):
                 weight *= discount * lambda_
     found = gae(rewards, values, after, terminated, truncated, discount, lambda_)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
-
-
-def test_leave_one_out_by_hand():
-    """1, 2, 6: 1 − 4, 2 − 3.5, 6 − 1.5; in groups (1, 6) and (2): 1 − 6, 6 − 1, and 2 alone keeps its 2."""
-    assert leave_one_out(tensor([1, 2, 6])).tolist() == [[-3, -1.5, 4.5]]
-    assert leave_one_out(tensor([1, 2, 6])[0], torch.tensor([7, 3, 7])).tolist() == [-5, 2, 5]
-
-
-def test_group_standardize_by_hand():
-    """1, 2, 6: mean 3, variance (4 + 1 + 9)/2 = 7; with ε = ½: (x − 3)/(√7 + ½). Equal scores, and one alone: 0."""
-    root = 7**0.5 + 0.5
-    expected = tensor([-2 / root, -1 / root, 3 / root])
-    torch.testing.assert_close(group_standardize(tensor([1, 2, 6]), epsilon=0.5), expected, rtol=0, atol=1e-12)
-    scores, groups = tensor([0.1, 4, 0.1, 9, 0.1])[0], torch.tensor([0, 1, 0, 2, 0])
-    assert group_standardize(scores, groups).tolist() == [0, 0, 0, 0, 0]
-    pair = group_standardize(tensor([3, 0, 5])[0], torch.tensor([1, 0, 1]))
-    assert pair.tolist() == pytest.approx([-1 / (2**0.5 + 1e-4), 0, 1 / (2**0.5 + 1e-4)])
-
-
-def test_comparisons_by_hand():
-    """Groups (1, 3) and (2, 10): means 2 and 6; deviations √2 and √32, of all four √(50/3): mean 4, 9 + 1 + 4 + 36."""
-    scores, groups = tensor([1, 2, 3, 10])[0], torch.tensor([0, 1, 0, 1])
-    centred = torch.tensor([-1.0, -4, 1, 4], dtype=torch.float64)
-    own = torch.tensor([2.0, 32, 2, 32], dtype=torch.float64).sqrt()
-    scales = {"standardized": own + 0.5, "batch-standardized": (50 / 3) ** 0.5 + 0.5, "centred": 1.0}
-    for how in get_args(Comparison):
-        found, std = compare(how, scores, groups, epsilon=0.5)
-        torch.testing.assert_close(found, centred / scales[how], rtol=0, atol=1e-12)
-        torch.testing.assert_close(std, own, rtol=0, atol=1e-12)
-    found, _ = compare("batch-standardized", tensor([5, 5, 0, 1])[0], torch.tensor([0, 0, 1, 1]))
-    assert found[:2].tolist() == [0, 0] and found[3] == -found[2] > 0.1  # equal scores of a group stay worth nothing
-    assert not compare("batch-standardized", torch.full((8,), 0.1), torch.arange(8) // 4)[0].any()
-
-
-@pytest.mark.parametrize("value", [0.1, 500.0, -1000.1])
-@pytest.mark.parametrize("count", [7, 64, 1000])
-def test_equal_scores_of_a_group_are_standardized_to_zero(value, count):
-    """Their mean is rounded, by more the more there are: by 100 in the last digit for a thousand."""
-    assert not group_standardize(torch.full((count,), value)).any()
-
-
-def test_a_large_score_of_another_group_leaves_a_groups_own_alone():
-    """Whether scores differ is a question of their own group's size: 0, 1 beside a million still do."""
-    ids = torch.tensor([0] * 4 + [1] * 4 + [2] * 4)
-    scores = torch.tensor([0.0, 1, 0, 1, 1e6, 0, 0, 0, 1e5, 1e5 + 0.125, 1e5, 1e5 + 0.125])
-    centred, std = group_centre(scores, ids)
-    assert centred[:4].tolist() == [-0.5, 0.5, -0.5, 0.5] and float(std[0]) == pytest.approx(3**-0.5)
-    assert std[8:].tolist() == pytest.approx([0.125 / 2 * 2 / 3**0.5] * 4, rel=0.2)

@@ -12,7 +12,7 @@ from pg_agents.agents.signals import state_values, time_weights
 from pg_agents.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
-from pg_agents.returns import explained_variance, lambda_returns, standardize, step_discounts, step_lambdas
+from pg_agents.returns import bootstrapped_returns, explained_variance, standardize
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
@@ -110,12 +110,11 @@ class ActorCritic(Agent):
         rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
         assert self.critic is not None
         values, next_values = state_values(self.critic, rollout)
-        discounts = step_discounts(rollout.terminated, self.discount, values.dtype)
-        lambdas = step_lambdas(rollout.truncated, 1.0, values.dtype)
-        targets = lambda_returns(rollout.rewards, next_values, discounts, lambdas)
+        ends = rollout.terminated, rollout.truncated
+        targets = bootstrapped_returns(rollout.rewards, next_values, *ends, self.discount, 1.0)
         advantages = targets - values
         if self.normalize_advantages:
-            advantages = standardize(advantages, rollout.mask)
+            advantages = standardize(advantages, rollout.mask, less=values)
         if self.discounted_time:
             advantages = time_weights(rollout, self.discount) * advantages
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)

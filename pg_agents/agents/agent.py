@@ -79,8 +79,7 @@ class Agent(nn.Module, ABC):
         self.policy, self.critic = policy, critic
         self.learning_rate, self.critic_learning_rate = learning_rate, critic_learning_rate
         self.discount, self.max_grad_norm = discount, max_grad_norm
-        self.normalize_rewards = normalize_rewards
-        self.optimizer, self.adam_epsilon = optimizer, adam_epsilon
+        self.normalize_rewards, self.optimizer, self.adam_epsilon = normalize_rewards, optimizer, adam_epsilon
         self.reward_scale = RewardScale(discount) if normalize_rewards else None
         self.observation_scales = scales_of(self)
         self.spaces: tuple[Any, Any] | None = None
@@ -112,20 +111,21 @@ class Agent(nn.Module, ABC):
     def update(self, rollout: Rollout) -> Metrics:
         """Learn from one rollout and return metrics: scalars by name.
 
-        Raises:
-            FloatingPointError: the gradient is not finite; the parameters are as they were before that step.
+        Raises FloatingPointError where the gradient is not finite; the parameters are as they were before that step.
         """
-        if not rollout.mask.any():
-            return {}  # no decision was taken: nothing to learn from
         if not math.isfinite(rollout.rewards.sum()):
             raise self._not_finite("a reward")
-        self.descent.gather()
-        with torch.no_grad():
-            batch, metrics = self.prepare(rollout if self.reward_scale is None else self.reward_scale(rollout))
-        metrics |= self.improve(batch) if batch.weights.any() else {}
+        metrics = self.learn(rollout) if rollout.mask.any() else {}  # nothing where no decision was taken
         for scale in self.observation_scales:  # now, and not before: what acted and what learned have seen the same
             scale.update(rollout.observations, rollout.mask)
         return metrics
+
+    def learn(self, rollout: Rollout) -> Metrics:
+        """Prepare the rollout and go down the gradient of its loss."""
+        self.descent.gather()
+        with torch.no_grad():
+            batch, metrics = self.prepare(self.reward_scale(rollout) if self.reward_scale else rollout)
+        return metrics | (self.improve(batch) if batch.weights.any() else {})
 
     def improve(self, batch: Batch) -> Metrics:
         """Go down the gradient of the loss of `batch`, in `epochs` passes over its minibatches."""

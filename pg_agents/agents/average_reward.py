@@ -90,8 +90,8 @@ class AverageReward(Agent):
         self.gain_learning_rate, self.initial_gain = gain_learning_rate, initial_gain
         self.entropy_weight = entropy_weight
         self.check()
-        dtype = next(policy.parameters()).dtype
-        self.register_buffer("gain", torch.full((policy.num_learners,), float(initial_gain), dtype=dtype))
+        gain = torch.full((policy.num_learners,), float(initial_gain), dtype=torch.float64)  # as rewards are
+        self.register_buffer("gain", gain)
         self.last: Rollout | None = None  # the latest row, whose update waits for the next action; of the run
 
     @property
@@ -99,12 +99,12 @@ class AverageReward(Agent):
         """One step of each environment."""
         return Steps(1)
 
-    def update(self, rollout: Rollout) -> Metrics:
+    def learn(self, rollout: Rollout) -> Metrics:
         """Learn from the steps whose next action `rollout` brings, λ ← λ + β_λ d; keep its last row for the next time.
 
         Raises:
             ValueError: an episode terminated; nothing was learned from `rollout`.
-            FloatingPointError: as in `Agent.update`.
+            FloatingPointError: as in `update`.
         """
         if bool((rollout.terminated & rollout.mask).any()):
             raise ValueError(
@@ -114,7 +114,7 @@ class AverageReward(Agent):
         joined, self.last = _joined(self.last, rollout), _rows(rollout, slice(-1, None))
         if not bool(_continued(joined).any()):
             return {}
-        metrics = super().update(joined)
+        metrics = super().learn(joined)
         differences = metrics.pop("differences")
         rate = self.gain_learning_rate or self.current("critic_learning_rate") or self.current("learning_rate")
         self.gain += rate * differences

@@ -9,8 +9,8 @@ from typing import Any, get_args
 from pg_agents.agents.optimizers import ADAM_EPSILON, OPTIMIZERS
 from pg_agents.agents.reference import KLPenalty
 from pg_agents.agents.signals import NormalizedOver, Signal
+from pg_agents.comparisons import Comparison
 from pg_agents.losses import Aggregation
-from pg_agents.returns import Comparison
 from pg_agents.schedules import Linear
 
 SCHEDULED = ("learning_rate", "critic_learning_rate", "entropy_weight", "clip", "kl_weight")  # over a run

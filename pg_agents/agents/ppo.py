@@ -15,7 +15,7 @@ from pg_agents.agents.signals import NormalizedOver, generalized_advantages
 from pg_agents.losses import clipped_surrogate, mean_over_steps, ratio_metrics, squared_error, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
-from pg_agents.returns import standardize
+from pg_agents.returns import centre, standardize
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
@@ -135,6 +135,8 @@ class PPO(Agent):
         advantages, targets, fit = generalized_advantages(
             self.critic, rollout, self.discount, self.gae_lambda, normalize=at_once
         )
+        if self.normalize_advantages and not at_once:
+            advantages, _ = centre(advantages, rollout.mask)
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics | fit
 

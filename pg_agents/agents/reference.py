@@ -25,10 +25,11 @@ import torch
 from torch import Tensor
 
 from pg_agents.agents.signals import time_weights
+from pg_agents.comparisons import leave_one_out
 from pg_agents.losses import kl_term
 from pg_agents.minibatches import columns_of
 from pg_agents.policies import Policy
-from pg_agents.returns import leave_one_out, reward_to_go
+from pg_agents.returns import reward_to_go
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, TokenBlock
 from pg_agents.schedules import Scheduled
 

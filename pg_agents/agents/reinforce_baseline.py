@@ -129,7 +129,7 @@ class ReinforceBaseline(Agent):
             metrics["explained_variance"] = explained_variance(baseline, returns, rollout.mask)
         advantages = returns - baseline
         if self.normalize_advantages:
-            advantages = standardize(advantages, rollout.mask)
+            advantages = standardize(advantages, rollout.mask, less=baseline)
         weights = mean_over_episodes(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=time_weights * advantages, weights=weights, targets=returns), metrics
 

@@ -9,10 +9,10 @@ from torch import Tensor
 from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
 from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalty_to_go, with_kl
+from pg_agents.comparisons import leave_one_out
 from pg_agents.losses import mean_over_episodes, policy_gradient, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import Policy
-from pg_agents.returns import leave_one_out
 from pg_agents.rollout import Batch, Episodes, Rollout
 from pg_agents.schedules import Scheduled
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.policies import Critic
-from pg_agents.returns import explained_variance, gae, reward_to_go, standardize, whole_returns
+from pg_agents.returns import bootstrapped_returns, explained_variance, reward_to_go, standardize, whole_returns
 from pg_agents.rollout import Rollout
 
 Signal = Literal["reward-to-go", "discounted-reward-to-go", "whole-return"]
@@ -69,8 +69,8 @@ def generalized_advantages(
     """
     values, next_values = state_values(critic, rollout)
     ends = rollout.terminated, rollout.truncated
-    advantages = gae(rollout.rewards, values, next_values, *ends, discount, gae_lambda)
-    targets = advantages + values
+    targets = bootstrapped_returns(rollout.rewards, next_values, *ends, discount, gae_lambda)
+    advantages = targets - values
     if normalize:
-        advantages = standardize(advantages, rollout.mask)
+        advantages = standardize(advantages, rollout.mask, less=values)
     return advantages, targets, {"explained_variance": explained_variance(values, targets, rollout.mask)}

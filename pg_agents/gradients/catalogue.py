@@ -21,6 +21,7 @@ from pg_agents.agents import (
     ReinforceBaseline,
 )
 from pg_agents.agents.published import PUBLISHED
+from pg_agents.comparisons import group_standardize
 from pg_agents.gradients.continuing import AVERAGE
 from pg_agents.gradients.estimators import (
     Estimator,
@@ -45,7 +46,6 @@ from pg_agents.gradients.psi import (
     per_episode,
     whole_of,
 )
-from pg_agents.returns import group_standardize
 from pg_agents.rollout import Batch, Rollout
 from pg_agents.seeding import Purpose, spawn
 

@@ -287,3 +287,49 @@ def test_a_saved_agent_keeps_its_gain(tmp_path):
     loaded = pg.load(tmp_path / "agent")
     assert float(loaded.gain) == float(agent.gain) != 1.0 and loaded.arguments == agent.arguments
     assert torch.equal(loaded.critic.values, agent.critic.values) and loaded.last is None
+
+
+# -- what it has seen, and how large it is -----------------------------------------------------------------------------
+class Walk(gym.Env):
+    """x ← 0.9 x ± 0.3 + N(0, 1), which is seen; never ends."""
+
+    observation_space, action_space = Box(-np.inf, np.inf, (1,)), Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = 0.0
+        return self.observe(), {}
+
+    def observe(self):
+        return np.array([self.x], np.float32)
+
+    def step(self, action):
+        self.x = 0.9 * self.x + 0.3 * (2 * action - 1) + self.np_random.normal()
+        return self.observe(), -abs(self.x), False, False, {}
+
+
+def test_statistics_of_observations_take_each_row_once():
+    env = SyncVectorEnv([Walk] * 2)
+    agent = pg.AverageReward.for_env(env, normalize_observations=True)
+    collector, rows = collect_steps(env, agent.policy, 1), []
+    for _ in range(50):
+        rows.append(next(collector))
+        agent.update(rows[-1])
+    seen = torch.cat([row.observations for row in rows]).double()
+    moments = agent.observation_scales[0].moments
+    assert float(moments.count) == 100
+    torch.testing.assert_close(moments.mean, seen.mean((0, 1)), rtol=0, atol=1e-12)
+    torch.testing.assert_close(moments.std(), seen.flatten(0, 1).std(0, correction=0), rtol=0, atol=1e-12)
+
+
+def test_rewards_and_gain_far_from_zero_are_what_they_differ_by():
+    """Rewards of 10⁶ + x beside a gain of 10⁶ teach what x does beside 0; in 32 bits they come in steps of 1/16."""
+    learned = []
+    for shift in (0.0, 1e6):
+        policy, critic = TabularPolicy(1, 2), TabularActionCritic(1, 2)
+        agent = pg.AverageReward(policy=policy, critic=critic, initial_gain=shift, **RATES)
+        for i in range(20):
+            row = rollout([(0, i % 2, 0.01 * i, "")]) if not i else later((0, i % 2, 0.01 * i, ""))
+            agent.update(replace(row, rewards=row.rewards + shift))
+        learned.append(torch.cat([critic.values.flatten(), policy.logits.flatten(), (agent.gain - shift).float()]))
+    torch.testing.assert_close(*(vector.detach() for vector in learned), rtol=0, atol=1e-5)

@@ -12,9 +12,9 @@ from test_rloo import EPISODES, PROBLEM, TABLE, grouped, tabular
 
 import pg_agents as pg
 from pg_agents.agents import GRPO
+from pg_agents.comparisons import Comparison
 from pg_agents.gradients.catalogue import LENGTH, estimators_of
 from pg_agents.gradients.instrument import Instrument
-from pg_agents.returns import Comparison
 
 UNIFORM = torch.zeros(1, 2, dtype=torch.float64)
 EQUAL = grouped(  # four episodes of 2, 1, 1 and 2 steps; the second group's returns are equal

@@ -116,13 +116,27 @@ def test_advantages_can_be_standardized_over_each_minibatch(networks):
     agent = PPO.for_env(env, normalize_over="minibatch", **arguments)
     record = next(pg.collect_steps(env, agent.policy, 20))
     (batch, _), (expected, _) = prepare(agent, record), prepare(raw, record)
-    torch.testing.assert_close(batch.advantages, expected.advantages)
+    advantages = expected.advantages[record.mask]
+    torch.testing.assert_close(batch.advantages[record.mask], advantages - advantages.mean())
     parts = list(agent.parts(batch))
     assert len(parts) == 6
     for part, plain in zip(parts, raw.parts(expected), strict=True):
         valid = part.weights != 0
         found, before = part.advantages[valid], plain.advantages[valid]
         torch.testing.assert_close(found, (before - before.mean()) / (before.std() + 1e-8))
+
+
+def test_advantages_far_from_zero_are_standardized_by_what_they_differ_by():
+    """Rewards of 10⁶ + x, whose last digits 32 bits do not hold, over the rollout and over minibatches: as of x."""
+    env = gym.make_vec("Pendulum-v1", 8)
+    for over in ("rollout", "minibatch"):
+        agent = PPO.for_env(env, num_steps=32, minibatch_size=256, epochs=1, gae_lambda=0.0, normalize_over=over)
+        record = next(pg.collect_steps(env, agent.policy, 32))
+        found = []
+        for shift in (0.0, 1e6):
+            (part,) = agent.parts(prepare(agent, replace(record, rewards=record.rewards + shift))[0])
+            found.append(part.advantages[part.weights != 0].sort().values)
+        torch.testing.assert_close(*found, rtol=0, atol=1e-5)
 
 
 def test_advantages_standardized_over_a_minibatch_do_not_depend_on_its_micro_batches():

@@ -217,7 +217,7 @@ def test_one_that_remembers_reads_whole_episodes():
     record = next(pg.collect_episodes(env, learner.policy, seed=0))
     found, _ = beside_reference(record, learner.reference, None)
     mask = record.mask
-    torch.testing.assert_close(found.reference_log_probs[mask], record.log_probs[mask], rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.reference_log_probs[mask].float(), record.log_probs[mask], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

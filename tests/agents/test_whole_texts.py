@@ -38,7 +38,7 @@ def test_with_lambda_and_discount_1_the_target_is_the_score_at_every_token(form)
     agent = form.for_env(env, num_steps=None, discount=1.0, gae_lambda=1.0, normalize_advantages=False)
     torch.nn.init.normal_(agent.critic.head.weight)  # whatever the critic thinks
     rollout = next(make_collector(agent, env, 3))
-    score = rollout.rewards.sum(0)
+    score = rollout.rewards.sum(0).float()
     assert score.min() < score.max()
     with torch.no_grad():
         batch, _ = agent.prepare(rollout)

@@ -20,6 +20,7 @@ from pg_envs import MDPVectorEnv, TabularMDP
 
 from pg_agents.agents import Reinforce
 from pg_agents.collect import collect_episodes
+from pg_agents.comparisons import group_standardize
 from pg_agents.gradients.catalogue import estimators_of
 from pg_agents.gradients.estimators import Setting, always, from_psi
 from pg_agents.gradients.exact import exact_gradient, gradient_of, jacobian, log_table
@@ -28,7 +29,6 @@ from pg_agents.gradients.paths import columns_of, sample_paths
 from pg_agents.gradients.problem import Problem
 from pg_agents.gradients.sources import bernoulli_bandit
 from pg_agents.policies import MLPPolicy, TabularPolicy
-from pg_agents.returns import group_standardize
 
 
 # -- the numbers -------------------------------------------------------------------------------------------------------
