@@ -62,6 +62,9 @@ class ObservationScale(nn.Module):
     The statistics change in `update` alone, which an agent calls after it has learned from a rollout: what acted, what
     learns and what is evaluated see the same, and evaluation changes nothing. Give one instance to policy and critic.
 
+    The mean comes off in the precision of the space: 1.7·10⁹ ± 60 in float64 is ±1 afterwards, where float32 would keep
+    four values. (Without standardisation numbers are rounded to the network's precision as they are.)
+
     Args:
         space: of one observation: a Box, or a Dict or Tuple of spaces.
     """
@@ -78,13 +81,15 @@ class ObservationScale(nn.Module):
         self.parts = nn.ModuleDict({name: self.of[key] for key, name in names.items()})
         self.others = nn.ModuleList(part for key, part in self.of.items() if key not in names)
         if self.real:
+            dtype = torch.float64 if space.dtype == np.float64 else torch.float32
             self.moments = RunningMoments(space.shape or ())
-            self.register_buffer("shift", torch.zeros(space.shape or ()))
-            self.register_buffer("factor", torch.ones(space.shape or ()))
+            self.register_buffer("shift", torch.zeros(space.shape or (), dtype=dtype))
+            self.register_buffer("factor", torch.ones(space.shape or (), dtype=dtype))
+            self.register_load_state_dict_post_hook(_refresh)  # files of earlier versions hold them in 32 bits
 
     def forward(self, observations: Tree) -> Tree:
-        """Return observations [..., *shape], standardised."""
-        if self.real:  # x · (1/std) − mean/std: one operation, and one for the bounds
+        """Return observations [..., *shape], standardised, in the precision of their space, at least 32 bits."""
+        if self.real:  # x · (1/std) − mean/std: one operation, whose product is not rounded, and one for the bounds
             return torch.addcmul(self.shift, observations.to(self.factor.dtype), self.factor).clamp_(-10.0, 10.0)
         if not self.of:
             return observations
@@ -97,11 +102,19 @@ class ObservationScale(nn.Module):
         observations = split_mask(observations)[0]
         if self.real:
             self.moments.update(observations[mask])
-            std = self.moments.std()
-            self.factor.copy_(1 / std)
-            self.shift.copy_(-self.moments.mean / std)
+            self.refresh()
         for key, part in self.of.items():
             part.update(observations[key], mask)
+
+    def refresh(self) -> None:
+        """Set −mean/std and 1/std to what the statistics say."""
+        std = self.moments.std()
+        self.factor.copy_(1 / std)
+        self.shift.copy_(-self.moments.mean / std)
+
+
+def _refresh(scale: ObservationScale, _: Any) -> None:  # noqa: ANN401
+    scale.refresh()
 
 
 def has_real(space: gym.Space) -> bool:

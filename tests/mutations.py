@@ -589,6 +589,23 @@ MUTATIONS = [
         (AGENTS + "average_reward.py::test_statistics_of_observations_take_each_row_once",),
     ),
     Mutation(
+        "observations are rounded before their mean comes off",
+        "pg_agents.normalize",
+        "torch.addcmul(self.shift, observations.to(self.factor.dtype), self.factor)",
+        "torch.addcmul(self.shift, observations.float(), self.factor)",
+        (
+            "tests/test_normalize.py::test_a_task_far_from_zero_is_learned_as_it_is_at_zero",
+            "tests/test_normalize.py::test_the_mean_comes_off_in_the_precision_of_the_space",
+        ),
+    ),
+    Mutation(
+        "the mean of observations stays in the 32 bits that it was saved in",
+        "pg_agents.normalize",
+        "    scale.refresh()\n",
+        "    pass\n",
+        ("tests/test_normalize.py::test_statistics_of_earlier_versions_are_read",),
+    ),
+    Mutation(
         "a mask is not heeded",
         "pg_agents.policies.heads",
         "return torch.where(allowed | ~allowed.any(-1, keepdim=True), logits, -torch.inf)",

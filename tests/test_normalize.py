@@ -1,5 +1,6 @@
 """Running statistics against those of all the numbers at once."""
 
+import copy
 from dataclasses import replace
 
 import gymnasium as gym
@@ -8,6 +9,7 @@ import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, Tuple
+from gymnasium.vector import SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_rollout import record
@@ -96,6 +98,59 @@ def test_observation_statistics_do_not_depend_on_how_they_came():
     torch.testing.assert_close(whole(x), parts(x))
     flat = x.flatten(0, 1)
     torch.testing.assert_close(whole(x).flatten(0, 1), (flat - flat.mean(0)) / flat.std(0, correction=0))
+
+
+class Side(gym.Env):
+    """One step: which side of `offset` is x? What is seen is offset + 60 x, x ~ N(0, 1), beside offset + x."""
+
+    action_space = Discrete(2)
+
+    def __init__(self, offset, dtype=np.float64):
+        self.offset, self.dtype = offset, dtype
+        self.observation_space = Dict(far=Box(-np.inf, np.inf, (1,), dtype), near=Box(-np.inf, np.inf, (), dtype))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = self.np_random.normal()
+        far, near = self.offset + 60 * self.x, self.offset + self.x
+        return {"far": np.array([far], self.dtype), "near": np.array(near, self.dtype)}, {}
+
+    def step(self, action):
+        right = float(action == (self.x > 0))
+        return self.reset()[0], right, True, False, {}
+
+
+@pytest.mark.parametrize(("offset", "dtype"), [(1.7e9, np.float64), (-1e5, np.float64), (1e4, np.float32)])
+def test_a_task_far_from_zero_is_learned_as_it_is_at_zero(offset, dtype):
+    found = []
+    for place in (0.0, offset):
+        env = SyncVectorEnv([lambda place=place: Side(place, dtype)] * 8)
+        agent = pg.PPO.for_env(env, seed=1, hidden=(16,), num_steps=32, normalize_observations=True, learning_rate=0.01)
+        pg.train(agent, env, total_steps=4_000, seed=1, progress=False)
+        found.append(pg.evaluate(agent, env, episodes=400).mean_return)
+    assert min(found) > 0.95 and abs(found[0] - found[1]) < 0.04
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(np.float64, 1e-6), (np.float32, 0.1)])
+def test_the_mean_comes_off_in_the_precision_of_the_space(dtype, error):
+    """10⁶ + x; float32 has steps of 1/16 there, of which the input has lost a half."""
+    x = torch.randn(4096, 1, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    scale = ObservationScale(Box(-np.inf, np.inf, (1,), dtype))
+    seen = torch.from_numpy((1e6 + x.numpy()).astype(dtype))
+    scale.update(seen, torch.ones(4096, 1, dtype=torch.bool))
+    torch.testing.assert_close(scale(seen).double(), (x - x.mean()) / x.std(correction=0), rtol=0, atol=error)
+
+
+def test_statistics_of_earlier_versions_are_read():
+    """Files of theirs hold −mean/std and 1/std in 32 bits, too few where |mean| ≫ std."""
+    space = Box(-1, 1, (2,), np.float64)
+    scale, other = ObservationScale(space), ObservationScale(space)
+    x = torch.randn(50, 2, 2, dtype=torch.float64) + 1e8
+    scale.update(x, torch.ones(50, 2, dtype=torch.bool))
+    mean, std = scale.moments.mean, scale.moments.std()
+    earlier = {**scale.state_dict(), "shift": (-mean / std).float(), "factor": (1 / std).float()}
+    other.load_state_dict(earlier)
+    assert torch.equal(other(x), scale(x)) and torch.equal(copy.deepcopy(other)(x), scale(x))
 
 
 def test_only_what_is_real_is_standardised():
