@@ -44,13 +44,22 @@ def action_door(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:
         shape, first = space.shape, space.start if isinstance(space, spaces.MultiDiscrete) else 0
         return lambda actions: (actions.numpy(force=True).reshape(-1, *shape) + first).astype(space.dtype)
     if isinstance(space, spaces.Box):
-        whole = np.rint if np.issubdtype(space.dtype, np.integer) else np.asarray
-        return lambda actions: np.clip(
-            whole(actions.numpy(force=True)).reshape(-1, *space.shape), space.low, space.high
-        ).astype(space.dtype)
+        whole, (low, high) = np.rint if np.issubdtype(space.dtype, np.integer) else np.asarray, _bounds(space)
+        return lambda actions: np.clip(whole(actions.numpy(force=True)).reshape(-1, *space.shape), low, high).astype(
+            space.dtype
+        )
     raise UnsupportedSpaceError(
         f"action space {space} is not supported: use Discrete, MultiDiscrete, MultiBinary or Box"
     )
+
+
+def _bounds(space: spaces.Box) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the bounds of a Box; of whole numbers, the nearest floats within: 2⁶³ − 1 would be rounded up to 2⁶³."""
+    if not np.issubdtype(space.dtype, np.integer):
+        return space.low, space.high
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    below, above = low.astype(object) < space.low.astype(object), high.astype(object) > space.high.astype(object)
+    return np.where(below, np.nextafter(low, np.inf), low), np.where(above, np.nextafter(high, -np.inf), high)
 
 
 def space_to_json(space: gym.Space) -> dict[str, Any]:

@@ -231,7 +231,7 @@ MUTATIONS = [
     Mutation(
         "the Gaussian's log-probability forgets its normaliser",
         "pg_agents.distributions.gaussian",
-        "return -(0.5 * scaled.square() + self.log_std + 0.5 * math.log(2 * math.pi)).sum(-1)",
+        "return -(0.5 * scaled.square() + self._log_width() + 0.5 * math.log(2 * math.pi)).sum(-1)",
         "return -(0.5 * scaled.square()).sum(-1)",
         ("tests/test_distributions.py::test_gaussian_by_hand",),
     ),
@@ -604,6 +604,34 @@ MUTATIONS = [
         "    scale.refresh()\n",
         "    pass\n",
         ("tests/test_normalize.py::test_statistics_of_earlier_versions_are_read",),
+    ),
+    Mutation(
+        "actions are placed in their box in 32 bits",
+        "pg_agents.policies.heads",
+        "return torch.addcmul(self.centre, self.scale, units.cpu())",
+        "return torch.addcmul(self.centre, self.scale, units.cpu()).float()",
+        (POLICIES + "heads.py::test_actions_far_from_zero_keep_their_digits",),
+    ),
+    Mutation(
+        "a Gaussian's density forgets the units of its actions",
+        "pg_agents.distributions.gaussian",
+        "return self.log_std if self.log_scale is None else self.log_std + self.log_scale",
+        "return self.log_std",
+        (POLICIES + "heads.py::test_densities_are_those_of_the_environments_actions",),
+    ),
+    Mutation(
+        "the width of a box overflows",
+        "pg_agents.policies.heads",
+        "high / 2 - low / 2",
+        "(high - low) / 2",
+        (POLICIES + "heads.py::test_boxes_as_wide_as_numbers_go_are_acted_in",),
+    ),
+    Mutation(
+        "the largest whole number is rounded to one that is larger",
+        "pg_agents.spaces",
+        "np.where(above, np.nextafter(high, -np.inf), high)",
+        "high",
+        ("tests/test_spaces.py::test_whole_numbers_stay_inside_bounds_that_floats_cannot_hold",),
     ),
     Mutation(
         "a mask is not heeded",

@@ -161,3 +161,21 @@ def test_spaces_are_those_of_one_environment():
         assert spaces_of(env) == (single.observation_space, single.action_space)
     with pytest.raises(TypeError, match="got str"):
         spaces_of("CartPole-v1")
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Box(-(2**63), 2**63 - 1, (1,), np.int64),
+        Box(0, 2**64 - 1, (1,), np.uint64),
+        Box(-(2**60) - 1, 2**60 + 1, (1,), np.int64),
+        Box(-(2**60) + 1, 2**60 - 1, (1,), np.int64),
+        Box(0, 255, (1,), np.uint8),
+    ],
+    ids=str,
+)
+def test_whole_numbers_stay_inside_bounds_that_floats_cannot_hold(space):
+    taken = action_door(space)(torch.tensor([[-1e30], [1e30]], dtype=torch.float64))
+    assert all(space.contains(action) for action in taken)
+    width = float(space.high[0]) - float(space.low[0])
+    assert float(taken[1, 0]) - float(taken[0, 0]) == pytest.approx(width, rel=1e-12)

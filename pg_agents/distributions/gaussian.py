@@ -14,14 +14,18 @@ class DiagonalGaussian:
     """π(a) = Π_i N(a_i; μ_i, σ_i²), a density over actions […, D].
 
     The log-probability is that of the action as sampled; clipping to the bounds happens at the environment's door.
+    Where an action is held in units s of its own, from a place c, the density is that of c + s a:
+
+        ln π = Σ_i [ln N(a_i; μ_i, σ_i²) − ln s_i]
 
     Args:
         mean: μ, […, D].
         log_std: ln σ, of the same shape or one that broadcasts to it ([D]: σ does not depend on the state).
+        log_scale: ln s, [D]; None: s = 1.
     """
 
-    def __init__(self, mean: Tensor, log_std: Tensor) -> None:
-        self.mean, self.log_std = mean, log_std
+    def __init__(self, mean: Tensor, log_std: Tensor, log_scale: Tensor | None = None) -> None:
+        self.mean, self.log_std, self.log_scale = mean, log_std, log_scale
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw actions μ + σ ε, […, D]."""
@@ -33,13 +37,16 @@ class DiagonalGaussian:
         return self.mean
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """Return −Σ_i [½ ((a_i − μ_i)/σ_i)² + ln σ_i + ½ ln 2π], […]."""
+        """Return −Σ_i [½ ((a_i − μ_i)/σ_i)² + ln σ_i s_i + ½ ln 2π], […]."""
         scaled = (actions - self.mean) * (-self.log_std).exp()
-        return -(0.5 * scaled.square() + self.log_std + 0.5 * math.log(2 * math.pi)).sum(-1)
+        return -(0.5 * scaled.square() + self._log_width() + 0.5 * math.log(2 * math.pi)).sum(-1)
 
     def entropy(self) -> Tensor:
-        """Return Σ_i [ln σ_i + ½ ln 2πe], […]."""
-        return (self.log_std.expand_as(self.mean) + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+        """Return Σ_i [ln σ_i s_i + ½ ln 2πe], […]."""
+        return (self._log_width().expand_as(self.mean) + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
+    def _log_width(self) -> Tensor:
+        return self.log_std if self.log_scale is None else self.log_std + self.log_scale
 
     def is_finite(self) -> bool:
         """Return whether every μ and every ln σ is."""
@@ -49,8 +56,9 @@ class DiagonalGaussian:
 
     @classmethod
     def stack(cls, distributions: Sequence[Self]) -> Self:
-        """Return T distributions of equal shape […] as one of shape [T, …]."""
+        """Return T distributions of equal shape […] and units as one of shape [T, …]."""
         mean = torch.stack([distribution.mean for distribution in distributions])
         log_std = torch.stack([distribution.log_std for distribution in distributions])
         missing = mean.ndim - log_std.ndim  # leading dimensions that the deviations are the same for
-        return cls(mean, log_std.reshape(len(log_std), *[1] * missing, *log_std.shape[1:]))
+        log_std = log_std.reshape(len(log_std), *[1] * missing, *log_std.shape[1:])
+        return cls(mean, log_std, distributions[0].log_scale)

@@ -167,15 +167,14 @@ class MultiBinaryHead(Head):
 class BoxHead(Head, ABC):
     """What heads for D real numbers share: ln σ, parameters that do not depend on the state, and where the box lies.
 
-    Where it has bounds, c is their middle and s half their distance; elsewhere c = 0 and s = 1.
+    Where it has bounds, c is their middle and s half their distance; elsewhere c = 0 and s = 1. Actions are sampled and
+    recorded in these units, from that place, and become c + s a in 64 bits: what is far from 0 keeps its digits.
 
     Args:
         space: of D = its number of elements.
         initial_log_std: at the start.
     """
 
-    centre: Tensor
-    scale: Tensor
     log_scale: Tensor
 
     def __init__(self, space: spaces.Box, initial_log_std: float = 0.0) -> None:
@@ -184,9 +183,13 @@ class BoxHead(Head, ABC):
         self.log_std = nn.Parameter(torch.full((self.outputs,), float(initial_log_std)))
         bounded = (space.bounded_below & space.bounded_above).ravel()
         low, high = (np.where(bounded, bound.astype(np.float64).ravel(), 0.0) for bound in (space.low, space.high))
-        scale = np.where(high > low, (high - low) / 2, 1.0)
-        for name, value in (("centre", (low + high) / 2), ("scale", scale), ("log_scale", np.log(scale))):
-            self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32), persistent=False)
+        scale = np.where(high > low, high / 2 - low / 2, 1.0)  # the halves first: a difference of bounds may overflow
+        self.centre, self.scale = torch.from_numpy(low / 2 + high / 2), torch.from_numpy(scale)  # float64 for good
+        self.register_buffer("log_scale", torch.as_tensor(np.log(scale), dtype=torch.float32), persistent=False)
+
+    def place(self, units: Tensor) -> Tensor:
+        """Return c + s · units, float64 [B, D], where environments are: on the CPU."""
+        return torch.addcmul(self.centre, self.scale, units.cpu())
 
     def refuse(self, mask: Tensor | None) -> None:
         """Raise ValueError where there is a mask."""
@@ -197,8 +200,8 @@ class BoxHead(Head, ABC):
 class GaussianHead(BoxHead):
     """Outputs are the mean of a `DiagonalGaussian`.
 
-    What the network calls −1 … 1 is spread over the box: μ = c + s · output and σ = s · e^{log_std}, in the terms of
-    `BoxHead`. What is sampled beyond the bounds is clipped at the environment's door.
+    What the network calls −1 … 1 is spread over the box: an action a ~ N(output, e^{2 log_std}) means c + s a, in the
+    terms of `BoxHead`. What is sampled beyond the bounds is clipped at the environment's door.
     """
 
     def __init__(self, space: spaces.Box, initial_log_std: float = 0.0) -> None:
@@ -208,9 +211,11 @@ class GaussianHead(BoxHead):
     def forward(self, outputs: Tensor, mask: Tensor | None = None) -> DiagonalGaussian:
         """Return the distributions for outputs [..., D]."""
         self.refuse(mask)
-        if self.standard:
-            return DiagonalGaussian(outputs, self.log_std)
-        return DiagonalGaussian(torch.addcmul(self.centre, self.scale, outputs), self.log_std + self.log_scale)
+        return DiagonalGaussian(outputs, self.log_std, None if self.standard else self.log_scale)
+
+    def outward(self, actions: Tensor) -> Tensor:
+        """Return c + s a for actions a, [B, D]."""
+        return actions if self.standard else self.place(actions)
 
 
 class SquashedHead(BoxHead):
@@ -232,4 +237,4 @@ class SquashedHead(BoxHead):
 
     def outward(self, actions: Tensor) -> Tensor:
         """Return c + s tanh u for actions u, [B, D]."""
-        return torch.addcmul(self.centre, self.scale, actions.tanh())
+        return self.place(actions.double().tanh())

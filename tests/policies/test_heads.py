@@ -115,12 +115,54 @@ def test_bounds_are_the_middle_and_half_the_width():
     space = Box(np.array([1, -np.inf, 0, 4], np.float32), np.array([5, np.inf, np.inf, 4], np.float32))
     head = make_head(space, initial_log_std=-1.0)
     distribution = head(torch.tensor([0.5, 0.5, 0.5, 0.5]))
-    assert distribution.mean.tolist() == [4, 0.5, 0.5, 4.5]
-    torch.testing.assert_close(distribution.log_std, torch.tensor([math.log(2) - 1, -1, -1, -1]))
-    whole = make_head(Box(0, 255, (2, 1), np.uint8))(torch.zeros(2))
-    assert whole.mean.tolist() == [127.5, 127.5] and whole.log_std.exp().tolist() == pytest.approx([127.5] * 2)
-    endless = make_head(Box(-np.inf, np.inf, (1,), np.int64))(torch.ones(1))
-    assert endless.mean.tolist() == [1] and endless.log_std.tolist() == [0]
+    assert head.outward(distribution.mode()).tolist() == [4, 0.5, 0.5, 4.5]
+    assert head.outward(distribution.mode() + distribution.log_std.exp()).tolist() == pytest.approx(
+        [4 + 2 / math.e, *[0.5 + 1 / math.e] * 2, 4.5 + 1 / math.e]
+    )
+    whole = make_head(Box(0, 255, (2, 1), np.uint8))
+    assert whole.outward(torch.tensor([0.0, 1.0])).tolist() == [127.5, 255]
+    endless = make_head(Box(-np.inf, np.inf, (1,), np.int64))
+    assert endless(torch.ones(1)).mean.tolist() == endless.outward(torch.ones(1)).tolist() == [1]
+
+
+@pytest.mark.parametrize("bounds", [(-2.0, 2.0), (1.0, 5.0), (-1.0, 1.0)])
+def test_densities_are_those_of_the_environments_actions(bounds):
+    """Of c + s a, where a ~ N(μ, σ²): N(c + s μ, s² σ²), its log-probabilities and its entropy."""
+    head, outputs = make_head(Box(*bounds, (2,)), initial_log_std=-0.5), torch.tensor([[0.3, -0.6], [0.0, 2.0]])
+    distribution = head(outputs)
+    taken = distribution.sample(torch.Generator().manual_seed(0))
+    scale = (bounds[1] - bounds[0]) / 2
+    normal = torch.distributions.Normal(head.outward(outputs), torch.tensor(scale * math.exp(-0.5)))
+    expected = normal.log_prob(head.outward(taken)).sum(-1).float()
+    torch.testing.assert_close(distribution.log_prob(taken), expected)
+    torch.testing.assert_close(distribution.entropy(), normal.entropy().sum(-1).float())
+    stacked = DiagonalGaussian.stack([distribution, distribution])
+    torch.testing.assert_close(stacked.log_prob(torch.stack([taken, taken])), torch.stack([expected, expected]))
+
+
+@pytest.mark.parametrize("squash", [False, True])
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (1e8, 1e8 + 1), (1.7e9, 1.7e9 + 60)])
+def test_actions_far_from_zero_keep_their_digits(low, high, squash):
+    space = Box(low, high, (1,), np.float64)
+    head = make_head(space, squash=squash, initial_log_std=-1.0)
+    drawn = head(torch.zeros(500, 1)).sample(torch.Generator().manual_seed(0))
+    taken, near = (action_door(s)(make_head(s, squash=squash).outward(drawn)) for s in (space, Box(0, 1, (1,))))
+    assert taken.dtype == np.float64 and (taken >= low).all() and (taken <= high).all()
+    np.testing.assert_allclose((taken - low) / (high - low), near, rtol=0, atol=1e-6)
+    assert len(np.unique(taken)) > 480
+
+
+@pytest.mark.parametrize(("dtype", "large"), [(np.float32, 3e38), (np.float64, 1.7e308), (np.int64, 2**63 - 1)])
+def test_boxes_as_wide_as_numbers_go_are_acted_in(dtype, large):
+    space = Box(-large, large, (2,), dtype)
+    for squash in (False, True):
+        head = make_head(space, squash=squash)
+        distribution = head(torch.zeros(200, 2))
+        drawn = distribution.sample(torch.Generator().manual_seed(0))
+        taken = action_door(space)(head.outward(drawn))
+        assert all(space.contains(action) for action in taken)
+        assert len(np.unique(taken)) > 200 and (taken > 0).mean() == pytest.approx(0.5, abs=0.1)
+        assert distribution.log_prob(drawn).isfinite().all() and distribution.entropy().isfinite().all()
 
 
 def test_squashed_actions_leave_as_points_of_the_box():
@@ -129,7 +171,8 @@ def test_squashed_actions_leave_as_points_of_the_box():
     distribution = head(torch.zeros(2))
     assert isinstance(distribution, SquashedGaussian)
     u = torch.tensor([[0.0, 100.0], [-100.0, 0.5]])
-    torch.testing.assert_close(head.outward(u), torch.tensor([[1.0, 3.0], [-1.0, 1 + 2 * math.tanh(0.5)]]))
+    points = torch.tensor([[1.0, 3.0], [-1.0, 1 + 2 * math.tanh(0.5)]], dtype=torch.float64)
+    torch.testing.assert_close(head.outward(u), points)
     expected = 2 * (-0.5 * math.log(2 * math.pi) - 0.5 - math.log(2))
     assert float(distribution.log_prob(torch.zeros(2))) == pytest.approx(expected, abs=1e-5)
     policy, _ = make_networks(Box(-1, 1, (3,)), Box(-1, 3, (2,)), critic=False, squash=True)

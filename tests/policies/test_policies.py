@@ -190,8 +190,10 @@ def test_bounded_actions_start_in_the_middle_of_their_box():
     space = Box(np.array([100, -np.inf], np.float32), np.array([200, np.inf], np.float32))
     policy = MLPPolicy(Box(-1, 1, (3,)), space)
     distribution = policy(torch.zeros(3))
-    torch.testing.assert_close(distribution.mean, torch.tensor([150.0, 0.0]), atol=1.0, rtol=0)
-    torch.testing.assert_close(distribution.log_std.exp(), torch.tensor([50.0, 1.0]))
+    mean = policy.outward(distribution.mode())
+    torch.testing.assert_close(mean, torch.tensor([150.0, 0.0]).double(), atol=1.0, rtol=0)
+    off = policy.outward(distribution.mode() + distribution.log_std.exp()) - mean
+    torch.testing.assert_close(off, torch.tensor([50.0, 1.0]).double())
 
 
 def test_hooks_of_every_part_are_called():
