@@ -581,6 +581,13 @@ MUTATIONS = [
         ("tests/test_returns.py::test_rounding_of_what_was_taken_off_is_no_difference",),
     ),
     Mutation(
+        "a critic is said to explain its own noise",
+        "pg_agents.agents.signals",
+        "torch.where(rollout.rewards.any(), ",
+        "torch.where(rollout.mask.any(), ",
+        (AGENTS + "signals.py::test_targets_that_are_made_of_the_critic_alone_explain_nothing",),
+    ),
+    Mutation(
         "average-reward counts what it has seen twice",
         "pg_agents.agents.average_reward",
         "        metrics = super().learn(joined)\n",

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
 from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
-from pg_agents.agents.signals import state_values, time_weights
+from pg_agents.agents.signals import fit, state_values, time_weights
 from pg_agents.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
-from pg_agents.returns import bootstrapped_returns, explained_variance, standardize
+from pg_agents.returns import bootstrapped_returns, standardize
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
@@ -118,7 +118,7 @@ class ActorCritic(Agent):
         if self.discounted_time:
             advantages = time_weights(rollout, self.discount) * advantages
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
-        metrics["explained_variance"] = explained_variance(values, targets, rollout.mask)
+        metrics["explained_variance"] = fit(values, targets, rollout)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 
     def forward(self, batch: Batch) -> tuple[Tensor, Means]:

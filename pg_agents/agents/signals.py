@@ -73,4 +73,12 @@ def generalized_advantages(
     advantages = targets - values
     if normalize:
         advantages = standardize(advantages, rollout.mask, less=values)
-    return advantages, targets, {"explained_variance": explained_variance(values, targets, rollout.mask)}
+    return advantages, targets, {"explained_variance": fit(values, targets, rollout)}
+
+
+def fit(values: Tensor, targets: Tensor, rollout: Rollout) -> Tensor:
+    """Return how well V predicts bootstrapped targets, their `explained_variance`.
+
+    NaN, which is not drawn, where no reward but 0 came: the targets are then made of V alone.
+    """
+    return torch.where(rollout.rewards.any(), explained_variance(values, targets, rollout.mask), torch.nan)

@@ -1,8 +1,13 @@
 """Values along a rollout, by hand."""
 
-import torch
-from hand_made import rollout
+from dataclasses import replace
 
+import gymnasium as gym
+import pytest
+import torch
+from hand_made import prepare, rollout
+
+import pg_agents as pg
 from pg_agents.agents.signals import state_values
 from pg_agents.policies import TabularCritic
 
@@ -16,3 +21,14 @@ def test_state_values_by_hand():
         values, next_values = state_values(critic, record)
     assert values.squeeze(1).tolist() == [10, 20, 30]
     assert next_values.squeeze(1).tolist()[:2] == [20, 30]
+
+
+@pytest.mark.parametrize("form", [pg.PPO, pg.A2C, pg.ActorCritic])
+def test_targets_that_are_made_of_the_critic_alone_explain_nothing(form):
+    """Rewards of 0: what V's targets vary by is V's own noise, of which it would explain −3 or −300."""
+    env = gym.make_vec("Pendulum-v1", 4)
+    agent = form.for_env(env, num_steps=16, **({"minibatch_size": 32} if form is pg.PPO else {}))
+    record = next(pg.collect_steps(env, agent.policy, 16))
+    for scale, drawn in ((0.0, False), (1.0, True)):
+        _, metrics = prepare(agent, replace(record, rewards=scale * record.rewards))
+        assert bool(metrics["explained_variance"].isfinite()) is drawn
