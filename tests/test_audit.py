@@ -235,7 +235,7 @@ class Nearsighted(Positions):
     def __init__(self):
         super().__init__()
         with torch.no_grad():
-            self.tokens[:, 3] += 9.0  # texts are short, at first
+            self.tokens[:, 3] += 7.0  # texts are short, at first
 
     def forward(self, observations, memory=None, starts=None):
         distribution = super().forward(observations)
@@ -249,11 +249,11 @@ def test_texts_that_grow_beyond_what_was_audited_are_audited():
     policy = Nearsighted()
     agent = pg.GRPO(policy=policy, group_size=8, epochs=1, learning_rate=0.2)
     env = token_env(64, group_size=8, eos=[3])
-    first = next(pg.collect_episodes(env, policy, group_size=8, seed=0))
+    first = next(pg.collect_episodes(env, policy, group_size=8, seed=1))
     assert int((first.observations.lengths * first.mask).max()) <= 6 and audit(policy, first) < 1e-5
     found = "log-probabilities of texts of up to [78] tokens differ .* Likely cause"
     with pytest.raises(pg.AuditError, match=found) as caught:
-        pg.train(agent, env, total_steps=20_000, progress=False)
+        pg.train(agent, env, total_steps=20_000, progress=False, seed=1)
     row = int(re.search(r"of environment (\d+), action", str(caught.value))[1])
     assert 0 <= row < 64
 

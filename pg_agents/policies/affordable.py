@@ -43,7 +43,8 @@ class Affordable(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in MAKERS and str(kwargs.get("device")) != "meta":
             size = kwargs.get("size", args if args and isinstance(args[0], int) else args[0] if args else ())
-            self._count(list(size), kwargs.get("dtype") or torch.get_default_dtype())
+            kind = torch.empty(0, dtype=kwargs.get("dtype")).dtype  # Python's bool, int and float are given, too
+            self._count(list(size), kind)
         return func(*args, **kwargs)
 
     def _count(self, size: list[int], dtype: torch.dtype) -> None:

@@ -90,7 +90,7 @@ def rows_of(agent):
     return {name: value.clone() for name, value in agent.state_dict().items() if len(value) == 4}
 
 
-SPLITS = [{}, {"minibatch_size": 6}, {"minibatch_size": 100}, {"micro_batch_size": 5}, {"target_kl": 0.01}]
+SPLITS = [{}, {"minibatch_size": 6}, {"minibatch_size": 40}, {"micro_batch_size": 5}, {"target_kl": 0.01}]
 SPLIT = [
     (name, split) for name, agent in pg.AGENTS.items() for split in SPLITS if {*split} <= {*agent.argument_names()}
 ]

@@ -72,3 +72,8 @@ def test_rollouts_that_do_not_fit_are_refused(monkeypatch):
     pg.train(pg.A2C.for_env(env, num_steps=63), env, total_steps=10, progress=False)
     with pytest.raises(ValueError, match="num_steps: the observations of 64 steps of 1 environments take .* fewer"):
         pg.train(pg.A2C.for_env(env, num_steps=64), env, total_steps=10, progress=False)
+
+
+def test_kinds_of_numbers_may_be_named_in_python():
+    with Affordable(1):
+        assert torch.ones(2, dtype=bool).dtype == torch.bool and torch.zeros(2, dtype=int).dtype == torch.int64
