@@ -187,7 +187,7 @@ def test_steps_differentiated_a_few_at_a_time_make_the_same_update(name, kind):
     """Also of minibatches, for those that have them; metrics are those of the whole, too."""
     several = {"minibatch_size": 20, "epochs": 2} if "minibatch_size" in AGENTS[name][0].argument_names() else {}
     whole, metrics = update_of(name, kind, "reward", **several)
-    for size in (1, 9):
+    for size in (1, 4, 9):
         parts, found = update_of(name, kind, "reward", micro_batch_size=size, **several)
         torch.testing.assert_close(parts, whole, rtol=0, atol=1e-10)
         assert found.keys() == metrics.keys()
