@@ -102,10 +102,12 @@ def with_rows(observation: Tree, final: Any, done: NDArray[np.bool_]) -> Tree:  
         rows = tree_map(lambda *leaves: np.stack(leaves), *final[done])
     else:
         rows = tree_map(lambda leaf: leaf[done], final)
-    merged = tree_map(np.array, observation)
-    for into, values in zip(tree_leaves(merged), tree_leaves(rows), strict=True):
-        into[done] = values
-    return merged
+    return tree_map(lambda whole, some: _put(np.array(whole), some, done), observation, rows)  # by key: orders differ
+
+
+def _put(whole: NDArray[Any], some: NDArray[Any], done: NDArray[np.bool_]) -> NDArray[Any]:
+    whole[done] = some
+    return whole
 
 
 def may_overwrite(env: VectorEnv) -> bool:

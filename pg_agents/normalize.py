@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pg_agents.masks import split_mask
 from pg_agents.pictures import picture_of
+from pg_agents.returns import precision
 from pg_agents.rollout import Rollout
 from pg_agents.tree import Tree
 
@@ -46,10 +47,14 @@ class RunningMoments(nn.Module):
         self.mean += delta * count / total
         self.count.copy_(total)
 
-    def std(self) -> Tensor:
-        """Return the standard deviation; 1 before two different numbers were seen."""
+    def std(self, relative: float = 0.0) -> Tensor:
+        """Return the standard deviation; 1 before two different numbers were seen.
+
+        Args:
+            relative: to their size, what equal numbers may differ by beyond the rounding of 64 bits.
+        """
         std = (self.squares / self.count.clamp(min=1)).sqrt()
-        rounding = 16 * torch.finfo(std.dtype).eps * self.mean.abs()  # what equal numbers may seem to differ by
+        rounding = max(16 * torch.finfo(std.dtype).eps, relative) * self.mean.abs()  # what equal ones may differ by
         return torch.where(std > rounding, std, 1.0)
 
 
@@ -168,7 +173,8 @@ class RewardScale(nn.Module):
             sums.append(accumulated)
         self.accumulated = accumulated
         self.moments.update(torch.stack(sums)[rollout.mask])
-        return replace(rollout, rewards=rollout.rewards / self.moments.std().to(rollout.rewards.dtype))
+        std = self.moments.std(precision(rollout.rewards * rollout.mask))
+        return replace(rollout, rewards=rollout.rewards / std.to(rollout.rewards.dtype))
 
 
 def scales_of(module: nn.Module) -> list[ObservationScale]:

@@ -92,17 +92,34 @@ def centre(values: Tensor, mask: Tensor, correction: int = 0, less: Tensor | Non
     std = (centred.square().sum((-2, -1), keepdim=True) / (count - correction).clamp(min=1)).sqrt()
     varies = std > rounding(valid, (-2, -1))
     if less is not None:
-        varies &= std > rounding(less * mask, (-2, -1))
+        varies &= _beyond_rounding(centred, (valid.abs() + less.abs()) * torch.finfo(less.dtype).eps, mask)
     return (centred * varies).to(values.dtype), (std * varies).to(values.dtype)
 
 
-def rounding(values: Tensor, dim: tuple[int, ...]) -> Tensor:
-    """Return what rounding alone may make equal numbers of the size of the largest of `values` differ by.
+def _beyond_rounding(centred: Tensor, unit: Tensor, mask: Tensor) -> Tensor:
+    """Return whether rows deviate by more than one unit of their own rounding (root mean square), […, 1, 1].
 
-    4 ε of it in 32 bits, 2⁻³⁸ in 64, where there is room for sums of many thousands in any order.
+    A row of large numbers is measured in large units and says nothing of the others.
     """
-    relative = 2.0**-38 if values.dtype == torch.float64 else 4 * torch.finfo(values.dtype).eps
-    return relative * values.abs().amax(dim, keepdim=True)
+    tiny = torch.finfo(unit.dtype).tiny
+    return ((centred / unit.clamp(min=tiny)).square() * mask).sum((-2, -1), keepdim=True) > mask.sum()
+
+
+def rounding(values: Tensor, dim: tuple[int, ...]) -> Tensor:
+    """Return what rounding alone may make equal numbers of the size of the largest of `values` differ by."""
+    return precision(values) * values.abs().amax(dim, keepdim=True)
+
+
+def precision(values: Tensor) -> float:
+    """Return what rounding alone may make equal numbers differ by, relative to their size.
+
+    4 ε in 32 bits, 2⁻³⁸ in 64, where there is room for sums of many thousands in any order. Fractions in 64 bits that
+    32 bits hold exactly were rounded to these: ε of 32 bits.
+    """
+    if values.dtype != torch.float64:
+        return 4 * torch.finfo(values.dtype).eps
+    rounded = torch.equal(values.float().double(), values) and not torch.equal(values.round(), values)
+    return torch.finfo(torch.float32).eps if rounded else 2.0**-38
 
 
 def mean_by_time(values: Tensor, times: Tensor, mask: Tensor, num_episodes: int | Tensor) -> Tensor:

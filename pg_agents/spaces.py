@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -38,7 +39,7 @@ def action_door(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:
     if isinstance(space, spaces.Discrete):
         start, kind = int(space.start), space.dtype
         if start == 0 and kind == np.int64:
-            return lambda actions: actions.numpy(force=True)
+            return lambda actions: actions.numpy(force=True).copy()  # environments may write to what they are given
         return lambda actions: (actions.numpy(force=True) + start).astype(kind)
     if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
         shape, first = space.shape, space.start if isinstance(space, spaces.MultiDiscrete) else 0
@@ -79,12 +80,19 @@ def space_to_json(space: gym.Space) -> dict[str, Any]:
     if isinstance(space, spaces.MultiBinary):
         return {"kind": "MultiBinary", "n": space.n if isinstance(space.n, int) else [int(n) for n in space.n]}
     if isinstance(space, spaces.Dict):  # pairs: in JSON the keys of an object are texts
-        return {"kind": "Dict", "spaces": [[key, space_to_json(value)] for key, value in space.items()]}
+        return {"kind": "Dict", "spaces": [[_plain_key(key), space_to_json(value)] for key, value in space.items()]}
     if isinstance(space, spaces.Tuple):
         return {"kind": "Tuple", "spaces": [space_to_json(value) for value in space.spaces]}
     raise UnsupportedSpaceError(
         f"space {space} cannot be saved: use Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple"
     )
+
+
+def _plain_key(key: Any) -> Any:  # noqa: ANN401
+    """Return a key of a Dict; UnsupportedSpaceError where JSON would make another of it."""
+    if isinstance(key, int | float | None) or (isinstance(key, str) and not re.search("[\ud800-\udfff]", key)):
+        return key
+    raise UnsupportedSpaceError(f"a Dict's key {key!r} cannot be saved: use a text or a number")
 
 
 def _strict(bound: Any) -> Any:  # noqa: ANN401

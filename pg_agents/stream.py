@@ -193,13 +193,13 @@ class Stream:
         except (Exception, SystemExit) as error:
             given = f"actions of dtype {actions.dtype}, shape {actions.shape}"
             self._failed(error, f"at step {self.steps}", given)
-        terminated, truncated = np.asarray(terminated, np.bool_), np.asarray(truncated, np.bool_)
+        terminated, truncated = np.array(terminated, np.bool_), np.asarray(truncated, np.bool_)
         self._check(self.rewards, rewards)
         self._check(self.promised, observation)
         if terminated.shape != truncated.shape or terminated.shape != self.all.shape:
             self._check(self.flags, terminated)
             self._check(self.flags, truncated)
-        return observation, np.asarray(rewards, np.float64), terminated, truncated, infos
+        return observation, np.array(rewards, np.float64), terminated, truncated, infos
 
     def _failed(self, error: BaseException, when: str, given: str) -> NoReturn:
         cause = cause_of(self.env, error)

@@ -87,10 +87,10 @@ def _no_number(core: SyncVectorEnv, error: BaseException, frame: dict[str, Any])
     if last.f_locals.get("self") is not core or last.f_code.co_name != "step" or "action" not in frame:
         return None
     try:
-        _, *returned, _ = core.envs[frame["i"]].step(frame["action"])
+        _, reward, terminated, truncated, _ = core.envs[frame["i"]].step(frame["action"])
     except Exception:
         return None
-    for key, value in zip(("reward", "terminated", "truncated"), returned, strict=True):
+    for key, value in {"reward": reward, "terminated": terminated, "truncated": truncated}.items():
         if np.ndim(value):
             return f"its {key} is {value!r}, not a number"
     return None

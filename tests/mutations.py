@@ -23,6 +23,59 @@ OBJECTIVES = "tests/gradients/test_objectives.py::"
 
 MUTATIONS = [
     Mutation(
+        "a row of large values silences the others",
+        "pg_agents.returns",
+        "(centred / unit.clamp(min=tiny))",
+        "(centred / unit.amax().clamp(min=tiny))",
+        ("tests/test_returns.py::test_a_row_of_large_values_does_not_silence_the_others",),
+    ),
+    Mutation(
+        "rewards of 32 bits are taken to be exact",
+        "pg_agents.returns",
+        "return torch.finfo(torch.float32).eps if rounded else 2.0**-38",
+        "return 2.0**-38",
+        (
+            "tests/test_returns.py::test_fractions_that_32_bits_hold_were_rounded_to_them",
+            "tests/test_normalize.py::test_rewards_that_differ_by_the_last_of_32_bits_are_not_scaled_up",
+        ),
+    ),
+    Mutation(
+        "recorded rewards are the environment's own array",
+        "pg_agents.stream",
+        "np.array(rewards, np.float64)",
+        "np.asarray(rewards, np.float64)",
+        ("tests/test_stream.py::test_environments_that_reuse_their_arrays_of_rewards_flags_and_actions",),
+    ),
+    Mutation(
+        "recorded flags are the environment's own array",
+        "pg_agents.stream",
+        "np.array(terminated, np.bool_)",
+        "np.asarray(terminated, np.bool_)",
+        ("tests/test_stream.py::test_environments_that_reuse_their_arrays_of_rewards_flags_and_actions",),
+    ),
+    Mutation(
+        "recorded actions are the array that the environment is given",
+        "pg_agents.spaces",
+        "actions.numpy(force=True).copy()",
+        "actions.numpy(force=True)",
+        ("tests/test_stream.py::test_environments_that_reuse_their_arrays_of_rewards_flags_and_actions",),
+    ),
+    Mutation(
+        "the parts of a last observation go by their order",
+        "pg_agents.faults",
+        "_put(np.array(whole), some, done), observation, rows)",
+        "_put(np.array(whole), some, done), observation, dict(zip(observation, rows.values()))"
+        " if isinstance(rows, dict) else rows)",
+        ("tests/test_stream.py::test_the_parts_of_a_last_observation_go_by_their_keys",),
+    ),
+    Mutation(
+        "what rounding makes of equal policies is a divergence",
+        "pg_agents.agents.reference",
+        "(ratios.abs() > rounding)",
+        "(ratios.abs() >= 0)",
+        ("tests/agents/test_reference.py::test_what_rounding_makes_of_equal_policies_is_no_divergence",),
+    ),
+    Mutation(
         "the sign of the policy gradient is flipped",
         "pg_agents.losses",
         "return -advantages.detach() * log_probs",

@@ -235,3 +235,11 @@ def test_the_parts_of_a_dict_are_updated_once(name):
     (scale,) = agent.observation_scales
     rows = [int(part.moments.count) for part in scale.modules() if getattr(part, "real", False)]
     assert rows[0] == rows[1] >= 512 and abs(float(scale.parts["inner"].parts["y"].moments.mean) - 5.5) < 0.1
+
+
+def test_rewards_that_differ_by_the_last_of_32_bits_are_not_scaled_up():
+    sign = torch.tensor([[torch.inf, -torch.inf], [-torch.inf, torch.inf], [torch.inf, -torch.inf]])
+    rewards = torch.nextafter(torch.full((3, 2), 700.0), sign).double()
+    every = torch.ones(3, 2, dtype=torch.bool)  # episodes of one step
+    scaled = RewardScale(0.5)(replace(record(), rewards=rewards, starts=every, terminated=every, mask=every))
+    assert len(rewards.unique()) == 2 and scaled.rewards.max() < 701

@@ -213,6 +213,28 @@ def test_rounding_of_what_was_taken_off_is_no_difference():
     assert standardize(advantages + 0.01 * sign, mask, less=values).abs().min() > 0.99
 
 
+def test_a_row_of_large_values_does_not_silence_the_others():
+    """Rounding is a row's own: V = 10⁸ beside V = ½; and a quarter beside 10⁶ is more than 32 bits of it round."""
+    advantages = torch.tensor([[0.0, -0.5, 0.5, 0.5]], dtype=torch.float64)
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    expected = (advantages - advantages.mean()) / advantages.std(unbiased=False)
+    found = standardize(advantages, mask, less=torch.tensor([[1e8, 0.5, 0.5, 0.5]]))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+    quarters = torch.tensor([[-0.25, 0.25, 0.25, -0.25]], dtype=torch.float64)
+    assert standardize(quarters, mask, less=torch.full((1, 4), 1e6)).abs().min() > 0.99
+
+
+def test_fractions_that_32_bits_hold_were_rounded_to_them():
+    """Rewards of 700 in 32 bits, up or down by the last of them, are equal; 10⁶ and 10⁶ + ½ are not, nor whole ones."""
+    sign = torch.where(torch.arange(64)[:, None] % 2 == 0, torch.inf, -torch.inf)
+    mask = torch.ones(64, 1, dtype=torch.bool)
+    last_bit = torch.nextafter(torch.full((64, 1), 700.0), sign).double()
+    assert not standardize(last_bit, mask).any()
+    half = torch.where(sign > 0, 0.5, 0.0).double()
+    for values in (1e6 + half, 1e9 + 2 * half, last_bit + 1e-3 * half):
+        assert standardize(values, mask).abs().min() > 0.99
+
+
 def test_mean_by_time_by_hand():
     """Three episodes; at time 0 the mean of 3, 6 and 9, at time 1 of 1 and 2 and the 0 of one that has ended."""
     values, times = tensor([3, 6, 9], [1, 2, 50]), torch.tensor([[0, 0, 0], [1, 1, 1]])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
 
+import pg_agents as pg
 from pg_agents.policies import UnsupportedSpaceError
 from pg_agents.spaces import action_door, difference, space_from_json, space_to_json, spaces_of
 
@@ -179,3 +180,27 @@ def test_whole_numbers_stay_inside_bounds_that_floats_cannot_hold(space):
     assert all(space.contains(action) for action in taken)
     width = float(space.high[0]) - float(space.low[0])
     assert float(taken[1, 0]) - float(taken[0, 0]) == pytest.approx(width, rel=1e-12)
+
+
+@pytest.mark.parametrize("key", [(0, 1), b"x", "\ud800"])
+def test_a_key_that_json_does_not_keep_is_refused_before_anything_is_learned(key):
+    with pytest.raises(UnsupportedSpaceError, match="cannot be saved: use a text or a number"):
+        pg.PPO.for_spaces(Dict([(key, Box(-1, 1, (2,)))]), Discrete(2))
+
+
+@pytest.mark.parametrize(
+    ("seen", "done", "message"),
+    [
+        (Dict({}), Discrete(2), "holds no numbers"),
+        (Box(-1, 1, (0,)), Discrete(2), "holds no numbers"),
+        (Discrete(2), Box(-1, 1, (0,)), "leaves nothing to choose"),
+    ],
+)
+def test_spaces_with_nothing_in_them_are_refused(seen, done, message):
+    with pytest.raises(UnsupportedSpaceError, match=message):
+        pg.PPO.for_spaces(seen, done)
+
+
+def test_a_part_with_nothing_in_it_is_left_out():
+    agent = pg.PPO.for_spaces(Dict(a=Dict({}), b=Box(-1, 1, (2,))), Discrete(2))
+    assert agent.act({"a": {}, "b": np.zeros(2, np.float32)})[0] in (0, 1)

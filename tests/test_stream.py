@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_envs import ACTIONS, MODES, Dice, OneStep, dice, leaves
 
+import pg_agents as pg
 from pg_agents.stream import Stream, as_vector_env
 
 SAFE = {"buffer": [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED]}  # SAME_STEP resets before anyone can copy
@@ -103,6 +104,65 @@ def test_vector_environments_that_reuse_their_observation_array(mode):
     """SyncVectorEnv(copy=False) returns the same array each time, also from a masked reset."""
     fresh = live_through(dice(mode), 1)
     assert_same([fresh, live_through(dice(mode, form={"copy": False}), 1)], at_least=12)
+
+
+class ReusesAll(gym.vector.VectorEnv):
+    """A vector environment that returns the same arrays every time, and writes to the actions that it is given."""
+
+    metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+    num_envs = 2
+    single_observation_space, single_action_space = gym.spaces.Box(0, 9, (1,)), gym.spaces.Discrete(2)
+
+    def __init__(self):
+        self.observation_space = gym.vector.utils.batch_space(self.single_observation_space, 2)
+        self.action_space = gym.vector.utils.batch_space(self.single_action_space, 2)
+        self.seen, self.rewards = np.zeros((2, 1), np.float32), np.zeros(2)
+        self.over, self.cut, self.given = np.zeros(2, bool), np.zeros(2, bool), []
+
+    def reset(self, *, seed=None, options=None):
+        self.seen[:], self.over[:], self.time = 0, False, 0
+        return self.seen, {}
+
+    def step(self, actions):
+        self.given.append(actions.tolist())
+        actions[:] = 1 - actions
+        self.time = 0 if self.over[0] else self.time + 1
+        self.seen[:], self.rewards[:], self.over[:] = self.time, self.time, self.time == 3
+        return self.seen, self.rewards, self.over, self.cut, {}
+
+
+def test_environments_that_reuse_their_arrays_of_rewards_flags_and_actions():
+    env = ReusesAll()
+    rollout = next(pg.collect_steps(env, pg.A2C.for_env(env).policy, 8))
+    assert rollout.rewards[:, 0].tolist() == [1, 2, 3, 0, 1, 2, 3, 0]
+    assert rollout.terminated[:, 1].tolist() == [False, False, True, False] * 2
+    assert rollout.actions.tolist() == env.given
+
+
+class Robot(gym.Env):
+    """A Dict whose keys come in another order than those of its space, with parts of other sizes."""
+
+    observation_space = gym.spaces.Dict(goal=gym.spaces.Box(-9, 999, (2,)), seen=gym.spaces.Box(-9, 999, (1,)))
+    action_space = gym.spaces.Discrete(2)
+
+    def _seen(self):
+        return {"seen": np.full(1, self.time, np.float32), "goal": np.full(2, 100 + self.time, np.float32)}
+
+    def reset(self, *, seed=None, options=None):
+        self.time = 0
+        return self._seen(), {}
+
+    def step(self, action):
+        self.time += 1
+        return self._seen(), 0.0, False, self.time == 3, {}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_parts_of_a_last_observation_go_by_their_keys(mode):
+    env = SyncVectorEnv([Robot], autoreset_mode=mode)
+    rollout = next(pg.collect_episodes(env, pg.A2C.for_env(env).policy))
+    assert rollout.final_observations["seen"].tolist() == [[3]]
+    assert rollout.final_observations["goal"].tolist() == [[103, 103]]
 
 
 def test_nested_dict_observations_in_every_mode():

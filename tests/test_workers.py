@@ -153,3 +153,20 @@ def test_errors_of_a_vector_environment_that_is_one_piece_have_no_row():
     env.step = lambda actions: int("no number")
     with pytest.raises(FaultyEnvironmentError, match=rf"failed at step 1, seed {stream.seeds}: invalid literal"):
         stream.step(STILL[:2])
+
+
+class Old(gym.Env):
+    """An environment of the interface before 0.26: step returns four values."""
+
+    observation_space, action_space = gym.spaces.Discrete(2), gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return 0, {}
+
+    def step(self, action):
+        return 0, 1.0, False, {}
+
+
+def test_four_values_of_a_step_are_a_fault():
+    with pytest.raises(FaultyEnvironmentError, match=r"Old failed at step 1.*expected 5, got 4"):
+        next(pg.collect_steps(Old(), pg.PPO.for_env(Old()).policy, 4))

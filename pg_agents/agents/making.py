@@ -12,7 +12,7 @@ from pg_agents.policies import ActionCritic, Critic, Policy, check_learners, lan
 from pg_agents.policies.affordable import Affordable
 from pg_agents.rollout import Episodes, Steps
 from pg_agents.seeding import Purpose, spawn
-from pg_agents.spaces import brief, difference, spaces_of
+from pg_agents.spaces import brief, difference, space_to_json, spaces_of
 
 if TYPE_CHECKING:
     from pg_agents.agents.agent import Agent
@@ -94,6 +94,8 @@ def make_agent(
     if needed:
         arguments["critic"] = critic
     agent = form(policy=policy, **arguments)
+    for space in (observation_space, action_space):
+        space_to_json(space)  # what cannot be saved is refused before it is learned
     agent.spaces, agent.networks = (observation_space, action_space), networks
     agent.generator.manual_seed(spawn(seed, Purpose.MINIBATCHES))
     return agent

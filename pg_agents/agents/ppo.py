@@ -15,7 +15,7 @@ from pg_agents.agents.signals import NormalizedOver, generalized_advantages
 from pg_agents.losses import clipped_surrogate, mean_over_steps, ratio_metrics, squared_error, with_entropy
 from pg_agents.means import Means
 from pg_agents.policies import Critic, Policy
-from pg_agents.returns import centre, standardize
+from pg_agents.returns import standardize
 from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
@@ -131,12 +131,8 @@ class PPO(Agent):
         """Compute Â and the λ-returns."""
         rollout, metrics = beside_reference(rollout, self.reference, self.micro_batch_size)
         rollout = penalized(rollout, self.kl_penalty, self.current("kl_weight"))
-        at_once = self.normalize_advantages and self.normalize_over == "rollout"
-        advantages, targets, fit = generalized_advantages(
-            self.critic, rollout, self.discount, self.gae_lambda, normalize=at_once
-        )
-        if self.normalize_advantages and not at_once:
-            advantages, _ = centre(advantages, rollout.mask)
+        how = {"normalize": self.normalize_advantages, "at_once": self.normalize_over == "rollout"}
+        advantages, targets, fit = generalized_advantages(self.critic, rollout, self.discount, self.gae_lambda, **how)
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics | fit
 

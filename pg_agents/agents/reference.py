@@ -110,9 +110,16 @@ def _parts(rollout: Rollout, size: int | None) -> list[Batch]:
 
 
 def log_ratios(rollout: Rollout) -> Tensor:
-    """Return x_t = ln π_old(A_t|S_t) − ln π_ref(A_t|S_t), [T, B]; 0 where no decision was taken."""
+    """Return x_t = ln π_old(A_t|S_t) − ln π_ref(A_t|S_t), [T, B]; 0 where no decision was taken.
+
+    Also 0 where rounding alone can make the difference, 64 ε of the log-probabilities' precision: standardised among
+    equal scores it would be all that is learned from.
+    """
     assert rollout.reference_log_probs is not None
-    return (rollout.log_probs.to(rollout.rewards.dtype) - rollout.reference_log_probs) * rollout.mask
+    mine, reference = rollout.log_probs.to(rollout.rewards.dtype), rollout.reference_log_probs
+    rounding = 64 * torch.finfo(rollout.log_probs.dtype).eps * (1 + torch.maximum(mine.abs(), reference.abs()))
+    ratios = mine - reference
+    return ratios * (rollout.mask & (ratios.abs() > rounding))
 
 
 def penalized(rollout: Rollout, penalty: KLPenalty, weight: float) -> Rollout:

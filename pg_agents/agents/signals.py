@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.policies import Critic
-from pg_agents.returns import bootstrapped_returns, explained_variance, reward_to_go, standardize, whole_returns
+from pg_agents.returns import bootstrapped_returns, centre, explained_variance, reward_to_go, standardize, whole_returns
 from pg_agents.rollout import Rollout
 
 Signal = Literal["reward-to-go", "discounted-reward-to-go", "whole-return"]
@@ -53,8 +53,12 @@ def state_values(critic: Critic, rollout: Rollout) -> tuple[Tensor, Tensor]:
     return values, next_values
 
 
+def _centred(advantages: Tensor, mask: Tensor, *, less: Tensor) -> Tensor:
+    return centre(advantages, mask, less=less)[0]
+
+
 def generalized_advantages(
-    critic: Critic, rollout: Rollout, discount: float, gae_lambda: float, *, normalize: bool
+    critic: Critic, rollout: Rollout, discount: float, gae_lambda: float, *, normalize: bool, at_once: bool = True
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Return Â_t, what the critic is to predict, Â_t + V(S_t), [T, B] each, and how well it did (`explained_variance`).
 
@@ -63,7 +67,8 @@ def generalized_advantages(
         rollout: T steps of B environments.
         discount: γ.
         gae_lambda: λ.
-        normalize: standardise Â over the rollout, which the targets do not see.
+        normalize: standardise Â, which the targets do not see.
+        at_once: over the rollout; False: the mean comes off, so that minibatches can be standardised by themselves.
 
     Reference: Schulman et al. (2016), equation 16.
     """
@@ -72,7 +77,7 @@ def generalized_advantages(
     targets = bootstrapped_returns(rollout.rewards, next_values, *ends, discount, gae_lambda)
     advantages = targets - values
     if normalize:
-        advantages = standardize(advantages, rollout.mask, less=values)
+        advantages = (standardize if at_once else _centred)(advantages, rollout.mask, less=values)
     return advantages, targets, {"explained_variance": fit(values, targets, rollout)}
 
 

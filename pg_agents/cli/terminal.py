@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 from typing import TextIO
@@ -10,7 +11,11 @@ from pg_agents.shown import printable, shortened
 
 
 def prepare() -> None:
-    """Let standard output and standard error replace characters that their encoding lacks, as cp1252 lacks γ."""
+    """Let standard output and standard error replace characters that their encoding lacks, as cp1252 lacks γ.
+
+    Where they are closed (`>&-`) what is printed goes nowhere.
+    """
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

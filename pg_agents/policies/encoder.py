@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import torch
@@ -38,6 +40,8 @@ class Encoder(nn.Module):
         self.part = _part(without_mask(space))
         self.scale = scale
         self.size = self.part.size
+        if not self.size:
+            raise UnsupportedSpaceError(f"observation space {space} holds no numbers: give one to what has no state")
         hold_directly(self, "part")
 
     def forward(self, observations: Tree) -> Tensor:
@@ -81,9 +85,10 @@ class _Several(nn.Module):
 
     def __init__(self, space: spaces.Dict | spaces.Tuple) -> None:
         super().__init__()
-        self.keys = [key for key, _ in _items(space)]
-        self.parts = nn.ModuleList([_part(inner) for _, inner in _items(space)])
-        self.size = sum(part.size for part in self.parts)  # type: ignore[misc] # every part has a size
+        parts: dict[str | int, Any] = {key: _part(inner) for key, inner in _items(space)}
+        self.keys = [key for key, part in parts.items() if part.size]
+        self.parts = nn.ModuleList([parts[key] for key in self.keys])
+        self.size: int = sum(parts[key].size for key in self.keys)
 
     def forward(self, observations: Tree) -> Tensor:
         return torch.cat([part(observations[key]) for key, part in zip(self.keys, self.parts, strict=True)], -1)

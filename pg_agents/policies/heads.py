@@ -57,6 +57,8 @@ def make_head(action_space: gym.Space, *, squash: bool = False, initial_log_std:
         UnsupportedSpaceError: for other spaces, and for a squashed Gaussian without bounds on all sides.
         ValueError: `squash` or `initial_log_std` for other actions than a Box's.
     """
+    if action_space.shape is not None and 0 in action_space.shape:
+        raise UnsupportedSpaceError(f"action space {action_space} leaves nothing to choose: give it a number or more")
     if isinstance(action_space, spaces.Box):
         return SquashedHead(action_space, initial_log_std) if squash else GaussianHead(action_space, initial_log_std)
     for name, given in (("squash", squash), ("initial_log_std", initial_log_std != 0.0)):

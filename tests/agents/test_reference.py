@@ -254,3 +254,17 @@ def test_a_memory_that_begins_within_an_episode_is_not_known():
 def test_a_reference_that_is_no_policy():
     with pytest.raises(TypeError, match=r"reference must be a Policy, got 'hf:x'; .* HuggingFacePolicy\(model\)"):
         Reinforce(policy=tabular(REFERENCE), reference="hf:x")
+
+
+def test_what_rounding_makes_of_equal_policies_is_no_divergence():
+    """REINFORCE++ standardises rewards that have the penalty in them: among equal scores it would be noise alone."""
+    env = gym.make_vec("pg/Copy-v0", 16)
+    agent = pg.PUBLISHED["REINFORCE++"].for_env(env)
+    record = next(make_collector(agent, env, 0))
+    record = replace(record, rewards=torch.where(record.terminated, 1.0, 0.0).double())
+    noise = 1e-6 * torch.randn(record.log_probs.shape, generator=torch.Generator().manual_seed(0))
+    record = replace(record, log_probs=record.log_probs + noise)
+    batch, metrics = agent.prepare(record)
+    assert metrics["kl_reference"] == 0 and not batch.advantages.any()
+    moved = replace(record, log_probs=record.log_probs + 1e-3)
+    assert agent.prepare(moved)[1]["kl_reference"] > 5e-4

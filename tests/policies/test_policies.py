@@ -69,7 +69,7 @@ def test_shared_critic_of_columns_ignores_them():
         (Box(-1, 1, (3,)), [0.5, -1, 0], [0.5, -1, 0]),
         (Box(-1, 1, (2, 2)), [[1, 2], [3, 4]], [1, 2, 3, 4]),
         (Box(-1, 1, ()), 0.25, [0.25]),
-        (Box(0, 255, (2,), np.uint8), np.array([3, 255], np.uint8), [3, 255]),
+        (Box(0, 4, (2,), np.uint8), np.array([1, 4], np.uint8), [0.25, 1]),
         (Discrete(3), 2, [0, 0, 1]),
         (Discrete(3, start=-1), -1, [1, 0, 0]),
         (MultiBinary(3), np.array([1, 0, 1], np.int8), [1, 0, 1]),
