@@ -256,8 +256,8 @@ MUTATIONS = [
     Mutation(
         "rewards are standardised with their mean taken off in the scale",
         "pg_agents.normalize",
-        "rewards=rollout.rewards / self.moments.std()",
-        "rewards=(rollout.rewards - self.moments.mean) / self.moments.std()",
+        "rewards=rollout.rewards / std",
+        "rewards=(rollout.rewards - self.moments.mean) / std",
         ("tests/test_normalize.py::test_reward_scale_by_hand",),
     ),
     Mutation(
