@@ -82,4 +82,7 @@ def test_preferences():
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]*)\)", TEXT))
 def test_links_lead_somewhere(path):
-    assert (Path(__file__).parent.parent / path).exists()
+    file, _, section = path.partition("#")
+    text = (Path(__file__).parent.parent / file).read_text() if section else ""
+    assert (Path(__file__).parent.parent / file).exists()
+    assert not section or f"# {section}" in text.lower()

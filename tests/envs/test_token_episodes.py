@@ -215,7 +215,7 @@ def test_nothing_is_bootstrapped_where_a_verifier_stops():
     with torch.no_grad():
         batch, _ = agent.prepare(rollout)
     assert len(rollout.mask) == 1 and rollout.terminated.all() and (rollout.actions != 3).any()
-    torch.testing.assert_close(batch.targets, rollout.rewards)
+    torch.testing.assert_close(batch.targets.double(), rollout.rewards)
 
 
 def test_single_environments_stop_too():
