@@ -69,3 +69,10 @@ def test_scores_far_from_zero_are_compared_by_what_they_differ_by(how):
     found, expected = (compare(how, scores, groups, epsilon=0.0)[0] for scores in (1e6 + near, near))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
     torch.testing.assert_close(leave_one_out(1e6 + near, groups), leave_one_out(near, groups), rtol=0, atol=1e-8)
+
+
+def test_columns_that_never_began_are_not_in_the_deviation_of_the_batch():
+    """0 and 2 deviate by √2 over n − 1; the 50 beside them is of no episode."""
+    scores, groups = tensor([0, 2, 50])[0], torch.tensor([0, 0, 1])
+    found, _ = compare("batch-standardized", scores, groups, torch.tensor([True, True, False]), epsilon=0.0)
+    assert found[:2].tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5])

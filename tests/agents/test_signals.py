@@ -8,7 +8,7 @@ import torch
 from hand_made import prepare, rollout
 
 import pg_agents as pg
-from pg_agents.agents.signals import state_values
+from pg_agents.agents.signals import generalized_advantages, state_values
 from pg_agents.policies import TabularCritic
 
 
@@ -32,3 +32,15 @@ def test_targets_that_are_made_of_the_critic_alone_explain_nothing(form):
     for scale, drawn in ((0.0, False), (1.0, True)):
         _, metrics = prepare(agent, replace(record, rewards=scale * record.rewards))
         assert bool(metrics["explained_variance"].isfinite()) is drawn
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_rounding_of_values_is_no_advantage(at_once):
+    """Rewards of 1000, V = 1000 but for the last of 32 bits: nothing to standardise; beside 999 there is."""
+    record = rollout(*[[(i % 2, 0, 1000.0, "T")] for i in range(8)])
+    critic = TabularCritic(2)
+    for values, found in (([1000.0, 1000.00006], False), ([1000.0, 999.0], True)):
+        with torch.no_grad():
+            critic.values.copy_(torch.tensor([values]))
+            advantages, _, _ = generalized_advantages(critic, record, 0.9, 0.9, normalize=True, at_once=at_once)
+        assert len(critic.values.unique()) == 2 and bool(advantages.any()) is found
