@@ -173,7 +173,7 @@ class RewardScale(nn.Module):
             sums.append(accumulated)
         self.accumulated = accumulated
         self.moments.update(torch.stack(sums)[rollout.mask])
-        std = self.moments.std(precision(rollout.rewards * rollout.mask))
+        std = self.moments.std(precision(rollout.rewards))
         return replace(rollout, rewards=rollout.rewards / std.to(rollout.rewards.dtype))
 
 

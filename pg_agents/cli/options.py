@@ -53,7 +53,7 @@ class RunOptions:
     tuned: bool = False
     """Take the tuned settings for this agent and environment; what is typed besides goes first."""
     stop_return: float | None = None
-    """End the run once the mean return of the last 100 training episodes is at least that."""
+    """End the run once the mean return of the newest training episodes, 100 or more, is at least that."""
     eval_every: int | None = None
     """Steps between evaluations in an environment of their own; none unless given."""
     eval_episodes: int | None = None
