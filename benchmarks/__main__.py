@@ -1,7 +1,8 @@
 """`python -m benchmarks [NAME …]`: run experiments (all of them, or those named), draw what they found.
 
 `python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers. `… parity` shows that they and we
-learn the same from the same: see benchmarks/parity.
+learn the same from the same: see benchmarks/parity. `… bits OLD NEW` shows that two commits behave the same: see
+benchmarks/bits.
 `python -m benchmarks language` trains a pretrained language model, `… decoding` times how it generates: see
 benchmarks/language.py and decoding.py.
 """
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 
 from benchmarks.continuing import plot_continuing, run_continuing
 from benchmarks.control import run_control
@@ -19,7 +21,6 @@ from benchmarks.estimators import plot_estimators, run_estimators
 from benchmarks.experiments import EXPERIMENTS, run_all
 from benchmarks.figures import run_figures
 from benchmarks.objectives import run_objectives
-from benchmarks.peers.command import main as peers
 from benchmarks.plots import plot_bandits, plot_control, plot_learning, plot_overview, plot_tokens
 from benchmarks.rlhf import plot_rlhf, run_rlhf
 from benchmarks.tokens import markdown, run_tokens
@@ -83,6 +84,13 @@ REPORTS: dict[str, Callable[[], object]] = {
     "rlhf": report_rlhf,
     "control": report_control,
 }
+COMMANDS = {  # with arguments of their own; imported where they are asked for, as some need the extra `llm`
+    "peers": "benchmarks.peers.command",
+    "parity": "benchmarks.parity.command",
+    "bits": "benchmarks.bits.command",
+    "language": "benchmarks.language",
+    "decoding": "benchmarks.decoding",
+}
 PLOTS = {
     "bandits": plot_bandits,
     "learning": plot_learning,
@@ -97,20 +105,8 @@ PLOTS = {
 
 def main(names: list[str]) -> int:
     """Run the experiments `names` and draw all pictures; "plots" draws them from what is there."""
-    if names[:1] == ["peers"]:
-        return peers(names[1:])
-    if names[:1] == ["parity"]:
-        from benchmarks.parity.command import main as parity  # its texts need the extra `llm`
-
-        return parity(names[1:])
-    if names[:1] == ["language"]:
-        from benchmarks.language import main as language  # needs the extra `llm`
-
-        return language(names[1:])
-    if names[:1] == ["decoding"]:
-        from benchmarks.decoding import main as decoding
-
-        return decoding(names[1:])
+    if names and names[0] in COMMANDS:
+        return import_module(COMMANDS[names[0]]).main(names[1:])
     unknown = [name for name in names if name not in (*REPORTS, "plots")]
     if unknown:
         print(f"unknown experiment {unknown[0]!r}: choose from {', '.join((*REPORTS, 'plots'))}", file=sys.stderr)

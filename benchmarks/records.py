@@ -12,31 +12,37 @@ import torch
 RESULTS = Path(__file__).parent / "results"
 
 
-def commit() -> str:
-    """Return the short hash of the checkout's commit, "+changes" behind it where files differ from it."""
+def commit(tree: Path = Path(__file__).parent) -> str:
+    """Return the short hash of the checkout's commit, "+changes" behind it where files differ from it.
+
+    Args:
+        tree: a folder of the checkout.
+    """
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--", ":(top)*.py")
     return git("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")
 
 
-def write(name: str, command: str, content: dict[str, Any], *, indent: int | None = None) -> dict[str, Any]:
-    """Write results/`name`.json whole or not at all, with what it came from; return what it holds.
+def write(
+    name: str, command: str, content: dict[str, Any], *, indent: int | None = None, folder: Path | None = None
+) -> dict[str, Any]:
+    """Write `name`.json whole or not at all, with what it came from; return what it holds.
 
     Args:
         name: of the file.
         command: what was typed.
         content: of the file; a "commit" of its own takes precedence.
         indent: spaces a level of the file; None: all on one line.
+        folder: of the file; None: `RESULTS`.
     """
+    folder = folder or RESULTS
     content = {"command": command, "commit": commit(), "torch": torch.__version__} | content
-    RESULTS.mkdir(exist_ok=True)
-    fresh = RESULTS / f"{name}.new"
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / f"{name}.new"
     fresh.write_text(json.dumps(content, indent=indent) + "\n")
-    fresh.replace(RESULTS / f"{name}.json")
+    fresh.replace(folder / f"{name}.json")
     return content
