@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.experiments import SEEDS, Run, iqm, run
 from benchmarks.resumed import run_missing
-from pg_agents.tuned import TUNED
+from pg_agents.training.tuned import TUNED
 
 # What the best published of these agents return after as many steps (Stable-Baselines3's zoo, Tianshou), rounded down;
 # on CartPole-v1, of those for which nothing is published, the return from which Gymnasium calls it solved.

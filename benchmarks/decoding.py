@@ -19,7 +19,7 @@ import pg_agents as pg
 from benchmarks.language import packaged_model
 from benchmarks.peers.machine import facts
 from benchmarks.records import write
-from pg_agents.policies.huggingface import HuggingFacePolicy
+from pg_agents.llm.huggingface import HuggingFacePolicy
 
 PROMPT, NEW = 12, 16
 

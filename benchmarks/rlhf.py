@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 from pg_envs import TokenVectorEnv
-from pg_envs.token_task import Completion, Prompt, TokenTask
+from pg_envs.tokens.token_task import Completion, Prompt, TokenTask
 
 import pg_agents as pg
 from benchmarks.records import RESULTS, write
+from pg_agents.llm.reward_model import RewardModel, simulated_preferences
 from pg_agents.policies import TransformerCritic, TransformerPolicy
-from pg_agents.preferences import RewardModel, simulated_preferences
 from pg_agents.seeding import Purpose, spawn
 
 SYMBOLS, NEW_TOKENS, ENOUGH = 8, 8, 3

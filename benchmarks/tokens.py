@@ -13,7 +13,7 @@ import torch
 import pg_agents as pg
 from benchmarks.experiments import Run, iqm, known, learn
 from benchmarks.resumed import run_missing
-from pg_agents.tuned import TUNED
+from pg_agents.training.tuned import TUNED
 
 AGENTS = ("grpo", "rloo", "ppo", "reinforce-baseline")
 # What is learned from and what is asked afterwards, where they differ: of the sums of two digits a fifth is held out.

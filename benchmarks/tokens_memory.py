@@ -34,7 +34,7 @@ class Uniform(Policy):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(VOCABULARY))
 
-    def forward(self, observations: Any, memory: None = None, starts: Tensor | None = None) -> Categorical:  # noqa: ANN401
+    def forward(self, observations: Any, memory: None = None, episode_starts: Tensor | None = None) -> Categorical:  # noqa: ANN401
         """Return the distribution for every observation."""
         return Categorical(self.bias.expand(*observations["length"].shape, VOCABULARY))
 

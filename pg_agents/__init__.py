@@ -1,5 +1,8 @@
 """Policy-gradient agents for Gymnasium: from a two-armed bandit to a language model, one interface."""
 
+import pg_envs  # noqa: F401 - makes the pg/… ids known
+
+from pg_agents import renamed
 from pg_agents.agents import (
     A2C,
     AGENTS,
@@ -16,16 +19,23 @@ from pg_agents.agents import (
     ReinforceBaseline,
     load,
 )
-from pg_agents.audit import AuditError
-from pg_agents.collect import collect_episodes, collect_steps
-from pg_agents.evaluate import Evaluation, evaluate
-from pg_agents.policies import Critic, Policy, UnsupportedSpaceError
-from pg_agents.rollout import Batch, Episodes, Rollout, Steps
-from pg_agents.schedules import Linear
-from pg_agents.stream import FaultyEnvironmentError
-from pg_agents.train import Summary, train
+from pg_agents.collection.collectors import collect_episodes, collect_steps
+from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
+from pg_agents.errors import AuditError, FaultyEnvironmentError, UnsupportedSpaceError
+from pg_agents.policies import Critic, Policy
+from pg_agents.schedules import LinearSchedule
+from pg_agents.training.evaluation import Evaluation, evaluate
+from pg_agents.training.loop import Summary, train
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name in renamed.PUBLIC:
+        renamed.warn(f"pg_agents.{name}", renamed.PUBLIC[name])
+        return globals()[renamed.PUBLIC[name]]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "A2C",
@@ -41,16 +51,16 @@ __all__ = [
     "AverageReward",
     "Batch",
     "Critic",
-    "Episodes",
+    "EpisodeCadence",
     "Evaluation",
     "FaultyEnvironmentError",
-    "Linear",
+    "LinearSchedule",
     "NaturalPolicyGradient",
     "Policy",
     "Reinforce",
     "ReinforceBaseline",
     "Rollout",
-    "Steps",
+    "StepCadence",
     "Summary",
     "UnsupportedSpaceError",
     "collect_episodes",

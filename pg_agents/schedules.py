@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearSchedule:
     """A number that goes in a straight line from `start` at a run's beginning to `end` at its end.
 
         x(p) = start + (end − start) p,   p ∈ [0, 1] the part of the run that is over
@@ -25,16 +25,16 @@ class Linear:
         return f"{self.start}:{self.end}"
 
     @classmethod
-    def parse(cls, text: str) -> Linear:
+    def parse(cls, text: str) -> LinearSchedule:
         """Return the schedule written as "start:end"; ValueError where it is written otherwise."""
         start, end = text.split(":")
         return cls(float(start), float(end))
 
 
-Scheduled = float | Linear | str  # a constant, a schedule, or a schedule as text
+Scheduled = float | LinearSchedule | str  # a constant, a schedule, or a schedule as text
 
 
-def scheduled(name: str, value: Scheduled | None) -> float | Linear | None:
+def scheduled(name: str, value: Scheduled | None) -> float | LinearSchedule | None:
     """Return the argument `name` with a schedule's text made a schedule.
 
     Raises:
@@ -43,6 +43,6 @@ def scheduled(name: str, value: Scheduled | None) -> float | Linear | None:
     if not isinstance(value, str):
         return value
     try:
-        return Linear.parse(value)
+        return LinearSchedule.parse(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a number, or a schedule start:end such as 1e-3:0, got {value!r}") from error

@@ -8,170 +8,35 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OURS = ("pg_agents", "pg_envs", "envs", "benchmarks", "tests")
 
-# What a module may import of ours; the longest prefix that matches counts.
-ALLOWED = {
-    "pg_agents.tree": (),
-    "pg_agents.numbers": (),
-    "pg_agents.shown": (),
-    "pg_agents.seeding": (),
-    "pg_agents.returns": (),
-    "pg_agents.comparisons": ("pg_agents.returns",),
-    "pg_agents.losses": (),
-    "pg_agents.distributions": ("pg_agents.distributions",),
-    "pg_agents.divergence": ("pg_agents.distributions",),
-    "pg_agents.means": (),
-    "pg_agents.rollout": ("pg_agents.means", "pg_agents.tree"),
-    "pg_agents.masks": ("pg_agents.tree",),
-    "pg_agents.pictures": (),
-    "pg_agents.policies": (
-        "pg_agents.tree",
-        "pg_agents.rollout",
-        "pg_agents.distributions",
-        "pg_agents.masks",
-        "pg_agents.normalize",
-        "pg_agents.numbers",
-        "pg_agents.pictures",
-        "pg_agents.policies",
-    ),
-    "pg_agents.spaces": ("pg_agents.policies",),
-    "pg_agents.normalize": (
-        "pg_agents.masks",
-        "pg_agents.pictures",
-        "pg_agents.returns",
-        "pg_agents.rollout",
-        "pg_agents.tree",
-    ),
-    "pg_agents.minibatches": ("pg_agents.rollout", "pg_agents.tree"),
-    "pg_agents.schedules": (),
-    "pg_agents.acting": ("pg_agents.masks", "pg_agents.policies", "pg_agents.spaces", "pg_agents.tree"),
-    "pg_agents.agents": (
-        "pg_agents.acting",
-        "pg_agents.agents",
-        "pg_agents.comparisons",
-        "pg_agents.numbers",
-        "pg_agents.distributions",
-        "pg_agents.divergence",
-        "pg_agents.losses",
-        "pg_agents.masks",
-        "pg_agents.means",
-        "pg_agents.minibatches",
-        "pg_agents.normalize",
-        "pg_agents.pictures",
-        "pg_agents.policies",
-        "pg_agents.returns",
-        "pg_agents.rollout",
-        "pg_agents.schedules",
-        "pg_agents.seeding",
-        "pg_agents.shown",
-        "pg_agents.spaces",
-        "pg_agents.tree",
-    ),
-    "pg_agents.preferences": (
-        "pg_agents.losses",
-        "pg_agents.numbers",
-        "pg_agents.policies",
-        "pg_agents.rollout",
-        "pg_agents.seeding",
-    ),
-    "pg_agents.faults": ("pg_agents.masks", "pg_agents.tree"),
-    "pg_agents.vectors": (),
-    "pg_agents.workers": (),
-    "pg_agents.stream": (
-        "pg_agents.faults",
-        "pg_agents.masks",
-        "pg_agents.seeding",
-        "pg_agents.shown",
-        "pg_agents.tree",
-        "pg_agents.vectors",
-        "pg_agents.workers",
-    ),
-    "pg_agents.groups": ("pg_agents.numbers", "pg_agents.seeding", "pg_agents.stream"),
-    "pg_agents.actor": (
-        "pg_agents.distributions",
-        "pg_agents.policies",
-        "pg_agents.seeding",
-        "pg_agents.spaces",
-        "pg_agents.stream",
-        "pg_agents.tree",
-    ),
-    "pg_agents.stacking": (
-        "pg_agents.actor",
-        "pg_agents.groups",
-        "pg_agents.rollout",
-        "pg_agents.stream",
-        "pg_agents.tree",
-    ),
-    "pg_agents.collect": (
-        "pg_agents.actor",
-        "pg_agents.groups",
-        "pg_agents.stacking",
-        "pg_agents.numbers",
-        "pg_agents.policies",
-        "pg_agents.rollout",
-        "pg_agents.stream",
-        "pg_agents.tree",
-    ),
-    "pg_agents.simulate": (
-        "pg_agents.distributions",
-        "pg_agents.masks",
-        "pg_agents.policies",
-        "pg_agents.seeding",
-        "pg_agents.spaces",
-        "pg_agents.tree",
-        "pg_agents.vectors",
-    ),
-    "pg_agents.record": (),
-    "pg_agents.evaluate": (
-        "pg_agents.actor",
-        "pg_agents.agents.agent",
-        "pg_agents.agents.making",
-        "pg_agents.collect",
-        "pg_agents.numbers",
-        "pg_agents.record",
-        "pg_agents.seeding",
-        "pg_agents.stream",
-    ),
-    "pg_agents.progress": ("pg_agents.record", "pg_agents.rollout"),
-    "pg_agents.probes": (
-        "pg_agents.agents.agent",
-        "pg_agents.policies",
-        "pg_agents.record",
-        "pg_agents.rollout",
-        "pg_agents.schedules",
-    ),
-    "pg_agents.mismatch": ("pg_agents.distributions", "pg_agents.policies", "pg_agents.rollout"),
-    "pg_agents.causes": ("pg_agents.mismatch", "pg_agents.rollout", "pg_agents.tree"),
-    "pg_agents.drawn": ("pg_agents.mismatch",),
-    "pg_agents.audit": (
-        "pg_agents.causes",
-        "pg_agents.drawn",
-        "pg_agents.mismatch",
-        "pg_agents.policies",
-        "pg_agents.rollout",
-        "pg_agents.tree",
-    ),
-    "pg_agents.train": (
-        "pg_agents.agents.agent",
-        "pg_agents.agents.making",
-        "pg_agents.audit",
-        "pg_agents.collect",
-        "pg_agents.evaluate",
-        "pg_agents.numbers",
-        "pg_agents.probes",
-        "pg_agents.progress",
-        "pg_agents.record",
-        "pg_agents.rollout",
-        "pg_agents.spaces",
-    ),
-    "pg_agents": ("pg_agents",),
-    "pg_envs": ("pg_envs",),
-    "benchmarks": ("pg_agents", "pg_envs", "benchmarks"),
-}
-MAY_KNOW_PG_ENVS = ("pg_agents.cli", "pg_agents.gradients", "benchmarks")
+# The rooms in their order: a module imports from its own room and from those that stand above it.
+ROOMS = (
+    "errors checks renamed schedules seeding shown",
+    "data",
+    "distributions",
+    "functional",
+    "spaces",
+    "policies",
+    "llm",
+    "collection",
+    "agents.common",
+    "agents",
+    "audit",
+    "training",
+    "gradients",
+    "cli",
+)
+ENVIRONMENT_ROOMS = ("core", "solve", "bandits mdps tokens")
+MAY_KNOW_PG_ENVS = ("pg_agents", "pg_agents.cli", "pg_agents.gradients")  # the first: that its ids are known
 FORBIDDEN = {
     "pg_envs": ("torch", "tensorboard", "scipy", "pg_agents"),
-    "pg_agents.agents": ("gymnasium", "tensorboard", "torch.utils.tensorboard", "pg_agents.collect", "pg_envs"),
-    "pg_agents.gradients": ("pg_agents.cli", "pg_agents.train"),
+    "pg_agents.agents": (
+        "gymnasium",
+        "tensorboard",
+        "torch.utils.tensorboard",
+        "pg_agents.collection.collectors",
+        "pg_envs",
+    ),
+    "pg_agents.gradients": ("pg_agents.cli", "pg_agents.training.loop"),
 }
 
 
@@ -199,17 +64,48 @@ def within(name, prefixes):
     return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
 
 
-def rule_of(name):
-    return ALLOWED[max((key for key in ALLOWED if within(name, [key])), key=len)]
+def floor_of(name, package, rooms):
+    """Return (the place in the order, the room) of a module or of something in it; None for the package itself."""
+    found = [
+        (f"{package}.{room}", floor)
+        for floor, row in enumerate(rooms)
+        for room in row.split()
+        if within(name, [f"{package}.{room}"])
+    ]
+    room, floor = max(found, key=lambda pair: len(pair[0]), default=(None, None))
+    return floor, room
+
+
+@pytest.mark.parametrize(("package", "rooms"), [("pg_agents", ROOMS), ("pg_envs", ENVIRONMENT_ROOMS)])
+def test_a_room_imports_only_the_rooms_above_it(package, rooms):
+    for name, path in modules():
+        if not within(name, [package]) or name in (package, f"{package}.__main__"):
+            continue
+        floor, room = floor_of(name, package, rooms)
+        assert room, f"{name} stands in no room"
+        for imported in imports(path):
+            if within(imported, [package]) and imported != package:
+                other_floor, other = floor_of(imported, package, rooms)
+                assert other, f"{name} imports {imported}, which is in no room"
+                assert other_floor < floor or other == room, f"{name} imports {imported}"
+
+
+def test_no_circles_of_imports():
+    files = dict(modules())
+    tops = set(OURS)  # what every import of something in them runs first
+    graph = {name: (imports(path) & files.keys()) - {name} - tops for name, path in files.items()}
+    standing = set(graph)
+    while leaves := {name for name in standing if not graph[name] & standing}:
+        standing -= leaves
+    assert not standing, f"these import one another: {sorted(standing)}"
 
 
 @pytest.mark.parametrize(("name", "path"), list(modules()), ids=lambda value: str(value) if "." in str(value) else "")
-def test_a_module_imports_only_what_stands_to_its_left(name, path):
-    allowed = rule_of(name) + (("pg_envs",) if within(name, MAY_KNOW_PG_ENVS) else ())
-    tops = {imported for imported in imports(path) if within(imported, OURS)}
-    parents = {key.rsplit(".", 1)[0] for key in allowed if "." in key}  # `from pg_agents import …` names the parent too
-    wrong = {imported for imported in tops if not within(imported, allowed) and imported not in parents}
-    assert not wrong, f"{name} imports {sorted(wrong)}"
+def test_only_some_know_the_other_package(name, path):
+    allowed = {"pg_agents": ("pg_agents",), "pg_envs": ("pg_envs",), "benchmarks": OURS[:2] + ("benchmarks",)}
+    allowed = allowed[name.split(".")[0]] + (("pg_envs",) if name in MAY_KNOW_PG_ENVS else ())
+    wrong = {imported for imported in imports(path) if within(imported, OURS) and not within(imported, allowed)}
+    assert not wrong or within(name, MAY_KNOW_PG_ENVS[1:]), f"{name} imports {sorted(wrong)}"
 
 
 @pytest.mark.parametrize(("name", "path"), list(modules()), ids=lambda value: str(value) if "." in str(value) else "")

@@ -7,7 +7,7 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pg_envs
-import pg_envs.tasks
+import pg_envs.tokens.tasks
 import pytest
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -72,7 +72,7 @@ def test_prompts_and_a_score_of_ones_own(tmp_path):
 
 
 def test_preferences():
-    task = pg_envs.tasks.copy(length=1)
+    task = pg_envs.tokens.tasks.copy(length=1)
     window = task.longest_prompt + task.max_new_tokens
     policy = TransformerPolicy(task.vocabulary, window, width=8, layers=1, heads=1)
     names = {"pg": pg, "pg_envs": pg_envs, "dataclasses": dataclasses, "task": task, "window": window, "policy": policy}

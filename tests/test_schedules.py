@@ -6,17 +6,17 @@ import gymnasium as gym
 import pytest
 
 import pg_agents as pg
-from pg_agents.schedules import Linear, scheduled
+from pg_agents.schedules import LinearSchedule, scheduled
 
 
 def test_a_line():
-    line = Linear(1.0, 0.5)
+    line = LinearSchedule(1.0, 0.5)
     assert [line.at(progress) for progress in (0.0, 0.5, 1.0)] == [1.0, 0.75, 0.5]
 
 
 def test_text_and_back():
-    assert scheduled("clip", "1e-3:0") == Linear(1e-3, 0.0) and str(Linear(1e-3, 0.0)) == "0.001:0.0"
-    assert scheduled("clip", str(Linear(0.3, 0.1))) == Linear(0.3, 0.1)
+    assert scheduled("clip", "1e-3:0") == LinearSchedule(1e-3, 0.0) and str(LinearSchedule(1e-3, 0.0)) == "0.001:0.0"
+    assert scheduled("clip", str(LinearSchedule(0.3, 0.1))) == LinearSchedule(0.3, 0.1)
     assert scheduled("clip", 0.2) == 0.2 and scheduled("clip", None) is None
 
 
@@ -34,7 +34,7 @@ def test_both_ends_are_checked(value):
 
 def test_the_optimizer_follows_the_run(tmp_path):
     env = gym.make_vec("Pendulum-v1", 2)
-    agent = pg.A2C.for_env(env, learning_rate="1e-2:0", critic_learning_rate=Linear(2e-2, 1e-2), num_steps=10)
+    agent = pg.A2C.for_env(env, learning_rate="1e-2:0", critic_learning_rate=LinearSchedule(2e-2, 1e-2), num_steps=10)
     rates = []
 
     def probe(agent, rollout):
@@ -43,7 +43,7 @@ def test_the_optimizer_follows_the_run(tmp_path):
 
     pg.train(agent, env, total_steps=80, log_every=20, progress=False, probes=[probe], run_dir=tmp_path / "r")
     assert rates == [pytest.approx([1e-2 * (1 - p), 2e-2 - 1e-2 * p]) for p in (0, 0.25, 0.5, 0.75)]
-    assert pg.load(tmp_path / "r" / "agent").learning_rate == Linear(1e-2, 0.0)
+    assert pg.load(tmp_path / "r" / "agent").learning_rate == LinearSchedule(1e-2, 0.0)
     rows = [json.loads(line) for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
     assert [[row["train/learning_rate"], row["train/critic_learning_rate"]] for row in rows] == rates
 

@@ -9,11 +9,12 @@ from torch import nn
 
 import pg_agents as pg
 from pg_agents.cli.demo import TASKS, random_return
-from pg_agents.evaluate import make_evaluations
+from pg_agents.collection.env_adapter import EnvAdapter
+from pg_agents.errors import FaultyEnvironmentError
+from pg_agents.gradients.simulation import fork
 from pg_agents.seeding import Purpose, environment_seeds, spawn
-from pg_agents.simulate import fork
-from pg_agents.stream import FaultyEnvironmentError, Stream
-from pg_agents.train import make_collector
+from pg_agents.training.evaluation import make_evaluations
+from pg_agents.training.loop import make_collector
 
 torch.set_num_threads(1)
 
@@ -163,7 +164,7 @@ def test_the_same_seed_in_training_selection_evaluation_and_simulation_gives_oth
 
 def test_a_simulated_future_is_neither_the_beginning_of_the_run_nor_that_of_the_next_seed():
     env = gym.make_vec("pg/RiverSwim-v0", 6)
-    stream = Stream(env, 1)
+    stream = EnvAdapter(env, 1)
     forks = [stream.env.unwrapped] + [fork(env, seed).unwrapped for seed in (1, 2)]
     states = [str(row.bit_generator.state) for forked in forks for row in forked.generators]
     beginnings = [str(np.random.PCG64(seed).state) for seed in environment_seeds(1, 6)]
@@ -184,13 +185,13 @@ def test_a_random_policy_does_not_draw_what_the_environment_draws(monkeypatch):
 
 # -- what cannot take them ---------------------------------------------------------------------------------------------
 def test_a_vector_form_that_counts_on_from_one_seed_stays_in_31_bits(monkeypatch):
-    assert Stream(OneSeed(64), 0).num_envs == 64
-    monkeypatch.setattr("pg_agents.stream.environment_seeds", lambda seed, count: [2**31 - 1] * count)
-    assert Stream(OneSeed(64), 0).num_envs == 64
+    assert EnvAdapter(OneSeed(64), 0).num_envs == 64
+    monkeypatch.setattr("pg_agents.collection.env_adapter.environment_seeds", lambda seed, count: [2**31 - 1] * count)
+    assert EnvAdapter(OneSeed(64), 0).num_envs == 64
 
 
 def test_what_an_extension_says_comes_with_what_it_was_given():
-    stream = Stream(OneSeed(3), 0)
+    stream = EnvAdapter(OneSeed(3), 0)
     with pytest.raises(
         FaultyEnvironmentError, match=r"step 1, .*Annotated.*given actions of dtype int64, shape \(3,\)"
     ):
@@ -215,8 +216,8 @@ def test_resets_on_the_way_are_named_too():
     env = Worn(2)
     env.error = TypeError("no such overload")
     with pytest.raises(FaultyEnvironmentError, match=r"Worn failed at reset, after step 1, .*no such.*given options="):
-        Stream(env, 0).step(np.zeros(2, np.int64))
+        EnvAdapter(env, 0).step(np.zeros(2, np.int64))
     env.error = OSError("the disk is gone")
     with pytest.raises(OSError, match="the disk is gone") as raised:
-        Stream(env, 0).step(np.zeros(2, np.int64))
+        EnvAdapter(env, 0).step(np.zeros(2, np.int64))
     assert raised.value.__notes__[0].startswith("raised by Worn at reset, after step 1, seed ")

@@ -13,8 +13,8 @@ from torch import Tensor
 import pg_agents as pg
 from benchmarks.parity.cells import UPDATES, Cell
 from benchmarks.parity.tasks import NUM_ENVS, llama, steps_env, texts_env
-from pg_agents.agents.signals import generalized_advantages
-from pg_agents.policies.huggingface import HuggingFacePolicy
+from pg_agents.agents.common.advantages import generalized_advantages
+from pg_agents.llm.huggingface import HuggingFacePolicy
 
 Arrays = dict[str, NDArray[Any]]
 THEIRS = {  # what Stable-Baselines3 calls the parameters of our networks

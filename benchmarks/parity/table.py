@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-Record = dict[str, Any]
+RolloutBuilder = dict[str, Any]
 DIFFERENCES = ("advantages", "gradients", "weights")
 LIMIT = 5e-4  # beside its own array, a larger difference is not of rounding; n − 1 of 256 steps makes one of 2e-3
 PRECISION = {
@@ -20,13 +20,13 @@ HEADS = {
 }
 
 
-def is_right(record: Record) -> bool:
+def is_right(record: RolloutBuilder) -> bool:
     """Return whether sides agree that should, and differ that should."""
     worst = max(record["parts"].values())
     return worst <= LIMIT if record["kind"] == "same" else worst > LIMIT
 
 
-def over_seeds(records: Sequence[Record]) -> Record:
+def over_seeds(records: Sequence[RolloutBuilder]) -> RolloutBuilder:
     """Return one record of a cell's seeds: the worst where sides should agree, the least where they should not."""
     pick = max if records[0]["kind"] == "same" else min
     found = {
@@ -36,15 +36,15 @@ def over_seeds(records: Sequence[Record]) -> Record:
     return records[0] | found | {"moved": moved, "right": all(map(is_right, records))}
 
 
-def rows(records: Iterable[Record]) -> list[Record]:
+def rows(records: Iterable[RolloutBuilder]) -> list[RolloutBuilder]:
     """Return one record a cell, in the order in which they come."""
-    cells: dict[tuple[str, str], list[Record]] = {}
+    cells: dict[tuple[str, str], list[RolloutBuilder]] = {}
     for record in records:
         cells.setdefault((record["peer"], record["name"]), []).append(record)
     return [over_seeds(each) for each in cells.values()]
 
 
-def table(records: Sequence[Record]) -> str:
+def table(records: Sequence[RolloutBuilder]) -> str:
     """Return the tables as text."""
     versions = {name: version for record in records for name, version in record["versions"].items() if name != "ours"}
     seeds = sorted({record["seed"] for record in records})
@@ -70,7 +70,7 @@ def table(records: Sequence[Record]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lines(chosen: Sequence[Record], *, cause: bool) -> list[str]:
+def _lines(chosen: Sequence[RolloutBuilder], *, cause: bool) -> list[str]:
     heads = ["what", "peer", *DIFFERENCES, "weights moved", "beside its own array"]
     lines = [heads + ["cause"] * cause, ["---"] * (len(heads) + cause)]
     for row in chosen:

@@ -20,7 +20,7 @@ import pg_agents as pg
 from benchmarks.peers import floor
 from pg_agents.policies import MLPPolicy
 from pg_agents.seeding import Purpose, spawn
-from pg_agents.tuned import tuned_settings
+from pg_agents.training.tuned import tuned_settings
 
 
 class Clock:

@@ -21,23 +21,23 @@ from benchmarks.peers.workloads import SAME_WORK
 
 COLLECT, LEARN = "collection", "learning"
 TARGETS = {
-    "pg_agents.collect.StepCollector.__next__": COLLECT,
+    "pg_agents.collection.collectors.StepCollector.__next__": COLLECT,
     "gymnasium.vector.SyncVectorEnv.step": "env.step",
-    "pg_agents.stream.Stream.step": "stream: checks, ends, autoreset",
-    "pg_agents.actor.Actor.act": "actor: copies, the door for actions",
+    "pg_agents.collection.env_adapter.EnvAdapter.step": "stream: checks, ends, autoreset",
+    "pg_agents.collection.actor.Actor.act": "actor: copies, the door for actions",
     "pg_agents.policies.MLPPolicy.step": "policy: step",
     "pg_agents.distributions.Categorical.sample": "sampling",
-    "pg_agents.stacking.Record.add": "record: append",
-    "pg_agents.stacking.Record.rollout": "record: stack, log-probabilities",
-    "pg_agents.agents.agent.Agent.update": LEARN,
+    "pg_agents.collection.rollout_builder.RolloutBuilder.add": "record: append",
+    "pg_agents.collection.rollout_builder.RolloutBuilder.rollout": "record: stack, log-probabilities",
+    "pg_agents.agents.base.Agent.update": LEARN,
     "pg_agents.agents.ppo.PPO.prepare": "advantages, targets",
-    "pg_agents.agents.signals.state_values": "values of the rollout",
-    "pg_agents.agents.agent.minibatches": "minibatches: shuffle, index",
+    "pg_agents.agents.common.advantages.state_values": "values of the rollout",
+    "pg_agents.agents.base.minibatches": "minibatches: shuffle, index",
     "pg_agents.agents.ppo.PPO.forward": "loss, metrics",
     "pg_agents.policies.MLPPolicy.forward": "policy: network",
     "pg_agents.policies.mlp.MLPCritic.forward": "critic: network",
     "torch.Tensor.backward": "backward",
-    "pg_agents.agents.optimizers.Descent.step": "gradient: zero, norm, clip",
+    "pg_agents.agents.common.flat_optimizer.FlatOptimizer.step": "gradient: zero, norm, clip",
     "torch.optim.Adam.step": "optimizer: step",
 }
 WARM_UP = 5  # iterations

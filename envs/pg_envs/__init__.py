@@ -1,25 +1,25 @@
 """Bandits, Markov decision processes and token generation for Gymnasium; importing it registers the pg/… ids."""
 
-from pg_envs.bandits import BernoulliBandit, BernoulliBanditVector, ContextualBandit, ContextualBanditVector
-from pg_envs.gaussian_bandits import (
+from pg_envs.bandits.bernoulli import BernoulliBandit, BernoulliBanditVector, ContextualBandit, ContextualBanditVector
+from pg_envs.bandits.gaussian import (
     GaussianBandit,
     GaussianBanditVector,
     NonStationaryBandit,
     NonStationaryBanditVector,
 )
-from pg_envs.grids import CliffEnv, GridWorldEnv
-from pg_envs.known import KnownReturns
-from pg_envs.mdp import TabularMDP
-from pg_envs.mdp_envs import MDPEnv, MDPVectorEnv, ProblemEnv, ProblemVectorEnv
-from pg_envs.problems import ChainEnv, GarnetEnv, RiverSwimEnv, TwoStateMDPEnv
-from pg_envs.recall import Recall, RecallVector
-from pg_envs.rows import RowEnv, RowsVectorEnv, known_returns, register
-from pg_envs.task_envs import AdditionEnv, CopyEnv, ParityEnv, ReverseEnv, ShorterEnv, SortEnv
-from pg_envs.text_tasks import addition_pairs, addition_text, reasoning_gym_task
-from pg_envs.texts import text_task
-from pg_envs.token_env import TokenEnv
-from pg_envs.token_task import EvaluationError, TokenTask
-from pg_envs.tokens import TokenVectorEnv
+from pg_envs.core.known import KnownReturns
+from pg_envs.core.mdp import TabularMDP
+from pg_envs.core.rows import RowEnv, RowsVectorEnv, known_returns, register
+from pg_envs.mdps.grids import CliffEnv, GridWorldEnv
+from pg_envs.mdps.mdp_envs import MDPEnv, MDPVectorEnv, ProblemEnv, ProblemVectorEnv
+from pg_envs.mdps.problems import ChainEnv, GarnetEnv, RiverSwimEnv, TwoStateMDPEnv
+from pg_envs.mdps.recall import Recall, RecallVector
+from pg_envs.tokens.task_envs import AdditionEnv, CopyEnv, ParityEnv, ReverseEnv, ShorterEnv, SortEnv
+from pg_envs.tokens.text_tasks import addition_pairs, addition_text, reasoning_gym_task
+from pg_envs.tokens.texts import text_task
+from pg_envs.tokens.token_env import TokenEnv
+from pg_envs.tokens.token_task import EvaluationError, TokenTask
+from pg_envs.tokens.tokens import TokenVectorEnv
 
 __all__ = [
     "BernoulliBandit",

@@ -5,17 +5,18 @@ from typing import Any
 
 from pg_agents.agents.a2c import A2C
 from pg_agents.agents.actor_critic import ActorCritic
-from pg_agents.agents.agent import Agent
 from pg_agents.agents.average_reward import AverageReward
+from pg_agents.agents.base import Agent
 from pg_agents.agents.grpo import GRPO
+from pg_agents.agents.loading import load_agent
 from pg_agents.agents.npg import NaturalPolicyGradient
 from pg_agents.agents.ppo import PPO
 from pg_agents.agents.published import PUBLISHED
 from pg_agents.agents.reinforce import Reinforce
 from pg_agents.agents.reinforce_baseline import ReinforceBaseline
 from pg_agents.agents.rloo import RLOO
-from pg_agents.agents.saving import SavedAgentError, load_agent
 from pg_agents.agents.trpo import TRPO
+from pg_agents.errors import SavedAgentError
 
 AGENTS: dict[str, type[Agent]] = {
     agent.name: agent

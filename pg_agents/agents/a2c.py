@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
-from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
-from pg_agents.agents.signals import generalized_advantages
-from pg_agents.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
-from pg_agents.means import Means
+from pg_agents.agents.base import ADAM_EPSILON, Agent, Metrics, OptimizerName
+from pg_agents.agents.common.advantages import generalized_advantages
+from pg_agents.agents.common.kl_regularization import KLPenalty, beside_reference, make_reference, penalized, with_kl
+from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence, steps_or_episodes
+from pg_agents.functional.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
 from pg_agents.policies import Critic, Policy
-from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
 
@@ -38,7 +38,7 @@ class A2C(Agent):
         entropy_weight: η; may be scheduled.
         kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
         kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
-            biased by what `pg_agents.agents.reference` says.
+            biased by what `pg_agents.agents.common.kl_regularization` says.
         normalize_advantages: standardise Â over the rollout.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
@@ -52,7 +52,7 @@ class A2C(Agent):
     """
 
     name = "a2c"
-    suited: ClassVar[dict[str, dict[str, Any]]] = {
+    policy_defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.01, "critic_learning_rate": 0.03},
         "TransformerPolicy": {"learning_rate": 1e-3},
         "GRUPolicy": {"num_steps": 32, "learning_rate": 3e-3, "optimizer": "adam"},
@@ -98,7 +98,7 @@ class A2C(Agent):
         self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 
     @property
-    def cadence(self) -> Steps | Episodes:
+    def cadence(self) -> StepCadence | EpisodeCadence:
         """`num_steps` steps of each environment, or one whole episode of each."""
         return steps_or_episodes(self.num_steps)
 
@@ -112,11 +112,11 @@ class A2C(Agent):
         weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics | fit
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
+    def forward(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −Â_t ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + c ½ (V(S_t) − G_t)², averaged over steps."""
         assert batch.targets is not None
-        distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        values = self.critic(batch.observations, batch.memory, batch.starts)
+        distribution = self.policy(batch.observations, batch.memory, batch.episode_starts)
+        values = self.critic(batch.observations, batch.memory, batch.episode_starts)
         log_probs = distribution.log_prob(batch.actions)
         terms = policy_gradient(log_probs, batch.advantages)
         errors, entropy = squared_error(values, batch.targets), distribution.entropy()

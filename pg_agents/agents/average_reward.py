@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
-from pg_agents.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
-from pg_agents.means import Means
+from pg_agents.agents.base import ADAM_EPSILON, Agent, Metrics, OptimizerName
+from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.data.rollout import Batch, Rollout, StepCadence
+from pg_agents.data.tree import tree_map
+from pg_agents.functional.losses import mean_over_steps, policy_gradient, squared_error, with_entropy
 from pg_agents.policies import ActionCritic, Policy
-from pg_agents.rollout import Batch, Rollout, Steps
 from pg_agents.schedules import Scheduled
-from pg_agents.tree import tree_map
 
 
 class AverageReward(Agent):
@@ -52,7 +52,7 @@ class AverageReward(Agent):
     name = "average-reward"
     action_values: ClassVar[bool] = True
     continuing: ClassVar[bool] = True
-    suited: ClassVar[dict[str, dict[str, Any]]] = {
+    policy_defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {
             "learning_rate": 0.01,
             "critic_learning_rate": 0.05,
@@ -95,9 +95,9 @@ class AverageReward(Agent):
         self.last: Rollout | None = None  # the latest row, whose update waits for the next action; of the run
 
     @property
-    def cadence(self) -> Steps:
+    def cadence(self) -> StepCadence:
         """One step of each environment."""
-        return Steps(1)
+        return StepCadence(1)
 
     def learn(self, rollout: Rollout) -> Metrics:
         """Learn from the steps whose next action `rollout` brings, λ ← λ + β_λ d; keep its last row for the next time.
@@ -125,9 +125,9 @@ class AverageReward(Agent):
 
         The metric `differences` is the mean d of each learner, [L].
         """
-        values = self.critic(rollout.observations, rollout.memory, rollout.starts)  # [T, B, A]
+        values = self.critic(rollout.observations, rollout.memory, rollout.episode_starts)  # [T, B, A]
         taken = values.gather(-1, rollout.actions[..., None]).squeeze(-1)  # [T, B]
-        distribution = self.policy(rollout.observations, rollout.memory, rollout.starts)
+        distribution = self.policy(rollout.observations, rollout.memory, rollout.episode_starts)
         advantages = taken - (_probabilities(distribution) * values).sum(-1)
         rows = _rows(rollout, slice(-1))
         weights = mean_over_steps(_continued(rollout), self.policy.num_learners, taken.dtype)
@@ -137,11 +137,11 @@ class AverageReward(Agent):
         batch = Batch.of(rows, advantages=advantages[:-1], weights=weights, targets=targets)
         return batch, {"differences": mean}
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
+    def forward(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −[Q − Σ_a π Q] ln π(A_t|S_t) − η H(π(·|S_t)) + ½ d², averaged over the environments."""
         assert batch.targets is not None
-        distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        values = self.critic(batch.observations, batch.memory, batch.starts)
+        distribution = self.policy(batch.observations, batch.memory, batch.episode_starts)
+        values = self.critic(batch.observations, batch.memory, batch.episode_starts)
         taken = values.gather(-1, batch.actions[..., None]).squeeze(-1)
         terms = policy_gradient(distribution.log_prob(batch.actions), batch.advantages)
         errors, entropy = squared_error(taken, batch.targets), distribution.entropy()
@@ -160,10 +160,11 @@ def _probabilities(distribution: Any) -> Tensor:  # noqa: ANN401
 
 def _continued(rollout: Rollout) -> Tensor:
     """Return of all rows but the last whether the next row goes on from them, bool [T − 1, B]."""
-    return rollout.mask[:-1] & rollout.mask[1:] & ~rollout.starts[1:]  # after an end no row but a start is valid
+    # After an end no row but a start is valid.
+    return rollout.mask[:-1] & rollout.mask[1:] & ~rollout.episode_starts[1:]
 
 
-ROWS = ("actions", "log_probs", "rewards", "terminated", "truncated", "mask", "starts", "times")
+ROWS = ("actions", "log_probs", "rewards", "terminated", "truncated", "mask", "episode_starts", "times")
 
 
 def _rows(rollout: Rollout, rows: slice) -> Rollout:

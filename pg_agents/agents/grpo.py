@@ -6,14 +6,20 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
-from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
-from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalty_to_go, with_kl
-from pg_agents.comparisons import Comparison, compare
-from pg_agents.losses import Aggregation, aggregation_weights, clipped_surrogate, ratio_metrics, with_entropy
-from pg_agents.means import Means
+from pg_agents.agents.base import ADAM_EPSILON, Agent, Metrics, OptimizerName
+from pg_agents.agents.common.groups import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
+from pg_agents.agents.common.kl_regularization import (
+    KLPenalty,
+    beside_reference,
+    make_reference,
+    penalty_to_go,
+    with_kl,
+)
+from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout
+from pg_agents.functional.comparisons import Comparison, compare
+from pg_agents.functional.losses import Aggregation, aggregation_weights, clipped_surrogate, ratio_metrics, with_entropy
 from pg_agents.policies import Policy
-from pg_agents.rollout import Batch, Episodes, Rollout
 from pg_agents.schedules import Scheduled
 
 
@@ -54,7 +60,7 @@ class GRPO(Agent):
         entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
         kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
         kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
-            biased by what `pg_agents.agents.reference` says.
+            biased by what `pg_agents.agents.common.kl_regularization` says.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
@@ -72,7 +78,7 @@ class GRPO(Agent):
     name = "grpo"
     advantage: Comparison
     aggregation: Aggregation
-    suited: ClassVar[dict[str, dict[str, Any]]] = {
+    policy_defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.03},
         "TransformerPolicy": {"learning_rate": 1e-3},
     }
@@ -122,12 +128,12 @@ class GRPO(Agent):
         self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 
     @property
-    def cadence(self) -> Episodes:
+    def cadence(self) -> EpisodeCadence:
         """One whole episode of each environment, which begin alike in groups of `group_size`."""
-        return Episodes(self.max_episode_steps, self.group_size)
+        return EpisodeCadence(self.max_episode_steps, self.group_size)
 
     @classmethod
-    def sized(cls, num_envs: int) -> dict[str, Any]:
+    def defaults_for(cls, num_envs: int) -> dict[str, Any]:
         """Return a size of groups that divides the number of environments."""
         return {"group_size": fitting_group_size(num_envs)}
 
@@ -146,9 +152,9 @@ class GRPO(Agent):
             weights = weights * informative  # groups of equal returns are not worth the time of a gradient
         return Batch.of(rollout, advantages=advantages, weights=weights), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
+    def forward(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −min(ρA, clip(ρ)A) − η H(π(·|S_t)) + β k_t, put together as `aggregation` says."""
-        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        distribution = self.policy(batch.observations, batch.memory, batch.episode_starts)
         log_probs = distribution.log_prob(batch.actions)
         log_ratio = log_probs - batch.log_probs
         clip = self.current("clip")

@@ -7,24 +7,24 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics
-from pg_agents.agents.natural import (
+from pg_agents.agents.base import ADAM_EPSILON, Agent, Metrics
+from pg_agents.agents.common.advantages import generalized_advantages
+from pg_agents.agents.common.natural_gradient import (
     Fisher,
     MeanKL,
     assign,
     check_networks,
+    critic_optimizer,
     fit_values,
     flatten,
     learned,
     natural_step,
     some_of,
-    values_descent,
 )
-from pg_agents.agents.signals import generalized_advantages
-from pg_agents.losses import mean_over_steps, policy_gradient
-from pg_agents.means import Means
+from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence, steps_or_episodes
+from pg_agents.functional.losses import mean_over_steps, policy_gradient
 from pg_agents.policies import Critic, Policy
-from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
 
@@ -63,7 +63,7 @@ class NaturalPolicyGradient(Agent):
 
     name = "npg"
     differentiates_twice = True
-    suited: ClassVar[dict[str, dict[str, Any]]] = {
+    policy_defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "TransformerPolicy": {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "minibatch_size": 256}
     }
 
@@ -103,15 +103,15 @@ class NaturalPolicyGradient(Agent):
         self.gae_lambda, self.normalize_advantages = gae_lambda, normalize_advantages
         check_networks(policy, critic)
         self.check()
-        self.descent = values_descent(critic, adam_epsilon)
+        self.descent = critic_optimizer(critic, adam_epsilon)
 
     @property
-    def cadence(self) -> Steps | Episodes:
+    def cadence(self) -> StepCadence | EpisodeCadence:
         """`num_steps` steps of each environment, or one whole episode of each."""
         return steps_or_episodes(self.num_steps)
 
     @classmethod
-    def sized(cls, num_envs: int) -> dict[str, Any]:
+    def defaults_for(cls, num_envs: int) -> dict[str, Any]:
         """Return a number of steps that makes a rollout of about 2048."""
         return {"num_steps": max(1, 2048 // num_envs)}
 
@@ -123,22 +123,23 @@ class NaturalPolicyGradient(Agent):
         weights = mean_over_steps(rollout.mask, dtype=rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
+    def forward(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −Â_t ln π(A_t|S_t), averaged over steps, whose gradient is −∇J."""
-        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        distribution = self.policy(batch.observations, batch.memory, batch.episode_starts)
         loss = batch.sum(policy_gradient(distribution.log_prob(batch.actions), batch.advantages))
         return loss, batch.means(entropy=distribution.entropy())
 
-    def improve(self, batch: Batch) -> Metrics:
+    def optimize(self, batch: Batch) -> Metrics:
         """Take the natural step of the policy, and let the critic regress on its targets."""
         parameters = learned(self.policy)
         loss, means = self(batch)
         gradient = -flatten(torch.autograd.grad(loss, parameters, materialize_grads=True))
-        fisher = Fisher(MeanKL(self.policy, some_of(self, batch, self.fisher_fraction)))
+        fisher = Fisher(MeanKL(self.policy, some_of(self.split, batch, self.fisher_fraction)))
         step, residual = natural_step(fisher, gradient, self.max_kl, self.damping, self.cg_iterations)
         if not torch.isfinite(step).all():
             raise self._not_finite("the gradient")
         divergence = MeanKL(self.policy, batch)
         assign(parameters, flatten(parameters) + step)
         metrics = {"kl": divergence().detach(), "cg_residual": residual}
-        return dict(means) | metrics | {"value_loss": fit_values(self, batch)}
+        self.descent.set_learning_rates([self.current("critic_learning_rate")])
+        return dict(means) | metrics | {"value_loss": fit_values(self.critic, self.parts(batch), self.optimizer_step)}

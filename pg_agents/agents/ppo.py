@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
-from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
-from pg_agents.agents.signals import NormalizedOver, generalized_advantages
-from pg_agents.losses import clipped_surrogate, mean_over_steps, ratio_metrics, squared_error, with_entropy
-from pg_agents.means import Means
+from pg_agents.agents.base import ADAM_EPSILON, Agent, Metrics, OptimizerName
+from pg_agents.agents.common.advantages import NormalizedOver, generalized_advantages
+from pg_agents.agents.common.kl_regularization import KLPenalty, beside_reference, make_reference, penalized, with_kl
+from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence, steps_or_episodes
+from pg_agents.functional.losses import clipped_surrogate, mean_over_steps, ratio_metrics, squared_error, with_entropy
+from pg_agents.functional.returns import standardize
 from pg_agents.policies import Critic, Policy
-from pg_agents.returns import standardize
-from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
 
@@ -46,7 +46,7 @@ class PPO(Agent):
         entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
         kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
         kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
-            biased by what `pg_agents.agents.reference` says.
+            biased by what `pg_agents.agents.common.kl_regularization` says.
         normalize_advantages: standardise Â.
         normalize_over: "rollout", once, with the deviation over n; "minibatch", each minibatch by itself, with the
             deviation over n − 1, as Stable-Baselines3 does it.
@@ -65,7 +65,7 @@ class PPO(Agent):
     name = "ppo"
     kl_penalty: KLPenalty
     normalize_over: NormalizedOver
-    suited: ClassVar[dict[str, dict[str, Any]]] = {
+    policy_defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.03, "critic_learning_rate": 0.1},
         "TransformerPolicy": {"num_steps": None, "learning_rate": 1e-3, "epochs": 4, "minibatch_size": 256},
         "GRUPolicy": {"learning_rate": 1e-3, "epochs": 4, "minibatch_size": 256},
@@ -118,12 +118,12 @@ class PPO(Agent):
         self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 
     @property
-    def cadence(self) -> Steps | Episodes:
+    def cadence(self) -> StepCadence | EpisodeCadence:
         """`num_steps` steps of each environment, or one whole episode of each."""
         return steps_or_episodes(self.num_steps)
 
     @classmethod
-    def sized(cls, num_envs: int) -> dict[str, Any]:
+    def defaults_for(cls, num_envs: int) -> dict[str, Any]:
         """Return a number of steps that makes a rollout of about 2048."""
         return {"num_steps": max(1, 2048 // num_envs)}
 
@@ -145,11 +145,11 @@ class PPO(Agent):
             advantages, valid = part.advantages[None], (part.weights != 0)[None]  # [n] or [T, b] of the minibatch
             yield replace(part, advantages=standardize(advantages, valid, correction=1)[0])
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
+    def forward(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −min(ρÂ, clip(ρ)Â) − η H(π(·|S_t)) + β k_t + c ½ (V(S_t) − G_t)², averaged over steps."""
         assert batch.targets is not None
-        distribution = self.policy(batch.observations, batch.memory, batch.starts)
-        values = self.critic(batch.observations, batch.memory, batch.starts)
+        distribution = self.policy(batch.observations, batch.memory, batch.episode_starts)
+        values = self.critic(batch.observations, batch.memory, batch.episode_starts)
         log_probs = distribution.log_prob(batch.actions)
         log_ratio = log_probs - batch.log_probs
         clip = self.current("clip")
@@ -161,6 +161,6 @@ class PPO(Agent):
         moved = ratio_metrics(log_ratio, clip)
         return loss, batch.means(policy_loss=terms, value_loss=errors, entropy=entropy, **moved)
 
-    def is_far_enough(self, means: Means) -> bool:
+    def should_stop_early(self, means: WeightedMetrics) -> bool:
         """Return whether the KL divergence from the policy that acted exceeds 1.5 times `target_kl`."""
         return self.target_kl is not None and bool(means["kl"] > 1.5 * self.target_kl)

@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pg_agents.agents.agent import Agent
+from pg_agents.agents.base import Agent
 from pg_agents.agents.grpo import GRPO
 from pg_agents.agents.ppo import PPO
 from pg_agents.agents.reinforce import Reinforce

@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
-from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
-from pg_agents.agents.signals import Signal, monte_carlo
-from pg_agents.losses import mean_over_episodes, policy_gradient, with_entropy
-from pg_agents.means import Means
+from pg_agents.agents.base import ADAM_EPSILON, Agent, Metrics, OptimizerName
+from pg_agents.agents.common.advantages import Signal, monte_carlo
+from pg_agents.agents.common.kl_regularization import KLPenalty, beside_reference, make_reference, penalized, with_kl
+from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout
+from pg_agents.functional.losses import mean_over_episodes, policy_gradient, with_entropy
+from pg_agents.functional.returns import standardize
 from pg_agents.policies import Policy
-from pg_agents.returns import standardize
-from pg_agents.rollout import Batch, Episodes, Rollout
 from pg_agents.schedules import Scheduled
 
 
@@ -35,7 +35,7 @@ class Reinforce(Agent):
         entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
         kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
         kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
-            biased by what `pg_agents.agents.reference` says.
+            biased by what `pg_agents.agents.common.kl_regularization` says.
         normalize_advantages: standardise Ψ over the batch (mean 0, standard deviation 1); biased: cosine 0.99 on
             average and 0.94 at worst for batches of three texts (`python -m benchmarks objectives`).
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
@@ -52,7 +52,7 @@ class Reinforce(Agent):
     """
 
     name = "reinforce"
-    suited: ClassVar[dict[str, dict[str, Any]]] = {
+    policy_defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.1},
         "TransformerPolicy": {"learning_rate": 1e-3},
     }
@@ -96,9 +96,9 @@ class Reinforce(Agent):
         self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 
     @property
-    def cadence(self) -> Episodes:
+    def cadence(self) -> EpisodeCadence:
         """One whole episode of each environment."""
-        return Episodes(self.max_episode_steps)
+        return EpisodeCadence(self.max_episode_steps)
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Ψ."""
@@ -110,9 +110,9 @@ class Reinforce(Agent):
         weights = mean_over_episodes(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=time_weights * returns, weights=weights), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
+    def forward(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −Σ_t [Ψ_t ln π(A_t|S_t) + η H(π(·|S_t)) − β k_t], averaged over episodes."""
-        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        distribution = self.policy(batch.observations, batch.memory, batch.episode_starts)
         log_probs, entropy = distribution.log_prob(batch.actions), distribution.entropy()
         terms = policy_gradient(log_probs, batch.advantages)
         loss = batch.sum(with_entropy(terms, entropy, self.current("entropy_weight")))

@@ -6,15 +6,15 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
-from pg_agents.agents.baselines import Baseline, BatchMean, Constant, RunningAverage
-from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalized, with_kl
-from pg_agents.agents.signals import Signal, monte_carlo
-from pg_agents.losses import mean_over_episodes, policy_gradient, squared_error, with_entropy
-from pg_agents.means import Means
+from pg_agents.agents.base import ADAM_EPSILON, Agent, Metrics, OptimizerName
+from pg_agents.agents.common.advantages import Signal, monte_carlo
+from pg_agents.agents.common.baselines import Baseline, BatchMean, Constant, RunningAverage
+from pg_agents.agents.common.kl_regularization import KLPenalty, beside_reference, make_reference, penalized, with_kl
+from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout
+from pg_agents.functional.losses import mean_over_episodes, policy_gradient, squared_error, with_entropy
+from pg_agents.functional.returns import explained_variance, standardize
 from pg_agents.policies import Critic, Policy
-from pg_agents.returns import explained_variance, standardize
-from pg_agents.rollout import Batch, Episodes, Rollout
 from pg_agents.schedules import Scheduled
 
 BaselineName = Literal["value", "running-average", "batch-mean", "constant"]
@@ -43,7 +43,7 @@ class ReinforceBaseline(Agent):
         entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
         kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
         kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
-            biased by what `pg_agents.agents.reference` says.
+            biased by what `pg_agents.agents.common.kl_regularization` says.
         normalize_advantages: standardise G − b over the batch.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
@@ -60,7 +60,7 @@ class ReinforceBaseline(Agent):
     """
 
     name = "reinforce-baseline"
-    suited: ClassVar[dict[str, dict[str, Any]]] = {
+    policy_defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.1},
         "TransformerPolicy": {"learning_rate": 1e-3},
     }
@@ -112,9 +112,9 @@ class ReinforceBaseline(Agent):
         self.compare = self._baseline()
 
     @property
-    def cadence(self) -> Episodes:
+    def cadence(self) -> EpisodeCadence:
         """One whole episode of each environment."""
-        return Episodes(self.max_episode_steps)
+        return EpisodeCadence(self.max_episode_steps)
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute G − b, and what the critic learns from."""
@@ -125,7 +125,7 @@ class ReinforceBaseline(Agent):
             baseline = self.compare(rollout, returns)
         else:
             assert self.critic is not None
-            baseline = self.critic(rollout.observations, rollout.memory, rollout.starts)
+            baseline = self.critic(rollout.observations, rollout.memory, rollout.episode_starts)
             metrics["explained_variance"] = explained_variance(baseline, returns, rollout.mask)
         advantages = returns - baseline
         if self.normalize_advantages:
@@ -133,16 +133,16 @@ class ReinforceBaseline(Agent):
         weights = mean_over_episodes(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=time_weights * advantages, weights=weights, targets=returns), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
+    def forward(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return Σ_t [−(G_t − b) ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + ½ (V(S_t) − G_t)²], averaged over episodes."""
-        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        distribution = self.policy(batch.observations, batch.memory, batch.episode_starts)
         log_probs, entropy = distribution.log_prob(batch.actions), distribution.entropy()
         terms = policy_gradient(log_probs, batch.advantages)
         loss = batch.sum(with_entropy(terms, entropy, self.current("entropy_weight")))
         loss = with_kl(loss, log_probs, batch, self.kl_penalty, self.current("kl_weight"))
         if self.critic is None or batch.targets is None:
             return loss, batch.means(policy_loss=terms, entropy=entropy)
-        errors = squared_error(self.critic(batch.observations, batch.memory, batch.starts), batch.targets)
+        errors = squared_error(self.critic(batch.observations, batch.memory, batch.episode_starts), batch.targets)
         return loss + batch.sum(errors), batch.means(policy_loss=terms, entropy=entropy, value_loss=errors)
 
     @classmethod

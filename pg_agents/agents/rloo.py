@@ -6,14 +6,20 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics, OptimizerName
-from pg_agents.agents.grouping import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
-from pg_agents.agents.reference import KLPenalty, beside_reference, make_reference, penalty_to_go, with_kl
-from pg_agents.comparisons import leave_one_out
-from pg_agents.losses import mean_over_episodes, policy_gradient, with_entropy
-from pg_agents.means import Means
+from pg_agents.agents.base import ADAM_EPSILON, Agent, Metrics, OptimizerName
+from pg_agents.agents.common.groups import GROUP_SIZE, check_compared, fitting_group_size, returns_of_columns
+from pg_agents.agents.common.kl_regularization import (
+    KLPenalty,
+    beside_reference,
+    make_reference,
+    penalty_to_go,
+    with_kl,
+)
+from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout
+from pg_agents.functional.comparisons import leave_one_out
+from pg_agents.functional.losses import mean_over_episodes, policy_gradient, with_entropy
 from pg_agents.policies import Policy
-from pg_agents.rollout import Batch, Episodes, Rollout
 from pg_agents.schedules import Scheduled
 
 
@@ -37,7 +43,7 @@ class RLOO(Agent):
         entropy_weight: of the policy's entropy, added to what is maximised; may be scheduled.
         kl_weight: β of the KL divergence from `reference`, taken off what is maximised; may be scheduled.
         kl_penalty: where: "reward", from each step's reward, which is unbiased; "k2-loss" or "k3-loss", in the loss,
-            biased by what `pg_agents.agents.reference` says.
+            biased by what `pg_agents.agents.common.kl_regularization` says.
         normalize_rewards: divide rewards by a running standard deviation of the discounted return.
         micro_batch_size: steps differentiated at once, to save memory; the step is the same; None: all of them.
         max_grad_norm: longer gradients are scaled down to this norm; None: never.
@@ -52,7 +58,7 @@ class RLOO(Agent):
     """
 
     name = "rloo"
-    suited: ClassVar[dict[str, dict[str, Any]]] = {
+    policy_defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "TabularPolicy": {"learning_rate": 0.1},
         "TransformerPolicy": {"learning_rate": 1e-3},
     }
@@ -95,12 +101,12 @@ class RLOO(Agent):
         self.reference = make_reference(policy, reference, self.kl_weight, self.cadence)
 
     @property
-    def cadence(self) -> Episodes:
+    def cadence(self) -> EpisodeCadence:
         """One whole episode of each environment, which begin alike in groups of `group_size`."""
-        return Episodes(self.max_episode_steps, self.group_size)
+        return EpisodeCadence(self.max_episode_steps, self.group_size)
 
     @classmethod
-    def sized(cls, num_envs: int) -> dict[str, Any]:
+    def defaults_for(cls, num_envs: int) -> dict[str, Any]:
         """Return a size of groups that divides the number of environments."""
         return {"group_size": fitting_group_size(num_envs)}
 
@@ -113,9 +119,9 @@ class RLOO(Agent):
         weights = mean_over_episodes(rollout.mask, dtype=rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
+    def forward(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −Σ_t [A_i ln π(A_t|S_t) + η H(π(·|S_t)) − β k_t], averaged over episodes."""
-        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        distribution = self.policy(batch.observations, batch.memory, batch.episode_starts)
         log_probs, entropy = distribution.log_prob(batch.actions), distribution.entropy()
         terms = policy_gradient(log_probs, batch.advantages)
         loss = batch.sum(with_entropy(terms, entropy, self.current("entropy_weight")))

@@ -7,24 +7,24 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from pg_agents.agents.agent import ADAM_EPSILON, Agent, Metrics
-from pg_agents.agents.natural import (
+from pg_agents.agents.base import ADAM_EPSILON, Agent, Metrics
+from pg_agents.agents.common.advantages import generalized_advantages
+from pg_agents.agents.common.natural_gradient import (
     Fisher,
     MeanKL,
     check_networks,
+    critic_optimizer,
     fit_values,
     flatten,
     learned,
     line_search,
     natural_step,
     some_of,
-    values_descent,
 )
-from pg_agents.agents.signals import generalized_advantages
-from pg_agents.losses import mean_over_steps
-from pg_agents.means import Means
+from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence, steps_or_episodes
+from pg_agents.functional.losses import mean_over_steps
 from pg_agents.policies import Critic, Policy
-from pg_agents.rollout import Batch, Episodes, Rollout, Steps, steps_or_episodes
 from pg_agents.schedules import Scheduled
 
 
@@ -65,7 +65,7 @@ class TRPO(Agent):
 
     name = "trpo"
     differentiates_twice = True
-    suited: ClassVar[dict[str, dict[str, Any]]] = {
+    policy_defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "TransformerPolicy": {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "minibatch_size": 256}
     }
 
@@ -108,15 +108,15 @@ class TRPO(Agent):
         self.gae_lambda, self.normalize_advantages = gae_lambda, normalize_advantages
         check_networks(policy, critic)
         self.check()
-        self.descent = values_descent(critic, adam_epsilon)
+        self.descent = critic_optimizer(critic, adam_epsilon)
 
     @property
-    def cadence(self) -> Steps | Episodes:
+    def cadence(self) -> StepCadence | EpisodeCadence:
         """`num_steps` steps of each environment, or one whole episode of each."""
         return steps_or_episodes(self.num_steps)
 
     @classmethod
-    def sized(cls, num_envs: int) -> dict[str, Any]:
+    def defaults_for(cls, num_envs: int) -> dict[str, Any]:
         """Return a number of steps that makes a rollout of about 2048."""
         return {"num_steps": max(1, 2048 // num_envs)}
 
@@ -128,19 +128,19 @@ class TRPO(Agent):
         weights = mean_over_steps(rollout.mask, dtype=rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), metrics
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Means]:
+    def forward(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −ρ_t Â_t, averaged over steps: minus the surrogate L."""
-        distribution = self.policy(batch.observations, batch.memory, batch.starts)
+        distribution = self.policy(batch.observations, batch.memory, batch.episode_starts)
         ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
         loss = -batch.sum(ratio * batch.advantages)
         return loss, batch.means(entropy=distribution.entropy())
 
-    def improve(self, batch: Batch) -> Metrics:
+    def optimize(self, batch: Batch) -> Metrics:
         """Take the step of the policy, if there is one, and let the critic regress on its targets."""
         parameters = learned(self.policy)
         loss, means = self(batch)
         gradient = -flatten(torch.autograd.grad(loss, parameters, materialize_grads=True))
-        fisher = Fisher(MeanKL(self.policy, some_of(self, batch, self.fisher_fraction)))
+        fisher = Fisher(MeanKL(self.policy, some_of(self.split, batch, self.fisher_fraction)))
         step, residual = natural_step(fisher, gradient, self.max_kl, self.damping, self.cg_iterations)
         if not torch.isfinite(step).all():
             raise self._not_finite("the gradient")
@@ -152,4 +152,6 @@ class TRPO(Agent):
         search = (self.max_kl, self.backtrack, self.line_search_trials)
         fraction, improvement, kl = line_search(parameters, step, measure, *search)
         metrics = {"kl": kl, "step_fraction": torch.tensor(fraction), "surrogate_improvement": improvement}
-        return dict(means) | metrics | {"cg_residual": residual, "value_loss": fit_values(self, batch)}
+        self.descent.set_learning_rates([self.current("critic_learning_rate")])
+        value_loss = fit_values(self.critic, self.parts(batch), self.optimizer_step)
+        return dict(means) | metrics | {"cg_residual": residual, "value_loss": value_loss}

@@ -19,18 +19,17 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent, SavedAgentError
-from pg_agents.audit import AuditError
 from pg_agents.cli.demo import demo
-from pg_agents.cli.environments import TRUST, UserError, make_env, parse_arguments, speaking
+from pg_agents.cli.environments import TRUST, UserError, make_env, parse_arguments, with_tokenizer
 from pg_agents.cli.evaluating import check_whole, known_text, run_evaluation, usable_device
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
 from pg_agents.cli.runs import run_folder
 from pg_agents.cli.terminal import complain, nobody_reads, prepare, say
-from pg_agents.policies import UnsupportedSpaceError, folder_of
-from pg_agents.stream import FaultyEnvironmentError
-from pg_agents.train import Summary, train
-from pg_agents.workers import closing
+from pg_agents.collection.workers import closing
+from pg_agents.errors import AuditError, FaultyEnvironmentError, UnsupportedSpaceError
+from pg_agents.llm import folder_of
+from pg_agents.training.loop import Summary, train
 
 OURS = (
     UserError, SavedAgentError, FaultyEnvironmentError, FloatingPointError, AuditError, pg_envs.EvaluationError,
@@ -107,12 +106,12 @@ def run_training(options: TrainOptions) -> None:
     groups = "group_size" in options.agent.argument_names()
     folder = model_folder(options)
     with ExitStack() as opened:
-        told = speaking(run.env, env_arguments, folder)
-        env = opened.enter_context(closing(make_env(run.env, run.num_envs, told, a_seed_each=groups)))
+        env_kwargs = with_tokenizer(run.env, env_arguments, folder)
+        env = opened.enter_context(closing(make_env(run.env, run.num_envs, env_kwargs, a_seed_each=groups)))
         eval_env = None
         if run.eval_every is not None:
-            told = speaking(run.env, eval_arguments, folder)
-            eval_env = opened.enter_context(closing(make_env(run.env, eval_episodes, told)))
+            env_kwargs = with_tokenizer(run.env, eval_arguments, folder)
+            eval_env = opened.enter_context(closing(make_env(run.env, eval_episodes, env_kwargs)))
         agent = make_agent(options, env).to(device)
         run_dir = opened.enter_context(run_folder(run.run_dir, f"{agent.name}-{run.env}"))
         try:

@@ -19,9 +19,9 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.error import DependencyNotInstalled, Error, NamespaceNotFound, UnregisteredEnv
 from gymnasium.vector import VectorEnv
 
-from pg_agents.record import writable
+from pg_agents.collection.vectors import takes_seeds
 from pg_agents.shown import shown
-from pg_agents.vectors import takes_seeds
+from pg_agents.training.writers import writable
 
 EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video"}
 NAMESPACES = {"ALE": "ale_py"}  # the module that registers the ids that begin so
@@ -155,7 +155,7 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     return [by_lower[lower] for lower in dict.fromkeys(found)][:count]
 
 
-def speaking(env_id: str, arguments: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+def with_tokenizer(env_id: str, arguments: dict[str, Any], folder: Path | None) -> dict[str, Any]:
     """Return `arguments` with the tokenizer in a language model's `folder`, where the environment takes one.
 
     One that was typed stays.
@@ -166,7 +166,7 @@ def speaking(env_id: str, arguments: dict[str, Any], folder: Path | None) -> dic
     for entry in (spec.vector_entry_point, spec.entry_point) if spec is not None else ():
         if entry is not None:
             made_by: Any = load_env_creator(entry) if isinstance(entry, str) else entry
-            if "tokenizer" in inspect.signature(getattr(made_by, "ask", made_by)).parameters:
+            if "tokenizer" in inspect.signature(getattr(made_by, "make_task", made_by)).parameters:
                 return {**arguments, "tokenizer": str(folder)}
     return arguments
 

@@ -11,14 +11,14 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent, load
-from pg_agents.agents.saving import MODEL
-from pg_agents.cli.environments import UserError, make_env, make_video_env, parse_arguments, speaking
+from pg_agents.agents.common.files import MODEL
+from pg_agents.cli.environments import UserError, make_env, make_video_env, parse_arguments, with_tokenizer
 from pg_agents.cli.options import EvaluateOptions
 from pg_agents.cli.runs import RunConfig, read_config, run_and_agent
 from pg_agents.cli.terminal import say
-from pg_agents.evaluate import evaluate
-from pg_agents.spaces import difference, spaces_of
-from pg_agents.workers import closing
+from pg_agents.collection.workers import closing
+from pg_agents.spaces.conversion import difference, spaces_of
+from pg_agents.training.evaluation import evaluate
 
 
 def run_evaluation(options: EvaluateOptions) -> None:
@@ -34,7 +34,7 @@ def run_evaluation(options: EvaluateOptions) -> None:
     agent = load_agent(saved).to(device)
     limit = options.max_episode_steps or getattr(agent, "max_episode_steps", None)
     if "policy" in agent.networks:
-        config.env_args = speaking(config.env, config.env_args, saved / MODEL)
+        config.env_args = with_tokenizer(config.env, config.env_args, saved / MODEL)
     with closing(_evaluation_env(options, run_dir, config)) as env:
         _check_spaces(agent, env, options.path)
         result = evaluate(

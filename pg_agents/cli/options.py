@@ -13,11 +13,12 @@ from typing import Annotated, Any
 import tyro
 
 from pg_agents.agents import AGENTS, Agent
-from pg_agents.agents.making import LANGUAGE_OPTIONS, NETWORK_OPTIONS, suited_to
+from pg_agents.agents.common.make_agent import LANGUAGE_OPTIONS, NETWORK_OPTIONS, defaults_for_policy
 from pg_agents.cli.environments import UserError, nearest
-from pg_agents.policies import language_networks, make_networks
-from pg_agents.schedules import Linear
-from pg_agents.tuned import tuned_settings
+from pg_agents.llm import language_networks
+from pg_agents.policies import make_networks
+from pg_agents.schedules import LinearSchedule
+from pg_agents.training.tuned import tuned_settings
 
 PROGRAM = "pg-agents"
 Env = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
@@ -203,8 +204,12 @@ def _form(function: Callable[..., Any], names: Sequence[str], title: str, agent:
     for name in names:
         required = parameters[name].default is inspect.Parameter.empty
         default = None if required else parameters[name].default
-        suited = {} if agent is None else {**agent.suited, "language model": suited_to(agent, "HuggingFacePolicy")}
-        kinds = "".join(f"; {own[name]} for a {kind}" for kind, own in suited.items() if name in own)
+        policy_defaults = (
+            {}
+            if agent is None
+            else {**agent.policy_defaults, "language model": defaults_for_policy(agent, "HuggingFacePolicy")}
+        )
+        kinds = "".join(f"; {own[name]} for a {kind}" for kind, own in policy_defaults.items() if name in own)
         shown = tyro.conf.arg(help_behavior_hint=f"(default: {default}{kinds})")
         option: Any = Annotated[_as_typed(hints[name] | None if required else hints[name]), shown]
         fields.append((name, option, dataclasses.field(default=default)))
@@ -216,7 +221,7 @@ def _form(function: Callable[..., Any], names: Sequence[str], title: str, agent:
 def _as_typed(hint: Any) -> Any:  # noqa: ANN401
     """Return the type of what is typed for an argument: schedules as text, sequences as several words."""
     kinds = set(typing.get_args(hint))
-    if Linear in kinds:
+    if LinearSchedule in kinds:
         return float | str | None if type(None) in kinds else float | str
     return tuple[int, ...] | None if Sequence[int] in kinds else hint
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pg_agents.checks import whole_number
 from pg_agents.cli.environments import TRUST, UserError, untrusted_module
-from pg_agents.numbers import whole_number
-from pg_agents.record import empty_folder, fresh_run_dir
 from pg_agents.shown import shown
+from pg_agents.training.writers import empty_folder, fresh_run_dir
 
 
 @contextmanager

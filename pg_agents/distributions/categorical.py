@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-MANY = 16  # actions; so many are drawn faster with one random number than with one each
+WORTH_INVERTING = 16  # actions; so many are drawn faster with one random number than with one each
 
 
 def race(unnormalized: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -52,7 +52,7 @@ class Categorical:
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw actions, int64 […]: of a few by `race`, of many by `inversion`, whichever is faster."""
         unnormalized = self.unnormalized
-        return (race if unnormalized.shape[-1] < MANY else inversion)(unnormalized, generator)
+        return (race if unnormalized.shape[-1] < WORTH_INVERTING else inversion)(unnormalized, generator)
 
     def mode(self) -> Tensor:
         """Return argmax_a π(a), int64 […]; the lowest index where several are equal."""

@@ -21,7 +21,8 @@ from pg_agents.agents import (
     ReinforceBaseline,
 )
 from pg_agents.agents.published import PUBLISHED
-from pg_agents.comparisons import group_standardize
+from pg_agents.data.rollout import Batch, Rollout
+from pg_agents.functional.comparisons import group_standardize
 from pg_agents.gradients.continuing import AVERAGE
 from pg_agents.gradients.estimators import (
     Estimator,
@@ -46,7 +47,6 @@ from pg_agents.gradients.psi import (
     per_episode,
     whole_of,
 )
-from pg_agents.rollout import Batch, Rollout
 from pg_agents.seeding import Purpose, spawn
 
 
@@ -96,7 +96,7 @@ def _temporal_difference(setting: Setting, values: Tensor) -> Learner:
     def prepare(rollout: Rollout) -> Batch:
         batch, _ = agent.prepare(as_single_steps(rollout))
         scale, shape = rollout.mask.sum().double() / rollout.mask.any(0).sum(), rollout.mask.shape
-        fields = ("observations", "actions", "advantages", "log_probs", "targets", "starts")
+        fields = ("observations", "actions", "advantages", "log_probs", "targets", "episode_starts")
         shaped = {name: getattr(batch, name).reshape(shape) for name in fields}
         return replace(batch, **shaped, weights=(batch.weights * scale).reshape(shape))
 

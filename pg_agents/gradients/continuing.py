@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from pg_agents.agents import AverageReward
+from pg_agents.functional.losses import mean_over_steps
+from pg_agents.functional.returns import reward_to_go
 from pg_agents.gradients.estimators import Estimator, Learner, Setting, always, from_psi, never
 from pg_agents.gradients.psi import LAMBDA, gae_of, of_actions
-from pg_agents.losses import mean_over_steps
 from pg_agents.policies import TabularActionCritic
-from pg_agents.returns import reward_to_go
 
 
 def _over_steps(mask: Tensor) -> Tensor:

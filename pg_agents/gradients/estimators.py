@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from pg_agents.agents.agent import Agent
+from pg_agents.agents.base import Agent
+from pg_agents.data.rollout import Batch, Rollout
+from pg_agents.data.tree import Tree
 from pg_agents.distributions import Categorical
+from pg_agents.functional.losses import mean_over_episodes, policy_gradient
+from pg_agents.functional.returns import reward_to_go
 from pg_agents.gradients.exact import Solution, solve
 from pg_agents.gradients.paths import sample_paths
 from pg_agents.gradients.problem import Problem
-from pg_agents.losses import mean_over_episodes, policy_gradient
 from pg_agents.policies import Memory, TabularCritic, TabularPolicy
-from pg_agents.returns import reward_to_go
-from pg_agents.rollout import Batch, Rollout
 from pg_agents.seeding import Purpose, spawn
-from pg_agents.tree import Tree
 
 WARM = 64  # earlier episodes, from which baselines and critics were learned
 
@@ -36,7 +36,7 @@ class StatePolicy(TabularPolicy):
         with torch.no_grad():
             self.logits.copy_(table)
 
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Categorical:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Categorical:
         """Return the distributions for nodes [..., B]."""
         return super().forward(observations % self.logits.shape[1])
 
@@ -209,7 +209,7 @@ def as_single_steps(rollout: Rollout) -> Rollout:
     """
     length, columns = rollout.mask.shape
     rows, following = nodes_after(rollout)
-    names = ("actions", "log_probs", "rewards", "terminated", "mask", "starts", "times")
+    names = ("actions", "log_probs", "rewards", "terminated", "mask", "episode_starts", "times")
     flat = {name: getattr(rollout, name).reshape(1, -1) for name in names}
     return replace(
         rollout,

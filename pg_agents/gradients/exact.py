@@ -11,10 +11,10 @@ import torch
 from pg_envs.solve.chains import can_reach, reachable, recurrent_classes
 from torch import Tensor, nn
 
+from pg_agents.data.tree import Tree, tree_map
 from pg_agents.distributions import Categorical
 from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Policy
-from pg_agents.tree import Tree, tree_map
 
 MAX_ENTRIES = 100_000_000  # of ∂ ln π / ∂θ
 

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.gradients.estimators import Estimator, Learner, Setting
 from pg_agents.gradients.exact import double, gradient_of, jacobian, log_table, solve
 from pg_agents.gradients.paths import Paths, columns_of, count_paths, enumerate_paths, sample_paths
 from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Policy
-from pg_agents.rollout import Batch, Rollout
 
 MAX_COLUMNS = 6_000  # trajectories, or batches of them, that are enumerated
 ROUNDING = 1e-10  # what a sum over all trajectories may be off by

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from pg_agents.agents import A2C, GRPO, PPO, RLOO, Reinforce, ReinforceBaseline
-from pg_agents.agents.agent import Agent
+from pg_agents.agents.base import Agent
 from pg_agents.agents.published import PUBLISHED
+from pg_agents.data.rollout import Batch
+from pg_agents.functional.losses import kl_term, policy_gradient
 from pg_agents.gradients.estimators import Estimator, Learner, Setting, always, learner_of, never, of_steps
 from pg_agents.gradients.psi import exact_if_one_step, exact_without_discount
-from pg_agents.losses import kl_term, policy_gradient
-from pg_agents.rollout import Batch
 
 LENGTH = 10  # that Dr. GRPO divides by; it scales
 

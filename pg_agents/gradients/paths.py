@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pg_envs import TokenTask
 from torch import Tensor
 
+from pg_agents.data.rollout import Rollout, TokenBlock
+from pg_agents.data.tree import tree_map
 from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Policy
-from pg_agents.rollout import Rollout, TokenBlock
 from pg_agents.seeding import Purpose, spawn
-from pg_agents.tree import tree_map
 
 MAX_TRAJECTORIES = 50_000
 MAX_STEPS = 10_000  # of one sampled episode
@@ -46,8 +46,8 @@ def count_paths(problem: Problem) -> float:
         for _ in range(longest):
             products = np.where(edges > 0, edges * np.where(ends, 1.0, counts), 0.0)
             counts = products.sum(1)
-    starts = mdp.initial > 0 if not problem.average else np.ones(mdp.num_states, bool)
-    return float(counts[starts].sum())
+    initial = mdp.initial > 0 if not problem.average else np.ones(mdp.num_states, bool)
+    return float(counts[initial].sum())
 
 
 def enumerate_paths(problem: Problem, start: NDArray[np.float64], limit: int = MAX_TRAJECTORIES) -> Paths:
@@ -72,10 +72,10 @@ def enumerate_paths(problem: Problem, start: NDArray[np.float64], limit: int = M
         waiting = np.flatnonzero(over)
         possible = np.concatenate([possible, np.stack([waiting, 0 * waiting, states[waiting]], 1)])
         parents, actions, following = possible.T
-        live = ~over[parents]
+        valid = ~over[parents]
         steps = [tuple(column[parents] for column in step) for step in steps]
-        chances = chances[parents] * np.where(live, mdp.transitions[states[parents], actions, following], 1.0)
-        steps.append((states[parents], actions, following, live))
+        chances = chances[parents] * np.where(valid, mdp.transitions[states[parents], actions, following], 1.0)
+        steps.append((states[parents], actions, following, valid))
         states, over = following, mdp.terminal[following]
     return Paths(_rollout(problem, steps), torch.tensor(chances))
 
@@ -94,10 +94,10 @@ def sample_paths(problem: Problem, table: Tensor, start: Tensor, count: int, see
     while not mdp.terminal[states].all() and (problem.horizon is None or len(steps) < problem.horizon):
         if len(steps) == MAX_STEPS:
             raise ValueError(f"horizon: an episode has not ended after {MAX_STEPS} steps; give a horizon")
-        live = ~mdp.terminal[states]
+        valid = ~mdp.terminal[states]
         actions = _draw(policy[states], generator)
-        following = np.where(live, _draw(successors[states, actions], generator), states)
-        steps.append((states, actions, following, live))
+        following = np.where(valid, _draw(successors[states, actions], generator), states)
+        steps.append((states, actions, following, valid))
         states = following
     return _rollout(problem, steps, table.detach())
 
@@ -111,11 +111,11 @@ def _draw(cumulative: NDArray[np.float64], generator: np.random.Generator) -> ND
 def _rollout(problem: Problem, steps: Sequence[tuple[NDArray[Any], ...]], table: Tensor | None = None) -> Rollout:
     """Return steps of (states, actions, next states, live), [N] each, as a rollout of nodes."""
     mdp, length = problem.mdp, len(steps)
-    states, actions, following, live = (torch.tensor(np.stack(field)) for field in zip(*steps, strict=True))
-    rewards = torch.tensor(mdp.rewards)[states, actions, following] * live
+    states, actions, following, valid = (torch.tensor(np.stack(field)) for field in zip(*steps, strict=True))
+    rewards = torch.tensor(mdp.rewards)[states, actions, following] * valid
     times = torch.arange(length)[:, None].expand_as(states)
-    last = (times == length - 1) & live
-    terminated = torch.tensor(mdp.terminal)[following] & live
+    last = (times == length - 1) & valid
+    terminated = torch.tensor(mdp.terminal)[following] & valid
     if problem.timed and length == problem.horizon:
         terminated = terminated | last  # the limit is part of the objective: nothing is worth anything behind it
     truncated = last & ~terminated
@@ -127,13 +127,13 @@ def _rollout(problem: Problem, steps: Sequence[tuple[NDArray[Any], ...]], table:
         rewards=rewards,
         terminated=terminated,
         truncated=truncated,
-        mask=live,
-        starts=times == 0,
+        mask=valid,
+        episode_starts=times == 0,
         times=times,
         final_observations=following[rows[:, 0], rows[:, 1]],
         final_rows=rows,
         episode_returns=rewards.sum(0),
-        episode_lengths=live.sum(0),
+        episode_lengths=valid.sum(0),
         group_ids=torch.zeros(states.shape[1], dtype=torch.int64),
     )
 
@@ -146,7 +146,7 @@ def columns_of(rollout: Rollout, columns: Tensor) -> Rollout:
     rows = rollout.final_rows[kept].clone()
     if len(rows):
         rows[:, 1] = torch.cat(place)
-    names = ("actions", "log_probs", "rewards", "terminated", "truncated", "mask", "starts", "times")
+    names = ("actions", "log_probs", "rewards", "terminated", "truncated", "mask", "episode_starts", "times")
     return replace(
         rollout,
         **{name: getattr(rollout, name)[:, columns] for name in names},
@@ -162,7 +162,7 @@ def columns_of(rollout: Rollout, columns: Tensor) -> Rollout:
 # -- sums over all trajectories ----------------------------------------------------------------------------------------
 def log_probs_of(policy: Policy, rollout: Rollout) -> Tensor:
     """Return ln π_θ of each column's actions, Σ_t ln π(A_t|S_t), [N]; `rollout` holds what the policy sees."""
-    distribution = policy(rollout.observations, rollout.memory, rollout.starts)
+    distribution = policy(rollout.observations, rollout.memory, rollout.episode_starts)
     return (distribution.log_prob(rollout.actions) * rollout.mask).sum(0)
 
 
@@ -205,7 +205,7 @@ def _token_rollout(task: TokenTask, pairs: Sequence[tuple[list[int], list[int]]]
     rows = [prompt + text + [task.pad] * (width - len(prompt) - len(text)) for prompt, text in pairs]
     starts, lengths = (torch.tensor([len(pair[i]) for pair in pairs]) for i in range(2))
     times = torch.arange(steps)[:, None].expand(steps, len(pairs))
-    live, last = times < lengths, times == lengths - 1
+    valid, last = times < lengths, times == lengths - 1
     actions = torch.tensor([text + [task.pad] * (steps - len(text)) for _, text in pairs]).T
     rewards = torch.zeros(steps, len(pairs), dtype=torch.float64)
     for b, (prompt, text) in enumerate(pairs):
@@ -219,8 +219,8 @@ def _token_rollout(task: TokenTask, pairs: Sequence[tuple[list[int], list[int]]]
         rewards=rewards,
         terminated=last,
         truncated=torch.zeros_like(last),
-        mask=live,
-        starts=times == 0,
+        mask=valid,
+        episode_starts=times == 0,
         times=times,
         final_observations=torch.zeros(0, width),
         final_rows=torch.zeros(0, 2, dtype=torch.int64),

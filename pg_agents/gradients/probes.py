@@ -10,11 +10,11 @@ import torch
 from pg_envs import solve
 from torch import Tensor
 
-from pg_agents.agents.agent import Agent
+from pg_agents.agents.base import Agent
+from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.gradients.exact import double, exact_gradient, flatten, log_table
 from pg_agents.gradients.exact import solve as solution_of
 from pg_agents.gradients.problem import Problem
-from pg_agents.rollout import Batch, Rollout
 
 LARGEST_SNR = 1e12
 

@@ -10,7 +10,7 @@ import torch
 from pg_envs import TabularMDP
 from torch import Tensor
 
-from pg_agents.tree import Tree, tree_map
+from pg_agents.data.tree import Tree, tree_map
 
 Objective = Literal["discounted", "total", "average"]
 MAX_STATES = 3000  # of which a dense linear system is solved
@@ -84,8 +84,8 @@ class Problem:
     @property
     def one_step(self) -> bool:
         """Whether every episode is one decision: a bandit."""
-        starts = np.flatnonzero(self.mdp.initial)
-        return self.horizon == 1 or bool((self.mdp.transitions[starts][..., ~self.mdp.terminal] == 0).all())
+        initial = np.flatnonzero(self.mdp.initial)
+        return self.horizon == 1 or bool((self.mdp.transitions[initial][..., ~self.mdp.terminal] == 0).all())
 
     def inputs(self) -> Tree:
         """Return what the policy sees in each state, [S, …]."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pg_agents.agents.signals import state_values, time_weights
+from pg_agents.agents.common.advantages import state_values, time_weights
+from pg_agents.data.rollout import Rollout
+from pg_agents.functional.returns import gae, whole_returns
 from pg_agents.gradients.estimators import Setting
 from pg_agents.gradients.problem import Problem
-from pg_agents.returns import gae, whole_returns
-from pg_agents.rollout import Rollout
 
 LAMBDA = 0.9
 
@@ -39,7 +39,7 @@ def of_actions(setting: Setting, rollout: Rollout, table: Tensor) -> Tensor:
 
 def whole_of(setting: Setting, rollout: Rollout) -> Tensor:
     """Return the discounted return of each episode, [B]."""
-    ends = (rollout.terminated, rollout.truncated, rollout.starts)
+    ends = (rollout.terminated, rollout.truncated, rollout.episode_starts)
     return whole_returns(rollout.rewards, *ends, setting.problem.discount)[0]
 
 

@@ -19,8 +19,8 @@ from pg_agents.gradients.exact import double, log_table
 from pg_agents.gradients.instrument import Instrument, Measurement
 from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Policy, TabularPolicy, TransformerPolicy, is_token_window
-from pg_agents.record import Recorder
 from pg_agents.seeding import Purpose, spawn
+from pg_agents.training.writers import RunWriter
 
 COLUMNS = ("estimator", "bias", "cosine", "variance", "snr", "z", "unbiased")
 THEORY = {True: "#00798c", False: "#d1495b"}  # the colours of what theory calls unbiased, and of the rest
@@ -176,7 +176,7 @@ def write(reports: Sequence[Report], run_dir: str | Path, config: dict[str, Any]
     Raises:
         ValueError: the folder is not empty.
     """
-    recorder = Recorder(run_dir)
+    recorder = RunWriter(run_dir)
     recorder.config(config)
     row: dict[str, Any] = {}
     for i, report in enumerate(reports):

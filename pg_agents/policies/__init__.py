@@ -1,16 +1,14 @@
 """Policies and critics: networks from observations to distributions over actions and to values."""
 
+from pg_agents.policies.action_heads import Head, make_head
 from pg_agents.policies.encoder import Encoder
-from pg_agents.policies.heads import Head, make_head
-from pg_agents.policies.images import ImageEncoder
-from pg_agents.policies.language import folder_of, language_networks
+from pg_agents.policies.image_encoder import ImageEncoder
+from pg_agents.policies.make_networks import is_token_window, make_networks
 from pg_agents.policies.mlp import MLPActionCritic, MLPCritic, MLPPolicy
-from pg_agents.policies.networks import is_token_window, make_networks
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy, check_learners
 from pg_agents.policies.recurrent import GRUCritic, GRUPolicy
 from pg_agents.policies.tabular import TabularActionCritic, TabularCritic, TabularPolicy
 from pg_agents.policies.transformer import KVCache, TransformerCritic, TransformerPolicy
-from pg_agents.policies.unsupported import UnsupportedSpaceError
 
 __all__ = [
     "ActionCritic",
@@ -31,11 +29,8 @@ __all__ = [
     "TabularPolicy",
     "TransformerCritic",
     "TransformerPolicy",
-    "UnsupportedSpaceError",
     "check_learners",
-    "folder_of",
     "is_token_window",
-    "language_networks",
     "make_head",
     "make_networks",
 ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 Activation = Literal["tanh", "relu"]
-MANY = 10_000  # entries; from there on a call is cheaper than its arithmetic
+WORTH_A_LOGISTIC = 10_000  # entries; from there on a call is cheaper than its arithmetic
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -18,7 +18,7 @@ def tanh(x: Tensor) -> Tensor:
     On a CPU torch's own takes 3.5 ns an entry and a logistic function 0.25: of many entries it is 2σ(2x) − 1, equal to
     within 2 units in the last place of 1.
     """
-    plain = x.numel() < MANY or x.device.type != "cpu" or torch._C._are_functorch_transforms_active()
+    plain = x.numel() < WORTH_A_LOGISTIC or x.device.type != "cpu" or torch._C._are_functorch_transforms_active()
     return torch.tanh_(x) if plain else _Tanh.apply(x)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from pg_agents.policies.unsupported import UnsupportedSpaceError
+from pg_agents.errors import UnsupportedSpaceError
 
 MAKERS = (torch.empty, torch.zeros, torch.ones, torch.full)  # what parameters are made by
 GIB = 2**30

@@ -11,13 +11,13 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pg_agents.masks import split_mask, without_mask
-from pg_agents.normalize import ObservationScale
-from pg_agents.pictures import picture_of, range_of
+from pg_agents.data.tree import Tree
+from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.policies.direct import hold_directly
-from pg_agents.policies.images import ImageEncoder
-from pg_agents.policies.unsupported import UnsupportedSpaceError
-from pg_agents.tree import Tree
+from pg_agents.policies.image_encoder import ImageEncoder
+from pg_agents.policies.normalization import ObservationScale
+from pg_agents.spaces.action_masks import split_mask, without_mask
+from pg_agents.spaces.pictures import picture_of, range_of
 
 
 class Encoder(nn.Module):

@@ -34,18 +34,18 @@ class GRU(nn.Module):
         """Return h' [B, H] for inputs [B, F] and h [B, H]; None stands for zeros."""
         return self.cell(inputs, hidden)
 
-    def forward(self, inputs: Tensor, hidden: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, inputs: Tensor, hidden: Tensor | None = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return h' of every row, [T, B, H].
 
         Args:
             inputs: [T, B, F].
             hidden: h before row 0, [B, H]; None: zeros.
-            starts: rows before which h is set to 0, bool [T, B]; None: there are none.
+            episode_starts: rows before which h is set to 0, bool [T, B]; None: there are none.
         """
         cell, shape = self.cell, inputs.shape[:2]
         if hidden is None:
             hidden = inputs.new_zeros(shape[1], self.size)
-        keep = inputs.new_ones(*shape, 1) if starts is None else (~starts)[..., None].to(inputs.dtype)
+        keep = inputs.new_ones(*shape, 1) if episode_starts is None else (~episode_starts)[..., None].to(inputs.dtype)
         gates = nn.functional.linear(inputs, cell.weight_ih, cell.bias_ih)  # of all rows at once
         return Recurrence.apply(gates, keep, hidden, cell.weight_hh, cell.bias_hh)
 

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import gymnasium as gym
 from torch import Tensor, nn
 
+from pg_agents.data.tree import Tree
 from pg_agents.distributions import Distribution
-from pg_agents.masks import split_mask
-from pg_agents.normalize import ObservationScale
+from pg_agents.policies.action_heads import check_mask, make_head
 from pg_agents.policies.activations import ACTIVATIONS, Activation
 from pg_agents.policies.direct import call, hold_directly
 from pg_agents.policies.encoder import Encoder
-from pg_agents.policies.heads import check_mask, make_head
+from pg_agents.policies.normalization import ObservationScale
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
-from pg_agents.tree import Tree
+from pg_agents.spaces.action_masks import split_mask
 
 
 class MLP(nn.Sequential):
@@ -85,14 +85,14 @@ class MLPPolicy(Policy):
         self.network = MLP([self.encoder.size, *hidden, self.head.outputs], output_gain=0.01, activation=activation)
         hold_directly(self, "encoder", "network", "head")
 
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Distribution:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Distribution:
         """Return the distributions for observations [..., *shape]."""
         features = call(self.network, call(self.encoder, observations))
         return call(self.head, features, split_mask(observations)[1])
 
-    def outward(self, actions: Tensor) -> Tensor:
+    def unscale_action(self, actions: Tensor) -> Tensor:
         """Return actions as sampled, [B, …], in the units of the environment."""
-        return self.head.outward(actions)
+        return self.head.unscale_action(actions)
 
 
 class MLPCritic(Critic):
@@ -121,7 +121,7 @@ class MLPCritic(Critic):
         self.encoder = Encoder(observation_space, scale)
         self.network = MLP([self.encoder.size, *hidden, 1], output_gain=1.0, activation=activation)
 
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return the values of observations [..., *shape]."""
         return call(self.network, call(self.encoder, observations)).squeeze(-1)
 
@@ -154,6 +154,6 @@ class MLPActionCritic(ActionCritic):
         self.encoder = Encoder(observation_space, scale)
         self.network = MLP([self.encoder.size, *hidden, num_actions], output_gain=1.0, activation=activation)
 
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return the values of all actions, [..., A], for observations [..., *shape]."""
         return call(self.network, call(self.encoder, observations))

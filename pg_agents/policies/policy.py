@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pg_agents.data.rollout import Rollout
+from pg_agents.data.tree import Tree
 from pg_agents.distributions import Distribution
-from pg_agents.rollout import Rollout
-from pg_agents.tree import Tree
+from pg_agents.renamed import POLICY, refuse_overrides
 
 Memory = Any  # None, or whatever a policy carries from step to step: it is passed explicitly, the collector owns it
 
@@ -28,14 +29,18 @@ class Policy(nn.Module, ABC):
     num_learners: int = 1
     recurrent: bool = False
 
+    def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401
+        super().__init_subclass__(**options)
+        refuse_overrides(cls, POLICY)
+
     @abstractmethod
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Distribution:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Distribution:
         """Return the distributions for observations [T, B, …] at once (learning).
 
         Args:
             observations: [T, B, …], as in a rollout.
             memory: before row 0.
-            starts: rows before which the memory is reset, [T, B].
+            episode_starts: rows before which the memory is reset, [T, B].
         """
 
     def step(self, observation: Tree, memory: Memory = None) -> tuple[Distribution, Memory]:
@@ -61,11 +66,11 @@ class Policy(nn.Module, ABC):
         """
         return copy.deepcopy(self).requires_grad_(False)
 
-    def outward(self, actions: Tensor) -> Tensor:
+    def unscale_action(self, actions: Tensor) -> Tensor:
         """Return actions as sampled, [B, …], in the units of the environment; here: as they are."""
         return actions
 
-    def reset_memory(self, memory: Memory, starts: Tensor) -> Memory:
+    def reset_memory(self, memory: Memory, episode_starts: Tensor) -> Memory:
         """Return the memory with the rows reset in which an episode starts, bool [B]."""
         return memory
 
@@ -90,7 +95,7 @@ class Critic(nn.Module, ABC):
     num_learners: int = 1
 
     @abstractmethod
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return V(s) for observations [T, B, …] or [B, …], in the shape of their leading dimensions."""
 
     def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
@@ -102,7 +107,7 @@ class Critic(nn.Module, ABC):
 
         A critic with a memory gives the latter with what it remembers after their rows.
         """
-        values = self(rollout.observations, rollout.memory, rollout.starts)
+        values = self(rollout.observations, rollout.memory, rollout.episode_starts)
         if not len(rollout.final_rows):
             return values, values.new_zeros(0)
         return values, self.of_columns(rollout.final_observations, rollout.final_rows[:, 1])
@@ -118,5 +123,5 @@ class ActionCritic(nn.Module, ABC):
     num_learners: int = 1
 
     @abstractmethod
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return Q(s,a) of all actions, [T, B, A], for observations [T, B, …]; [B, A] for [B, …]."""

@@ -8,17 +8,17 @@ import gymnasium as gym
 import torch
 from torch import Tensor
 
+from pg_agents.checks import whole_number
+from pg_agents.data.rollout import Rollout
+from pg_agents.data.tree import Tree
 from pg_agents.distributions import Distribution
-from pg_agents.masks import split_mask
-from pg_agents.normalize import ObservationScale
-from pg_agents.numbers import whole_number
+from pg_agents.policies.action_heads import check_mask, make_head
 from pg_agents.policies.encoder import Encoder
 from pg_agents.policies.gru import GRU
-from pg_agents.policies.heads import check_mask, make_head
 from pg_agents.policies.mlp import MLP, Activation
+from pg_agents.policies.normalization import ObservationScale
 from pg_agents.policies.policy import Critic, Policy
-from pg_agents.rollout import Rollout
-from pg_agents.tree import Tree
+from pg_agents.spaces.action_masks import split_mask
 
 
 class GRUPolicy(Policy):
@@ -63,14 +63,18 @@ class GRUPolicy(Policy):
         self.gru = GRU(self.encoder.size, whole_number("size", size, 1))
         self.network = MLP([size, *hidden, self.head.outputs], output_gain=0.01, activation=activation)
 
-    def remember(self, observations: Tree, memory: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+    def remember(
+        self, observations: Tree, memory: Tensor | None = None, episode_starts: Tensor | None = None
+    ) -> Tensor:
         """Return h after each observation, [T, B, H]; of observations [B, …] the memory after them, [B, H]."""
         features = self.encoder(observations)
-        return self.gru(features, memory, starts) if features.ndim > 2 else self.gru.step(features, memory)
+        return self.gru(features, memory, episode_starts) if features.ndim > 2 else self.gru.step(features, memory)
 
-    def forward(self, observations: Tree, memory: Tensor | None = None, starts: Tensor | None = None) -> Distribution:
+    def forward(
+        self, observations: Tree, memory: Tensor | None = None, episode_starts: Tensor | None = None
+    ) -> Distribution:
         """Return the distributions for observations [T, B, …], or for the one row [B, …] after `memory`."""
-        remembered = self.remember(observations, memory, starts)
+        remembered = self.remember(observations, memory, episode_starts)
         return self.head(self.network(remembered), split_mask(observations)[1])
 
     def step(self, observation: Tree, memory: Tensor | None = None) -> tuple[Distribution, Tensor]:
@@ -78,13 +82,13 @@ class GRUPolicy(Policy):
         memory = self.remember(observation, memory)
         return self.head(self.network(memory), split_mask(observation)[1]), memory
 
-    def reset_memory(self, memory: Tensor | None, starts: Tensor) -> Tensor | None:
+    def reset_memory(self, memory: Tensor | None, episode_starts: Tensor) -> Tensor | None:
         """Return the memory with zeros in the rows in which an episode starts, bool [B]."""
-        return None if memory is None else torch.where(starts[:, None], 0.0, memory)
+        return None if memory is None else torch.where(episode_starts[:, None], 0.0, memory)
 
-    def outward(self, actions: Tensor) -> Tensor:
+    def unscale_action(self, actions: Tensor) -> Tensor:
         """Return actions as sampled, [B, …], in the units of the environment."""
-        return self.head.outward(actions)
+        return self.head.unscale_action(actions)
 
 
 class GRUCritic(Critic):
@@ -120,22 +124,22 @@ class GRUCritic(Critic):
         self.encoder = Encoder(observation_space, scale)
         self.network = MLP([self.encoder.size + policy.gru.size, *hidden, 1], output_gain=1.0, activation=activation)
 
-    def forward(self, observations: Tree, memory: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, observations: Tree, memory: Tensor | None = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return the values of observations [T, B, …], or of the one row [B, …] after `memory`."""
-        return self._values(observations, self._remember(observations, memory, starts))
+        return self._values(observations, self._remember(observations, memory, episode_starts))
 
     def of_rollout(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Return the values of a rollout's observations, [T, B], and those that final observations add, [K].
 
         A final observation is seen after the row that it followed: with the memory that this row left.
         """
-        remembered = self._remember(rollout.observations, rollout.memory, rollout.starts)
+        remembered = self._remember(rollout.observations, rollout.memory, rollout.episode_starts)
         after = self._remember(rollout.final_observations, remembered[tuple(rollout.final_rows.T)])
         return self._values(rollout.observations, remembered), self._values(rollout.final_observations, after)
 
     @torch.no_grad()
-    def _remember(self, observations: Tree, memory: Tensor | None, starts: Tensor | None = None) -> Tensor:
-        return self.read[0].remember(observations, memory, starts)
+    def _remember(self, observations: Tree, memory: Tensor | None, episode_starts: Tensor | None = None) -> Tensor:
+        return self.read[0].remember(observations, memory, episode_starts)
 
     def _values(self, observations: Tree, remembered: Tensor) -> Tensor:
         return self.network(torch.cat([self.encoder(observations), remembered], -1)).squeeze(-1)

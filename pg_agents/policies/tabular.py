@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pg_agents.data.tree import Tree
 from pg_agents.distributions import Categorical
-from pg_agents.masks import split_mask
-from pg_agents.policies.heads import allow
+from pg_agents.policies.action_heads import allow
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
-from pg_agents.tree import Tree
+from pg_agents.spaces.action_masks import split_mask
 
 
 class TabularPolicy(Policy):
@@ -30,7 +30,7 @@ class TabularPolicy(Policy):
         self.start = start
         self.logits = nn.Parameter(torch.zeros(num_learners, num_states, num_actions))
 
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Categorical:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Categorical:
         """Return the distributions for observations [..., B], with or without a mask of allowed actions."""
         states, mask = split_mask(observations)
         return Categorical(allow(_look_up(self.logits, states, self.start), mask))
@@ -59,7 +59,7 @@ class TabularCritic(Critic):
         self.num_learners, self.start = num_learners, start
         self.values = nn.Parameter(torch.zeros(num_learners, num_states))
 
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return the values of observations [..., B]."""
         return _look_up(self.values, split_mask(observations)[0], self.start)
 
@@ -84,7 +84,7 @@ class TabularActionCritic(ActionCritic):
         self.num_learners, self.start = num_learners, start
         self.values = nn.Parameter(torch.zeros(num_learners, num_states, num_actions))
 
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return the values of all actions, [..., B, A], for observations [..., B]."""
         return _look_up(self.values, split_mask(observations)[0], self.start)
 

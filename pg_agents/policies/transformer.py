@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pg_agents.data.rollout import TokenBlock
+from pg_agents.data.tree import Tree
 from pg_agents.distributions import Categorical
-from pg_agents.masks import split_mask
-from pg_agents.policies.heads import allow
+from pg_agents.policies.action_heads import allow
 from pg_agents.policies.policy import Critic, Memory, Policy
-from pg_agents.rollout import TokenBlock
-from pg_agents.tree import Tree
+from pg_agents.spaces.action_masks import split_mask
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class TransformerPolicy(Policy):
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Categorical:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Categorical:
         """Return the distributions of the next tokens; see `hidden_states` for the forms of observations."""
         observations, mask = split_mask(observations)
         return Categorical(allow(self.head(hidden_states(self.trunk, observations)), mask))
@@ -245,6 +245,6 @@ class TransformerCritic(Critic):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(self, observations: Tree, memory: Memory = None, starts: Tensor | None = None) -> Tensor:
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return the values; see `hidden_states` for the forms of observations."""
         return self.head(hidden_states(self.trunk, split_mask(observations)[0])).squeeze(-1)

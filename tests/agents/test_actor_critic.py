@@ -5,11 +5,11 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode
-from hand_made import gradients, padded, prepare, rollout
 from pg_envs import RowsVectorEnv
+from support.hand_made import gradients, padded, prepare, rollout
 
 from pg_agents.agents import ActorCritic
-from pg_agents.collect import collect_episodes, collect_steps
+from pg_agents.collection.collectors import collect_episodes, collect_steps
 from pg_agents.policies import TabularCritic, TabularPolicy
 
 MODES = list(AutoresetMode)

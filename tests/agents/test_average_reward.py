@@ -9,13 +9,14 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
-from hand_made import prepare, rollout
 from pg_envs import TabularMDP, solve
-from pg_envs.problems import garnet, river_swim, two_state
+from pg_envs.mdps.problems import garnet, river_swim, two_state
+from support.hand_made import prepare, rollout
 
 import pg_agents as pg
-from pg_agents.collect import collect_steps
-from pg_agents.policies import MLPPolicy, TabularActionCritic, TabularPolicy, UnsupportedSpaceError
+from pg_agents.collection.collectors import collect_steps
+from pg_agents.errors import UnsupportedSpaceError
+from pg_agents.policies import MLPPolicy, TabularActionCritic, TabularPolicy
 
 VALUES = [[1.0, 3.0], [2.0, -2.0]]
 RATES = {"learning_rate": 0.5, "critic_learning_rate": 0.25, "gain_learning_rate": 0.125, "optimizer": "sgd"}
@@ -38,7 +39,7 @@ def numbers(agent):
 def later(*rows):
     """Return one row of rewards and actions in the middle of its episodes."""
     record = rollout(*([row] for row in rows))
-    return replace(record, starts=torch.zeros_like(record.starts))
+    return replace(record, episode_starts=torch.zeros_like(record.episode_starts))
 
 
 # -- by hand -----------------------------------------------------------------------------------------------------------

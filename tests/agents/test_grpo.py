@@ -7,12 +7,12 @@ from typing import get_args
 import gymnasium as gym
 import pytest
 import torch
-from hand_made import gradients, padded, prepare, rollout
-from test_rloo import EPISODES, PROBLEM, TABLE, grouped, tabular
+from support.grouped_episodes import EPISODES, PROBLEM, TABLE, grouped, tabular
+from support.hand_made import gradients, padded, prepare, rollout
 
 import pg_agents as pg
 from pg_agents.agents import GRPO
-from pg_agents.comparisons import Comparison
+from pg_agents.functional.comparisons import Comparison
 from pg_agents.gradients.catalogue import LENGTH, estimators_of
 from pg_agents.gradients.instrument import Instrument
 
@@ -128,8 +128,8 @@ def test_padding_changes_nothing(aggregation, advantage):
 def test_every_epoch_goes_through_the_steps_that_teach(minibatch_size, steps, monkeypatch):
     """Three steps are of groups that differ, three of one that does not and are not looked at."""
     agent = GRPO(policy=tabular(UNIFORM), epochs=3, minibatch_size=minibatch_size)
-    taken, descend = [], agent.descend
-    monkeypatch.setattr(agent, "descend", lambda loss: taken.append(loss) or descend(loss))
+    taken, optimizer_step = [], agent.optimizer_step
+    monkeypatch.setattr(agent, "optimizer_step", lambda loss: taken.append(loss) or optimizer_step(loss))
     metrics = agent.update(EQUAL)
     assert len(taken) == steps and all(math.isfinite(value) for value in metrics.values())
 

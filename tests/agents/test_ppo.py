@@ -6,11 +6,11 @@ from dataclasses import replace
 import gymnasium as gym
 import pytest
 import torch
-from hand_made import prepare, rollout
+from support.hand_made import prepare, rollout
 
 import pg_agents as pg
 from pg_agents.agents import A2C, PPO
-from pg_agents.losses import clipped_surrogate, ratio_metrics
+from pg_agents.functional.losses import clipped_surrogate, ratio_metrics
 from pg_agents.policies import TabularCritic, TabularPolicy
 
 VALUES = [10.0, 20.0, 30.0, 40.0]
@@ -204,5 +204,5 @@ def test_arguments_out_of_range(name, value):
 
 def test_the_update_ends_half_as_far_again_as_the_target():
     agent = agent_of(PPO, target_kl=0.02)
-    assert [agent.is_far_enough({"kl": torch.tensor(kl)}) for kl in (0.029, 0.031)] == [False, True]
-    assert not agent_of(PPO).is_far_enough({"kl": torch.tensor(9.0)})
+    assert [agent.should_stop_early({"kl": torch.tensor(kl)}) for kl in (0.029, 0.031)] == [False, True]
+    assert not agent_of(PPO).should_stop_early({"kl": torch.tensor(9.0)})

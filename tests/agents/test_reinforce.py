@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from hand_made import Problem, gradients, padded, prepare, rollout
 from pg_envs import GaussianBanditVector
+from support.hand_made import Problem, gradients, padded, prepare, rollout
 
 from pg_agents.agents import Reinforce
-from pg_agents.collect import collect_episodes
+from pg_agents.collection.collectors import collect_episodes
 from pg_agents.policies import TabularPolicy
 
 LOGITS = torch.tensor([[[0.3, -0.2], [-0.5, 0.4]]], dtype=torch.float64)

@@ -7,40 +7,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from hand_made import gradients, padded, prepare, rollout
-from pg_envs import MDPVectorEnv, TabularMDP
+from pg_envs import MDPVectorEnv
+from support.grouped_episodes import EPISODES, LOGITS, PROBLEM, TABLE, TASK, tabular
+from support.hand_made import gradients, padded, prepare, rollout
 
 from pg_agents.agents import RLOO
-from pg_agents.collect import collect_episodes
+from pg_agents.collection.collectors import collect_episodes
 from pg_agents.gradients.exact import exact_gradient
 from pg_agents.gradients.instrument import measure
-from pg_agents.gradients.problem import Problem
-from pg_agents.policies import TabularPolicy
-
-LOGITS = torch.tensor([[0.3, -0.2], [-0.5, 0.4]], dtype=torch.float64)
-
-
-def tabular(logits=LOGITS):
-    policy = TabularPolicy(*logits.shape).double()
-    policy.logits.data.copy_(logits)
-    return policy
-
-
-def grouped(record, *ids):
-    return replace(record, group_ids=torch.tensor(ids))
-
-
-EPISODES = grouped(
-    rollout(
-        [(0, 1, 1, ""), (1, 0, 2, ""), (0, 0, 4, "T")],  # γ = ½: 1 + 1 + 1 = 3
-        [(0, 0, 2, "T")],
-        [(1, 1, 0, ""), (0, 1, 14, "X")],  # 7, truncated
-        [(1, 0, 10, "T")],
-        [(0, 1, 1, "T")],
-        final={(1, 2): 0},
-    ),
-    *(0, 1, 0, 1, 0),
-)
 
 
 def test_advantages_and_weights_by_hand():
@@ -85,18 +59,6 @@ def test_one_step_is_taken_a_rollout():
 
 
 # -- its expectation ---------------------------------------------------------------------------------------------------
-TASK = TabularMDP(
-    [
-        [[0.5, 0.3, 0.2], [0.1, 0.6, 0.3]],
-        [[0.4, 0.4, 0.2], [0.0, 0.5, 0.5]],
-        [[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]],
-    ],
-    [[[1.0, -2.0, 0.5], [3.0, 0.3, -1.0]], [[0.0, 2.0, -0.7], [9.9, 1.1, 4.0]], np.zeros((2, 3)).tolist()],
-    [0.7, 0.3, 0.0],
-    terminal=[2],
-)
-PROBLEM = Problem(TASK, discount=0.8, horizon=2)
-TABLE = torch.cat([LOGITS, torch.zeros(1, 2, dtype=torch.float64)])
 
 
 def test_its_expectation_is_the_gradient():

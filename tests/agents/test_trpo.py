@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
-from hand_made import padded, prepare, rollout
 from pg_envs import TabularMDP
+from support.hand_made import padded, prepare, rollout
 from torch import nn
 
 import pg_agents as pg
-from pg_agents.agents import TRPO, NaturalPolicyGradient, natural, trpo
+from pg_agents.agents import TRPO, NaturalPolicyGradient, trpo
+from pg_agents.agents.common import natural_gradient as natural
+from pg_agents.data.rollout import Batch
 from pg_agents.distributions import Categorical
-from pg_agents.divergence import kl_divergence
+from pg_agents.functional.divergences import kl_divergence
 from pg_agents.gradients.exact import exact_gradient, log_table, solve
 from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Policy, TabularCritic, TabularPolicy
-from pg_agents.rollout import Batch
 
 BOTH = [TRPO, NaturalPolicyGradient]
 F64 = torch.float64
@@ -93,7 +94,7 @@ def test_padding_changes_nothing(kind):
     for agent, record in zip(agents, (plain, padded(plain, 3)), strict=True):
         batch, _ = prepare(agent, record)
         agent.epochs, agent.minibatch_size = 2, 100
-        agent.improve(batch)
+        agent.optimize(batch)
     torch.testing.assert_close(agents[0].policy.logits, agents[1].policy.logits, rtol=0, atol=1e-10)
     torch.testing.assert_close(agents[0].critic.values, agents[1].critic.values, rtol=0, atol=1e-10)
 
@@ -142,7 +143,7 @@ def test_the_natural_gradient_of_a_table_is_the_advantage(kind):
     (gradient,) = torch.autograd.grad(-total * agent(batch)[0], agent.policy.logits)
     exact = exact_gradient(EPISODES, agent.policy)
     torch.testing.assert_close(gradient.flatten(), exact, rtol=0, atol=1e-12)  # so Σ w Â ∇ ln π is ∇J
-    agent.improve(_without_critic(agent, batch))
+    agent.optimize(_without_critic(agent, batch))
     step = (agent.policy.logits[0, :2] - LOGITS).detach()
     expected = advantages - advantages.mean(1, keepdim=True)
     torch.testing.assert_close(step / step.norm(), expected / expected.norm(), rtol=0, atol=1e-6)
@@ -163,7 +164,7 @@ class Scaled(Policy):
         super().__init__()
         self.scale, self.theta = scale, nn.Parameter(LOGITS / scale)
 
-    def forward(self, observations, memory=None, starts=None):
+    def forward(self, observations, memory=None, episode_starts=None):
         return Categorical((self.scale * self.theta)[observations])
 
 
@@ -178,7 +179,7 @@ def test_the_natural_step_does_not_depend_on_the_parametrisation(kind):
         before = (scaling * agent.policy.theta).log_softmax(-1).detach()
         (slope,) = torch.autograd.grad(-agent(batch)[0], agent.policy.theta)
         plain.append((before + 1e-4 * scaling * slope).log_softmax(-1) - before)
-        agent.improve(batch)
+        agent.optimize(batch)
         moves.append((scaling * agent.policy.theta).log_softmax(-1).detach() - before)
     assert float(moves[0].abs().max()) > 1e-5
     torch.testing.assert_close(moves[0], moves[1], rtol=1e-5, atol=1e-9)
@@ -207,7 +208,7 @@ class Steep(Policy):
         self.bend = bend
         self.theta = nn.Parameter(torch.zeros(2, 3, dtype=F64))
 
-    def forward(self, observations, memory=None, starts=None):
+    def forward(self, observations, memory=None, episode_starts=None):
         return Categorical((self.theta + self.bend * self.theta.square())[observations])
 
 
@@ -236,7 +237,7 @@ def test_the_step_is_shortened_until_it_is_near_enough():
     batch, _ = prepare(agent, record)
     old = agent.policy(torch.arange(2)).logits.detach()
     loss = float(agent(batch)[0].detach())
-    metrics = agent.improve(batch)
+    metrics = agent.optimize(batch)
     new = agent.policy(torch.arange(2)).logits.detach()
     kl = float(0.5 * (old.exp() * (old - new)).sum())
     assert 0 < kl <= 0.01 and float(metrics["kl"]) == pytest.approx(kl, rel=1e-9)
@@ -331,7 +332,8 @@ def test_the_critic_leaves_the_policy_alone(kind):
     agent = make(kind)
     batch, _ = prepare(agent, acted(agent, RECORD))
     before = agent.policy.logits.detach().clone()
-    natural.fit_values(agent, batch)
+    agent.descent.set_learning_rates([agent.current("critic_learning_rate")])
+    natural.fit_values(agent.critic, agent.parts(batch), agent.optimizer_step)
     assert torch.equal(agent.policy.logits, before) and not agent.policy.logits.grad.any()
 
 
@@ -386,9 +388,9 @@ def test_a_part_of_the_steps_weighs_as_much_as_all():
     """Half and a third of eight steps; padding is in no part."""
     agent = make()
     batch, _ = prepare(agent, padded(acted(agent, RECORD), 2))
-    assert natural.some_of(agent, batch, 1.0) is batch
+    assert natural.some_of(agent.split, batch, 1.0) is batch
     for fraction, steps in ((0.5, (4,)), (0.3, (2, 3))):
-        part = natural.some_of(agent, batch, fraction)
+        part = natural.some_of(agent.split, batch, fraction)
         assert part.weights.numel() in steps and bool((part.weights > 0).all())
         assert float(part.weights.sum()) == pytest.approx(1, abs=0.25)
 

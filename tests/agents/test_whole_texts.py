@@ -7,8 +7,8 @@ import torch
 
 import pg_agents as pg
 from pg_agents.agents import A2C, PPO, TRPO, ActorCritic, NaturalPolicyGradient
-from pg_agents.rollout import Episodes, Steps, TokenBlock
-from pg_agents.train import make_collector
+from pg_agents.data.rollout import EpisodeCadence, StepCadence, TokenBlock
+from pg_agents.training.loop import make_collector
 
 torch.set_num_threads(1)
 
@@ -17,9 +17,9 @@ torch.set_num_threads(1)
 def test_texts_are_learned_from_whole_whatever_their_number(form):
     for rows in (4, 512):  # of 2048 steps each of 512 would have 4, fewer than a text
         agent = form.for_env(gym.make_vec("pg/Reverse-v0", rows))
-        assert agent.num_steps is None and agent.cadence == Episodes()
-    assert form.for_env(gym.make_vec("pg/Reverse-v0", 4), num_steps=64).cadence == Steps(64)
-    assert form.for_env(gym.make_vec("CartPole-v1", 8)).cadence == Steps(256)
+        assert agent.num_steps is None and agent.cadence == EpisodeCadence()
+    assert form.for_env(gym.make_vec("pg/Reverse-v0", 4), num_steps=64).cadence == StepCadence(64)
+    assert form.for_env(gym.make_vec("CartPole-v1", 8)).cadence == StepCadence(256)
 
 
 @pytest.mark.parametrize("form", [PPO, TRPO, NaturalPolicyGradient, A2C, ActorCritic])
@@ -29,7 +29,7 @@ def test_a_rollout_is_a_whole_text_of_each_row_read_once(form):
     rollout = next(make_collector(agent, env, 0))
     assert isinstance(rollout.observations, TokenBlock)
     assert (rollout.terminated.sum(0) == 1).all() and len(rollout.episode_returns) == 6
-    assert rollout.starts[0].all() and not len(rollout.final_rows)
+    assert rollout.episode_starts[0].all() and not len(rollout.final_rows)
 
 
 @pytest.mark.parametrize("form", [PPO, A2C])
@@ -65,4 +65,4 @@ def test_a_text_read_once_has_the_gradient_of_its_windows():
 def test_saved_and_loaded_it_still_learns_from_whole_texts(tmp_path):
     agent = PPO.for_env(gym.make_vec("pg/Reverse-v0", 4))
     agent.save(tmp_path / "agent")
-    assert pg.load(tmp_path / "agent").cadence == Episodes()
+    assert pg.load(tmp_path / "agent").cadence == EpisodeCadence()

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from exactly import (
+from pg_envs import TabularMDP, solve
+from support.exactly import (
     PROBLEMS,
     SHORT,
     TINY,
@@ -16,7 +17,6 @@ from exactly import (
     probabilities,
     tabular,
 )
-from pg_envs import TabularMDP, solve
 
 from pg_agents.gradients.catalogue import estimators_of
 from pg_agents.gradients.exact import exact_gradient, log_table

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from exactly import ENDLESS, EPISODES, SHORT, make, probabilities, tabular
 from gymnasium.spaces import Discrete
 from pg_envs import TabularMDP, solve
+from support.exactly import ENDLESS, EPISODES, SHORT, make, probabilities, tabular
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from pg_agents.agents import Reinforce
+from pg_agents.data.rollout import Batch
 from pg_agents.gradients.exact import (
     double,
     exact_gradient,
@@ -24,7 +25,6 @@ from pg_agents.gradients.paths import Paths, enumerate_completions, enumerate_pa
 from pg_agents.gradients.problem import Problem
 from pg_agents.gradients.sources import problem_of, prompts_of
 from pg_agents.policies import MLPPolicy, TabularPolicy, TransformerPolicy
-from pg_agents.rollout import Batch
 
 
 def mlp(problem, seed=0):

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from exactly import ENDLESS, EPISODES, SHORT, tabular
 from gymnasium.spaces import Box, Discrete
 from pg_envs import TabularMDP
+from support.exactly import ENDLESS, EPISODES, SHORT, tabular
 
 from pg_agents.gradients.exact import (
     exact_gradient,

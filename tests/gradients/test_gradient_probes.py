@@ -8,8 +8,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from exactly import EPISODES, SHORT, make, tabular
 from pg_envs import MDPVectorEnv, TabularMDP, solve
+from support.exactly import EPISODES, SHORT, make, tabular
 
 import pg_agents as pg
 from pg_agents.gradients import against_exact, exact_gradient, gradient_noise, optimum, problem_of

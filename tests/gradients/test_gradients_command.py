@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from exactly import SHORT, make, named, tabular
+from support.exactly import SHORT, make, named, tabular
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pg_agents.cli import main

@@ -6,7 +6,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from exactly import (
+from pg_envs import MDPVectorEnv, TabularMDP
+from support.exactly import (
     EPISODES,
     PROBLEMS,
     SHORT,
@@ -16,11 +17,10 @@ from exactly import (
     probabilities,
     tabular,
 )
-from pg_envs import MDPVectorEnv, TabularMDP
 
 from pg_agents.agents import Reinforce
-from pg_agents.collect import collect_episodes
-from pg_agents.comparisons import group_standardize
+from pg_agents.collection.collectors import collect_episodes
+from pg_agents.functional.comparisons import group_standardize
 from pg_agents.gradients.catalogue import estimators_of
 from pg_agents.gradients.estimators import Setting, always, from_psi
 from pg_agents.gradients.exact import exact_gradient, gradient_of, jacobian, log_table

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from exactly import PROBLEMS, SHORT, expected_lambda_returns, gradient_of_signals, named, tabular
+from support.exactly import PROBLEMS, SHORT, expected_lambda_returns, gradient_of_signals, named, tabular
 
 from pg_agents.gradients.instrument import Instrument
 

@@ -9,9 +9,11 @@ import torch
 import transformers
 from pg_envs import TokenEnv
 
-from pg_agents.agents import GRPO, PPO, RLOO, Reinforce, ReinforceBaseline, published, reference
+from pg_agents.agents import GRPO, PPO, RLOO, Reinforce, ReinforceBaseline, published
+from pg_agents.agents.common import kl_regularization as reference
+from pg_agents.agents.common.kl_regularization import log_ratios
 from pg_agents.agents.published import PUBLISHED
-from pg_agents.agents.reference import log_ratios
+from pg_agents.functional.losses import kl_term
 from pg_agents.gradients.catalogue import estimators_of
 from pg_agents.gradients.estimators import Setting, always, from_psi
 from pg_agents.gradients.exact import exact_gradient, gradient_of, log_table
@@ -19,9 +21,8 @@ from pg_agents.gradients.instrument import Instrument
 from pg_agents.gradients.paths import enumerate_completions, expected_score, sequence_kl
 from pg_agents.gradients.report import random_policy
 from pg_agents.gradients.sources import problem_of
-from pg_agents.losses import kl_term
+from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.policies import TabularPolicy
-from pg_agents.policies.huggingface import HuggingFacePolicy
 
 torch.set_num_threads(1)
 ENV = TokenEnv(

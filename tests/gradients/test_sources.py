@@ -5,8 +5,8 @@ import numpy as np
 import pg_envs
 import pytest
 import torch
-from exactly import make
 from pg_envs import TokenEnv
+from support.exactly import make
 
 from pg_agents.gradients.paths import count_paths, enumerate_completions
 from pg_agents.gradients.sources import MAX_TEXTS, gaussian_bandit, problem_of, prompts_of

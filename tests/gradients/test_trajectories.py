@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from exactly import (
+from pg_envs import TabularMDP
+from support.exactly import (
     EPISODES,
     PROBLEMS,
     SHORT,
@@ -14,7 +15,6 @@ from exactly import (
     probabilities,
     tabular,
 )
-from pg_envs import TabularMDP
 
 from pg_agents.gradients.estimators import Setting
 from pg_agents.gradients.exact import log_table

@@ -3,24 +3,24 @@
 import pytest
 import torch
 
-from pg_agents.policies.activations import MANY, tanh
+from pg_agents.policies.activations import WORTH_A_LOGISTIC, tanh
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_tanh_of_many_is_torch_s_within_rounding(dtype):
-    x = torch.linspace(-40, 40, 2 * MANY, dtype=dtype)
+    x = torch.linspace(-40, 40, 2 * WORTH_A_LOGISTIC, dtype=dtype)
     eps = torch.finfo(dtype).eps
     torch.testing.assert_close(tanh(x.clone()), x.tanh(), rtol=0, atol=2 * eps)
-    assert not tanh(torch.zeros(MANY, dtype=dtype)).any()
+    assert not tanh(torch.zeros(WORTH_A_LOGISTIC, dtype=dtype)).any()
 
 
 def test_extremes():
-    x = torch.full((MANY,), torch.inf)
-    assert torch.equal(tanh(x), torch.ones(MANY)) and torch.equal(tanh(-x), -torch.ones(MANY))
-    assert tanh(torch.full((MANY,), torch.nan)).isnan().all()
+    x = torch.full((WORTH_A_LOGISTIC,), torch.inf)
+    assert torch.equal(tanh(x), torch.ones(WORTH_A_LOGISTIC)) and torch.equal(tanh(-x), -torch.ones(WORTH_A_LOGISTIC))
+    assert tanh(torch.full((WORTH_A_LOGISTIC,), torch.nan)).isnan().all()
 
 
-@pytest.mark.parametrize("count", [MANY - 1, MANY])
+@pytest.mark.parametrize("count", [WORTH_A_LOGISTIC - 1, WORTH_A_LOGISTIC])
 def test_first_and_second_derivatives(count):
     torch.manual_seed(0)
     x = torch.randn(count, dtype=torch.float64, requires_grad=True)
@@ -33,6 +33,6 @@ def test_first_and_second_derivatives(count):
 
 
 def test_it_can_be_batched_by_torch_func():
-    x = torch.randn(3, MANY)
+    x = torch.randn(3, WORTH_A_LOGISTIC)
     gradient = torch.func.vmap(torch.func.grad(lambda row: tanh(row * 1.0).sum()))(x)
     torch.testing.assert_close(gradient, 1 - x.tanh() ** 2)

@@ -8,7 +8,8 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 
 import pg_agents as pg
-from pg_agents.policies import UnsupportedSpaceError, affordable
+from pg_agents.errors import UnsupportedSpaceError
+from pg_agents.policies import affordable
 from pg_agents.policies.affordable import Affordable, memory
 
 
@@ -67,7 +68,9 @@ def test_a_machine_says_how_much_it_has_or_nothing(monkeypatch):
 
 
 def test_rollouts_that_do_not_fit_are_refused(monkeypatch):
-    monkeypatch.setattr("pg_agents.collect.memory", lambda: 2 * 64 * 4 * 4 - 1)  # a byte less than 64 steps take twice
+    monkeypatch.setattr(
+        "pg_agents.collection.collectors.memory", lambda: 2 * 64 * 4 * 4 - 1
+    )  # a byte less than 64 steps take twice
     env = gym.make("CartPole-v1")
     pg.train(pg.A2C.for_env(env, num_steps=63), env, total_steps=10, progress=False)
     with pytest.raises(ValueError, match="num_steps: the observations of 64 steps of 1 environments take .* fewer"):

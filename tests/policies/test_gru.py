@@ -10,10 +10,10 @@ from pg_agents.policies.gru import GRU, Recurrence
 torch.set_num_threads(1)
 
 
-def by_cells(gru, inputs, hidden, starts):
+def by_cells(gru, inputs, hidden, episode_starts):
     """Return h' of every row, [T, B, H], a cell at a time."""
     rows = []
-    for x, begins in zip(inputs, starts, strict=True):
+    for x, begins in zip(inputs, episode_starts, strict=True):
         hidden = gru.step(x, torch.where(begins[:, None], 0.0, hidden))
         rows.append(hidden)
     return torch.stack(rows)
@@ -36,8 +36,8 @@ def all_gradients(outputs, *tensors):
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 1000), length=st.integers(1, 9), envs=st.integers(1, 4), density=st.floats(0, 1))
 def test_outputs_and_gradients_are_those_of_cells(seed, length, envs, density):
-    gru, x, h, starts = random_case(seed, length, envs, density)
-    whole, loop = gru(x, h, starts), by_cells(gru, x, h, starts)
+    gru, x, h, episode_starts = random_case(seed, length, envs, density)
+    whole, loop = gru(x, h, episode_starts), by_cells(gru, x, h, episode_starts)
     torch.testing.assert_close(whole, loop, rtol=1e-12, atol=1e-12)
     leaves = (x, h, *gru.parameters())
     for mine, theirs in zip(all_gradients(whole, *leaves), all_gradients(loop, *leaves), strict=True):
@@ -54,18 +54,18 @@ def test_it_is_torch_s_gru():
 
 
 def test_first_and_second_derivatives_by_differences():
-    gru, x, h, starts = random_case(1, length=4, envs=2, size=3, density=0.5)
+    gru, x, h, episode_starts = random_case(1, length=4, envs=2, size=3, density=0.5)
     gates = torch.nn.functional.linear(x, gru.cell.weight_ih, gru.cell.bias_ih).detach().requires_grad_()
-    assert starts.any() and not starts.all()
-    arguments = (gates, (~starts)[..., None].double(), h, gru.cell.weight_hh, gru.cell.bias_hh)
+    assert episode_starts.any() and not episode_starts.all()
+    arguments = (gates, (~episode_starts)[..., None].double(), h, gru.cell.weight_hh, gru.cell.bias_hh)
     assert torch.autograd.gradcheck(Recurrence.apply, arguments)
     assert torch.autograd.gradgradcheck(Recurrence.apply, arguments)
 
 
 def test_gradients_end_at_starts():
-    gru, x, h, starts = random_case(2, length=5, envs=2, density=0.0)
-    starts[2, 0] = True  # the first environment's second episode
-    by_input, by_memory = torch.autograd.grad(gru(x, h, starts)[2:].sum(), (x, h))
+    gru, x, h, episode_starts = random_case(2, length=5, envs=2, density=0.0)
+    episode_starts[2, 0] = True  # the first environment's second episode
+    by_input, by_memory = torch.autograd.grad(gru(x, h, episode_starts)[2:].sum(), (x, h))
     assert not by_input[:2, 0].any() and not by_memory[0].any()
     assert by_input[2:, 0].all() and by_input[:, 1].all() and by_memory[1].all()
 

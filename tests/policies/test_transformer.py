@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from pg_agents.data.rollout import TokenBlock
 from pg_agents.policies import TransformerCritic, TransformerPolicy
 from pg_agents.policies.transformer import Trunk
-from pg_agents.rollout import TokenBlock
 
 torch.set_num_threads(1)
 VOCABULARY, WINDOW = 7, 9

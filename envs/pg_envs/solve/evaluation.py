@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from pg_envs.mdp import FloatArray, TabularMDP
+from pg_envs.core.mdp import FloatArray, TabularMDP
 from pg_envs.solve.chains import (
     BoolArray,
     IntArray,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pg_envs.mdp import FloatArray, TabularMDP
+from pg_envs.core.mdp import FloatArray, TabularMDP
 from pg_envs.solve.chains import BoolArray, IntArray, gain_and_bias, reachable, recurrent_classes
 from pg_envs.solve.evaluation import Criterion, evaluate_policy, single_class
 from pg_envs.solve.horizon import action_values

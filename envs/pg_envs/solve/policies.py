@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pg_envs.mdp import FloatArray, TabularMDP
+from pg_envs.core.mdp import FloatArray, TabularMDP
 
 MAX_STATES = 5000  # dense matrices [S, S] of more take minutes and gigabytes
 

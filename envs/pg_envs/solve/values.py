@@ -6,7 +6,7 @@ from typing import get_args
 
 from numpy.typing import ArrayLike
 
-from pg_envs.mdp import FloatArray, TabularMDP
+from pg_envs.core.mdp import FloatArray, TabularMDP
 from pg_envs.solve.chains import gain_and_bias, recurrent_classes
 from pg_envs.solve.evaluation import Criterion, Values, evaluate_policy, occupancy_of_policy
 from pg_envs.solve.optimal import optimal_gains, optimal_policy

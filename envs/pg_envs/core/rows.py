@@ -1,0 +1,250 @@
+"""The two Gymnasium forms of one environment, from dynamics that are written once for B independent rows."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from pg_envs.core.blocks import Blocks, Rows, uniform
+from pg_envs.core.known import KnownReturns
+
+
+class RowsVectorEnv(VectorEnv):
+    """B independent copies of one environment, stepped together in numpy.
+
+    A subclass writes the dynamics for a set of rows (`_seed`, `_start`, `_move`, `_observe`); seeding, time limits and
+    the three autoreset modes are here. `reset(seed=s)` seeds row i with s + i, as Gymnasium does; a list gives each
+    row its own seed. `reset(options={"reset_mask": mask})` resets the rows where mask is True.
+
+    Args:
+        num_envs: B, the number of rows.
+        observation_space: of one row.
+        action_space: of one row.
+        max_episode_steps: the step at which an episode is truncated; None: never.
+        autoreset_mode: what happens to a row whose episode has ended.
+
+    Raises:
+        ValueError: num_envs or max_episode_steps below 1.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": [], "seeds_per_environment": True}
+
+    def __init__(
+        self,
+        num_envs: int,
+        observation_space: gym.Space,
+        action_space: gym.Space,
+        *,
+        max_episode_steps: int | None = None,
+        autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
+        render_mode: str | None = None,
+    ) -> None:
+        for name, value in (("num_envs", num_envs), ("max_episode_steps", max_episode_steps)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        self.num_envs = num_envs
+        self.single_observation_space = observation_space
+        self.single_action_space = action_space
+        self.observation_space = batch_space(observation_space, num_envs)
+        self.action_space = batch_space(action_space, num_envs)
+        self.max_episode_steps = max_episode_steps
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
+        self.render_mode = render_mode
+        self.generators: list[np.random.Generator] = []
+        self.elapsed = np.zeros(num_envs, np.int64)  # steps taken in each row's episode
+        self.ended = np.zeros(num_envs, bool)  # rows whose episode is over and which were not reset yet
+        self.all_rows: Rows = np.arange(num_envs)
+
+    # -- what a subclass writes --------------------------------------------------------------------------------------
+    def _seed(self, generators: Sequence[np.random.Generator]) -> None:
+        """Take new generators, one a row, and make the `Blocks` that are drawn from."""
+        self.uniforms = Blocks(generators, uniform)
+
+    @abstractmethod
+    def _start(self, rows: Rows) -> None:
+        """Put `rows` into an initial state."""
+
+    @abstractmethod
+    def _move(self, actions: NDArray[Any], rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Apply `actions` [len(rows), …] to `rows` and return their rewards and terminations, [len(rows)] each."""
+
+    @abstractmethod
+    def _observe(self) -> Any:  # noqa: ANN401 - an array or a dict of arrays, as the space says
+        """Return all rows' observations, [B, …], in arrays that no later step writes to."""
+
+    def _describe(self) -> dict[str, Any]:
+        """Return the info of all rows, a dict of arrays [B, …]."""
+        return {}
+
+    def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
+        """Return what the random and the best policy collect when episodes are cut at `max_episode_steps`."""
+        return KnownReturns()
+
+    # -- Gymnasium's interface ---------------------------------------------------------------------------------------
+    def reset(
+        self, *, seed: int | Sequence[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start new episodes in all rows, or in those of `options["reset_mask"]`."""
+        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs)), bool)
+        if mask.shape != (self.num_envs,):
+            raise ValueError(f"reset_mask must have one entry for each of {self.num_envs} rows, got shape {mask.shape}")
+        if seed is not None or not self.generators:
+            if not mask.all():
+                raise ValueError("reset_mask: a seed restarts every row, as the first reset does; leave the mask out")
+            self.reseed(seed)
+        self._restart(self._select(mask))
+        return self._observe(), self._infos()
+
+    def step(self, actions: Any) -> tuple[Any, NDArray, NDArray, NDArray, dict[str, Any]]:  # noqa: ANN401
+        """Take one step in every row; rows that have ended are reset or left alone, as the autoreset mode says."""
+        rows, waiting = self.all_rows, None
+        if np.count_nonzero(self.ended):
+            rows, waiting = np.flatnonzero(~self.ended), np.flatnonzero(self.ended)
+        at = self._index(rows)
+        rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
+        rewards[at], terminated[at] = self._move(np.asarray(actions)[at], rows)
+        self.elapsed[at] += 1
+        truncated = np.zeros(self.num_envs, bool)
+        if self.max_episode_steps is not None:
+            truncated[at] = self.elapsed[at] >= self.max_episode_steps
+        self.ended = terminated | truncated
+        if waiting is not None:
+            self._wait(waiting)
+        infos = self._infos()
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and np.count_nonzero(self.ended):
+            infos = self._reset_ended(infos)
+        return self._observe(), rewards, terminated, truncated, infos
+
+    # -- the mechanics -----------------------------------------------------------------------------------------------
+    def _select(self, mask: NDArray[np.bool_]) -> Rows:
+        """Return the rows where `mask` is True: `all_rows` itself when that is all of them."""
+        return self.all_rows if np.count_nonzero(mask) == self.num_envs else np.flatnonzero(mask)
+
+    def _index(self, rows: Rows) -> Rows | slice:
+        """Return what to index arrays by: for all rows a slice, which numpy copies several times faster."""
+        return slice(None) if rows is self.all_rows else rows
+
+    def reseed(self, seed: int | Sequence[int] | None) -> None:
+        """Give each row a new generator; the rows stay in their states."""
+        if isinstance(seed, int):
+            seed = range(seed, seed + self.num_envs)
+        seeds = [None] * self.num_envs if seed is None else list(seed)
+        if len(seeds) != self.num_envs or (seed is not None and None in seeds):
+            raise ValueError(f"seed: a list must have one int for each of the {self.num_envs} rows, got {seeds}")
+        self.generators = [seeding.np_random(seed)[0] for seed in seeds]
+        self._seed(self.generators)
+
+    def _restart(self, rows: Rows) -> None:
+        self._start(rows)
+        at = self._index(rows)
+        self.elapsed[at], self.ended[at] = 0, False
+
+    def _wait(self, waiting: Rows) -> None:
+        """Pass one step over rows that had ended before it: NEXT_STEP resets them, DISABLED leaves them as they are."""
+        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
+            self._restart(waiting)
+        else:
+            self.ended[waiting] = True
+
+    def _reset_ended(self, infos: dict[str, Any]) -> dict[str, Any]:
+        """Reset the rows that ended in this very step; what they last saw goes to `final_obs`."""
+        ended, final = self.ended.copy(), self._observe()
+        if isinstance(final, dict):  # Gymnasium's form: an object array of single observations
+            single = np.full(self.num_envs, None, object)
+            for row in np.flatnonzero(ended):
+                single[row] = {key: value[row] for key, value in final.items()}
+            final = single
+        self._restart(self._select(ended))
+        infos = {key: ended if key.startswith("_") else value for key, value in infos.items()}
+        return {**self._infos(), "final_obs": final, "_final_obs": ended, "final_info": infos, "_final_info": ended}
+
+    def _infos(self) -> dict[str, Any]:
+        infos = self._describe()
+        return {**infos, **{f"_{key}": np.ones(self.num_envs, bool) for key in infos}}
+
+
+class RowEnv(gym.Env):
+    """One row of a `RowsVectorEnv` as a single environment: the same dynamics and, for the same seed, the same draws.
+
+    A subclass names its vector form in `vector_form` and carries the documentation. Time limits are left to the
+    TimeLimit wrapper, which `gymnasium.make` adds where the registration asks for one.
+    """
+
+    vector_form: ClassVar[type[RowsVectorEnv]]
+    metadata: dict[str, Any] = {"render_modes": []}
+
+    def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:  # noqa: ANN401
+        self.render_mode = render_mode
+        self.rows = self.vector_form(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **arguments)
+        self.observation_space = self.rows.single_observation_space
+        self.action_space = self.rows.single_action_space
+
+    def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
+        """Return what the random and the best policy collect when episodes are cut at `max_episode_steps`."""
+        return self.rows.known_returns(max_episode_steps)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start a new episode; `seed` makes a new generator, None goes on with the present one."""
+        if seed is not None or not self.rows.generators:
+            self.reseed(seed)
+        observations, infos = self.rows.reset(options=options)
+        return _first(observations), _first_info(infos)
+
+    def reseed(self, seed: int | None) -> None:
+        """Make a new generator; the environment stays in its state."""
+        super().reset(seed=seed)
+        self.rows.generators = [self.np_random]
+        self.rows._seed(self.rows.generators)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:  # noqa: ANN401
+        """Take one step."""
+        observations, rewards, terminated, truncated, infos = self.rows.step(np.asarray(action)[None])
+        return _first(observations), float(rewards[0]), bool(terminated[0]), bool(truncated[0]), _first_info(infos)
+
+
+def _first(batch: Any) -> Any:  # noqa: ANN401
+    """Return row 0 of an array [1, …] or of a dict of them."""
+    return {key: value[0] for key, value in batch.items()} if isinstance(batch, dict) else batch[0]
+
+
+def _first_info(infos: dict[str, Any]) -> dict[str, Any]:
+    return {key: value[0] for key, value in infos.items() if not key.startswith("_")}
+
+
+def known_returns(env: gym.Env | VectorEnv) -> KnownReturns:
+    """Return what is known of a pg/… environment, single or vector, under its own time limit; of others nothing.
+
+    Nothing is known of one whose rewards a wrapper changes.
+    """
+    core, layer = env.unwrapped, env
+    while layer is not core:
+        if isinstance(layer, gym.RewardWrapper | gym.vector.VectorRewardWrapper):
+            return KnownReturns()
+        layer = layer.env  # type: ignore[union-attr] # what is not the core is a wrapper
+    if isinstance(core, gym.vector.SyncVectorEnv):
+        return known_returns(core.envs[0])
+    if not isinstance(core, RowEnv | RowsVectorEnv):
+        return KnownReturns()
+    if isinstance(core, RowsVectorEnv):
+        return core.known_returns(core.max_episode_steps)
+    return core.known_returns(None if env.spec is None else env.spec.max_episode_steps)
+
+
+def register(name: str, form: type[RowEnv], *, max_episode_steps: int | None = None, **arguments: Any) -> None:  # noqa: ANN401
+    """Register `form` and its vector form with Gymnasium as pg/`name` (the name ends in its version: Chain-v0)."""
+    gym.register(
+        f"pg/{name}",
+        entry_point=f"{form.__module__}:{form.__name__}",
+        vector_entry_point=f"{form.vector_form.__module__}:{form.vector_form.__name__}",
+        max_episode_steps=max_episode_steps,
+        kwargs=arguments,
+    )

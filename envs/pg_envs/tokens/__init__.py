@@ -1,0 +1,1 @@
+"""Token generation: tasks, environments and texts."""

@@ -1,0 +1,96 @@
+"""The Monte-Carlo signals that REINFORCE reinforces with, and values along a rollout."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pg_agents.data.rollout import Rollout
+from pg_agents.functional.returns import (
+    bootstrapped_returns,
+    centre,
+    explained_variance,
+    reward_to_go,
+    standardize,
+    whole_returns,
+)
+from pg_agents.policies import Critic
+
+Signal = Literal["reward-to-go", "discounted-reward-to-go", "whole-return"]
+NormalizedOver = Literal["rollout", "minibatch"]  # advantages
+
+
+def monte_carlo(signal: Signal, rollout: Rollout, discount: float) -> tuple[Tensor, Tensor]:
+    """Return the returns that are reinforced with and the weight of each step, [T, B] each.
+
+    | signal | return | weight |
+    |---|---|---|
+    | whole-return | Σ_k γ^k R_{k+1}, of the whole episode | 1 |
+    | discounted-reward-to-go | G_t = Σ_{k≥t} γ^{k−t} R_{k+1} | γ^t |
+    | reward-to-go | G_t | 1 |
+
+    The first two give the gradient of E Σ_t γ^t R_{t+1}. The third, in common use, leaves out γ^t: for γ < 1 it is the
+    gradient of no objective in general.
+
+    A truncated episode counts as if it had ended there: there is no value to stand for what was cut.
+    """
+    record = (rollout.rewards, rollout.terminated, rollout.truncated)
+    if signal == "whole-return":
+        return whole_returns(*record, rollout.episode_starts, discount), torch.ones_like(rollout.rewards)
+    discounted = signal == "discounted-reward-to-go"
+    weights = time_weights(rollout, discount) if discounted else torch.ones_like(rollout.rewards)
+    return reward_to_go(*record, discount), weights
+
+
+def time_weights(rollout: Rollout, discount: float) -> Tensor:
+    """Return γ^t for each row's time t within its episode, [T, B]."""
+    return discount ** rollout.times.to(rollout.rewards.dtype)
+
+
+def state_values(critic: Critic, rollout: Rollout) -> tuple[Tensor, Tensor]:
+    """Return V(S_t) and V(S_{t+1}), [T, B] each; the latter from the true final observation wherever one was kept.
+
+    Where the episode terminated, V(S_{t+1}) is of no state and to be multiplied by γ_t = 0.
+    """
+    values, final_values = critic.of_rollout(rollout)
+    next_values = torch.cat([values[1:], torch.zeros_like(values[:1])])
+    next_values[tuple(rollout.final_rows.T)] = final_values
+    return values, next_values
+
+
+def _centred(advantages: Tensor, mask: Tensor, *, less: Tensor) -> Tensor:
+    return centre(advantages, mask, less=less)[0]
+
+
+def generalized_advantages(
+    critic: Critic, rollout: Rollout, discount: float, gae_lambda: float, *, normalize: bool, at_once: bool = True
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Return Â_t, what the critic is to predict, Â_t + V(S_t), [T, B] each, and how well it did (`explained_variance`).
+
+    Args:
+        critic: V.
+        rollout: T steps of B environments.
+        discount: γ.
+        gae_lambda: λ.
+        normalize: standardise Â, which the targets do not see.
+        at_once: over the rollout; False: the mean comes off, so that minibatches can be standardised by themselves.
+
+    Reference: Schulman et al. (2016), equation 16.
+    """
+    values, next_values = state_values(critic, rollout)
+    ends = rollout.terminated, rollout.truncated
+    targets = bootstrapped_returns(rollout.rewards, next_values, *ends, discount, gae_lambda)
+    advantages = targets - values
+    if normalize:
+        advantages = (standardize if at_once else _centred)(advantages, rollout.mask, less=values)
+    return advantages, targets, {"explained_variance": fit(values, targets, rollout)}
+
+
+def fit(values: Tensor, targets: Tensor, rollout: Rollout) -> Tensor:
+    """Return how well V predicts bootstrapped targets, their `explained_variance`.
+
+    NaN, which is not drawn, where no reward but 0 came: the targets are then made of V alone.
+    """
+    return torch.where(rollout.rewards.any(), explained_variance(values, targets, rollout.mask), torch.nan)

@@ -1,0 +1,56 @@
+"""Whether an agent and an environment fit each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pg_agents.data.rollout import EpisodeCadence, StepCadence
+from pg_agents.policies import Policy, check_learners
+from pg_agents.spaces.conversion import brief, difference, spaces_of
+
+
+def check_spaces(
+    policy: Policy,
+    made_for: tuple[Any, Any] | None,
+    env: Any,  # noqa: ANN401
+    *,
+    name: str = "env",
+) -> None:
+    """Raise ValueError where an environment has other spaces, or another number of rows, than the agent was made for.
+
+    Args:
+        policy: the agent's.
+        made_for: the observation and action space of one environment; None: the agent was given its own networks.
+        env: single or vector.
+        name: of the argument, for the message.
+    """
+    check_learners(policy, getattr(env, "num_envs", 1), name)
+    if made_for is None:
+        return
+    for kind, mine, theirs in zip(("observation", "action"), made_for, spaces_of(env), strict=True):
+        if different := difference(theirs, mine):
+            raise ValueError(
+                f"{name}: its {kind} space is {brief(theirs)}, the agent was made for {brief(mine)} ({different}); "
+                "use for_env(env)"
+            )
+
+
+def check_batch(
+    policy: Policy, cadence: StepCadence | EpisodeCadence, minibatch_size: int | None, num_envs: int
+) -> None:
+    """Raise ValueError where an agent cannot learn from `num_envs` environments.
+
+    There may be too few steps for one minibatch, another number of independent learners, or a group left incomplete
+    (a single environment is one to act in).
+    """
+    check_learners(policy, num_envs)
+    if isinstance(cadence, EpisodeCadence) and num_envs > 1 and num_envs % cadence.group_size:
+        raise ValueError(f"group_size must divide the number of environments, got {cadence.group_size} for {num_envs}")
+    if minibatch_size is None or not isinstance(cadence, StepCadence):
+        return
+    steps = cadence.num_steps * num_envs
+    if minibatch_size > steps:
+        raise ValueError(
+            f"minibatch_size must not be above the steps of a rollout, {cadence.num_steps} of each of {num_envs} "
+            f"environments, got {minibatch_size}"
+        )

@@ -1,0 +1,127 @@
+"""An agent as files: JSON and safetensors, nothing that could run code when it is read."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from pg_agents.errors import SavedAgentError
+from pg_agents.schedules import LinearSchedule
+from pg_agents.shown import shown
+from pg_agents.spaces.conversion import space_to_json
+
+FORMAT = 1
+FILES = ("agent.json", "agent.safetensors")
+MODEL = "model"  # the folder with what else the policy is made of
+
+
+def write_agent(
+    path: Path,
+    description: dict[str, Any],
+    spaces: tuple[Any, Any] | None,
+    agent: nn.Module,
+    write_model: Callable[[Path], None],
+) -> None:
+    """Write a folder with an agent; one that is there is replaced only when the new one is complete.
+
+    Parameters that are not finite are written for whoever wants to look into them, with a warning.
+
+    Args:
+        path: the folder.
+        description: the agent's name, arguments and networks: what JSON and `plain` can write.
+        spaces: the observation and action space of one environment; None: the agent was given its own networks.
+        agent: its parameters and buffers.
+        write_model: writes what else the policy is made of to a folder.
+
+    Raises:
+        SavedAgentError: something is there that no agent wrote.
+    """
+    path = path.resolve()
+    _check_replaceable(path)
+    if wrong := not_finite(agent):
+        warnings.warn(
+            f"path: {wrong} is not finite: what is saved to {path} will not load", RuntimeWarning, stacklevel=3
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+        fresh, old = Path(folder) / "new", Path(folder) / "old"
+        fresh.mkdir()
+        save_file({name: value.contiguous().clone() for name, value in agent.state_dict().items()}, fresh / FILES[1])
+        write_model(fresh / MODEL)
+        files = sorted({file.relative_to(fresh).as_posix() for file in fresh.rglob("*")} | {*FILES})
+        made_for = None if spaces is None else [space_to_json(space) for space in spaces]
+        complete = {"format": FORMAT} | description | {"spaces": made_for, "files": files}
+        (fresh / FILES[0]).write_text(json.dumps(complete, indent=2, default=plain) + "\n")
+        if path.exists():
+            os.replace(path, old)
+        os.replace(fresh, path)
+
+
+def _check_replaceable(path: Path) -> None:
+    """Raise SavedAgentError where there is anything in `path` but what the agent that is there says it wrote."""
+    refusal = f"path: {path} exists and is not the folder of a saved agent"
+    if path.exists() and not path.is_dir():
+        raise SavedAgentError(f"{refusal}; give another")
+    found = sorted(file.relative_to(path).as_posix() for file in path.rglob("*"))
+    try:
+        written = {*FILES, *read_description(path)["files"]} if found else set()
+    except (SavedAgentError, KeyError, TypeError):
+        written = set(FILES) if set(found) == set(FILES) else set()  # of an earlier version, which had no list
+    for name in found:
+        if name not in written:
+            raise SavedAgentError(f"{refusal} alone ({shown(name)} is not of one); move it, or give another folder")
+
+
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "format": int, "agent": str, "arguments": dict, "networks": dict, "spaces": (list, type(None)),
+}  # fmt: skip
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Return what agent.json in the folder `path` says.
+
+    Raises:
+        SavedAgentError: there is none, it is damaged, or of another format.
+    """
+    try:
+        description = json.loads((path / "agent.json").read_text(encoding="utf-8"))
+        wrong = [key for key, kind in KINDS.items() if not isinstance(description[key], kind)]
+    except (OSError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+    if wrong:
+        raise damaged(path, TypeError(f"{wrong[0]}: {shown(description[wrong[0]], 80)}"))
+    if description["format"] != FORMAT:
+        found = shown(description["format"], 80)
+        raise SavedAgentError(f"path: {path} is of format {found}, this version reads {FORMAT}")
+    return description
+
+
+def damaged(path: Path, error: Exception) -> SavedAgentError:
+    """Return the error for a folder whose files do not hold what they should."""
+    return SavedAgentError(f"path: the agent saved in {path} is damaged ({shown(error, 400)})")
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """Return a schedule, or a number or an array of numpy or torch, as JSON can write it.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if isinstance(value, LinearSchedule):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{value!r} cannot be written as JSON")
+
+
+def not_finite(module: nn.Module) -> str | None:
+    """Return the name of the first parameter with an entry that is NaN or infinite."""
+    return next((name for name, value in module.named_parameters() if not value.isfinite().all()), None)

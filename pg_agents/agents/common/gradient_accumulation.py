@@ -1,0 +1,64 @@
+"""The loss of a batch that is too large to be differentiated at once, from parts of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.data.minibatches import Unit, minibatches
+from pg_agents.data.rollout import Batch, TokenBlock
+from pg_agents.policies import Policy
+
+
+def accumulated_loss(
+    module: nn.Module, policy: Policy, batch: Batch, size: int | None
+) -> tuple[Tensor, WeightedMetrics]:
+    """Return a module's loss and metrics, with the graph of about `size` steps in memory at a time.
+
+        L + Σ_i g_i (θ_i − θ̄_i),   g = ∇L, added up part by part, and θ̄ = θ without a gradient
+
+    has the value and the gradient of L, which is that of the whole batch, as losses are weighted sums (`minibatches`).
+
+    Args:
+        module: `module(batch)` is (L, metrics); its parameters are θ.
+        policy: what the module learns; it says what stays together where the batch is parted (`unit_of`).
+        batch: what the loss is of.
+        size: steps in a part; None: the whole batch.
+    """
+    if size is None:
+        return module(batch)
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    total = [torch.zeros_like(parameter) for parameter in parameters]
+    losses, found = [], []
+    for part in minibatches(batch, size, None, unit=unit_of(policy, batch)):
+        loss, means = module(part)
+        for gradients, gradient in zip(total, _gradients(loss, parameters), strict=True):
+            gradients += gradient
+        losses.append(loss.detach())
+        found.append(means)
+    slopes = [(g / len(losses) * (p - p.detach())).sum() for g, p in zip(total, parameters, strict=True)]
+    return torch.stack(losses).mean() + torch.stack(slopes).sum(), WeightedMetrics.joined(found)
+
+
+def unit_of(policy: Policy, batch: Batch) -> Unit:
+    """Return what stays together where a batch is parted.
+
+    Raises:
+        ValueError: nothing does: independent learners' steps stay side by side, and those of a memory in succession.
+    """
+    connected = policy.recurrent or isinstance(batch.observations, TokenBlock)
+    if policy.num_learners == 1:
+        return "environment" if connected else "step"
+    if connected:
+        raise ValueError(
+            f"minibatch_size, micro_batch_size must be None for {policy.num_learners} independent learners with a "
+            "memory: their steps can neither be parted by time nor by environment"
+        )
+    return "row"
+
+
+def _gradients(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)

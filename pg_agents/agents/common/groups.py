@@ -1,0 +1,30 @@
+"""What the agents share that compare the episodes of a group with each other."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pg_agents.agents.common.advantages import time_weights
+from pg_agents.data.rollout import Rollout
+from pg_agents.policies import Policy
+
+GROUP_SIZE = 8  # unless it is given
+
+
+def fitting_group_size(num_envs: int) -> int:
+    """Return the largest group of 2 to 8 that divides `num_envs` environments; 8 where none does."""
+    return next((size for size in range(GROUP_SIZE, 1, -1) if num_envs % size == 0), GROUP_SIZE)
+
+
+def returns_of_columns(rollout: Rollout, discount: float) -> Tensor:
+    """Return R = Σ_t γ^t R_{t+1} of each column, which is one episode, [B]; an episode that was cut ends there."""
+    return (time_weights(rollout, discount) * rollout.rewards * rollout.mask).sum(0)
+
+
+def check_compared(policy: Policy) -> None:
+    """Raise ValueError for independent learners: an episode is compared with those of the same policy."""
+    if policy.num_learners > 1:
+        raise ValueError(
+            f"num_learners must be 1, got {policy.num_learners}: the episodes of a group are compared with each other, "
+            "which would couple independent learners"
+        )

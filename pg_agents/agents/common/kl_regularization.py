@@ -1,0 +1,155 @@
+"""A reference policy that an agent stays near: the KL divergence from it, in the rewards or in the loss.
+
+J(θ) = E Σ_t R_{t+1} − β KL(π_θ‖π_ref), of whole episodes: KL = E Σ_t x_t, x_t = ln π_θ(A_t|S_t) − ln π_ref(A_t|S_t).
+
+| kl_penalty | what an agent does | its expected gradient |
+|---|---|---|
+| reward | R_{t+1} − β x_t in place of R_{t+1}: an action answers for the divergence that follows | that of −β KL |
+| k2-loss | adds β ½ x_t² to the loss of each step | biased: cosine 0.91 with the true one, 0.43 at worst |
+| k3-loss | adds β (e^{−x_t} − 1 + x_t) | biased: cosine 0.84, −0.31 at worst |
+
+Under top-k and top-p each policy's probabilities are those of the tokens that it keeps, and the reference keeps what
+was taken besides: there the divergence is that of no two distributions, and its estimate may be negative.
+
+The last two leave out that an action also decides which states come next, and with them the later divergence; they are
+what `losses.kl_term` says. The cosines are means over 20 random policies that generate up to three tokens, by
+enumeration (`python -m benchmarks objectives`, results/objectives.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pg_agents.agents.common.advantages import time_weights
+from pg_agents.data.minibatches import columns_of
+from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence, TokenBlock
+from pg_agents.functional.comparisons import leave_one_out
+from pg_agents.functional.losses import kl_term
+from pg_agents.functional.returns import reward_to_go
+from pg_agents.policies import Policy
+from pg_agents.schedules import Scheduled
+
+KLPenalty = Literal["reward", "k2-loss", "k3-loss"]
+
+
+def make_reference(
+    policy: Policy, reference: Policy | None, weight: Scheduled, cadence: StepCadence | EpisodeCadence
+) -> Policy | None:
+    """Return π_ref: the one that is given, or the policy as it is now where `weight` is not 0.
+
+    Raises:
+        ValueError: one that could learn, is of other actions, or remembers while rollouts begin within episodes.
+    """
+    if reference is None:
+        reference = policy.frozen_copy() if weight != 0 else None
+    elif not isinstance(reference, Policy):
+        raise TypeError(
+            f"reference must be a Policy, got {reference!r}; a model becomes one by HuggingFacePolicy(model)"
+        )
+    elif any(parameter.requires_grad for parameter in reference.parameters()):
+        raise ValueError(
+            "reference must be frozen, got one whose parameters require gradients; reference.requires_grad_(False)"
+        )
+    if reference is None:
+        return None
+    mine, theirs = policy.outputs, reference.outputs
+    if mine is not None and theirs is not None and mine != theirs:
+        raise ValueError(f"reference must have the policy's actions: it has {theirs} outputs, the policy {mine}")
+    if reference.num_learners not in (1, policy.num_learners):
+        raise ValueError(f"reference: it is of {reference.num_learners} learners, the policy of {policy.num_learners}")
+    if reference.recurrent and isinstance(cadence, StepCadence):
+        raise ValueError(
+            f"reference: a {type(reference).__name__} remembers, and what it would remember where a rollout of steps "
+            "begins is not known; use an agent that learns from whole episodes"
+        )
+    return reference
+
+
+@torch.no_grad()
+def beside_reference(rollout: Rollout, reference: Policy | None, size: int | None) -> tuple[Rollout, dict[str, Tensor]]:
+    """Return the rollout with ln π_ref of its actions, and the metric `kl_reference`.
+
+    The metric is the mean of x_t over decisions, an estimate of KL(π‖π_ref) per decision; times the decisions of an
+    episode it is the divergence of whole episodes. Without a reference the rollout is returned as it is.
+
+    Args:
+        rollout: whose actions were taken.
+        reference: π_ref, or None.
+        size: decisions in texts that are read at once, to save memory; None: all.
+
+    Raises:
+        ValueError: the reference cannot tell the probability of what was done, or says that it is 0.
+    """
+    if reference is None:
+        return rollout, {}
+    try:
+        parts = [
+            reference(part.observations, None, part.episode_starts).log_prob(part.actions)
+            for part in _parts(rollout, size)
+        ]
+    except (IndexError, RuntimeError, TypeError) as error:
+        raise ValueError(f"reference: it does not suit the observations and actions of the policy: {error}") from error
+    log_probs = torch.where(rollout.mask, torch.cat(parts, 1), rollout.log_probs).to(rollout.rewards.dtype)
+    if not log_probs.isfinite().all():
+        raise ValueError("reference must give every action some probability; one that was taken has 0")
+    rollout = replace(rollout, reference_log_probs=log_probs)
+    return rollout, {"kl_reference": log_ratios(rollout).sum() / rollout.mask.sum().clamp(min=1)}
+
+
+def _parts(rollout: Rollout, size: int | None) -> list[Batch]:
+    """Return texts, about `size` decisions at once, in their order; anything else as it is."""
+    whole = Batch.of(rollout, advantages=rollout.rewards, weights=rollout.mask)
+    if size is None or not isinstance(rollout.observations, TokenBlock):
+        return [whole]
+    count = min(rollout.mask.shape[1], -(-rollout.num_transitions // size))
+    columns = torch.arange(rollout.mask.shape[1], device=rollout.mask.device).tensor_split(max(1, count))
+    return [columns_of(whole, some) for some in columns]
+
+
+def log_ratios(rollout: Rollout) -> Tensor:
+    """Return x_t = ln π_old(A_t|S_t) − ln π_ref(A_t|S_t), [T, B]; 0 where no decision was taken.
+
+    Also 0 where rounding alone can make the difference, 64 ε of the log-probabilities' precision: standardised among
+    equal scores it would be all that is learned from.
+    """
+    assert rollout.reference_log_probs is not None
+    mine, reference = rollout.log_probs.to(rollout.rewards.dtype), rollout.reference_log_probs
+    rounding = 64 * torch.finfo(rollout.log_probs.dtype).eps * (1 + torch.maximum(mine.abs(), reference.abs()))
+    ratios = mine - reference
+    return ratios * (rollout.mask & (ratios.abs() > rounding))
+
+
+def penalized(rollout: Rollout, penalty: KLPenalty, weight: float) -> Rollout:
+    """Return the rollout with the rewards R_{t+1} − β x_t where the penalty is in the rewards, else as it is."""
+    if penalty != "reward" or not weight:
+        return rollout
+    return replace(rollout, rewards=rollout.rewards - weight * log_ratios(rollout))
+
+
+def penalty_to_go(rollout: Rollout, penalty: KLPenalty, weight: float, discount: float) -> Tensor | float:
+    """Return what a compared episode's advantage is lowered by at each step, [T, B], by a penalty in the rewards.
+
+        β [K_t^i − (1/(G − 1)) Σ_{j≠i} K_t^j],   K_t = Σ_{k≥t} γ^k x_k
+
+    Scores are compared without the penalty: in a group of equal scores a standard deviation would be that of the
+    penalty's noise alone. The mean of the others is of other episodes, drawn independently of A_t^i: a baseline. It
+    costs spread near the reference, where K averages to nearly 0, and saves it where texts are long and K a nat or
+    more. An episode that has ended counts as 0.
+    """
+    if penalty != "reward" or not weight:
+        return 0.0
+    to_go = reward_to_go(log_ratios(rollout), rollout.terminated, rollout.truncated, discount)
+    return weight * leave_one_out(time_weights(rollout, discount) * to_go * rollout.mask, rollout.group_ids)
+
+
+def with_kl(loss: Tensor, log_probs: Tensor, batch: Batch, penalty: KLPenalty, weight: float) -> Tensor:
+    """Return the loss, plus β Σ weights · k(ln π_θ, ln π_ref) where the penalty is in the loss."""
+    if penalty == "reward" or not weight:
+        return loss
+    assert batch.reference_log_probs is not None
+    form: Literal["k2", "k3"] = "k2" if penalty == "k2-loss" else "k3"
+    return loss + weight * batch.sum(kl_term(log_probs, batch.reference_log_probs, form))

@@ -1,0 +1,246 @@
+"""What natural-gradient agents share: Fisher-vector products, conjugate gradients, steps of a given length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from pg_agents.agents.common.flat_optimizer import FlatOptimizer
+from pg_agents.data.rollout import Batch
+from pg_agents.distributions import Distribution
+from pg_agents.functional.divergences import kl_divergence
+from pg_agents.functional.losses import squared_error
+from pg_agents.policies import Critic, Policy
+
+
+class MeanKL:
+    """How far the policy has moved since this was made: Σ_t w_t KL(π_old(·|S_t) ‖ π_θ(·|S_t)).
+
+    Args:
+        policy: π_old, as it is now; π_θ, as it is when asked.
+        batch: whose states and weights count.
+    """
+
+    def __init__(self, policy: Policy, batch: Batch) -> None:
+        self.policy, self.seen, self.weights = (
+            policy,
+            (batch.observations, batch.memory, batch.episode_starts),
+            batch.weights,
+        )
+        # Of copies of the parameters: a distribution may hold a parameter itself (ln σ), which is about to be changed.
+        before = {name: parameter.detach().clone() for name, parameter in policy.named_parameters()}
+        with torch.no_grad():
+            self.old: Distribution = torch.func.functional_call(policy, before, self.seen)
+
+    def __call__(self) -> Tensor:
+        """Return the divergence, differentiable in the policy's parameters."""
+        return (self.weights * kl_divergence(self.old, self.policy(*self.seen))).sum()
+
+
+class Fisher:
+    """v ↦ F v, with F the Fisher information of the policy, averaged over the states of a batch.
+
+        F = Σ_t w_t E_{a∼π(·|S_t)}[∇ ln π(a|S_t) ∇ ln π(a|S_t)ᵀ] = ∇² Σ_t w_t KL(π_old(·|S_t) ‖ π_θ(·|S_t)) at θ = θ_old
+
+    The expectation over actions is exact, as the divergence has a closed form. F is never formed: F v is the gradient
+    of (∇KL)ᵀ v, and the graph of ∇KL is built once for all products.
+
+    Args:
+        divergence: from the policy as it is now.
+
+    Reference: Pearlmutter (1994); Schulman et al. (2015), appendix C.
+    """
+
+    def __init__(self, divergence: MeanKL) -> None:
+        self.parameters = learned(divergence.policy)
+        with sdpa_kernel(SDPBackend.MATH):  # the form of attention that can be differentiated twice
+            mean_kl = divergence()
+        options: dict[str, Any] = {"create_graph": True, "materialize_grads": True}
+        self.gradient = flatten(torch.autograd.grad(mean_kl, self.parameters, **options))
+
+    def __call__(self, vector: Tensor) -> Tensor:
+        """Return F v, [P], for v [P]."""
+        options: dict[str, Any] = {"retain_graph": True, "materialize_grads": True}
+        return flatten(torch.autograd.grad(self.gradient, self.parameters, vector, **options))
+
+
+def some_of(split: Callable[[Batch, int], Iterator[Batch]], batch: Batch, fraction: float) -> Batch:
+    """Return about this fraction of the batch's steps, drawn at random, with weights to match; all of them for 1.
+
+    Args:
+        split: returns a random partition of a batch into parts of about so many steps.
+        batch: to draw from.
+        fraction: of its steps, above 0 and at most 1.
+    """
+    steps = int((batch.weights != 0).sum())
+    return batch if fraction == 1 else next(split(batch, math.ceil(fraction * steps)))
+
+
+def conjugate_gradient(
+    product: Callable[[Tensor], Tensor], target: Tensor, iterations: int, tolerance: float = 1e-5
+) -> tuple[Tensor, Tensor]:
+    """Return x with A x ≈ b, [P], and ‖b − A x‖ / ‖b‖, for a symmetric A that is nowhere negative.
+
+    It begins at x = 0 and ends early where the residual is `tolerance` times as long as b, or where A is 0 along the
+    direction that remains. For a singular A and a b in its range, x is the shortest solution.
+
+    Args:
+        product: v ↦ A v.
+        target: b, [P].
+        iterations: at most; P of them solve the system but for rounding.
+        tolerance: of the residual, relative to b.
+
+    Reference: Hestenes & Stiefel (1952).
+    """
+    solution, residual, direction = torch.zeros_like(target), target, target
+    square = start = residual @ residual
+    for _ in range(iterations):
+        if square <= tolerance**2 * start:
+            break
+        image = product(direction)
+        curvature = direction @ image
+        if curvature <= 0:
+            break
+        rate = square / curvature
+        solution, residual = solution + rate * direction, residual - rate * image
+        before, square = square, residual @ residual
+        direction = residual + square / before * direction
+    return solution, (square / start.clamp(min=torch.finfo(start.dtype).tiny)).sqrt()
+
+
+def natural_step(
+    fisher: Callable[[Tensor], Tensor], gradient: Tensor, max_kl: float, damping: float, iterations: int
+) -> tuple[Tensor, Tensor]:
+    """Return the step that is best for a gradient and a KL of δ to second order, [P], and the residual of its system.
+
+        s = √(2δ / xᵀ(F + λI)x) x,   (F + λI) x = g
+
+    so that ½ sᵀFs ≤ δ, with equality at λ = 0. A gradient of 0 gives a step of 0.
+
+    Args:
+        fisher: v ↦ F v.
+        gradient: g, of what is to be made larger, [P].
+        max_kl: δ.
+        damping: λ; it keeps the step short where F says that nothing changes, as ‖s‖ ≤ √(2δ/λ).
+        iterations: of conjugate gradients.
+
+    Reference: Schulman et al. (2015), appendix C.
+    """
+
+    def damped(vector: Tensor) -> Tensor:
+        return fisher(vector) + damping * vector
+
+    direction, residual = conjugate_gradient(damped, gradient, iterations)
+    length = (direction @ damped(direction)).clamp(min=torch.finfo(gradient.dtype).tiny)
+    return (2 * max_kl / length).sqrt() * direction, residual
+
+
+@torch.no_grad()
+def line_search(
+    parameters: Sequence[Tensor],
+    step: Tensor,
+    measure: Callable[[], tuple[Tensor, Tensor]],
+    max_kl: float,
+    backtrack: float,
+    trials: int,
+) -> tuple[float, Tensor, Tensor]:
+    """Move the parameters to θ + βʲ s with the smallest j at which L is larger and KL ≤ δ; return βʲ, L − L_old and KL.
+
+    Where that holds for no j < `trials`, return 0 three times and leave the parameters bit for bit as they were.
+
+    Args:
+        parameters: θ; changed in place.
+        step: s, [P].
+        measure: returns L − L_old and KL of the parameters as they are then; NaN is neither larger nor small enough.
+        max_kl: δ.
+        backtrack: β.
+        trials: the number of steps tried.
+
+    Reference: Schulman et al. (2015), appendix C.
+    """
+    before, taken = flatten(parameters), 0.0
+    try:
+        for fraction in (backtrack**j for j in range(trials)):
+            assign(parameters, before + fraction * step)
+            improvement, kl = measure()
+            if improvement > 0 and kl <= max_kl:
+                taken = fraction
+                return taken, improvement, kl
+    finally:  # also where `measure` raises
+        if not taken:
+            assign(parameters, before)
+    return taken, step.new_zeros(()), step.new_zeros(())
+
+
+def critic_optimizer(critic: Critic, adam_epsilon: float) -> FlatOptimizer:
+    """Return Adam for the critic alone; `fit_values` sets its learning rate."""
+    return FlatOptimizer("adam", critic, epsilon=adam_epsilon)
+
+
+def check_networks(policy: Policy, critic: Critic) -> None:
+    """Check that a natural step of the policy moves one policy, and nothing else does.
+
+    Raises:
+        ValueError: independent learners, or a critic that shares parameters with the policy.
+    """
+    if policy.num_learners > 1:
+        raise ValueError(
+            f"policy: one step of a given KL would couple its {policy.num_learners} independent learners; use "
+            "num_learners=1, or an agent that takes plain gradient steps"
+        )
+    own = {id(parameter) for parameter in policy.parameters()}
+    if any(id(parameter) in own for parameter in critic.parameters()):
+        raise ValueError(
+            "critic: it shares parameters with the policy, and learning its values would move the policy out of its "
+            "trust region; give it parameters of its own"
+        )
+
+
+def fit_values(critic: Critic, parts: Iterable[Batch], optimizer_step: Callable[[Tensor], float]) -> Tensor:
+    """Go down ½ (V_ψ(S_t) − G_t)² minibatch by minibatch, and return its mean over them.
+
+    Args:
+        critic: V_ψ.
+        parts: the minibatches, epoch after epoch.
+        optimizer_step: takes one step down the gradient of a loss.
+    """
+    frozen = not any(parameter.requires_grad for parameter in critic.parameters())
+    losses = []
+    for part in parts:
+        values = critic(part.observations, part.memory, part.episode_starts)
+        assert part.targets is not None
+        loss = part.sum(squared_error(values, part.targets))
+        if not frozen:
+            optimizer_step(loss)
+        losses.append(loss.detach())
+    return torch.stack(losses).mean()
+
+
+def learned(module: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that are not frozen.
+
+    Raises:
+        ValueError: all of them are.
+    """
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ValueError("policy: every parameter is frozen (requires_grad is False), so that there is no step to take")
+    return parameters
+
+
+def flatten(tensors: Iterable[Tensor]) -> Tensor:
+    """Return the entries of all tensors as one vector, [P]."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
+
+
+@torch.no_grad()
+def assign(parameters: Sequence[Tensor], vector: Tensor) -> None:
+    """Set the parameters, in place, to the parts of a vector [P]; the inverse of `flatten`."""
+    parts = vector.split([parameter.numel() for parameter in parameters])
+    for parameter, part in zip(parameters, parts, strict=True):
+        parameter.copy_(part.view_as(parameter))

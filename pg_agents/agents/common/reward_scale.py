@@ -1,0 +1,47 @@
+"""Rewards divided by the running standard deviation of the discounted return."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from pg_agents.data.rollout import Rollout
+from pg_agents.functional.returns import precision
+from pg_agents.policies.normalization import (
+    RunningMoments,
+)
+
+
+class RewardScale(nn.Module):
+    """Divides rewards by the running standard deviation of the discounted sum of past rewards.
+
+        C_t = γ C_{t−1} + R_t (from 0 at an episode's start),   R̃_t = R_t / std(C)
+
+    The mean is left alone: shifting rewards would change what the best policy is where episodes have different lengths.
+
+    Args:
+        discount: γ.
+
+    Reference: Engstrom et al. (2020), section 3.
+    """
+
+    def __init__(self, discount: float) -> None:
+        super().__init__()
+        self.discount = discount
+        self.moments = RunningMoments()
+        self.accumulated = torch.zeros(0, dtype=torch.float64)  # C of each environment, [B]; of the run, not the agent
+
+    def forward(self, rollout: Rollout) -> Rollout:
+        """Return the rollout with scaled rewards, after taking its own into the statistics."""
+        accumulated, sums = self.accumulated.to(rollout.rewards.device), []
+        if len(accumulated) != rollout.rewards.shape[1]:  # another number of environments: their past is not known
+            accumulated = accumulated.new_zeros(rollout.rewards.shape[1])
+        for episode_starts, rewards in zip(rollout.episode_starts, rollout.rewards.double(), strict=True):
+            accumulated = torch.where(episode_starts, 0.0, self.discount * accumulated) + rewards
+            sums.append(accumulated)
+        self.accumulated = accumulated
+        self.moments.update(torch.stack(sums)[rollout.mask])
+        std = self.moments.std(precision(rollout.rewards))
+        return replace(rollout, rewards=rollout.rewards / std.to(rollout.rewards.dtype))

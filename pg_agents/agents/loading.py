@@ -1,0 +1,104 @@
+"""Saved agents, read from their folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pg_agents.agents.base import Agent
+from pg_agents.agents.common.files import FILES, MODEL, damaged, not_finite, read_description
+from pg_agents.agents.common.make_agent import check_networks
+from pg_agents.errors import SavedAgentError
+from pg_agents.llm.make_language_networks import ARCHITECTURE
+from pg_agents.shown import shown
+from pg_agents.spaces.conversion import space_from_json
+from pg_agents.spaces.pictures import as_before
+
+
+def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, Any]) -> Agent:
+    """Return the agent that was saved to `path`; `networks` are policy=… and critic=… where it was given its own.
+
+    Raises:
+        SavedAgentError: whatever is wrong with the files.
+        ImportError: a package is missing that a language model needs.
+    """
+    for name in FILES:
+        if not (path / name).is_file():
+            raise SavedAgentError(f"path: {path} holds no saved agent ({name} is missing)")
+    description = read_description(path)
+    if description["agent"] not in agents:
+        found = shown(description["agent"])
+        raise SavedAgentError(
+            f"path: {path} holds an agent called {found}, known are {', '.join(agents)}; "
+            f"one of your own is made known by pg_agents.AGENTS[{found}] = its class"
+        )
+    form = agents[description["agent"]]
+    if description["spaces"] is None and "policy" not in networks:
+        raise SavedAgentError(f"path: the agent in {path} was saved with its own networks; load it with policy=...")
+    if "policy" in networks:
+        check_networks(networks["policy"], networks.get("critic"))
+    try:
+        state = load_file(path / "agent.safetensors")
+        if "policy" in networks:
+            agent = form(**networks, **description["arguments"])
+        else:
+            agent = _make(form, description, path, networks, state)
+        _take(agent, state, path)
+    except (SavedAgentError, ImportError):
+        raise
+    except Exception as error:  # of any kind: what is in the files may be anything
+        raise damaged(path, error) from error
+    return agent
+
+
+def _make(
+    form: type[Agent], description: dict[str, Any], path: Path, given: dict[str, Any], state: dict[str, Tensor]
+) -> Agent:
+    observations, actions = map(space_from_json, description["spaces"])
+    networks, arguments = dict(description["networks"]), description["arguments"]
+    if unknown := arguments.keys() - set(form.argument_names()):
+        raise TypeError(f"arguments: {form.__name__} has none called {min(unknown)}")
+    if "policy" in networks:  # its weights are among the parameters: the model it was made of is not needed
+        if not (path / MODEL).is_dir():
+            raise SavedAgentError(f"path: {path} holds a language model's agent, but not its folder {MODEL}/")
+        networks["policy"] = f"{ARCHITECTURE}{path / MODEL}"
+    agent = form.for_spaces(observations, actions, **networks, **arguments, **given)
+    if agent.state_dict().keys() - state.keys():  # of a version whose networks saw pictures as mere numbers
+        agent = form.for_spaces(as_before(observations), actions, **networks, **arguments, **given)
+        agent.spaces = observations, actions
+    agent.networks = description["networks"]
+    return agent
+
+
+def _take(agent: Agent, state: dict[str, Tensor], path: Path) -> None:
+    """Give an agent the parameters in `state`, in the precision they were saved in."""
+    if misfit := _misfit(agent.state_dict(), state):
+        raise SavedAgentError(f"path: the parameters in {path} do not fit the networks: {misfit}")
+    parts = (agent.policy, agent.critic, getattr(agent, "reference", None))
+    for part in filter(None, parts):
+        first = next(part.parameters(), None)
+        if first is None:
+            continue  # a reference that shares the policy's parameters
+        name = next(name for name, parameter in agent.named_parameters() if parameter is first)
+        if state[name].dtype != first.dtype:
+            part.to(state[name].dtype)
+    agent.load_state_dict(state)
+    if wrong := not_finite(agent):
+        raise SavedAgentError(
+            f"path: {shown(wrong)} of the agent in {path} is not finite; load one that was saved before it was"
+        )
+
+
+def _misfit(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> str:
+    """Return the first thing in which `theirs` are not parameters of the same names, shapes and kinds as `mine`."""
+    for name in mine.keys() ^ theirs.keys():
+        return f"{shown(name)} is {'missing' if name in mine else 'none of theirs'}"
+    for name, tensor in mine.items():
+        found = theirs[name]
+        if found.shape != tensor.shape or found.is_floating_point() != tensor.is_floating_point():
+            is_there, needed = (f"{one.dtype} {list(one.shape)}" for one in (found, tensor))
+            return f"{shown(name)} is {is_there}, they have {needed}"
+    return ""

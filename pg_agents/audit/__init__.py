@@ -1,0 +1,1 @@
+"""Whether the policy that acted is the policy that learns."""

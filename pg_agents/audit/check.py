@@ -1,0 +1,161 @@
+"""The audit of a run: what acted and what learns must be the same policy, at its start and wherever texts grow longer.
+
+Importance ratios, KL divergences and gradients are all wrong where the log-probabilities that learning computes are not
+those that actions were sampled with. Both are known before the first update: the recorded ones come from the
+distributions that were sampled from, step by step, and learning computes its own from the whole rollout at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from pg_agents.audit.diagnosis import likely_causes
+from pg_agents.audit.mismatch import Mismatch
+from pg_agents.audit.sampling_test import drawn_otherwise
+from pg_agents.data.rollout import Rollout, TokenBlock
+from pg_agents.data.tree import Tree, tree_map
+from pg_agents.errors import AuditError
+from pg_agents.policies import Policy
+
+DECISIONS, FEW = 16_384, 1024  # as many are looked at, of a first rollout and of texts that are longer than before
+UNKNOWN = (
+    "none of the usual ones explains it alone (dropout, temperature, truncation, precision, end of sequence, padding, "
+    "memory)"
+)
+
+
+def audit(
+    policy: Policy,
+    rollout: Rollout,
+    *,
+    most: int | None = None,
+    decode: Callable[[Sequence[int]], str] | None = None,
+) -> float:
+    """Return the largest |ln π_learned(A_t|S_t) − ln π_recorded(A_t|S_t)| of a rollout; NaN where nothing was compared.
+
+    Policies that act by the function that they learn by, on observations that are not stored as texts, are not looked
+    at: there is nothing in between.
+
+    Args:
+        policy: in the mode in which it learns, not updated since it acted.
+        rollout: what it did.
+        most: decisions that are looked at, the first ones, up to 16,384; None: so many.
+        decode: ids → text, for the message.
+
+    Raises:
+        AuditError: they differ by more than rounding does: by 1e-3, or, where parameters have 16 bits, by more than
+            `ROUNDING` says; or actions were drawn otherwise than recorded (`drawn_otherwise`).
+    """
+    if not isinstance(rollout.observations, TokenBlock) and type(policy).step is Policy.step:
+        return float("nan")
+    mismatch = _compared(policy, beginning(rollout, most), "the first rollout", decode)
+    if drawn := drawn_otherwise(mismatch):
+        raise AuditError(drawn)
+    return float(mismatch.difference.max())
+
+
+class Audits:
+    """The audits of a run: `audit` of its first rollout, then of the texts that are longer than any before.
+
+    Of these the longest is looked at, with those beside it; whether actions were drawn as recorded is not asked again,
+    as texts that are chosen for their length are no fair sample.
+
+    Args:
+        policy: as in `audit`.
+        most: as in `audit`.
+        decode: as in `audit`.
+    """
+
+    def __init__(
+        self, policy: Policy, *, most: int | None = None, decode: Callable[[Sequence[int]], str] | None = None
+    ) -> None:
+        self.policy, self.most, self.decode = policy, most, decode
+        self.longest: int | None = None  # tokens of the longest text that was looked at
+
+    def __call__(self, rollout: Rollout) -> None:
+        """Raise AuditError where what acted in `rollout` is not what learns from it; see `audit`."""
+        if self.longest is None:
+            audit(self.policy, rollout, most=self.most, decode=self.decode)
+            part = beginning(rollout, self.most)
+            self.longest = int(_text_lengths(part.observations, part.mask).max())
+        if not isinstance(rollout.observations, TokenBlock):
+            return
+        lengths = _text_lengths(rollout.observations, rollout.mask)
+        if (longest := int(lengths.max())) > self.longest:
+            columns = _columns(rollout, min(self.most or FEW, FEW), beside=int(lengths.argmax()))
+            part = _part(rollout, (slice(None), columns))
+            _compared(self.policy, part, f"texts of up to {longest} tokens", self.decode, columns.start)
+            self.longest = longest
+
+
+def beginning(rollout: Rollout, most: int | None = None) -> Rollout:
+    """Return the first decisions of a rollout, `DECISIONS` or `most`: its first texts, or else its first steps."""
+    decisions = min(most or DECISIONS, DECISIONS)
+    if rollout.mask.numel() <= decisions:
+        return rollout
+    if isinstance(rollout.observations, TokenBlock):
+        return _part(rollout, (slice(None), _columns(rollout, decisions)))
+    return _part(rollout, (slice(max(1, decisions // rollout.mask.shape[1])), slice(None)))
+
+
+def _text_lengths(seen: Tree, mask: Tensor) -> Tensor:
+    """Return the tokens that each text had at its last decision, [B]; zeros where observations are no texts."""
+    return (seen.lengths * mask).amax(0) if isinstance(seen, TokenBlock) else mask.new_zeros(mask.shape[1]).long()
+
+
+def _columns(rollout: Rollout, decisions: int, *, beside: int = 0) -> slice:
+    """Return texts that stand side by side, one of them `beside`, with no more than so many decisions in all."""
+    steps, texts = rollout.mask.shape
+    few = min(texts, max(1, decisions // steps))
+    first = max(0, min(beside - few // 2, texts - few))
+    return slice(first, first + few)
+
+
+def _part(rollout: Rollout, at: tuple[slice, slice]) -> Rollout:
+    """Return some steps of some environments; texts are always whole."""
+    seen: Tree = rollout.observations
+    if isinstance(seen, TokenBlock):
+        mask = None if seen.mask is None else seen.mask[at]
+        seen = TokenBlock(seen.tokens[at[1]], seen.lengths[at], mask)
+    else:
+        seen = tree_map(lambda leaf: leaf[at], seen)
+    fields = {name: getattr(rollout, name)[at] for name in ("actions", "log_probs", "mask", "episode_starts", "times")}
+    return replace(rollout, observations=seen, **fields)
+
+
+def _compared(
+    policy: Policy, part: Rollout, what: str, decode: Callable[[Sequence[int]], str] | None, first: int = 0
+) -> Mismatch:
+    """Return recorded and learned log-probabilities side by side; AuditError where rounding does not explain them."""
+    mismatch = Mismatch(policy, part)
+    if not mismatch.agree(mismatch.learned):
+        raise AuditError(_message(mismatch, what, decode, first))
+    return mismatch
+
+
+def _message(mismatch: Mismatch, what: str, decode: Callable[[Sequence[int]], str] | None, first: int) -> str:
+    t, b = mismatch.worst
+    largest = float(mismatch.difference.max())
+    rollout, wrong = mismatch.rollout, mismatch.wrong
+    where = f"most at step {t} of environment {first + b}, action {_shown(rollout.actions[t, b], decode)}"
+    if isinstance(rollout.observations, TokenBlock):
+        block = rollout.observations
+        where += f" after the prompt {_shown(block.tokens[b, : int(block.lengths[0, b])], decode)}"
+    recorded, learned = float(rollout.log_probs[t, b]), float(mismatch.learned[t, b])
+    found = "; ".join(likely_causes(mismatch)) or UNKNOWN
+    average, rounding = float(mismatch.difference[rollout.mask].mean()), mismatch.rounding
+    return (
+        f"audit: what acted and what learns are not the same policy: log-probabilities of {what} differ by "
+        f"up to {largest:.3g}, {average:.2g} on average (rounding: {rounding.most:g}, {rounding.mean:g}), in "
+        f"{int(wrong.sum())} of {int(rollout.mask.sum())} decisions, {where}: recorded {recorded:.4f}, learned "
+        f"{learned:.4f}. Likely cause: {found}"
+    )
+
+
+def _shown(tokens: Tensor, decode: Callable[[Sequence[int]], str] | None) -> str:
+    if decode is None or tokens.is_floating_point():
+        return str(tokens.tolist())
+    return repr(decode([int(token) for token in tokens.flatten()]))

@@ -1,0 +1,56 @@
+"""Were actions drawn from the distribution that was recorded?
+
+With the entropy H_t of the distribution π_t that a decision was drawn from, X_t = ln π_t(A_t) + H_t has mean zero given
+all that came before, whatever the policy. Where actions are drawn otherwise (colder, hotter, the best of several), the
+sum drifts away; by how much chance alone moves it is bounded by Freedman's inequality,
+
+    P(Σ X_t ≥ s) ≤ exp(−s² / 2(V + b s/3)),   V = Σ_t Var[X_t],   X_t ≤ b.
+
+Reference: Freedman, "On tail probabilities for martingales", Annals of Probability, 1975.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from pg_agents.audit.mismatch import Mismatch
+
+LOOKED_AT, AT_ONCE = 1024, 128  # decisions
+UNLIKELY = 1e-9
+
+
+@torch.no_grad()
+def drawn_otherwise(mismatch: Mismatch) -> str | None:
+    """Return how the actions differ from draws of what was recorded; None where chance explains them, or none can tell.
+
+    Recorded and learned log-probabilities have to agree already: the latter are known for all actions.
+    """
+    rollout = mismatch.rollout
+    count = min(LOOKED_AT, int(rollout.mask.sum()))
+    taken = rollout.actions[rollout.mask]
+    drift, variance, above, below = 0.0, 0.0, 0.0, 0.0
+    for start in range(0, count, AT_ONCE):
+        rows = slice(start, min(start + AT_ONCE, count))
+        log_probs = mismatch.of_all_actions(rows)
+        if log_probs is None:
+            return None
+        finite = log_probs.clamp(min=-1000.0)
+        weights = log_probs.exp()
+        entropy = -(weights * finite).sum(-1, keepdim=True)
+        drift += float((finite.gather(-1, taken[rows, None]) + entropy).sum())
+        variance += float((weights * (finite + entropy).square()).sum())
+        possible = torch.where(weights > 0, finite + entropy, 0.0)
+        above, below = max(above, float(possible.max())), max(below, -float(possible.min()))
+    bound = above if drift > 0 else below
+    exponent = drift**2 / (2 * (variance + bound * abs(drift) / 3)) if drift else 0.0
+    if exponent <= -math.log(UNLIKELY / 2):
+        return None
+    more, how = ("more", "colder, or greedy") if drift > 0 else ("less", "hotter")
+    chance = f"1e-{int(exponent / math.log(10))}"
+    return (
+        "audit: actions are not drawn from the distribution whose log-probabilities are recorded: over "
+        f"{count} decisions these add up to {abs(drift):.0f} {more} than minus the entropies (by chance with a "
+        f"probability below {chance}). Likely cause: sample() is {how}, and log_prob() does not know"
+    )

@@ -1,0 +1,123 @@
+"""A policy acting in a stream."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pg_agents.collection.env_adapter import EnvAdapter
+from pg_agents.data.tree import Tree, tree_map
+from pg_agents.distributions import Distribution, draw
+from pg_agents.policies.policy import Policy, check_learners
+from pg_agents.seeding import Purpose, spawn
+from pg_agents.spaces.conversion import to_env_action
+
+
+class PolicyStep(NamedTuple):
+    """What a policy saw and did in B environments.
+
+    Attributes:
+        observation: [B, …] arrays, copied from the environment; of append-only tokens the length alone.
+        distribution: over actions.
+        actions: as sampled.
+    """
+
+    observation: Tree
+    distribution: Distribution
+    actions: Tensor
+
+
+class TokenWindows:
+    """Append-only windows of tokens as a tensor, brought up to date by each row's newest token.
+
+    What a step changes is one token a row: that is all that is copied, and sent to the device, where no row begins.
+
+    Args:
+        device: of the tensor.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.length = np.zeros(0, np.int64)
+        self.tokens = torch.zeros(0, 0, dtype=torch.int64)
+
+    def read(self, observation: Tree, episode_starts: NDArray[np.bool_]) -> tuple[Tensor, NDArray[np.int64]]:
+        """Return the windows, a tensor [B, W] that the next call writes to, and a copy of their lengths, [B]."""
+        tokens, length = observation["tokens"], np.array(observation["length"])
+        if self.tokens.shape != tokens.shape:
+            self.tokens = torch.from_numpy(np.array(tokens)).to(self.device)
+            self.length = length
+            return self.tokens, length
+        anew = np.flatnonzero(episode_starts | (length < self.length) | (length > self.length + 1))
+        if anew.size:
+            self.tokens[self._tensor(anew)] = self._tensor(tokens[anew])
+        rows, last = np.arange(len(length)), length - 1
+        self.tokens[self._tensor(rows), self._tensor(last)] = self._tensor(tokens[rows, last])
+        self.length = length
+        return self.tokens, length
+
+    def _tensor(self, array: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+
+class Actor:
+    """A policy acting in a stream: its generator and its memory.
+
+    Args:
+        adapter: what it acts in.
+        policy: whose actions are taken.
+        seed: of the sampled actions.
+        greedy: take the mode of the policy's distribution instead of sampling.
+
+    Raises:
+        ValueError: another number of independent learners than of environments.
+    """
+
+    def __init__(self, adapter: EnvAdapter, policy: Policy, seed: int, *, greedy: bool = False) -> None:
+        check_learners(policy, adapter.num_envs)
+        self.adapter, self.policy, self.greedy = adapter, policy, greedy
+        self.device = next(policy.parameters()).device
+        self.on_cpu = self.device.type == "cpu"
+        self.generator = torch.Generator(self.device).manual_seed(spawn(seed, Purpose.ACTIONS))
+        self.to_env_action = to_env_action(adapter.env.single_action_space)
+        self.memory: Any = None
+        self.texts, self.shown = TokenWindows(self.device), np.zeros(adapter.num_envs, np.int64)
+
+    def act(
+        self, *, append_only: bool = False, waiting: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[Any], PolicyStep]:
+        """Return the actions for the environment, [B, …], and how they came about.
+
+        Args:
+            append_only: each step appends at most one token to each row's observation {"tokens", "length"}.
+            waiting: rows whose action will count for nothing, [B]; where texts are appended to, the policy is shown
+                what it saw there last, so that a cache has nothing to read.
+
+        Raises:
+            FloatingPointError: the policy's distribution is not finite.
+        """
+        if append_only:
+            tokens, length = self.texts.read(self.adapter.observation, self.adapter.episode_starts)
+            self.shown = length if waiting is None else np.where(waiting, self.shown, length)
+            seen, shown = {"length": length}, {"tokens": tokens, "length": self._tensor(self.shown)}
+        else:
+            seen = tree_map(np.array, self.adapter.observation)  # a copy: environments may reuse their arrays
+            shown = tree_map(self._tensor, seen)
+        if self.policy.recurrent and self.adapter.episode_starts.any():
+            self.memory = self.policy.reset_memory(
+                self.memory, torch.from_numpy(self.adapter.episode_starts).to(self.device)
+            )
+        distribution, self.memory = self.policy.step(shown, self.memory)
+        actions = draw(distribution, self._where, greedy=self.greedy, generator=self.generator)
+        return self.to_env_action(self.policy.unscale_action(actions)), PolicyStep(seen, distribution, actions)
+
+    def _where(self, row: int | None) -> str:
+        return f"in {self.adapter.name} {self.adapter.where(row)}"
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        tensor = torch.from_numpy(array)
+        return tensor if self.on_cpu else tensor.to(self.device)

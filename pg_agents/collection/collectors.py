@@ -1,0 +1,174 @@
+"""Any Gymnasium environment and a policy → an endless stream of rollouts: the data loader of reinforcement learning."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from pg_agents.checks import whole_number
+from pg_agents.collection.actor import Actor
+from pg_agents.collection.env_adapter import EnvAdapter, Transition
+from pg_agents.collection.episode_groups import make_groups
+from pg_agents.collection.rollout_builder import RolloutBuilder
+from pg_agents.data.rollout import Rollout
+from pg_agents.data.tree import tree_leaves
+from pg_agents.policies import is_token_window
+from pg_agents.policies.affordable import gib, memory
+from pg_agents.policies.policy import Policy
+
+EPISODE_LIMIT = 100_000  # steps after which an episode without any limit is taken for one that never ends
+
+
+class Collector(ABC):
+    """Runs a policy in an environment; each `next` returns the next rollout.
+
+    The policy is used as it is at the time: update it in place and the next rollout is of the new policy.
+
+    Args:
+        env: any Gymnasium environment, single or vector.
+        policy: whose actions are taken, sampled.
+        seed: of the environment and of the actions.
+
+    Raises:
+        FloatingPointError: when the policy's distribution is not finite.
+        FaultyEnvironmentError: when the environment fails, or returns something not finite, of a wrong shape or outside
+            its space.
+    """
+
+    def __init__(self, env: gym.Env | VectorEnv, policy: Policy, *, seed: int = 0) -> None:
+        self.policy, self.seed = policy, seed
+        self.adapter = EnvAdapter(env, seed)
+        self.actor = Actor(self.adapter, policy, seed)
+        self.device = self.actor.device
+
+    def __iter__(self) -> Collector:
+        return self
+
+    @property
+    def where(self) -> str:
+        """Where it has come to, for a message: "CartPole-v1 up to step 512, with seed 0"."""
+        return f"{self.adapter.name} up to step {self.adapter.steps}, with seed {self.seed}"
+
+    @abstractmethod
+    def __next__(self) -> Rollout:
+        """Return the next rollout."""
+
+
+def is_over(step: Transition, max_episode_steps: int | None, name: str) -> NDArray[np.bool_]:
+    """Return which running episodes have reached `max_episode_steps`, bool [B].
+
+    Raises:
+        ValueError: there is no such limit, and an episode has gone on for so long that it may never end.
+    """
+    over = step.valid & ~step.done & (step.lengths >= (max_episode_steps or EPISODE_LIMIT))
+    if max_episode_steps is None and over.any():
+        raise ValueError(
+            f"max_episode_steps: an episode of {name} has not ended after {EPISODE_LIMIT} steps; "
+            "give a number of steps at which to cut its episodes, or wrap it in gymnasium.wrappers.TimeLimit"
+        )
+    return over
+
+
+class StepCollector(Collector):
+    """Rollouts of `num_steps` steps of every environment; episodes go on from one rollout to the next."""
+
+    def __init__(self, env: gym.Env | VectorEnv, policy: Policy, num_steps: int, *, seed: int = 0) -> None:
+        num_steps = whole_number("num_steps", num_steps, 1)
+        super().__init__(env, policy, seed=seed)
+        self.num_steps = num_steps
+        held = 2 * num_steps * sum(leaf.nbytes for leaf in tree_leaves(self.adapter.observation))
+        if held > memory():
+            raise ValueError(
+                f"num_steps: the observations of {num_steps:,} steps of {self.adapter.num_envs} environments take "
+                f"{gib(held)} while they are stacked, and this machine has {gib(memory())}; take fewer of either, or "
+                "smaller observations"
+            )
+
+    @torch.no_grad()
+    def __next__(self) -> Rollout:
+        """Return the next `num_steps` steps."""
+        builder = RolloutBuilder(self.adapter, self.actor)
+        for _ in range(self.num_steps):
+            episode_starts, times = self.adapter.episode_starts, self.adapter.times
+            actions, decision = self.actor.act()
+            step = self.adapter.step(actions)
+            builder.add(decision, step, step.valid, step.terminated, step.truncated, episode_starts, times)
+        builder.finish(step.valid & ~step.done)
+        return builder.rollout()
+
+
+class EpisodeCollector(Collector):
+    """Rollouts of one whole episode of every environment: a column is an episode, padded to the longest.
+
+    Environments whose episode has ended wait for the others. (One episode each, rather than the first n to end, because
+    short episodes would be overrepresented among those.)
+
+    Args:
+        env: as in `Collector`.
+        policy: as in `Collector`.
+        max_episode_steps: episodes are cut (truncated) at that many steps; None: only by the environment, and one that
+            has not ended after 100,000 steps is an error.
+        group_size: so many environments in succession begin their episodes in the same state (see `Groups`).
+        seed: as in `Collector`.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env | VectorEnv,
+        policy: Policy,
+        *,
+        max_episode_steps: int | None = None,
+        group_size: int = 1,
+        seed: int = 0,
+    ) -> None:
+        if max_episode_steps is not None:
+            max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
+        super().__init__(env, policy, seed=seed)
+        self.max_episode_steps = max_episode_steps
+        self.groups = make_groups(self.adapter, group_size, seed)
+        inner = self.adapter.env.single_observation_space, self.adapter.env.single_action_space
+        self.append_only = bool(self.adapter.env.metadata.get("append_only", False)) and is_token_window(*inner)
+        if self.append_only and (self.adapter.masks.beside or self.adapter.masks.inside):
+            raise ValueError(f"env: {self.adapter.name} has action masks; set its metadata['append_only'] to False")
+
+    @torch.no_grad()
+    def __next__(self) -> Rollout:
+        """Return the next episode of every environment."""
+        if self.groups is not None:
+            self.adapter.reset(self.groups.seeds())
+        elif not self.adapter.episode_starts.all():
+            self.adapter.reset()
+        group_ids = None if self.groups is None else self.groups.ids
+        builder = RolloutBuilder(self.adapter, self.actor, append_only=self.append_only, group_ids=group_ids)
+        active = np.ones(self.adapter.num_envs, bool)
+        while active.any():
+            episode_starts, times = self.adapter.episode_starts & active, self.adapter.times
+            actions, decision = self.actor.act(append_only=self.append_only, waiting=~active)
+            step = self.adapter.step(actions)
+            truncated = active & (step.truncated | is_over(step, self.max_episode_steps, self.adapter.name))
+            terminated = active & step.terminated
+            builder.add(decision, step, step.valid & active, terminated, truncated, episode_starts, times)
+            active = active & ~(terminated | truncated)
+        return builder.rollout()
+
+
+def collect_steps(env: gym.Env | VectorEnv, policy: Policy, num_steps: int, *, seed: int = 0) -> StepCollector:
+    """Return an endless stream of rollouts of `num_steps` steps of every environment."""
+    return StepCollector(env, policy, num_steps, seed=seed)
+
+
+def collect_episodes(
+    env: gym.Env | VectorEnv,
+    policy: Policy,
+    *,
+    max_episode_steps: int | None = None,
+    group_size: int = 1,
+    seed: int = 0,
+) -> EpisodeCollector:
+    """Return an endless stream of rollouts of one whole episode of every environment."""
+    return EpisodeCollector(env, policy, max_episode_steps=max_episode_steps, group_size=group_size, seed=seed)

@@ -1,0 +1,238 @@
+"""Any Gymnasium environment as a stream of valid transitions: the three autoreset modes are dealt with here, once."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, NoReturn
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+
+from pg_agents.collection.faults import Promise, may_overwrite, overwrites, promises, unchanged_rows, with_rows
+from pg_agents.collection.mask_reader import MaskReader
+from pg_agents.collection.vectors import as_vector_env, name_of, takes_seeds
+from pg_agents.collection.workers import cause_of
+from pg_agents.data.tree import Tree, tree_map
+from pg_agents.errors import FaultyEnvironmentError
+from pg_agents.seeding import environment_seeds
+from pg_agents.shown import shortened, shown
+from pg_agents.spaces.action_masks import MASK, with_mask
+
+TOLD = (ValueError, TypeError, EOFError, ConnectionError, SystemExit)  # failures that need no traceback of ours
+
+
+class Transition(NamedTuple):
+    """One step of all B environments; rows that are not `live` took no decision and carry zeros.
+
+    Attributes:
+        valid: bool [B].
+        rewards: float64 [B].
+        terminated: bool [B].
+        truncated: bool [B]; False where terminated.
+        done: bool [B], terminated or truncated.
+        returns: rewards summed over each running or just ended episode, this step included, float64 [B].
+        lengths: the same of steps, int64 [B].
+        final: observations [B, …] that followed the step; in rows that are done, the true last one.
+        reasons: why episodes ended, what infos have as "stop_reason", of a token environment [B] texts; None: nothing.
+    """
+
+    valid: NDArray[np.bool_]
+    rewards: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    done: NDArray[np.bool_]
+    returns: NDArray[np.float64]
+    lengths: NDArray[np.int64]
+    final: Tree
+    reasons: NDArray[Any] | None = None
+
+
+class EnvAdapter:
+    """A vector environment's present: what it shows, which rows decide next, what the running episodes have collected.
+
+    Args:
+        env: single or vector; its `metadata["autoreset_mode"]` is honoured. `metadata["absorbing"]` says that rows
+            which have ended may be stepped and stay as they are: they wait for the others, all are reset together.
+        seed: from which each row's is derived (`seeding.environment_seeds`), at the first reset only.
+
+    Attributes:
+        observation: [B, …] arrays; where infos have action masks, these are folded in (`masks.with_mask`).
+        infos: that came with it.
+        valid: rows whose next action counts, bool [B].
+        episode_starts: rows whose observation begins an episode, bool [B].
+        times: steps taken in the running episodes, int64 [B].
+        returns: rewards summed over the running episodes, float64 [B].
+        steps: calls of `env.step` so far.
+        takes_seeds: whether the environment takes a seed for each row.
+        seeds: what was handed to the rows when they were last given seeds; one number is of all.
+
+    Under SAME_STEP an environment that writes its observations into one array has overwritten the last one before it
+    can be read. Where a last observation equals the one that begins the next episode, the environment is tried once
+    (`faults.overwrites`). It cannot be told of environments whose episodes do not end in the trial, nor of vector
+    environments, or workers, that are not Gymnasium's own.
+    """
+
+    def __init__(self, env: gym.Env | VectorEnv, seed: int) -> None:
+        self.env = as_vector_env(env)
+        self.num_envs = self.env.num_envs
+        self.name = name_of(self.env)
+        if "autoreset_mode" not in self.env.metadata:
+            raise ValueError(
+                f"env: {self.name} does not declare how it resets; set its "
+                'metadata["autoreset_mode"] to a gymnasium.vector.AutoresetMode'
+            )
+        self.mode = AutoresetMode(self.env.metadata["autoreset_mode"])
+        self.absorbing = self.mode is AutoresetMode.DISABLED and bool(self.env.metadata.get("absorbing", False))
+        self.none, self.all = np.zeros(self.num_envs, bool), np.ones(self.num_envs, bool)
+        self.steps, self.valid = 0, self.all
+        self.seeds: int | list[int] | None = None
+        self.promised, self.rewards = promises(self.env), [Promise("a reward", (), (self.num_envs,))]
+        self.flags = [Promise("a flag", (), (self.num_envs,))]
+        self.doubted = self.mode is AutoresetMode.SAME_STEP and may_overwrite(self.env)
+        self.takes_seeds = takes_seeds(self.env)
+        self.masks = MaskReader(self.env.single_observation_space, self.env.single_action_space, self.num_envs)
+        seeds = environment_seeds(seed, self.num_envs)
+        self.reset(seeds if self.takes_seeds else seeds[0] // 2)  # from one, row i has seed + i: room below 2³¹
+
+    def reset(self, seed: int | list[int] | None = None) -> None:
+        """Start new episodes in all rows."""
+        ended = ~self.valid if self.mode is AutoresetMode.NEXT_STEP else self.none
+        self.seeds = self.seeds if seed is None else seed
+        observation, infos = self._reset(seed=seed)
+        self._begin(observation, infos)
+        if ended.any() and not getattr(self.env.unwrapped, "shared_memory", True):
+            self.valid = (
+                self.episode_starts
+            ) = ~ended  # Gymnasium's workers reset such rows once more, in place of the next step
+        self._fold(infos)
+
+    def _reset(self, **arguments: Any) -> tuple[Tree, dict[str, Any]]:  # noqa: ANN401
+        try:
+            observation, infos = self.env.reset(**arguments)
+        except (Exception, SystemExit) as error:
+            given = ", ".join(f"{name}={shown(value)}" for name, value in arguments.items()) or "no arguments"
+            self._failed(error, f"at reset, after step {self.steps}", given)
+        self._check(self.promised, observation)
+        return observation, infos
+
+    def _begin(self, observation: Tree, infos: dict[str, Any]) -> None:
+        self.observation, self.infos = observation, infos
+        self.valid = self.episode_starts = self.all
+        self.times, self.returns = np.zeros(self.num_envs, np.int64), np.zeros(self.num_envs)
+
+    def step(self, actions: NDArray[Any]) -> Transition:
+        """Take one step in all rows and return what was valid of it.
+
+        Raises:
+            FaultyEnvironmentError: the environment failed (a process is gone, sys.exit was called, …), or a reward or
+                an observation is not finite, has the wrong shape or is outside its space.
+        """
+        observation, rewards, terminated, truncated, infos = self._step(actions)
+        valid = self.valid
+        done = terminated | truncated
+        truncated = done ^ terminated  # where both happened it terminated
+        if valid is not self.all:
+            rewards, terminated, truncated, done = rewards * valid, terminated & valid, truncated & valid, done & valid
+        self.returns, self.times = self.returns + rewards, self.times + valid
+        returns, times = self.returns, self.times
+        final = self._move_on(observation, infos, done)
+        if self.masks.beside or self.masks.inside or MASK in infos:
+            self._fold(infos)
+            final = with_mask(final, self.masks.free) if self.masks.beside else final
+        last = infos.get("final_info")
+        reasons = (last if isinstance(last, dict) else infos).get("stop_reason")
+        return Transition(valid, rewards, terminated, truncated, done, returns, times, final, reasons)
+
+    def _move_on(self, observation: Tree, infos: dict[str, Any], done: NDArray[np.bool_]) -> Tree:
+        """Set what comes next, as the autoreset mode says; return the observations that followed the step."""
+        any_done = np.count_nonzero(done) > 0  # in a fifth of the time that done.any() takes
+        final, self.observation, self.infos = observation, observation, infos
+        if self.mode is AutoresetMode.NEXT_STEP:  # rows that had ended before this step were reset by it
+            self.episode_starts = ~self.valid if self.valid is not self.all else self.none
+            self.valid = ~done if any_done else self.all
+        elif self.absorbing:
+            self.episode_starts, self.valid = self.none, self.valid & ~done if any_done else self.valid
+            if not self.valid.any():
+                self._begin(*self._reset())
+        else:
+            self.episode_starts = done if any_done else self.none
+            if any_done and self.mode is AutoresetMode.SAME_STEP:
+                if "final_obs" not in infos:
+                    raise FaultyEnvironmentError(
+                        f"{self.name} ended episodes {self.where()} without the info 'final_obs', their last "
+                        "observations, which its mode SAME_STEP needs; make it with AutoresetMode.NEXT_STEP"
+                    )
+                final = with_rows(observation, infos["final_obs"], done)
+                self._check(self.promised, final)
+                if self.doubted:
+                    self._doubt(final, observation, done)
+            elif any_done:  # copies: the environment may write to its observation, and takes the mask out of the dict
+                final = tree_map(np.copy, observation)
+                self.observation, self.infos = self._reset(options={"reset_mask": done.copy()})
+        if any_done:
+            self.returns, self.times = np.where(done, 0.0, self.returns), np.where(done, 0, self.times)
+        return final
+
+    def _fold(self, infos: dict[str, Any]) -> None:
+        """Put the masks that came with a step, and with a reset that followed it, beside the observation."""
+        reset = None if self.infos is infos else self.infos
+        try:
+            self.observation = self.masks.fold(self.observation, infos, reset, self.episode_starts, self.valid)
+        except ValueError as error:
+            raise FaultyEnvironmentError(f"{self.name} gave {error} (step {self.steps})") from error
+
+    def _step(self, actions: NDArray[Any]) -> tuple[Tree, Any, Any, Any, dict[str, Any]]:
+        self.steps += 1
+        try:
+            observation, rewards, terminated, truncated, infos = self.env.step(actions)
+        except (Exception, SystemExit) as error:
+            given = f"actions of dtype {actions.dtype}, shape {actions.shape}"
+            self._failed(error, f"at step {self.steps}", given)
+        terminated, truncated = np.array(terminated, np.bool_), np.asarray(truncated, np.bool_)
+        self._check(self.rewards, rewards)
+        self._check(self.promised, observation)
+        if terminated.shape != truncated.shape or terminated.shape != self.all.shape:
+            self._check(self.flags, terminated)
+            self._check(self.flags, truncated)
+        return observation, np.array(rewards, np.float64), terminated, truncated, infos
+
+    def _failed(self, error: BaseException, when: str, given: str) -> NoReturn:
+        cause = cause_of(self.env, error)
+        if isinstance(cause.error, KeyboardInterrupt):  # of a worker, and lost on its way
+            raise KeyboardInterrupt from error
+        when += self._row(cause.row)
+        if isinstance(error, TOLD):
+            handed = f" (it was given {given})" if isinstance(error, ValueError | TypeError) else ""
+            raise FaultyEnvironmentError(f"{self.name} failed {when}: {cause.text}{handed}") from error
+        error.add_note(f"raised by {self.name} {when}")
+        raise error
+
+    def _row(self, row: int | None) -> str:
+        """Return a row's number and seed, as far as they are known, as the end of a phrase."""
+        seed = self.seeds[row] if isinstance(self.seeds, list) and row is not None else self.seeds
+        where = "" if row is None else f", environment {row}"
+        return where if seed is None or isinstance(seed, list) else f"{where}, seed {seed}"
+
+    def where(self, row: int | None = None) -> str:
+        """Return where the stream stands, for a message: "at step 5, environment 1, seed 7"."""
+        return f"at step {self.steps}{self._row(row)}"
+
+    def _check(self, promised: list[Promise], values: Tree) -> None:
+        """Refuse what is not finite, has the wrong shape or is outside its space."""
+        for promise in promised:
+            if fault := promise.fault(values):
+                raise FaultyEnvironmentError(
+                    f"{self.name} returned {promise.noun} {fault.text} {self.where(fault.row)}: "
+                    f"{shortened(str(fault.value))}, expected {fault.expected}"
+                )
+
+    def _doubt(self, final: Tree, observation: Tree, done: NDArray[np.bool_]) -> None:
+        """Refuse an environment whose reset has overwritten the last observation."""
+        if rows := unchanged_rows(final, observation, done):
+            self.doubted = False  # one trial tells
+            if overwrites(self.env, rows[0]):
+                raise FaultyEnvironmentError(
+                    f"{self.name} writes its observations into one array, and a reset has overwritten the last of an "
+                    f"episode {self.where(rows[0])}; make the vector environment with AutoresetMode.NEXT_STEP"
+                )

@@ -1,0 +1,183 @@
+"""Returns and advantages as pure functions of arrays [T, B]; termination and truncation are data, never branches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lambdas: Tensor) -> Tensor:
+    """Return the λ-returns, in log₂ T passes over all rows: each doubles the number of rows that a return has seen.
+
+        G_t = R_{t+1} + γ_t [(1 − λ_t) V(S_{t+1}) + λ_t G_{t+1}]
+
+    λ = 1 with V = 0 is the Monte-Carlo return, λ = 0 the one-step TD target, λ-return − V the GAE(λ) advantage.
+    At the last row there is no G_{t+1}: λ_{T−1} must be 0, or V(S_T) is used in its place.
+
+    Args:
+        rewards: R_{t+1}, [T, B].
+        next_values: V(S_{t+1}), [T, B].
+        discounts: γ_t, the discount; 0 where the episode terminated, [T, B].
+        lambdas: λ_t; 0 where the episode was cut, [T, B].
+
+    Reference: Sutton & Barto (2018), section 12.8; Schulman et al. (2016).
+    """
+    returns = rewards + discounts * (1 - lambdas) * next_values
+    carried = discounts * lambdas
+    returns[-1] += carried[-1] * next_values[-1]
+    carried, seen = carried[:-1], 1
+    while seen < len(returns):  # G_t of `seen` rows, and what it takes of the return that follows them
+        returns[:-seen] += carried * returns[seen:]
+        carried, seen = carried[:-seen] * carried[seen:], 2 * seen
+    return returns
+
+
+def step_discounts(terminated: Tensor, discount: float, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return γ_t = γ (1 − terminated_t), [T, B]."""
+    return discount * (~terminated).to(dtype)
+
+
+def step_lambdas(truncated: Tensor, lambda_: float, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return λ_t = λ, but 0 where the episode was cut: at truncations and in the last row, [T, B]."""
+    lambdas = lambda_ * (~truncated).to(dtype)
+    lambdas[-1] = 0
+    return lambdas
+
+
+def reward_to_go(rewards: Tensor, terminated: Tensor, truncated: Tensor, discount: float) -> Tensor:
+    """Return G_t = Σ_{k≥t} γ^{k−t} R_{k+1} to the end of the episode, [T, B].
+
+    A truncated episode counts as one that ended: without a value function nothing stands for the rewards that were cut.
+    """
+    return bootstrapped_returns(rewards, torch.zeros_like(rewards), terminated, truncated, discount, 1.0)
+
+
+def whole_returns(
+    rewards: Tensor, terminated: Tensor, truncated: Tensor, episode_starts: Tensor, discount: float
+) -> Tensor:
+    """Return G_0 = Σ_k γ^k R_{k+1} of the whole episode at each of its rows, [T, B].
+
+    Rows before a column's first start are of an episode whose beginning was not seen: they get the return from row 0.
+    """
+    to_go = reward_to_go(rewards, terminated, truncated, discount)
+    row = torch.arange(rewards.shape[0], device=rewards.device)[:, None]
+    first = torch.where(episode_starts, row, 0).cummax(0).values  # the row at which each row's episode began
+    return to_go.gather(0, first)
+
+
+def standardize(
+    values: Tensor, mask: Tensor, epsilon: float = 1e-8, *, correction: int = 0, less: Tensor | None = None
+) -> Tensor:
+    """Return (x − mean) / (std + ε) over the rows where mask is True, 0 elsewhere, [T, B].
+
+    The standard deviation divides by n − `correction`. A single valid row, or rows that are equal but for rounding, of
+    themselves or of what they are `less` of, give 0.
+    """
+    centred, std = centre(values, mask, correction, less)
+    return centred / (std + epsilon)
+
+
+def centre(values: Tensor, mask: Tensor, correction: int = 0, less: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return x − mean over the rows where mask is True, 0 elsewhere, […, T, B], and the standard deviation, […, 1, 1].
+
+    The standard deviation divides by n − `correction`. Deviations that rounding alone can cause count as none.
+
+    Args:
+        values: x, […, T, B].
+        mask: the rows that count, [T, B].
+        correction: see above.
+        less: what x is a difference from, in a precision of its own whose rounding x has; None: x is exact.
+    """
+    count, valid = mask.sum().clamp(min=1), values * mask
+    mean = valid.double().sum((-2, -1), keepdim=True) / count
+    centred = (values - mean) * mask
+    std = (centred.square().sum((-2, -1), keepdim=True) / (count - correction).clamp(min=1)).sqrt()
+    varies = std > rounding(valid, (-2, -1))
+    if less is not None:
+        varies &= _beyond_rounding(centred, (valid.abs() + less.abs()) * torch.finfo(less.dtype).eps, mask)
+    return (centred * varies).to(values.dtype), (std * varies).to(values.dtype)
+
+
+def _beyond_rounding(centred: Tensor, unit: Tensor, mask: Tensor) -> Tensor:
+    """Return whether rows deviate by more than one unit of their own rounding (root mean square), […, 1, 1].
+
+    A row of large numbers is measured in large units and says nothing of the others.
+    """
+    tiny = torch.finfo(unit.dtype).tiny
+    return ((centred / unit.clamp(min=tiny)).square() * mask).sum((-2, -1), keepdim=True) > mask.sum()
+
+
+def rounding(values: Tensor, dim: tuple[int, ...]) -> Tensor:
+    """Return what rounding alone may make equal numbers of the size of the largest of `values` differ by."""
+    return precision(values) * values.abs().amax(dim, keepdim=True)
+
+
+def precision(values: Tensor) -> float:
+    """Return what rounding alone may make equal numbers differ by, relative to their size.
+
+    4 ε in 32 bits, 2⁻³⁸ in 64, where there is room for sums of many thousands in any order. Fractions in 64 bits that
+    32 bits hold exactly were rounded to these: ε of 32 bits.
+    """
+    if values.dtype != torch.float64:
+        return 4 * torch.finfo(values.dtype).eps
+    rounded = torch.equal(values.float().double(), values) and not torch.equal(values.round(), values)
+    return torch.finfo(torch.float32).eps if rounded else 2.0**-38
+
+
+def mean_by_time(values: Tensor, times: Tensor, mask: Tensor, num_episodes: int | Tensor) -> Tensor:
+    """Return at each row the mean over episodes of `values` at the same time within the episode, [T, B].
+
+        b(t) = (1/n) Σ_i G_t^{(i)},   G_t^{(i)} = 0 for an episode that has ended before t
+
+    As a baseline it includes the sample itself, which scales the expected gradient by (n − 1)/n.
+    """
+    sums = torch.zeros(int(times.max()) + 1, dtype=values.dtype, device=values.device)
+    sums.index_add_(0, times[mask], values[mask])
+    return (sums / num_episodes)[times]
+
+
+def explained_variance(predictions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+    """Return 1 − Var[targets − predictions] / Var[targets] over the masked rows: 1 is perfect, 0 a constant's worth.
+
+    NaN, which is not drawn, where the targets do not vary by more than rounding, theirs or the predictions', can cause.
+    """
+    total, left = centre(torch.stack([targets, targets - predictions]), mask, less=predictions)[1].flatten()
+    return torch.where(total > 0, 1 - (left / total).square(), torch.nan)
+
+
+def bootstrapped_returns(
+    rewards: Tensor, next_values: Tensor, terminated: Tensor, truncated: Tensor, discount: float, lambda_: float
+) -> Tensor:
+    """Return the λ-returns of a rollout, [T, B]; the arguments are those of `gae`, which is what they exceed V by."""
+    discounts = step_discounts(terminated, discount, rewards.dtype)
+    return lambda_returns(rewards, next_values, discounts, step_lambdas(truncated, lambda_, rewards.dtype))
+
+
+def gae(
+    rewards: Tensor,
+    values: Tensor,
+    next_values: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
+    discount: float,
+    lambda_: float,
+) -> Tensor:
+    """Return the generalised advantage estimates: the λ-return minus V(S_t), [T, B].
+
+        Â_t = Σ_k (γλ)^k δ_{t+k},   δ_t = R_{t+1} + γ V(S_{t+1}) − V(S_t)
+
+    λ = 0 is the TD residual, λ = 1 the return minus V(S_t). With V = V_π every λ gives the exact policy gradient in
+    expectation, with another V only λ = 1 on whole episodes does.
+
+    Args:
+        rewards: R_{t+1}, [T, B].
+        values: V(S_t), [T, B].
+        next_values: V(S_{t+1}), [T, B].
+        terminated: where V(S_{t+1}) is worth nothing, [T, B].
+        truncated: where the episode was cut, [T, B].
+        discount: γ.
+        lambda_: λ.
+
+    Reference: Schulman et al. (2016), equation 16.
+    """
+    return bootstrapped_returns(rewards, next_values, terminated, truncated, discount, lambda_) - values

@@ -1,0 +1,41 @@
+"""A critic that reads with a language model."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import Tensor, nn
+
+from pg_agents.data.tree import Tree
+from pg_agents.llm.hidden_states import decision_states, turn_off_dropout
+from pg_agents.policies.policy import Critic, Memory
+
+
+class HuggingFaceCritic(Critic):
+    """V_ψ(s) of a window of tokens: a linear function of the hidden states of a language model.
+
+    It reads with a copy of the model's trunk, all of which it trains: values then never disturb the policy, and are
+    more than a linear function of the policy's features. Freezing `trunk` leaves that function of the features as they
+    were at the start, which takes less memory and time.
+
+    Args:
+        model: any causal language model of transformers; it is copied.
+    """
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.trunk = copy.deepcopy(model.get_decoder())
+        turn_off_dropout(self.trunk)
+        parameter = next(self.trunk.parameters())
+        self.head = nn.Linear(model.get_output_embeddings().in_features, 1).to(parameter)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
+        """Return the values, 0 where no decision was taken; see `decision_states` for the forms of observations."""
+        hidden, where = decision_states(self.trunk, observations)
+        values = self.head(hidden).squeeze(-1)
+        spread = values.new_zeros(where.shape)
+        spread[where] = values
+        return spread

@@ -1,0 +1,101 @@
+"""Keys and values of texts that grow, as transformers' attention layers read and write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class PrefillCache:
+    """Takes the place of a cache while texts are read from their start: it keeps each layer's keys and values."""
+
+    def __init__(self) -> None:
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return the number of tokens read before: none."""
+        return 0
+
+    def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        """Keep a layer's keys and values, [N, H, T, D] each, and return them."""
+        self.keys.append(keys)
+        self.values.append(values)
+        return keys, values
+
+
+class TokenCache:
+    """What has been read of each row: its tokens, every layer's keys and values, and the logits of what comes next.
+
+    It is a cache and nothing more: rows whose window does not continue what was read (a new episode, a window that
+    slid) are read again, as is everything after the parameters have changed; rows whose window is what was read last
+    cost nothing.
+
+    Attributes:
+        version: of the parameters it was computed with.
+        tokens: int64 [B, W]; −1 at positions not read.
+        keys: of each layer, [B, H, w, D], with room w ≤ W that grows.
+        values: of each layer, [B, H, w, D].
+        logits: [B, V]; never changed in place, as distributions are made of them.
+    """
+
+    def __init__(self, version: int, like: Tensor) -> None:
+        self.version = version
+        self.tokens = torch.full_like(like, -1)
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+        self.logits = like.new_zeros(0)
+
+    def store(self, rows: Tensor, reading: PrefillCache, source: Tensor) -> None:
+        """Store what was read: that of text source[i] belongs to rows[i]."""
+        if not self.keys:
+            self.keys = [part.new_zeros(len(self.tokens), *part.shape[1:]) for part in reading.keys]
+            self.values = [part.new_zeros(len(self.tokens), *part.shape[1:]) for part in reading.values]
+        width = reading.keys[0].shape[2]
+        self.make_room(width)
+        for mine, read in zip((*self.keys, *self.values), (*reading.keys, *reading.values), strict=True):
+            mine[rows, :, :width] = read[source]
+
+    def make_room(self, width: int) -> None:
+        """Make room for `width` tokens, and for as many again as there are, so that this happens rarely."""
+        room = self.keys[0].shape[2]
+        if width > room:
+            more = min(max(width, 2 * room), self.tokens.shape[1]) - room
+            self.keys = [functional.pad(part, (0, 0, 0, more)) for part in self.keys]
+            self.values = [functional.pad(part, (0, 0, 0, more)) for part in self.values]
+
+    def keep_logits(self, rows: Tensor, logits: Tensor) -> None:
+        """Keep the logits [n, V] of `rows`."""
+        if len(rows) == len(self.tokens):
+            self.logits = logits
+            return
+        old = self.logits if len(self.logits) else logits.new_zeros(len(self.tokens), logits.shape[1])
+        self.logits = old.index_copy(0, rows, logits)
+
+
+class DecodeCache:
+    """Takes the place of a cache while one token of each of `rows` is read at its `position`, int64 [n] each."""
+
+    def __init__(self, cache: TokenCache, rows: Tensor, position: Tensor, width: int) -> None:
+        self.cache, self.rows, self.position, self.width = cache, rows, position, width
+        self.all = len(rows) == len(cache.tokens)
+        self.alike = self.all and bool((position == width - 1).all())  # one slice of memory is written
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return the number of tokens read before, of the longest row."""
+        return self.width - 1
+
+    def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        """Write a layer's keys and values of the new tokens, [n, H, 1, D], and return those of the texts so far."""
+        return self._write(self.cache.keys[layer_idx], keys), self._write(self.cache.values[layer_idx], values)
+
+    def _write(self, stored: Tensor, new: Tensor) -> Tensor:
+        if self.alike:
+            stored[:, :, self.width - 1 : self.width] = new
+        else:
+            stored[self.rows, :, self.position] = new[:, :, 0]
+        texts = stored[:, :, : self.width]
+        return texts if self.all else texts[self.rows]

@@ -1,0 +1,53 @@
+"""Adapters: few parameters that learn beside a model's own, which stay as they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pg_agents.checks import whole_number
+
+if TYPE_CHECKING:
+    pass
+
+INSTALL = "pip install 'pg-agents[lora]'"
+
+
+def with_lora(model: Any, rank: int = 8, *, alpha: float | None = None) -> Any:  # noqa: ANN401
+    """Return a causal language model whose linear layers, but for the head, learn a change of low rank.
+
+        h ↦ W h + (α / r) B A h,   A [r, n] random, B [m, r] zero at first
+
+    W is frozen. Nothing is dropped out: what acts and what learns are the same function.
+
+    Args:
+        model: of transformers; its layers are changed in place.
+        rank: r.
+        alpha: α; None: 2 r.
+
+    Raises:
+        ImportError: peft is not installed.
+        ValueError: a rank below 1.
+
+    Reference: Hu et al. (2022).
+    """
+    rank = whole_number("rank", rank, 1)
+    try:
+        import peft
+    except ImportError as error:
+        raise ImportError(f"LoRA needs peft: {INSTALL}") from error
+    settings: dict[str, Any] = {"r": rank, "lora_alpha": 2 * rank if alpha is None else alpha, "lora_dropout": 0.0}
+    return peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **settings))
+
+
+def adapters_begin(model: Any) -> bool:  # noqa: ANN401
+    """Return whether a model learns adapters alone, and these change nothing yet: without them it is what it is now."""
+    if not hasattr(model, "disable_adapter"):
+        return False
+    head = model.get_output_embeddings()
+    tokens = torch.arange(4, device=head.weight.device)[None] % head.out_features
+    with torch.enable_grad(), model.disable_adapter():
+        bare = model(tokens, use_cache=False).logits
+    with torch.no_grad():
+        return not bare.requires_grad and torch.equal(bare, model(tokens, use_cache=False).logits)

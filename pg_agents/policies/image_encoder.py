@@ -1,0 +1,78 @@
+"""Images → features: a convolutional network for whatever in an observation is an image."""
+
+from __future__ import annotations
+
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from pg_agents.errors import UnsupportedSpaceError
+from pg_agents.spaces.pictures import LARGEST, SMALLEST, picture_of
+
+# For images whose smaller side has at least so many pixels: layers of (channels, kernel, stride), and features.
+LAYERS: tuple[tuple[int, tuple[tuple[int, int, int], ...], int], ...] = (
+    (36, ((32, 8, 4), (64, 4, 2), (64, 3, 1)), 512),
+    (16, ((32, 4, 2), (64, 3, 2), (64, 3, 1)), 256),
+    (7, ((32, 3, 1), (64, 3, 2)), 128),
+)
+
+
+class ImageEncoder(nn.Module):
+    """Turn pictures into features [..., size]; frames that are stacked become channels of one picture.
+
+    Where the space has bounds (below a million), pixels are scaled from them to 0 … 1. Where the smaller side has 36
+    pixels or more, the layers are those of Mnih et al. (2015): 32 channels of 8×8 by strides of 4, 64 of 4×4 by 2, 64
+    of 3×3, 512 features; smaller images get smaller kernels and fewer features. Rectified; weights orthogonal, gain √2.
+
+    Args:
+        space: of one picture; see `pictures.picture_of`.
+
+    Raises:
+        UnsupportedSpaceError: an image of less than 7 pixels a side.
+    """
+
+    def __init__(self, space: spaces.Box) -> None:
+        super().__init__()
+        picture = picture_of(space)
+        assert picture is not None, space
+        self.axis, stacked, channels, height, width = picture
+        self.rank, self.stacked, self.channels = len(space.shape), stacked, stacked * channels
+        smaller = min(height, width)
+        if smaller < SMALLEST:
+            raise UnsupportedSpaceError(
+                f"observation space {space}: images of {height}×{width} pixels are too small for the convolutional "
+                f"network, which needs {SMALLEST}×{SMALLEST}; enlarge them (gymnasium.wrappers.ResizeObservation), "
+                "flatten them (gymnasium.wrappers.FlattenObservation), or pass policy=... and critic=..."
+            )
+        low, high = float(space.low.min()), float(space.high.max())
+        self.low, self.width = (low, high - low) if max(-low, high) < LARGEST and low < high else (0.0, 1.0)
+        convolutions, self.size = next((layers, size) for least, layers, size in LAYERS if smaller >= least)
+        self.network = _network(self.channels, height, width, convolutions, self.size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the features of images [..., *space.shape]."""
+        leading = images.shape[: images.ndim - self.rank]
+        if self.axis == -1:
+            frames = images.reshape(-1, self.stacked, *images.shape[-3:])
+            images = frames.permute(0, 1, 4, 2, 3).flatten(1, 2)
+        else:
+            images = images.reshape(-1, self.channels, *images.shape[-2:])
+        pixels = images.to(next(self.network.parameters()).dtype)
+        if (self.low, self.width) != (0, 1):
+            pixels = (pixels - self.low if self.low else pixels) * (1 / self.width)
+        return self.network(pixels).reshape(*leading, self.size)
+
+
+def _network(
+    channels: int, height: int, width: int, convolutions: tuple[tuple[int, int, int], ...], size: int
+) -> nn.Sequential:
+    """Return the network, whose last layer is as wide as the image needs."""
+    layers: list[nn.Module] = []
+    for outputs, kernel, stride in convolutions:
+        layers += [nn.Conv2d(channels, outputs, kernel, stride), nn.ReLU()]
+        channels, height, width = outputs, (height - kernel) // stride + 1, (width - kernel) // stride + 1
+    layers += [nn.Flatten(), nn.Linear(channels * height * width, size), nn.ReLU()]
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.orthogonal_(layer.weight, 2**0.5)
+            nn.init.constant_(layer.get_parameter("bias"), 0.0)
+    return nn.Sequential(*layers)

@@ -1,0 +1,166 @@
+"""Spaces → networks that suit them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeGuard
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+from pg_agents.checks import whole_number
+from pg_agents.errors import UnsupportedSpaceError
+from pg_agents.policies.action_heads import check_mask, make_head
+from pg_agents.policies.encoder import has_images
+from pg_agents.policies.mlp import Activation, MLPActionCritic, MLPCritic, MLPPolicy
+from pg_agents.policies.normalization import ObservationScale, has_real
+from pg_agents.policies.policy import ActionCritic, Critic, Policy
+from pg_agents.policies.recurrent import GRUCritic, GRUPolicy
+from pg_agents.policies.tabular import TabularActionCritic, TabularCritic, TabularPolicy
+from pg_agents.policies.transformer import TransformerCritic, TransformerPolicy
+from pg_agents.spaces.action_masks import without_mask
+
+
+def make_networks(
+    observation_space: gym.Space,
+    action_space: gym.Space,
+    *,
+    critic: bool,
+    action_values: bool = False,
+    num_learners: int = 1,
+    hidden: Sequence[int] | None = None,
+    activation: Activation | None = None,
+    squash: bool = False,
+    initial_log_std: float = 0.0,
+    normalize_observations: bool = False,
+    recurrent: int | None = None,
+) -> tuple[Policy, Critic | ActionCritic | None]:
+    """Return a policy and, if `critic`, a critic for the spaces of one environment: V, or Q if `action_values`.
+
+    Discrete observations and actions: tables. Windows of tokens (a Dict of `tokens` and `length`): a small causal
+    transformer. Everything else: MLPs, on the features of an `Encoder` of their own; a GRU where `recurrent` says so.
+
+    Args:
+        observation_space: of one environment.
+        action_space: of one environment.
+        critic: whether to make one.
+        action_values: Q(s,·) instead of V(s).
+        num_learners: independent learners, a table each.
+        hidden: sizes of the hidden layers of MLPs; None: (64, 64), and none behind the encoder of an image.
+        activation: of the hidden layers of MLPs, "tanh" or "relu"; None: "tanh". Where `hidden`, `activation` or
+            `recurrent` is given there are no tables for Discrete observations and actions.
+        squash: for bounded Box actions: a Gaussian squashed into the bounds by tanh, instead of one that is clipped.
+        initial_log_std: ln σ at the start, for Box actions, in units of half the width between the bounds.
+        normalize_observations: standardise what is real in observations by its running mean and standard deviation.
+        recurrent: the size of the memory of a recurrent policy, a GRU. `hidden` are then the layers behind the memory;
+            None: none in the policy, (64, 64) in the critic.
+
+    Raises:
+        UnsupportedSpaceError: for spaces without a network, for action values of other than Discrete actions, or for
+            independent learners outside finite problems.
+        ValueError: for options that the networks for these spaces do not have.
+    """
+    if critic and action_values:
+        check_action_values(observation_space, action_space)
+    hidden, num_learners = _sizes(hidden), whole_number("num_learners", num_learners, 1)
+    head = make_head(action_space, squash=squash, initial_log_std=initial_log_std)
+    check_mask(observation_space, action_space)
+    features, chosen = without_mask(observation_space), any(o is not None for o in (hidden, activation, recurrent))
+    if normalize_observations and not has_real(features):
+        raise ValueError(f"normalize_observations needs observations with real numbers, got {observation_space}")
+    if isinstance(features, spaces.Discrete) and isinstance(action_space, spaces.Discrete) and not chosen:
+        return _tables(features, int(action_space.n), num_learners, critic, action_values)
+    if num_learners > 1:
+        raise UnsupportedSpaceError(
+            f"num_learners={num_learners} independent learners need Discrete observations and actions, got "
+            f"{observation_space} and {action_space}"
+        )
+    if is_token_window(features, action_space):
+        if chosen:
+            raise ValueError("recurrent, hidden, activation must be left out for windows of tokens: give policy=...")
+        sizes = int(action_space.n), int(features["length"].n) - 1  # type: ignore[attr-defined] # Discrete
+        return TransformerPolicy(*sizes), TransformerCritic(*sizes) if critic else None
+    scale = ObservationScale(features) if normalize_observations else None
+    form: dict[str, Any] = {"activation": activation or "tanh", "scale": scale}
+    box: dict[str, Any] = {"squash": squash, "initial_log_std": initial_log_std}
+    if recurrent is not None:
+        return _recurrent(observation_space, action_space, recurrent, critic, action_values, hidden, box, form)
+    form["hidden"] = tuple(hidden) if hidden is not None else () if has_images(features) else (64, 64)
+    policy = MLPPolicy(observation_space, action_space, **box, **form)
+    if critic and action_values:
+        return policy, MLPActionCritic(observation_space, head.outputs, **form)
+    return policy, MLPCritic(observation_space, **form) if critic else None
+
+
+def _tables(
+    states: spaces.Discrete, num_actions: int, num_learners: int, critic: bool, action_values: bool
+) -> tuple[Policy, Critic | ActionCritic | None]:
+    """Return tables for Discrete observations and actions."""
+    form: dict[str, Any] = {"num_learners": num_learners, "start": int(states.start)}
+    policy = TabularPolicy(int(states.n), num_actions, **form)
+    if not critic:
+        return policy, None
+    if action_values:
+        return policy, TabularActionCritic(int(states.n), num_actions, **form)
+    return policy, TabularCritic(int(states.n), **form)
+
+
+def _recurrent(
+    observation_space: gym.Space,
+    action_space: gym.Space,
+    size: int,
+    critic: bool,
+    action_values: bool,
+    hidden: Sequence[int] | None,
+    box: dict[str, Any],
+    form: dict[str, Any],
+) -> tuple[GRUPolicy, GRUCritic | None]:
+    """Return networks with a memory."""
+    if critic and action_values:
+        raise UnsupportedSpaceError(
+            f"recurrent={size} comes with a critic V, and this agent needs Q: choose another agent, or leave it out"
+        )
+    size = whole_number("recurrent", size, 1)
+    policy = GRUPolicy(observation_space, action_space, size=size, hidden=tuple(hidden or ()), **box, **form)
+    layers = (64, 64) if hidden is None else tuple(hidden)
+    return policy, GRUCritic(policy, observation_space, hidden=layers, **form) if critic else None
+
+
+def check_action_values(observation_space: gym.Space, action_space: gym.Space) -> None:
+    """Raise UnsupportedSpaceError where there is no network with a value for each action."""
+    if not isinstance(action_space, spaces.Discrete) or is_token_window(without_mask(observation_space), action_space):
+        raise UnsupportedSpaceError(
+            f"a value for each action needs Discrete actions and observations that are no windows of tokens, got "
+            f"{action_space} and {observation_space}: choose an agent with a state-value critic, such as actor-critic"
+        )
+
+
+def is_token_window(space: gym.Space, action_space: gym.Space | None = None) -> TypeGuard[spaces.Dict]:
+    """Return whether observations are windows of W tokens with a length, as pg/… token environments give them.
+
+    `tokens` are W whole numbers from 0, each of which is an action where the action space is given; `length` is one of
+    0 … W. Spaces that are called so and are none of this are a Dict like any other.
+    """
+    if not isinstance(space, spaces.Dict) or set(space.spaces) != {"tokens", "length"}:
+        return False
+    tokens, length = space["tokens"], space["length"]
+    if not isinstance(tokens, spaces.Box | spaces.MultiDiscrete) or not isinstance(length, spaces.Discrete):
+        return False
+    whole = np.issubdtype(tokens.dtype, np.integer) and len(tokens.shape) == 1
+    if not whole or (length.start, length.n) != (0, tokens.shape[0] + 1):
+        return False
+    low, high = (
+        (tokens.low, tokens.high) if isinstance(tokens, spaces.Box) else (tokens.start, tokens.start + tokens.nvec - 1)
+    )
+    if action_space is None:
+        return bool(low.min() >= 0)
+    return isinstance(action_space, spaces.Discrete) and bool(low.min() >= 0 and high.max() < action_space.n)
+
+
+def _sizes(hidden: Any) -> tuple[int, ...] | None:  # noqa: ANN401
+    if hidden is None:
+        return None
+    if isinstance(hidden, str) or not isinstance(hidden, Sequence):
+        raise ValueError(f"hidden must be the sizes of the hidden layers, like (64, 64), got {hidden!r}")
+    return tuple(whole_number(f"hidden[{i}]", size, 1) for i, size in enumerate(hidden))

@@ -1,0 +1,148 @@
+"""Running statistics that are part of an agent, saved with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pg_agents.data.tree import Tree
+from pg_agents.spaces.action_masks import split_mask
+from pg_agents.spaces.pictures import picture_of
+
+
+class RunningMoments(nn.Module):
+    """Mean and variance of all arrays seen so far, element by element, merged batch by batch.
+
+    Args:
+        shape: of one array.
+
+    Reference: Chan, Golub & LeVeque (1983).
+    """
+
+    count: Tensor
+    mean: Tensor
+    squares: Tensor
+
+    def __init__(self, shape: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("squares", torch.zeros(shape, dtype=torch.float64))
+
+    def update(self, values: Tensor) -> None:
+        """Take in `values`, [N, *shape]."""
+        if values.numel() == 0:
+            return
+        values = values.double()
+        mean, count = values.mean(0), len(values)
+        total, delta = self.count + count, mean - self.mean
+        self.squares += (values - mean).square().sum(0) + delta.square() * self.count * count / total
+        self.mean += delta * count / total
+        self.count.copy_(total)
+
+    def std(self, relative: float = 0.0) -> Tensor:
+        """Return the standard deviation; 1 before two different numbers were seen.
+
+        Args:
+            relative: to their size, what equal numbers may differ by beyond the rounding of 64 bits.
+        """
+        std = (self.squares / self.count.clamp(min=1)).sqrt()
+        rounding = max(16 * torch.finfo(std.dtype).eps, relative) * self.mean.abs()  # what equal ones may differ by
+        return torch.where(std > rounding, std, 1.0)
+
+
+class ObservationScale(nn.Module):
+    """Standardises what is real in observations by its running mean and standard deviation.
+
+        x̃ = clip((x − mean) / std, −10, 10),   elementwise
+
+    Boxes of real numbers are standardised, unless they are pictures or of rank 3 or above; the rest passes as it is.
+    The statistics change in `update` alone, which an agent calls after it has learned from a rollout: what acted, what
+    learns and what is evaluated see the same, and evaluation changes nothing. Give one instance to policy and critic.
+
+    The mean comes off in the precision of the space: 1.7·10⁹ ± 60 in float64 is ±1 afterwards, where float32 would keep
+    four values. (Without standardisation numbers are rounded to the network's precision as they are.)
+
+    Args:
+        space: of one observation: a Box, or a Dict or Tuple of spaces.
+    """
+
+    shift: Tensor
+    factor: Tensor
+
+    def __init__(self, space: gym.Space) -> None:
+        super().__init__()
+        self.space = space
+        self.real = _is_real(space)
+        self.of = {key: ObservationScale(child) for key, child in _children(space).items()}
+        names = {key: str(key) for key in self.of if isinstance(space, gym.spaces.Tuple) or _is_name(key)}
+        self.parts = nn.ModuleDict({name: self.of[key] for key, name in names.items()})
+        self.others = nn.ModuleList(part for key, part in self.of.items() if key not in names)
+        if self.real:
+            dtype = torch.float64 if space.dtype == np.float64 else torch.float32
+            self.moments = RunningMoments(space.shape or ())
+            self.register_buffer("shift", torch.zeros(space.shape or (), dtype=dtype))
+            self.register_buffer("factor", torch.ones(space.shape or (), dtype=dtype))
+            self.register_load_state_dict_post_hook(_refresh)  # files of earlier versions hold them in 32 bits
+
+    def forward(self, observations: Tree) -> Tree:
+        """Return observations [..., *shape], standardised, in the precision of their space, at least 32 bits."""
+        if self.real:  # x · (1/std) − mean/std: one operation, whose product is not rounded, and one for the bounds
+            return torch.addcmul(self.shift, observations.to(self.factor.dtype), self.factor).clamp_(-10.0, 10.0)
+        if not self.of:
+            return observations
+        if isinstance(observations, tuple):
+            return tuple(self.of[key](leaf) for key, leaf in enumerate(observations))
+        return {key: self.of[key](leaf) if key in self.of else leaf for key, leaf in observations.items()}
+
+    def update(self, observations: Tree, mask: Tensor) -> None:
+        """Take in the observations [T, B, *shape] of the rows where `mask` [T, B] is True."""
+        observations = split_mask(observations)[0]
+        if self.real:
+            self.moments.update(observations[mask])
+            self.refresh()
+        for key, part in self.of.items():
+            part.update(observations[key], mask)
+
+    def refresh(self) -> None:
+        """Set −mean/std and 1/std to what the statistics say."""
+        std = self.moments.std()
+        self.factor.copy_(1 / std)
+        self.shift.copy_(-self.moments.mean / std)
+
+
+def _refresh(scale: ObservationScale, _: Any) -> None:  # noqa: ANN401
+    scale.refresh()
+
+
+def has_real(space: gym.Space) -> bool:
+    """Return whether there is anything in an observation that is standardised."""
+    return _is_real(space) or any(map(has_real, _children(space).values()))
+
+
+def _is_real(space: gym.Space) -> bool:
+    if not isinstance(space, gym.spaces.Box) or not np.issubdtype(space.dtype, np.floating):
+        return False
+    return len(space.shape) < 3 and picture_of(space) is None
+
+
+def _is_name(key: Any) -> bool:  # noqa: ANN401
+    """Return whether torch takes the key of a Dict as a submodule's name."""
+    return isinstance(key, str) and key != "" and "." not in key and not hasattr(nn.ModuleDict(), key)
+
+
+def _children(space: gym.Space) -> dict[Any, gym.Space]:
+    if isinstance(space, gym.spaces.Tuple):
+        return dict(enumerate(space.spaces))
+    return dict(space.spaces) if isinstance(space, gym.spaces.Dict) else {}
+
+
+def scales_of(module: nn.Module) -> list[ObservationScale]:
+    """Return the scales in a module that are no parts of other scales, each once."""
+    scales = [part for part in module.modules() if isinstance(part, ObservationScale)]
+    inner = {id(part) for scale in scales for child in scale.of.values() for part in child.modules()}
+    return [scale for scale in scales if id(scale) not in inner]

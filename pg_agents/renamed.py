@@ -1,0 +1,43 @@
+"""Names of version 0.1 that have others now: they answer for one version, then go."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+PUBLIC = {"Linear": "LinearSchedule", "Steps": "StepCadence", "Episodes": "EpisodeCadence"}  # of `pg_agents`
+POLICY = {"outward": "unscale_action"}  # methods that a policy of one's own may override
+AGENT = {  # methods that an agent of one's own may override
+    "is_far_enough": "should_stop_early",
+    "improve": "optimize",
+    "sized": "defaults_for",
+    "suited": "policy_defaults",
+}
+
+
+def renamed(old: str, new: str) -> property:
+    """Return a property that reads the attribute `new`, with a DeprecationWarning that names it."""
+
+    def read(owner: Any) -> Any:  # noqa: ANN401
+        warn(f"{type(owner).__name__}.{old}", new)
+        return getattr(owner, new)
+
+    return property(read, doc=f"The former name of `{new}`.")
+
+
+def warn(old: str, new: str) -> None:
+    """Warn whoever used the name `old` that it is `new` now."""
+    warnings.warn(f"{old} is called {new} now; the former name goes with version 0.3", DeprecationWarning, stacklevel=3)
+
+
+def refuse_overrides(cls: type, table: Mapping[str, str]) -> None:
+    """Raise TypeError where a class defines a method under its former name, which nothing would call.
+
+    Args:
+        cls: the class.
+        table: former names, and what they are now.
+    """
+    for old, new in table.items():
+        if old in vars(cls):
+            raise TypeError(f"{cls.__name__}.{old} is called {new} now: rename it, nothing calls {old} any more")

@@ -1,0 +1,1 @@
+"""Gymnasium's spaces: actions for the environment, spaces as JSON, action masks."""

@@ -1,0 +1,156 @@
+"""Spaces as data: the environment's door for actions, and spaces to and from JSON."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pg_agents.errors import UnsupportedSpaceError
+
+
+def spaces_of(env: gym.Env | VectorEnv) -> tuple[gym.Space, gym.Space]:
+    """Return the observation and action space of one environment of `env`."""
+    if isinstance(env, VectorEnv):
+        return env.single_observation_space, env.single_action_space
+    if not isinstance(env, gym.Env):
+        raise TypeError(f"env must be a gymnasium.Env or a gymnasium.vector.VectorEnv, got {type(env).__name__}")
+    return env.observation_space, env.action_space
+
+
+def to_env_action(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:
+    """Return the function from actions after `Policy.unscale_action`, [B, …], to those that the environment takes.
+
+    Discrete and MultiDiscrete: `start` is added to the index. Box: integers are rounded, and everything is clipped to
+    the bounds; here and nowhere else, so that the log-probability stays that of the action as sampled. All have the
+    shape and the dtype of the space.
+
+    Raises:
+        UnsupportedSpaceError: for any other space.
+    """
+    if isinstance(space, spaces.Discrete):
+        start, kind = int(space.start), space.dtype
+        if start == 0 and kind == np.int64:
+            return lambda actions: actions.numpy(force=True).copy()  # environments may write to what they are given
+        return lambda actions: (actions.numpy(force=True) + start).astype(kind)
+    if isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary):
+        shape, first = space.shape, space.start if isinstance(space, spaces.MultiDiscrete) else 0
+        return lambda actions: (actions.numpy(force=True).reshape(-1, *shape) + first).astype(space.dtype)
+    if isinstance(space, spaces.Box):
+        whole, (low, high) = np.rint if np.issubdtype(space.dtype, np.integer) else np.asarray, _bounds(space)
+        return lambda actions: np.clip(whole(actions.numpy(force=True)).reshape(-1, *space.shape), low, high).astype(
+            space.dtype
+        )
+    raise UnsupportedSpaceError(
+        f"action space {space} is not supported: use Discrete, MultiDiscrete, MultiBinary or Box"
+    )
+
+
+def _bounds(space: spaces.Box) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the bounds of a Box; of whole numbers, the nearest floats within: 2⁶³ − 1 would be rounded up to 2⁶³."""
+    if not np.issubdtype(space.dtype, np.integer):
+        return space.low, space.high
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    below, above = low.astype(object) < space.low.astype(object), high.astype(object) > space.high.astype(object)
+    return np.where(below, np.nextafter(low, np.inf), low), np.where(above, np.nextafter(high, -np.inf), high)
+
+
+def space_to_json(space: gym.Space) -> dict[str, Any]:
+    """Return a description of `space`, valid JSON, from which `space_from_json` makes an equal one.
+
+    Raises:
+        UnsupportedSpaceError: for other spaces than Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple of such.
+    """
+    if isinstance(space, spaces.Discrete):
+        return {"kind": "Discrete", "n": int(space.n), "start": int(space.start), "dtype": str(space.dtype)}
+    if isinstance(space, spaces.Box):
+        bounds = {"low": _strict(space.low.tolist()), "high": _strict(space.high.tolist())}
+        return {"kind": "Box", "shape": list(space.shape), "dtype": str(space.dtype), **bounds}
+    if isinstance(space, spaces.MultiDiscrete):
+        counts = {"nvec": space.nvec.tolist(), "start": space.start.tolist()}
+        return {"kind": "MultiDiscrete", **counts, "dtype": str(space.dtype)}
+    if isinstance(space, spaces.MultiBinary):
+        return {"kind": "MultiBinary", "n": space.n if isinstance(space.n, int) else [int(n) for n in space.n]}
+    if isinstance(space, spaces.Dict):  # pairs: in JSON the keys of an object are texts
+        return {"kind": "Dict", "spaces": [[_plain_key(key), space_to_json(value)] for key, value in space.items()]}
+    if isinstance(space, spaces.Tuple):
+        return {"kind": "Tuple", "spaces": [space_to_json(value) for value in space.spaces]}
+    raise UnsupportedSpaceError(
+        f"space {space} cannot be saved: use Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple"
+    )
+
+
+def _plain_key(key: Any) -> Any:  # noqa: ANN401
+    """Return a key of a Dict; UnsupportedSpaceError where JSON would make another of it."""
+    if isinstance(key, int | float | None) or (isinstance(key, str) and not re.search("[\ud800-\udfff]", key)):
+        return key
+    raise UnsupportedSpaceError(f"a Dict's key {key!r} cannot be saved: use a text or a number")
+
+
+def _strict(bound: Any) -> Any:  # noqa: ANN401
+    """Return numbers, nested in lists, with "inf" and "nan" as texts: JSON has no other form of them."""
+    if isinstance(bound, list):
+        return [_strict(part) for part in bound]
+    return bound if math.isfinite(bound) else str(bound)
+
+
+def space_from_json(description: dict[str, Any]) -> gym.Space:
+    """Return the space that `space_to_json` described; earlier versions kept no dtype but a Box's, which was int64."""
+    kind, dtype = description["kind"], np.dtype(description.get("dtype", "int64"))
+    if kind == "Discrete":
+        return spaces.Discrete(description["n"], start=description["start"], dtype=dtype.type)
+    if kind == "Box":
+        low, high = (np.asarray(description[bound], dtype).reshape(description["shape"]) for bound in ("low", "high"))
+        return spaces.Box(low, high, dtype=dtype.type)
+    if kind == "MultiDiscrete":
+        return spaces.MultiDiscrete(description["nvec"], dtype.type, start=description["start"])
+    if kind == "MultiBinary":
+        return spaces.MultiBinary(description["n"])
+    if kind == "Dict":
+        parts = description["spaces"]  # of earlier versions an object, in the order of the space's keys as well
+        pairs = parts.items() if isinstance(parts, dict) else parts
+        return spaces.Dict([(key, space_from_json(value)) for key, value in pairs])
+    if kind == "Tuple":
+        return spaces.Tuple([space_from_json(value) for value in description["spaces"]])
+    raise ValueError(f"unknown kind of space {kind!r}: the file is damaged or from a later version")
+
+
+def difference(theirs: gym.Space, mine: gym.Space, path: str = "") -> str:
+    """Return what tells the space `theirs` from `mine`, as in "dtype int32 instead of int64 at ['a']"; "": nothing."""
+    where = f" at {path}" if path else ""
+    if theirs == mine:
+        return ""
+    if type(theirs) is not type(mine):
+        return f"{brief(theirs)} instead of {brief(mine)}{where}"
+    if isinstance(mine, spaces.Dict | spaces.Tuple):
+        parts, known = _parts(theirs), _parts(mine)
+        if parts.keys() != known.keys():
+            return f"the keys {brief(list(parts))} instead of {brief(list(known))}{where}"
+        return next(filter(None, (difference(parts[key], known[key], f"{path}[{key!r}]") for key in known)), "")
+    for name in ("dtype", "shape", "n"):
+        if (one := getattr(theirs, name, None)) != (other := getattr(mine, name, None)):
+            return f"{name} {brief(one)} instead of {brief(other)}{where}"
+    for name in ("start", "nvec", "low", "high"):
+        ours, other = np.asarray(getattr(mine, name, 0)), np.asarray(getattr(theirs, name, 0))
+        for index in np.argwhere(ours != other).tolist()[:1]:
+            entry = tuple(index)
+            return f"{name}{index or ''} {other[entry]} instead of {ours[entry]}{where}"
+    return f"{brief(theirs)} instead of {brief(mine)}{where}"
+
+
+def _parts(space: Any) -> dict[Any, gym.Space]:  # noqa: ANN401
+    return dict(space.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces))
+
+
+def brief(value: Any) -> str:  # noqa: ANN401
+    """Return `value` as a text of one line, cut at 100 characters."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,112 @@
+"""What is looked at while an agent learns, besides its metrics: small functions (agent, rollout) → values by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pg_agents.agents.base import Agent
+from pg_agents.data.rollout import Rollout, TokenBlock
+from pg_agents.policies import TabularPolicy
+from pg_agents.schedules import LinearSchedule
+from pg_agents.training.writers import Value
+
+CURVES = 12  # up to that many probabilities are drawn as curves, more as an image
+PIXELS = 1000  # larger tables are not drawn
+
+
+def default_probes(agent: Agent, env: gym.Env | VectorEnv) -> list[Callable[[Agent, Rollout], Mapping[str, Value]]]:
+    """Return the probes that suit the policy: a table's probabilities, or samples of tokens; schedules."""
+    if isinstance(agent.policy, TabularPolicy):
+        return [schedules, policy_probabilities]
+    if "append_only" in env.metadata:
+        return [schedules, token_samples(getattr(env.unwrapped, "decode", None))]
+    return [schedules]
+
+
+def schedules(agent: Agent, rollout: Rollout) -> dict[str, Value]:
+    """Return what the agent's schedules have come to, by the names of its arguments."""
+    names = [name for name, value in vars(agent).items() if isinstance(value, LinearSchedule)]
+    return {f"train/{name}": agent.current(name) for name in names}
+
+
+def policy_probabilities(agent: Agent, rollout: Rollout) -> dict[str, Value]:
+    """Return π(a|s) of a tabular policy: curves where there are few, an image [states, actions] where there are more.
+
+    Of independent learners the mean over learners is drawn.
+    """
+    assert isinstance(agent.policy, TabularPolicy)
+    table = agent.policy.probabilities().mean(0).numpy(force=True)  # [S, A]
+    if table.size <= CURVES:
+        states = [f"state_{s}/" if len(table) > 1 else "" for s in range(len(table))]
+        return {f"policy/{states[s]}action_{a}": float(p) for (s, a), p in np.ndenumerate(table)}
+    return {"policy/probabilities": heat_map(table)} if len(table) <= PIXELS else {}
+
+
+def heat_map(table: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return numbers in [0, 1], [rows, columns], as an image: white is 0, dark blue is 1; a row of pixels a state."""
+    scale = max(1, 256 // max(table.shape))
+    low, high = np.array([255, 255, 255]), np.array([8, 48, 107])
+    colours = low + table[..., None] * (high - low)
+    return np.kron(colours, np.ones((scale, scale, 1))).astype(np.uint8)
+
+
+def token_samples(decode: Callable[[Sequence[int]], str] | None, count: int = 4) -> Callable[..., dict[str, Value]]:
+    """Return a probe that shows `count` generated texts with their scores (the sum of their rewards) as a table."""
+
+    def probe(agent: Agent, rollout: Rollout) -> dict[str, Value]:
+        table = text_table(rollout, decode, count)
+        return {"samples/training": table} if table else {}
+
+    return probe
+
+
+def text_table(rollout: Rollout, decode: Callable[[Sequence[int]], str] | None, count: int = 4) -> str:
+    """Return prompts, completions and scores as a table in Markdown; of environments that stand far apart.
+
+    A line break is shown as ⏎. Without `decode`, ids are. "" where no episode began and ended in the rollout.
+    """
+    show = decode or (lambda ids: " ".join(map(str, ids)))
+    num_envs = rollout.mask.shape[1]
+    found = (_text(rollout, row) for row in range(0, num_envs, max(1, num_envs // count)))
+    texts = [text for text in found if text is not None][:count]
+    rows = [f"| {_cell(show(prompt))} | {_cell(show(answer))} | {score:.2f} |" for prompt, answer, score in texts]
+    return "\n".join(["| prompt | completion | score |", "|---|---|---|", *rows]) if rows else ""
+
+
+def _text(rollout: Rollout, row: int) -> tuple[list[int], list[int], float] | None:
+    """Return prompt, completion and score of the first episode of an environment that began and ended here."""
+    seen, mask = rollout.observations, rollout.mask[:, row]
+    if isinstance(seen, TokenBlock):
+        start, end, tokens = 0, len(mask), seen.tokens[row, : int(seen.lengths[0, row])]
+    elif isinstance(seen, dict) and set(seen) == {"tokens", "length"}:
+        episode_starts = (rollout.episode_starts[:, row] & mask).nonzero()
+        ends = ((rollout.terminated | rollout.truncated)[:, row] & mask).nonzero()
+        if not len(episode_starts) or not len(ends) or ends[-1] < episode_starts[0]:
+            return None
+        start = int(episode_starts[0])
+        end = int(ends[ends >= start][0]) + 1
+        tokens = seen["tokens"][start, row, : int(seen["length"][start, row])]
+    else:
+        return None
+    taken = mask[start:end]
+    actions, rewards = rollout.actions[start:end, row][taken], rollout.rewards[start:end, row][taken]
+    return _ids(tokens), _ids(actions), float(rewards.sum())
+
+
+def _cell(text: str) -> str:
+    """Return a text as code in a cell of a table, as TensorBoard reads Markdown: bars in code are no borders."""
+    plain = text.replace("\n", "⏎").replace("\r", "␍")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", plain)), default=0))
+    room = " " if "`" in plain else ""
+    return f"{fence}{room}{plain}{room}{fence}" if plain.strip() else ""
+
+
+def _ids(tokens: Tensor) -> list[int]:
+    return [int(token) for token in tokens]

@@ -1,0 +1,212 @@
+"""How far a run has come."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from rich import get_console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from pg_agents.data.rollout import Rollout
+from pg_agents.training.writers import Value
+
+LAST = 100  # training episodes at least, of which means are reported
+STOP_REASONS = ("eos", "verifier", "length")  # of token environments
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        agent: its class's name, as on the command line.
+        env: the environment's id.
+        seed: of the run.
+        total_steps: valid transitions learned from.
+        episodes: that ended.
+        mean_return_last_100: of the last of them, at least 100 where there are so many: all that ended in the newest
+            rollouts, of as few as hold 100 together; None where none ended.
+        recent_episodes: how many these are.
+        wall_seconds: of collecting and learning; the audit, evaluations and what is written are left out.
+        steps_per_second: total_steps / wall_seconds.
+        stop_return: where the run was to end; None: nowhere.
+        stopped: whether it ended there, after total_steps steps and wall_seconds.
+        evaluations: mean returns by the steps after which the agent was evaluated.
+    """
+
+    agent: str
+    env: str
+    seed: int
+    total_steps: int
+    episodes: int
+    mean_return_last_100: float | None
+    recent_episodes: int
+    wall_seconds: float
+    steps_per_second: float
+    stop_return: float | None = None
+    stopped: bool = False
+    evaluations: dict[int, float] = field(default_factory=dict)
+
+
+class Ended(NamedTuple):
+    """The episodes that ended in one rollout: how many they are, and the sums of their returns and of their lengths."""
+
+    episodes: int
+    returns: float
+    lengths: int
+
+
+@dataclass
+class RunProgress:
+    """What has happened so far, and what happened since the last row was written.
+
+    Means are of all the episodes that ended in the newest rollouts, of as few as hold 100 together. A rollout counts
+    whole or not at all: it lists episodes in the order in which they ended, and of a rollout of whole episodes the last
+    are the longest. Rollouts of steps begin with the short episodes of a run, which end first: as everywhere, their
+    means are those of the policy once every environment has ended a few.
+
+    Attributes:
+        total_steps: to learn from.
+        stop_return: at which the run ends early; None: nowhere.
+        of_tokens: whether a step is a token.
+    """
+
+    total_steps: int
+    stop_return: float | None = None
+    of_tokens: bool = False
+    steps: int = 0
+    steps_before: int = 0  # the latest rollout
+    episodes: int = 0
+    recent: deque[Ended] = field(default_factory=deque)  # of the newest rollouts in which any ended
+    metrics: dict[str, list[Tensor]] = field(default_factory=dict)
+    stop_reasons: Counter[str] = field(default_factory=Counter)
+    row_before: tuple[int, float] = (0, 0.0)  # steps and seconds at the last row
+    since: float = field(default_factory=time.perf_counter)  # when what is timed began
+    seconds: float = 0.0  # of collecting and learning
+
+    def begins(self) -> None:
+        """Begin to time what `collected` or `learned` will take in."""
+        self.since = time.perf_counter()
+
+    def collected(self, rollout: Rollout) -> None:
+        """Take in a rollout."""
+        self.steps_before = self.steps
+        self.steps += rollout.num_transitions
+        if ended := len(rollout.episode_returns):
+            self.episodes += ended
+            sums = float(rollout.episode_returns.sum()), int(rollout.episode_lengths.sum())
+            self.recent.append(Ended(ended, *sums))
+            while self.recent_episodes - self.recent[0].episodes >= LAST:
+                self.recent.popleft()
+            self.stop_reasons.update(reason or "truncated" for reason in rollout.stop_reasons)
+        self._timed()
+
+    def learned(self, metrics: Mapping[str, Tensor]) -> None:
+        """Take in what an update returned."""
+        for name, value in metrics.items():
+            self.metrics.setdefault(name, []).append(value)
+        self._timed()
+
+    @contextmanager
+    def untimed(self) -> Iterator[None]:
+        """A context in which what is done is neither collecting nor learning."""
+        began = time.perf_counter()
+        yield
+        self.since += time.perf_counter() - began
+
+    def _timed(self) -> None:
+        now = time.perf_counter()
+        self.seconds, self.since = self.seconds + now - self.since, now
+
+    @property
+    def recent_episodes(self) -> int:
+        """How many episodes means are of."""
+        return sum(ended.episodes for ended in self.recent)
+
+    @property
+    def mean_return(self) -> float | None:
+        """The mean return of the recent episodes; None where none ended."""
+        return sum(ended.returns for ended in self.recent) / self.recent_episodes if self.recent else None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the mean of the recent episodes is at least `stop_return`; never before 100 have ended."""
+        if self.stop_return is None or self.episodes < LAST:
+            return False
+        mean = self.mean_return
+        return mean is not None and mean >= self.stop_return
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to learn from."""
+        return self.steps >= self.total_steps or self.stopped
+
+    def summary(self, agent: str, env: str, seed: int, evaluations: dict[int, float]) -> Summary:
+        """Return what the run came to."""
+        return Summary(
+            agent=agent,
+            env=env,
+            seed=seed,
+            total_steps=self.steps,
+            episodes=self.episodes,
+            mean_return_last_100=self.mean_return,
+            recent_episodes=self.recent_episodes,
+            wall_seconds=self.seconds,
+            steps_per_second=self.steps / self.seconds if self.seconds else 0.0,
+            stop_return=self.stop_return,
+            stopped=self.stopped,
+            evaluations=evaluations,
+        )
+
+    def row(self) -> dict[str, Value]:
+        """Return the scalars of the time since the last call: metrics averaged over its updates."""
+        row: dict[str, Value] = {}
+        if self.mean_return is not None:
+            row["rollout/ep_rew_mean"] = self.mean_return
+            row["rollout/ep_len_mean"] = sum(ended.lengths for ended in self.recent) / self.recent_episodes
+        for name, values in self.metrics.items():
+            row[f"train/{name}"] = float(torch.stack(values).nanmean())
+        ended = self.stop_reasons.total()
+        for reason in (*STOP_REASONS, *self.stop_reasons) if ended else ():
+            row[f"stop/{reason}"] = self.stop_reasons[reason] / ended
+        row["time/steps_per_second"] = self.steps / self.seconds
+        if self.of_tokens:
+            steps, seconds = self.row_before
+            row["time/tokens_per_second"] = (self.steps - steps) / (self.seconds - seconds)
+        self.row_before = self.steps, self.seconds
+        self.stop_reasons.clear()
+        self.metrics.clear()
+        return row
+
+
+class progress_bar:  # noqa: N801 - used as a function
+    """A context whose value shows a run's progress."""
+
+    def __init__(self, visible: bool, total_steps: int) -> None:
+        text = TextColumn("return {task.fields[mean]}  {task.fields[speed]} steps/s")
+        console = get_console()
+        visible = visible and (console.is_terminal or console.is_jupyter)  # elsewhere it would be an empty line
+        columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text
+        self.bar = Progress(*columns, console=console, disable=not visible, transient=True)
+        self.total = total_steps
+
+    def __enter__(self) -> Callable[[RunProgress], None]:
+        self.bar.start()
+        task = self.bar.add_task("", total=self.total, mean="-", speed="-")
+
+        def show(run: RunProgress) -> None:
+            mean = "-" if run.mean_return is None else f"{run.mean_return:.2f}"
+            speed = f"{run.steps / run.seconds:,.0f}"
+            self.bar.update(task, completed=min(run.steps, self.total), mean=mean, speed=speed)
+
+        return show
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()

@@ -1,0 +1,78 @@
+"""What episodes of a group are worth beside each other, against numbers worked out by hand."""
+
+from typing import get_args
+
+import pytest
+import torch
+
+from pg_agents.functional.comparisons import Comparison, compare, group_centre, group_standardize, leave_one_out
+
+torch.set_num_threads(1)
+
+
+def tensor(*rows):
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def test_leave_one_out_by_hand():
+    """1, 2, 6: 1 − 4, 2 − 3.5, 6 − 1.5; in groups (1, 6) and (2): 1 − 6, 6 − 1, and 2 alone keeps its 2."""
+    assert leave_one_out(tensor([1, 2, 6])).tolist() == [[-3, -1.5, 4.5]]
+    assert leave_one_out(tensor([1, 2, 6])[0], torch.tensor([7, 3, 7])).tolist() == [-5, 2, 5]
+
+
+def test_group_standardize_by_hand():
+    """1, 2, 6: mean 3, variance (4 + 1 + 9)/2 = 7; with ε = ½: (x − 3)/(√7 + ½). Equal scores, and one alone: 0."""
+    root = 7**0.5 + 0.5
+    expected = tensor([-2 / root, -1 / root, 3 / root])
+    torch.testing.assert_close(group_standardize(tensor([1, 2, 6]), epsilon=0.5), expected, rtol=0, atol=1e-12)
+    scores, groups = tensor([0.1, 4, 0.1, 9, 0.1])[0], torch.tensor([0, 1, 0, 2, 0])
+    assert group_standardize(scores, groups).tolist() == [0, 0, 0, 0, 0]
+    pair = group_standardize(tensor([3, 0, 5])[0], torch.tensor([1, 0, 1]))
+    assert pair.tolist() == pytest.approx([-1 / (2**0.5 + 1e-4), 0, 1 / (2**0.5 + 1e-4)])
+
+
+def test_comparisons_by_hand():
+    """Groups (1, 3) and (2, 10): means 2 and 6; deviations √2 and √32, of all four √(50/3): mean 4, 9 + 1 + 4 + 36."""
+    scores, groups = tensor([1, 2, 3, 10])[0], torch.tensor([0, 1, 0, 1])
+    centred = torch.tensor([-1.0, -4, 1, 4], dtype=torch.float64)
+    own = torch.tensor([2.0, 32, 2, 32], dtype=torch.float64).sqrt()
+    scales = {"standardized": own + 0.5, "batch-standardized": (50 / 3) ** 0.5 + 0.5, "centred": 1.0}
+    for how in get_args(Comparison):
+        found, std = compare(how, scores, groups, epsilon=0.5)
+        torch.testing.assert_close(found, centred / scales[how], rtol=0, atol=1e-12)
+        torch.testing.assert_close(std, own, rtol=0, atol=1e-12)
+    found, _ = compare("batch-standardized", tensor([5, 5, 0, 1])[0], torch.tensor([0, 0, 1, 1]))
+    assert found[:2].tolist() == [0, 0] and found[3] == -found[2] > 0.1  # equal scores of a group stay worth nothing
+    assert not compare("batch-standardized", torch.full((8,), 0.1), torch.arange(8) // 4)[0].any()
+
+
+@pytest.mark.parametrize("value", [0.1, 500.0, -1000.1])
+@pytest.mark.parametrize("count", [7, 64, 1000])
+def test_equal_scores_of_a_group_are_standardized_to_zero(value, count):
+    """Their mean is rounded, by more the more there are: by 100 in the last digit for a thousand."""
+    assert not group_standardize(torch.full((count,), value)).any()
+
+
+def test_a_large_score_of_another_group_leaves_a_groups_own_alone():
+    """Whether scores differ is a question of their own group's size: 0, 1 beside a million still do."""
+    ids = torch.tensor([0] * 4 + [1] * 4 + [2] * 4)
+    scores = torch.tensor([0.0, 1, 0, 1, 1e6, 0, 0, 0, 1e5, 1e5 + 0.125, 1e5, 1e5 + 0.125])
+    centred, std = group_centre(scores, ids)
+    assert centred[:4].tolist() == [-0.5, 0.5, -0.5, 0.5] and float(std[0]) == pytest.approx(3**-0.5)
+    assert std[8:].tolist() == pytest.approx([0.125 / 2 * 2 / 3**0.5] * 4, rel=0.2)
+
+
+@pytest.mark.parametrize("how", ["standardized", "batch-standardized"])
+def test_scores_far_from_zero_are_compared_by_what_they_differ_by(how):
+    near = torch.randn(64, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    groups = torch.arange(64) // 8
+    found, expected = (compare(how, scores, groups, epsilon=0.0)[0] for scores in (1e6 + near, near))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-8)
+    torch.testing.assert_close(leave_one_out(1e6 + near, groups), leave_one_out(near, groups), rtol=0, atol=1e-8)
+
+
+def test_columns_that_never_began_are_not_in_the_deviation_of_the_batch():
+    """0 and 2 deviate by √2 over n − 1; the 50 beside them is of no episode."""
+    scores, groups = tensor([0, 2, 50])[0], torch.tensor([0, 0, 1])
+    found, _ = compare("batch-standardized", scores, groups, torch.tensor([True, True, False]), epsilon=0.0)
+    assert found[:2].tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5])

@@ -1,0 +1,1 @@
+"""What tests share: environments, rollouts and models made by hand."""

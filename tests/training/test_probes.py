@@ -1,0 +1,118 @@
+"""What is looked at while an agent learns."""
+
+from dataclasses import replace
+
+import gymnasium as gym
+import numpy as np
+import pg_envs  # noqa: F401 - registers the ids
+import pytest
+import torch
+from gymnasium.spaces import Discrete
+from tensorboard.plugin_util import markdown_to_safe_html
+
+import pg_agents as pg
+from pg_agents.data.rollout import Rollout, TokenBlock
+from pg_agents.training.probes import default_probes, heat_map, policy_probabilities, text_table, token_samples
+
+
+def table_agent(states, actions, probabilities, **arguments):
+    agent = pg.Reinforce.for_spaces(Discrete(states), Discrete(actions), **arguments)
+    with torch.no_grad():
+        agent.policy.logits.copy_(torch.tensor(probabilities).log())
+    return agent
+
+
+def test_one_state_is_drawn_as_a_curve_for_each_action():
+    values = policy_probabilities(table_agent(1, 3, [[[0.5, 0.3, 0.2]]]), None)
+    assert list(values) == ["policy/action_0", "policy/action_1", "policy/action_2"]
+    assert list(values.values()) == pytest.approx([0.5, 0.3, 0.2])
+
+
+def test_few_states_are_drawn_as_curves_and_learners_averaged():
+    agent = table_agent(2, 2, [[[0.9, 0.1], [0.4, 0.6]], [[0.5, 0.5], [0.2, 0.8]]], num_learners=2)
+    values = policy_probabilities(agent, None)
+    assert values == pytest.approx({
+        "policy/state_0/action_0": 0.7, "policy/state_0/action_1": 0.3,
+        "policy/state_1/action_0": 0.3, "policy/state_1/action_1": 0.7,
+    })  # fmt: skip
+
+
+def test_many_states_are_an_image_with_a_row_a_state():
+    probabilities = torch.full((1, 20, 2), 0.5)
+    probabilities[0, 3] = torch.tensor([1.0, 0.0])
+    image = policy_probabilities(table_agent(20, 2, probabilities.tolist()), None)["policy/probabilities"]
+    scale = 256 // 20
+    assert image.shape == (20 * scale, 2 * scale, 3) and image.dtype == np.uint8
+    assert image[3 * scale, 0].tolist() == [8, 48, 107]  # certain: dark blue
+    assert image[4 * scale - 1, 2 * scale - 1].tolist() == [255, 255, 255]  # impossible: white
+    assert image[0, 0].tolist() == [131, 151, 181]  # half way, rounded down
+
+
+def test_tables_of_more_rows_than_pixels_are_not_drawn():
+    assert policy_probabilities(table_agent(1001, 2, np.full((1, 1001, 2), 0.5).tolist()), None) == {}
+    assert heat_map(np.zeros((1000, 1))).shape == (1000, 1, 3)
+
+
+def tokens_rollout():
+    """Two texts of at most three tokens: 5 6 | 7 3, worth 0.25 + 1, and 5 | 8 3 after which nothing counts."""
+    block = TokenBlock(torch.tensor([[5, 6, 7, 3], [5, 8, 3, 0]]), torch.tensor([[2, 1], [3, 2], [4, 3]]))
+    mask = torch.tensor([[True, True], [True, True], [False, False]])
+    flags = torch.zeros(3, 2, dtype=torch.bool)
+    numbers = torch.zeros(3, 2)
+    return Rollout(
+        observations=block,
+        actions=torch.tensor([[7, 8], [3, 3], [1, 1]]),
+        log_probs=numbers,
+        rewards=torch.tensor([[0.25, 0.0], [1.0, 0.5], [9.0, 9.0]]),
+        terminated=flags,
+        truncated=flags,
+        mask=mask,
+        episode_starts=flags,
+        times=flags.long(),
+        final_observations=torch.zeros(0, 4),
+        final_rows=torch.zeros(0, 2, dtype=torch.int64),
+        episode_returns=torch.zeros(0),
+        episode_lengths=torch.zeros(0, dtype=torch.int64),
+    )
+
+
+HEAD = "| prompt | completion | score |\n|---|---|---|\n"
+
+
+def test_generated_texts_are_shown_with_what_they_were_worth():
+    shown = token_samples(None)(None, tokens_rollout())
+    assert shown == {"samples/training": HEAD + "| `5 6` | `7 3` | 1.25 |\n| `5` | `8 3` | 0.50 |"}
+    shown = token_samples(lambda ids: "".join("abcdefghij"[i] for i in ids), count=1)(None, tokens_rollout())
+    assert shown == {"samples/training": HEAD + "| `fg` | `hd` | 1.25 |"}
+
+
+def test_texts_stay_in_their_cells():
+    """Line breaks, bars, backticks and nothing at all, as TensorBoard renders them."""
+    spoken = {2: "a|b\nc", 1: "``"}
+    shown = text_table(tokens_rollout(), lambda ids: spoken[len(ids)])
+    assert shown == HEAD + "| `a|b⏎c` | `a|b⏎c` | 1.25 |\n| ``` `` ``` | `a|b⏎c` | 0.50 |"
+    html = markdown_to_safe_html(shown)
+    assert html.count("<code>a|b⏎c</code>") == 3 and html.count("<code>``</code>") == 1 and html.count("<td>") == 6
+    assert text_table(tokens_rollout(), lambda ids: "", count=1) == HEAD + "|  |  | 1.25 |"
+
+
+def test_texts_of_rollouts_that_begin_and_end_anywhere():
+    """Windows instead of a block: of each environment the first episode whose start and end were both seen."""
+    rollout = tokens_rollout()
+    episode_starts, ends = torch.tensor([[0, 1], [1, 0], [0, 0]]).bool(), torch.tensor([[1, 0], [0, 0], [1, 0]]).bool()
+    windows = rollout.observations.windows()
+    mask = torch.ones_like(rollout.mask)
+    rollout = replace(rollout, observations=windows, episode_starts=episode_starts, terminated=ends, mask=mask)
+    assert text_table(rollout, None) == HEAD + "| `5 6 7` | `3 1` | 10.00 |"
+    assert text_table(replace(rollout, episode_starts=~mask), None) == ""
+
+
+def test_each_family_gets_the_probes_that_suit_it():
+    for env_id, probes in (("pg/Chain-v0", 2), ("pg/Copy-v0", 2), ("CartPole-v1", 1)):
+        env = gym.make_vec(env_id, 2)
+        assert len(default_probes(pg.Reinforce.for_env(env), env)) == probes
+    env = gym.make_vec("pg/Copy-v0", 2)
+    agent = pg.Reinforce.for_env(env)
+    rollout = next(pg.collect_episodes(env, agent.policy))
+    text = default_probes(agent, env)[1](agent, rollout)["samples/training"]
+    assert env.unwrapped.decode(rollout.observations.tokens[0, : rollout.observations.lengths[0, 0]].tolist()) in text
