@@ -1,0 +1,115 @@
+"""What prose says about the code is true: names, paths, options and commands in it exist."""
+
+import importlib
+import re
+
+import pytest
+from support.names import PAGES, ROOT, comments, docstrings, files, known_names
+
+import benchmarks.__main__
+
+SPAN = re.compile(r"`([^`\n]+)`")
+DOTTED = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?:\(.*\))?")
+PATH = re.compile(r"[\w./-]+(?:/|\.(?:py|md|toml|json|png))")
+FILE = re.compile(r"(?<![\w./{*-])[\w/]+\.py\b")  # with or without backticks
+ELSEWHERE = {  # names of other libraries' code and of files that runs write
+    *("C", "VecNormalize", "approx_kl", "clip_ratio", "mypy", "ruff", "dev", "jsonl"),
+    *("config.json", "summary.json", "metrics.jsonl", "ppo.py", "ppo_continuous_action.py", "results/NAME.json"),
+    *("peers-WORKLOAD.json", "logdir", "no-deps"),
+}  # fmt: skip
+FORMER = (  # names and words that the code has no longer
+    *("Recorder", "outward", "action_door", "is_far_enough", "Stream", "Descent", "pg.Steps", "pg.Linear"),
+    "pg.Episodes",
+)  # fmt: skip
+FOLDERS = ("", "pg_agents", "pg_agents/agents", "envs", "envs/pg_envs", "benchmarks", "tests")  # paths begin here
+
+
+def pages():
+    """Yield (where, text) of every page in Markdown, without its blocks of code."""
+    for page in PAGES:
+        if page.name != "CHANGELOG.md":
+            yield str(page.relative_to(ROOT)), re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+
+
+def prose():
+    """Yield (where, text) of all that is written about the code."""
+    yield from pages()
+    for path in files():
+        yield from docstrings(path)
+
+
+def spans():
+    return [(where, span) for where, text in prose() for span in SPAN.findall(text) if span not in ELSEWHERE]
+
+
+def resolves(name):
+    """Return whether a dotted name leads to a module, or to something in one."""
+    parts = ["pg_agents" if part == "pg" else part for part in name.split(".")]
+    for length in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:length]))
+        except ImportError:
+            continue
+        for part in parts[length:]:
+            if not hasattr(found, part) and part not in getattr(found, "__annotations__", {}):
+                return False
+            found = getattr(found, part, None)
+        return True
+    return False
+
+
+def test_names_exist():
+    wrong = []
+    for where, span in spans():
+        if (match := DOTTED.fullmatch(span)) and not PATH.fullmatch(span):
+            name = match[1]
+            if name.startswith(("pg.", "pg_agents.", "pg_envs.")):
+                found = resolves(name)
+            else:
+                found = set(name.split(".")) <= known_names() | ELSEWHERE
+            wrong += [] if found else [f"{where}: {span}"]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_paths_exist():
+    wrong = []
+    for where, text in prose():
+        found = [span for span in SPAN.findall(text) if PATH.fullmatch(span)] + FILE.findall(text)
+        folders = [ROOT / folder for folder in FOLDERS] + [(ROOT / where.split()[0]).parent]
+        wrong += [
+            f"{where}: {path}"
+            for path in found
+            if path not in ELSEWHERE and not any((folder / path).exists() for folder in folders)
+        ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_options_exist():
+    known = {name.replace("_", "-") for name in known_names()} | ELSEWHERE
+    wrong = [
+        f"{page.name}: --{option}"
+        for page in PAGES
+        for option in re.findall(r"(?<![\w-])--([a-z][a-z-]+)", page.read_text())
+        if option not in known
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_commands_exist():
+    known = {*benchmarks.__main__.REPORTS, *benchmarks.__main__.COMMANDS, "plots"}
+    wrong = [
+        f"{where}: {name}"
+        for where, text in prose()
+        for names in re.findall(r"python -m benchmarks((?: [a-z]+)+)", text)
+        for name in names.split()[: 1 if names.split()[0] in benchmarks.__main__.COMMANDS else None]
+        if name not in known
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", FORMER)
+def test_former_names_are_gone(name):
+    pattern = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
+    texts = [*prose(), *((where, text) for path in files() for where, text in comments(path))]
+    wrong = [where for where, text in texts if pattern.search(text) and "test" not in where and "renamed" not in where]
+    assert not wrong, "\n".join(wrong)
