@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from support.bugs import Bug, seeded, with_arguments
 from torch import nn
 
 import pg_agents as pg
+from pg_agents import seeding
 from pg_agents.cli.demo import TASKS, random_return
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.errors import FaultyEnvironmentError
@@ -221,3 +223,19 @@ def test_resets_on_the_way_are_named_too():
     with pytest.raises(OSError, match="the disk is gone") as raised:
         EnvAdapter(env, 0).step(np.zeros(2, np.int64))
     assert raised.value.__notes__[0].startswith("raised by Worn at reset, after step 1, seed ")
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "all purposes have one seed",
+        seeding.spawn,
+        with_arguments(seeding.spawn, purpose=lambda purpose: Purpose.PARAMETERS),
+        [test_purposes_share_no_numbers, test_one_seed_gives_every_generator_of_a_run_a_beginning_of_its_own],
+    ),
+    Bug(
+        "environments get seeds of 32 bits",
+        seeding.environment_seeds,
+        lambda seed, count: np.random.SeedSequence(seed).generate_state(count).tolist(),
+        [test_environments_get_different_whole_numbers_below_two_to_the_31],
+    ),
+)

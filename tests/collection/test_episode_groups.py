@@ -6,6 +6,7 @@ import pg_envs
 import pytest
 import torch
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from support.bugs import Bug, seeded, with_result
 
 import pg_agents as pg
 from pg_agents.cli import main
@@ -156,3 +157,22 @@ def test_group_seeds_leave_the_distribution_of_starts_as_it_is():
     assert np.abs(episode_starts).max() < 0.05
     assert (np.abs(episode_starts.mean(0)) < 4 * 0.1 / np.sqrt(12 * len(episode_starts))).all()
     assert episode_starts.std(0) == pytest.approx(0.1 / np.sqrt(12), rel=0.1)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "each environment of a group has a seed of its own",
+        Groups.seeds,
+        with_result(Groups.seeds, lambda seeds: [seed + row for row, seed in enumerate(seeds)]),
+        [
+            test_a_group_begins_alike_and_acts_on_its_own,
+            test_episodes_that_act_alike_share_the_noise_of_their_dynamics,
+        ],
+    ),
+    Bug(
+        "every rollout begins where the first did",
+        Groups.seeds,
+        lambda groups: groups.ids.tolist(),
+        [test_a_group_begins_alike_and_acts_on_its_own, test_seeds_never_repeat_and_are_not_those_of_other_runs],
+    ),
+)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import integrate
+from support.bugs import Bug, seeded
 from torch import distributions as theirs
 
 from pg_agents.distributions import DiagonalGaussian, SquashedGaussian
@@ -137,3 +138,19 @@ def test_divergence_of_actions_is_that_before_the_tanh():
     expected = float((p.log_prob(u).exp() * (p.log_prob(u) - q.log_prob(u))).sum()) * width
     assert float(kl_divergence(p, q)) == pytest.approx(expected, abs=1e-6)
     assert expected > 0.1
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the likelihood of a squashed action is that before the tanh",
+        SquashedGaussian.log_prob,
+        lambda distribution, actions: distribution.gaussian.log_prob(actions),
+        [test_log_prob_by_hand, test_density_of_actions_integrates_to_one],
+    ),
+    Bug(
+        "the entropy of a squashed Gaussian forgets the tanh",
+        SquashedGaussian.entropy,
+        lambda distribution: distribution.gaussian.entropy() + distribution.log_scale.sum(-1),
+        [test_entropy_by_numerical_integration, test_entropy_by_monte_carlo],
+    ),
+)

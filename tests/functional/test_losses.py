@@ -6,7 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bugs import Bug, seeded, with_result
 
+from pg_agents.functional import losses
 from pg_agents.functional.losses import kl_term, mean_over_episodes, mean_over_steps, policy_gradient, squared_error
 
 
@@ -75,3 +77,25 @@ def test_the_means_of_k1_and_k3_are_the_divergence():
     for form in ("k1", "k3"):
         mean = (policy * kl_term(policy.log(), reference.log(), form)).sum()
         assert mean.item() == pytest.approx(divergence, abs=1e-12), form
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the sign of the policy gradient is flipped",
+        losses.policy_gradient,
+        with_result(losses.policy_gradient, torch.neg),
+        [test_policy_gradient_by_hand],
+    ),
+    Bug(
+        "a gradient flows through the advantages",
+        losses.policy_gradient,
+        lambda log_probs, advantages: -advantages * log_probs,
+        [test_policy_gradient_by_hand],
+    ),
+    Bug(
+        "a gradient flows through the critic's targets",
+        losses.squared_error,
+        lambda values, targets: 0.5 * (values - targets).square(),
+        [test_squared_error_by_hand],
+    ),
+)
