@@ -25,8 +25,7 @@ def block(part):
     return found
 
 
-def test_ten_lines(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_ten_lines(folder, capsys):
     lines = BLOCKS[0].replace("200_000", "4_000").strip().splitlines()
     assert len([line for line in lines if line and not line.startswith("import")]) <= 10
     names = {}

@@ -18,8 +18,6 @@ from pg_agents.seeding import Purpose, environment_seeds, spawn
 from pg_agents.training.evaluation import make_evaluations
 from pg_agents.training.loop import make_collector
 
-torch.set_num_threads(1)
-
 
 class Asked(gym.Env):
     """Keeps the seeds it is reset with in a list that its copies share; what it draws is what it shows."""

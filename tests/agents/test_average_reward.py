@@ -240,7 +240,6 @@ def test_with_the_exact_q_the_expected_step_is_the_gradient_of_the_gain(mdp: Tab
 
 
 def test_reaches_the_optimal_gain_of_two_states_and_knows_it():
-    torch.set_num_threads(1)
     env = gym.make_vec("pg/TwoStateMDP-v0", 16)
     agent, estimates = pg.AverageReward.for_env(env, seed=3), []
 

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 
 import gymnasium as gym
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode

@@ -18,8 +18,6 @@ from pg_agents.llm.huggingface_critic import HuggingFaceCritic
 from pg_agents.policies import TransformerCritic, TransformerPolicy
 from pg_agents.training.loop import make_collector
 
-torch.set_num_threads(1)
-transformers.logging.set_verbosity_error()
 V, WINDOW = 12, 24
 AGENTS = {
     "reinforce": (pg.Reinforce, {}),

@@ -2,9 +2,7 @@
 
 import gymnasium as gym
 import numpy as np
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
-import torch
 from gymnasium import spaces
 
 import pg_agents as pg
@@ -103,7 +101,6 @@ ARGUMENTS = {
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", EPISODIC_AGENTS)
 def test_learns(name, family):
-    torch.set_num_threads(1)
     make, steps, threshold = FAMILIES[family]
     if "group_size" in pg.AGENTS[name].argument_names():
         make = SEEDED.get(family, make)
@@ -118,7 +115,6 @@ def test_learns(name, family):
 @pytest.mark.parametrize("family", CONTINUING)
 @pytest.mark.parametrize("name", CONTINUING_AGENTS)
 def test_learns_what_never_ends(name, family):
-    torch.set_num_threads(1)
     make, steps, threshold = CONTINUING[family]
     agent = pg.AGENTS[name].for_env(make(16), seed=11)
 

@@ -11,7 +11,6 @@ from support.any_space import Anything
 import pg_agents as pg
 from pg_agents.data.tree import tree_leaves
 
-torch.set_num_threads(1)
 MODES = list(AutoresetMode)
 
 OBSERVATIONS = {

@@ -6,7 +6,6 @@ import os
 
 import gymnasium as gym
 import numpy as np
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
@@ -21,7 +20,6 @@ from pg_agents.policies import Critic, MLPCritic, MLPPolicy
 from pg_agents.shown import SCREEN
 from pg_agents.spaces.pictures import as_before
 
-torch.set_num_threads(1)
 EPISODIC = [name for name, agent in pg.AGENTS.items() if not getattr(agent, "continuing", False)]
 
 

@@ -4,7 +4,6 @@ import math
 
 import gymnasium as gym
 import numpy as np
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
@@ -24,7 +23,6 @@ from pg_agents.distributions import (
 from pg_agents.gradients.simulation import estimate_gain
 from pg_agents.policies import TabularPolicy
 
-torch.set_num_threads(1)
 NAN, INF = math.nan, math.inf
 
 

@@ -1,14 +1,10 @@
 """Published objectives made for environments, which say how long an episode can be."""
 
 import gymnasium as gym
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
-import torch
 from gymnasium.wrappers import TimeLimit
 
 import pg_agents as pg
-
-torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("name", pg.PUBLISHED)

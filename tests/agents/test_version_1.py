@@ -9,7 +9,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from version_1 import CASES, FIXTURES, answers, complete, read
 
 import pg_agents as pg
@@ -29,7 +28,6 @@ def assert_answers(agent, name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_agent_of_version_1_answers_as_it_did_and_is_saved_as_it_was(name, tmp_path):
-    torch.set_num_threads(1)
     folder = complete(FIXTURES / name, tmp_path / "complete")
     agent = pg.load(folder)
     assert_answers(agent, name)

@@ -1,7 +1,6 @@
 """Agents with a critic on texts: whole ones, each read once, and targets that are the score at every token."""
 
 import gymnasium as gym
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 
@@ -9,8 +8,6 @@ import pg_agents as pg
 from pg_agents.agents import A2C, PPO, TRPO, ActorCritic, NaturalPolicyGradient
 from pg_agents.data.rollout import EpisodeCadence, StepCadence, TokenBlock
 from pg_agents.training.loop import make_collector
-
-torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize("form", [PPO, TRPO, NaturalPolicyGradient])

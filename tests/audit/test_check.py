@@ -16,7 +16,6 @@ from pg_agents.data.rollout import TokenBlock
 from pg_agents.distributions import Categorical
 from pg_agents.policies import Policy, TransformerPolicy
 
-torch.set_num_threads(1)
 V, WINDOW = 12, 9
 
 

@@ -130,7 +130,6 @@ def sync_cartpole(num_envs=8):
 
 
 def test_the_floor_learns_cartpole():
-    torch.set_num_threads(1)
     result = floor.train(sync_cartpole(), total_steps=30_000, seed=0)
     assert result["steps"] == 30 * 1024
     assert result["mean_return"] > 60  # about 20 at random

@@ -16,14 +16,9 @@ from pg_agents import AGENTS, load
 from pg_agents.cli import main
 from pg_agents.cli.environments import make_env
 
+pytestmark = pytest.mark.usefixtures("folder")
+
 TRAIN = ["train", "reinforce-baseline", "pg/GridWorld-v0", "--quiet"]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """A folder of its own for every test."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 # -- list --------------------------------------------------------------------------------------------------------------

@@ -20,15 +20,13 @@ TRAIN = ["train", "reinforce-baseline", "pg/GridWorld-v0", "--quiet"]
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """A folder of its own for every test, with two modules that cannot be imported."""
-    (tmp_path / "refuses_rows.py").write_text(
+def modules(folder, monkeypatch):
+    """In the folder of every test, two modules that cannot be imported."""
+    (folder / "refuses_rows.py").write_text(
         "import numpy as np\nfrom pg_envs import TabularMDP\nTabularMDP([[[0.9]]], np.zeros((1, 1)), [1.0])\n"
     )
-    (tmp_path / "needs_another.py").write_text("import a_package_nobody_has\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return tmp_path
+    (folder / "needs_another.py").write_text("import a_package_nobody_has\n")
+    monkeypatch.syspath_prepend(str(folder))
 
 
 def refused(capsys, *argv):

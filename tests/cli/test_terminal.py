@@ -13,6 +13,8 @@ from pg_agents.cli.options import COMMANDS
 from pg_agents.cli.terminal import complain, prepare, say
 from pg_agents.shown import LINES, SCREEN, printable, shortened, shown
 
+pytestmark = pytest.mark.usefixtures("folder")
+
 TRAIN = ["train", "reinforce", "pg/TwoArmedBandit-v0", "--total-steps", "20", "--run-dir", "r"]
 LINES_TYPED = {
     "list": ["list"],
@@ -21,13 +23,6 @@ LINES_TYPED = {
     "gradients": ["gradients", "pg/Chain-v0", "--discount", "0.8", "--horizon", "2", "--run-dir", "g"],
     "demo": ["demo", "--scale", "1e-6", "--processes", "1"],
 }
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """A folder of its own for every test."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def printed(monkeypatch, encoding, *argv):

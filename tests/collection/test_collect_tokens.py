@@ -11,7 +11,6 @@ from pg_agents.collection.collectors import EpisodeCollector, collect_episodes, 
 from pg_agents.data.rollout import TokenBlock
 from pg_agents.policies import TransformerCritic, TransformerPolicy
 
-torch.set_num_threads(1)
 PROMPTS = [[1, 4], [2, 5, 4], [4, 4, 1, 2]]
 TASK = {
     "prompts": PROMPTS,

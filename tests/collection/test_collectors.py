@@ -17,7 +17,6 @@ from pg_agents.collection.collectors import collect_episodes, collect_steps
 from pg_agents.errors import FaultyEnvironmentError
 from pg_agents.policies import MLPCritic, TabularPolicy
 
-torch.set_num_threads(1)
 NAMES = [mode.name for mode in MODES]
 
 

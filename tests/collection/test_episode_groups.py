@@ -15,7 +15,6 @@ from pg_agents.collection.collectors import collect_episodes
 from pg_agents.collection.episode_groups import Groups
 from pg_agents.policies import MLPPolicy, TabularPolicy
 
-torch.set_num_threads(1)
 SPACES = gym.spaces.Box(-5, 5, (4,)), gym.spaces.Discrete(2)
 
 

@@ -13,7 +13,6 @@ from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.errors import FaultyEnvironmentError
 from pg_agents.spaces.action_masks import split_mask
 
-torch.set_num_threads(1)
 MODES = list(AutoresetMode)
 KINDS = [
     ("discrete", "info"),

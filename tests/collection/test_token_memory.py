@@ -15,7 +15,6 @@ from pg_agents.data.rollout import TokenBlock
 from pg_agents.distributions import Categorical
 from pg_agents.policies import Policy, TransformerPolicy
 
-torch.set_num_threads(1)
 ROWS, WINDOW = 64, 2048
 WINDOWS_BYTES = ROWS * WINDOW * 8
 

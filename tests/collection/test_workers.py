@@ -8,7 +8,6 @@ import time
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from support.broken_envs import Broken, Quits, TwoArgumentsError
 
@@ -17,7 +16,6 @@ from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.collection.workers import close, closing
 from pg_agents.errors import FaultyEnvironmentError
 
-torch.set_num_threads(1)
 STILL = np.zeros(3, np.int64)
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from pg_agents.distributions import Categorical, DiagonalGaussian
 
-torch.set_num_threads(1)
 INF = math.inf
 
 

@@ -9,7 +9,6 @@ import torch
 from pg_agents.distributions import Bernoulli, Categorical, MultiCategorical
 from pg_agents.functional.divergences import kl_divergence
 
-torch.set_num_threads(1)
 INF = math.inf
 COUNTS = (2, 3, 1)
 

@@ -13,8 +13,6 @@ from pg_agents.distributions import DiagonalGaussian, SquashedGaussian
 from pg_agents.distributions.squashed import log_slope
 from pg_agents.functional.divergences import kl_divergence
 
-torch.set_num_threads(1)
-
 
 def f64(*values):
     return torch.tensor(values, dtype=torch.float64)

@@ -7,7 +7,6 @@ import torch
 
 from pg_agents.distributions import Categorical, Sampling, TokenCategorical
 
-torch.set_num_threads(1)
 SAMPLINGS = [Sampling(), Sampling(0.7), Sampling(1.3, top_k=3), Sampling(top_p=0.8), Sampling(0.5, 6, 0.6)]
 
 

@@ -7,8 +7,6 @@ import torch
 
 from pg_agents.functional.comparisons import Comparison, compare, group_centre, group_standardize, leave_one_out
 
-torch.set_num_threads(1)
-
 
 def tensor(*rows):
     return torch.tensor(rows, dtype=torch.float64)

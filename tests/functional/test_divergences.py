@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from pg_agents.distributions import Bernoulli, Categorical, DiagonalGaussian, MultiCategorical, SquashedGaussian
 from pg_agents.functional.divergences import kl_divergence
 
-torch.set_num_threads(1)
 INF = math.inf
 
 

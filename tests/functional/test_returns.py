@@ -19,8 +19,6 @@ from pg_agents.functional.returns import (
     whole_returns,
 )
 
-torch.set_num_threads(1)
-
 
 def tensor(*rows):
     return torch.tensor(rows, dtype=torch.float64)

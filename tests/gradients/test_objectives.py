@@ -24,7 +24,6 @@ from pg_agents.gradients.sources import problem_of
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.policies import TabularPolicy
 
-torch.set_num_threads(1)
 ENV = TokenEnv(
     prompts=[[1]],
     score=lambda prompt, text: sum(one == other for one, other in zip(text, (1, 2, 0), strict=False)) / 3,

@@ -15,7 +15,6 @@ from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.gradients.simulation import estimate_gain, fork, rollout_values
 from pg_agents.policies import MLPPolicy, TabularPolicy
 
-torch.set_num_threads(1)
 PROBLEMS = {"two states": (two_state(), 1), "river": (river_swim(4), 2)}  # and the reference state
 
 

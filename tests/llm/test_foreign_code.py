@@ -16,17 +16,14 @@ from pg_agents.llm import language_networks
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.loading import load_model, new_model
 
-torch.set_num_threads(1)
-transformers.logging.set_verbosity_error()
 OWN_CODE = "brings code of its own, which is not run; where you trust it, load"
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(folder, monkeypatch):
     """A tiny Llama with a tokenizer, in the folder model/ of the present one; whoever is asked says yes."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("builtins.input", lambda *_: "y")
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(folder / "modules"))
     words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(["<pad>", "</s>", *"abcdef"])}, "<pad>"))
     words.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     transformers.PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>").save_pretrained("model")
@@ -35,7 +32,7 @@ def folder(tmp_path, monkeypatch):
     transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=8, eos_token_id=1, **sizes)).save_pretrained(
         "model"
     )
-    return tmp_path / "model"
+    return folder / "model"
 
 
 def changed(file, **entries):

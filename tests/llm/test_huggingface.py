@@ -12,9 +12,6 @@ from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.huggingface_critic import HuggingFaceCritic
 from pg_agents.llm.packing import pack
 
-torch.set_num_threads(1)
-transformers.logging.set_verbosity_error()
-
 
 def gpt2(seed=0, dtype=torch.float32):
     """Return a GPT-2 with dropout everywhere, learned positions and tied embeddings, in training mode."""

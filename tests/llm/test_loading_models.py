@@ -9,9 +9,6 @@ import transformers
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.loading import end_ids, load_model
 
-torch.set_num_threads(1)
-transformers.logging.set_verbosity_error()
-
 
 @pytest.fixture
 def folder(tmp_path):

@@ -8,8 +8,6 @@ import pg_agents as pg
 from pg_agents.llm.huggingface import HuggingFacePolicy, WithoutAdapters
 from pg_agents.llm.lora import with_lora
 
-torch.set_num_threads(1)
-
 
 def names_that_learn(policy):
     return {name for name, parameter in policy.named_parameters() if parameter.requires_grad}

@@ -20,8 +20,6 @@ from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.huggingface_critic import HuggingFaceCritic
 
-torch.set_num_threads(1)
-transformers.logging.set_verbosity_error()
 V = 100  # ids of the model; the tokenizer has 99
 ADDITION = ["--env-arg", "digits=1", "--num-envs", "16", "--quiet", "--run-dir", "r"]
 
@@ -45,13 +43,12 @@ def config(**options):
 
 
 @pytest.fixture
-def model(tmp_path, monkeypatch):
-    """A random Llama and its tokenizer in the folder model/, the present folder."""
-    monkeypatch.chdir(tmp_path)
+def model(folder):
+    """A random Llama and its tokenizer in the folder model/ of the present one."""
     torch.manual_seed(0)
     transformers.LlamaForCausalLM(config(initializer_range=0.2)).save_pretrained("model")
     words().save_pretrained("model")
-    return tmp_path / "model"
+    return folder / "model"
 
 
 def rows():

@@ -14,8 +14,6 @@ from pg_agents.llm.packing import pack
 from pg_agents.llm.reach import Limit, limit
 from pg_agents.llm.trial import affordable
 
-torch.set_num_threads(1)
-transformers.logging.set_verbosity_error()
 V, FAR = 16, 8
 IDS = {"vocab_size": V, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 SIZES = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}

@@ -12,7 +12,6 @@ from pg_agents.functional.losses import preference_loss
 from pg_agents.llm.reward_model import Preferences, RewardModel, simulated_preferences, whole_texts
 from pg_agents.policies import Critic, TransformerCritic, TransformerPolicy
 
-torch.set_num_threads(1)
 EOS = 4
 TASK = TokenTask([[0], [1], [0, 1]], lambda prompt, completion: float(completion.count(prompt[0])), 6, EOS, 3, pad=5)
 

@@ -8,7 +8,6 @@ from torch.nn import functional
 from pg_agents.collection.collectors import collect_episodes
 from pg_agents.policies import TransformerPolicy
 
-torch.set_num_threads(1)
 WINDOW, VOCABULARY = 4, 7
 
 

@@ -2,7 +2,6 @@
 
 import gymnasium as gym
 import numpy as np
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
@@ -13,7 +12,6 @@ import pg_agents as pg
 from pg_agents.data.tree import tree_map
 from pg_agents.policies import MLPCritic, MLPPolicy
 
-torch.set_num_threads(1)
 NUMBERS = Box(-1, 1, (2,))
 OBSERVATIONS = {
     "scalar": Box(-1, 1, ()),

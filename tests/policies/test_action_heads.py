@@ -20,7 +20,6 @@ from pg_agents.policies import MLPPolicy, TabularPolicy, make_head, make_network
 from pg_agents.policies.action_heads import allow
 from pg_agents.spaces.conversion import to_env_action
 
-torch.set_num_threads(1)
 INF = math.inf
 
 

@@ -7,8 +7,6 @@ from hypothesis import strategies as st
 
 from pg_agents.policies.gru import GRU, Recurrence
 
-torch.set_num_threads(1)
-
 
 def by_cells(gru, inputs, hidden, episode_starts):
     """Return h' of every row, [T, B, H], a cell at a time."""

@@ -10,8 +10,6 @@ from pg_agents.policies import Encoder, ImageEncoder, MLPCritic, make_networks
 from pg_agents.policies.normalization import has_real
 from pg_agents.spaces.pictures import Picture, as_before, picture_of, range_of
 
-torch.set_num_threads(1)
-
 
 def linear_layers(network):
     return sum(isinstance(module, torch.nn.Linear) for module in network.modules())

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, Tuple

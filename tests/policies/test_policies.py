@@ -21,8 +21,6 @@ from pg_agents.policies import (
     make_networks,
 )
 
-torch.set_num_threads(1)
-
 
 def test_table_looks_up_its_state():
     policy = TabularPolicy(3, 2, start=5)

@@ -12,7 +12,6 @@ from pg_agents.collection.collectors import collect_episodes, collect_steps
 from pg_agents.data.tree import tree_map
 from pg_agents.policies import GRUCritic, GRUPolicy
 
-torch.set_num_threads(1)
 NAMES = [mode.name for mode in MODES]
 EXACT = {"rtol": 0, "atol": 1e-6}
 

@@ -10,7 +10,6 @@ from pg_agents.data.rollout import TokenBlock
 from pg_agents.policies import TransformerCritic, TransformerPolicy
 from pg_agents.policies.transformer import Trunk
 
-torch.set_num_threads(1)
 VOCABULARY, WINDOW = 7, 9
 
 

@@ -3,13 +3,11 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import pg_agents as pg
 
-torch.set_num_threads(1)
 FOREIGN = {
     "text": "patients",
     "dict": {"a": 1, "stop_reason": 3},

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
-import pg_envs  # noqa: F401 - registers the ids
 import torch
 from pg_envs import TabularMDP
 
@@ -12,8 +11,6 @@ from pg_agents.gradients.catalogue import estimators_of
 from pg_agents.gradients.problem import Problem
 from pg_agents.gradients.sources import problem_of
 from pg_agents.policies import TabularPolicy
-
-torch.set_num_threads(1)
 
 # Two states, two actions and an end (state 2); every probability and reward is different from every other.
 EPISODES = TabularMDP(

@@ -7,8 +7,6 @@ import torch
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import tree_map
 
-torch.set_num_threads(1)
-
 
 def rollout(*columns, final=None, dtype=torch.float64):
     """Return the rollout whose columns are lists of (state, action, reward, end); end is "", "T", "X" or "TX".

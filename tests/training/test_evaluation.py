@@ -2,7 +2,7 @@
 
 import gymnasium as gym
 import numpy as np
-import pg_envs  # noqa: F401 - registers the ids
+import pg_envs
 import pytest
 import torch
 from gymnasium.spaces import Discrete
@@ -10,8 +10,6 @@ from gymnasium.vector import SyncVectorEnv
 from support.tiny_envs import MODES, OneStep
 
 import pg_agents as pg
-
-torch.set_num_threads(1)
 
 
 class Sums(gym.Env):

@@ -3,15 +3,12 @@
 import json
 
 import gymnasium as gym
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from support.tiny_envs import Faulty, OneStep
 
 import pg_agents as pg
 from pg_agents import FaultyEnvironmentError
-
-torch.set_num_threads(1)
 
 
 def parameters(agent):

@@ -6,7 +6,6 @@ import time
 
 import gymnasium as gym
 import numpy as np
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.spaces import Discrete
@@ -17,7 +16,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import pg_agents as pg
 from pg_agents.seeding import Purpose, spawn
 
-torch.set_num_threads(1)
 EPISODIC = [name for name, agent in pg.AGENTS.items() if not getattr(agent, "continuing", False)]
 
 

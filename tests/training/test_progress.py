@@ -14,7 +14,6 @@ import pg_agents as pg
 from pg_agents.policies import TransformerPolicy
 from pg_agents.training.progress import RunProgress
 
-torch.set_num_threads(1)
 TASK = {
     "prompts": [[5]],
     "score": lambda prompt, text: 0.0,

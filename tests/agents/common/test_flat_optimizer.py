@@ -3,7 +3,6 @@
 from copy import deepcopy
 
 import gymnasium as gym
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from torch import nn
@@ -12,7 +11,6 @@ import pg_agents as pg
 from pg_agents.agents.common import flat_optimizer as optimizers
 from pg_agents.agents.common.flat_optimizer import OPTIMIZERS, FlatOptimizer
 
-torch.set_num_threads(1)
 EXACT = {"rtol": 1e-5, "atol": 1e-7}
 
 

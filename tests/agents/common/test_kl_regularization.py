@@ -4,7 +4,6 @@ import math
 from dataclasses import replace
 
 import gymnasium as gym
-import pg_envs  # noqa: F401 - registers the ids
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete

@@ -23,7 +23,6 @@ from pg_agents.data.rollout import Batch
 from pg_agents.distributions import Categorical
 from pg_agents.policies import GRUPolicy, MLPPolicy, TabularPolicy, TransformerPolicy
 
-torch.set_num_threads(1)
 F64 = torch.float64
 
 

@@ -12,7 +12,6 @@ from pg_agents.agents import ActorCritic
 from pg_agents.collection.collectors import collect_episodes
 from pg_agents.policies import TransformerCritic, TransformerPolicy
 
-torch.set_num_threads(1)
 EOS, VOCABULARY, CAP = (3, 5), 6, 5
 PROMPTS = [[1], [2, 4], [4, 4, 1], [1, 0, 2, 4]]
 

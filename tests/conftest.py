@@ -1,0 +1,29 @@
+"""What holds for every test: the pg/… ids are known, torch computes on one thread, slow tests wait to be asked for."""
+
+import os
+
+import pytest
+import torch
+
+import pg_agents  # noqa: F401 - makes the pg/… ids known
+
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # read when transformers is imported
+torch.set_num_threads(1)  # a worker a core, and sums in the same order everywhere
+
+
+def pytest_addoption(parser):
+    parser.addoption("--everything", action="store_true", help="run the tests that are marked slow, too")
+
+
+def pytest_configure(config):
+    """Leave out what is slow, unless everything, a mark, or a single test is asked for."""
+    named = any("::" in argument for argument in config.args)
+    if not (config.option.everything or config.option.markexpr or named):
+        config.option.markexpr = "not slow"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder of its own, in which the test stands."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
