@@ -1,1 +1,1 @@
-"""What is learned from: rollouts, batches and their minibatches, trees of tensors, weighted metrics."""
+"""The data that agents learn from: rollouts, batches, minibatches, trees of tensors, weighted metrics."""

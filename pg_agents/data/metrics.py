@@ -1,4 +1,4 @@
-"""Weighted means of what is reported, computed once instead of in every gradient step."""
+"""Weighted means of an update's metrics, computed once instead of in every gradient step."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-AVERAGED_AT_ONCE = 4096  # rows; the mean of so many takes no longer than it takes to keep them
+AVERAGED_AT_ONCE = 4096  # rows; from this many on, averaging them at once costs no more than keeping them
 
 
 class WeightedMetrics(Mapping[str, Tensor]):
-    """Weighted means of terms, by name: Σ weights · term / Σ weights, computed when they are asked for.
+    """Weighted means of terms, by name: Σ weights · term / Σ weights, computed when they are read.
 
-    A mean takes as long as a layer of a small network. The rows are kept instead, and those of all minibatches are
-    averaged at once (`joined`); of `AVERAGED_AT_ONCE` rows or more the mean is taken at once, and kept.
+    A mean takes as long as a layer of a small network. So the rows are kept, and those of all minibatches are averaged
+    together (`joined`); terms of `AVERAGED_AT_ONCE` rows or more are averaged immediately.
 
     Args:
-        weights: of the rows, [T, B].
-        terms: [T, B] each.
+        weights: the weight of each row, [T, B].
+        terms: arrays [T, B], by name.
     """
 
     def __init__(self, weights: Tensor, terms: Mapping[str, Tensor]) -> None:
@@ -28,7 +28,7 @@ class WeightedMetrics(Mapping[str, Tensor]):
             self.weights = weights.sum()[None]
 
     def __getitem__(self, name: str) -> Tensor:
-        """Return a mean."""
+        """Return the weighted mean of the term `name`, a scalar tensor."""
         term = self.terms[name]
         dtype = torch.promote_types(term.dtype, self.weights.dtype)
         return torch.dot(self.weights.flatten().to(dtype), term.flatten().to(dtype)) / self.weights.sum()
@@ -41,10 +41,10 @@ class WeightedMetrics(Mapping[str, Tensor]):
 
     @classmethod
     def joined(cls, several: Sequence[WeightedMetrics]) -> WeightedMetrics:
-        """Return the means of n parts, whose weights add up to n times those of the whole (`minibatches`).
+        """Return the means over the n parts of a batch; `minibatches` has multiplied their weights by n.
 
         Raises:
-            TypeError: one is something else, such as a dict.
+            TypeError: one of them is not a `WeightedMetrics`.
         """
         for means in several:
             if not isinstance(means, WeightedMetrics):

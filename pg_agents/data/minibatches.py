@@ -1,4 +1,4 @@
-"""Parts of a batch, whose losses add up to the loss of the whole."""
+"""Minibatches: parts of a batch whose losses average to the loss of the whole."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from pg_agents.data.tree import tree_leaves, tree_map
 PER_STEP = ("observations", "actions", "weights", "advantages", "log_probs", "targets", "reference_log_probs")
 
 
-Unit = Literal["step", "environment", "row"]  # what is dealt out as a whole
+Unit = Literal["step", "environment", "row"]  # what a minibatch never splits
 
 
 def minibatches(batch: Batch, size: int, generator: torch.Generator | None, *, unit: Unit) -> Iterator[Batch]:
     """Return a random partition of `batch` into parts of about `size` steps.
 
-    Every part's weights are multiplied by the number of parts, so that the mean of the parts' losses is the loss of the
-    whole. Parts differ by one unit at most: there is no small remainder.
+    The weights of every part are multiplied by the number of parts, so that the mean of the parts' losses is the loss
+    of the whole. The sizes of the parts differ by one unit at most: there is no small remainder.
 
     Args:
-        batch: of T · B steps.
-        size: steps in a part, padding not counted unless units are rows; the number of parts is rounded up.
-        generator: of the permutation; None: in order, so that texts with one prompt stay together.
-        unit: "step": parts are [n] of the valid steps. "environment": the steps of one stay together, as memories and
-            windows of tokens need it; parts are [T, b]. "row": so do the steps of all environments at one time, each in
-            its place, as independent learners need it, whose parameters go by position; parts are [t, B], and as many
-            whatever the learners do.
+        batch: the batch, of T · B steps.
+        size: the steps in a part, without padding unless `unit` is "row"; the number of parts is rounded up.
+        generator: shuffles the units; None: they stay in order, so that texts with the same prompt stay together.
+        unit: what is never split. "step": parts are [n], valid steps only. "environment": all steps of an environment,
+            as memories and windows of tokens require; parts are [T, b]. "row": the steps of all environments at one
+            time, as independent learners require, whose parameters belong to their columns; parts are [t, B], and
+            their number does not depend on the mask.
     """
     return {"step": _steps, "environment": _columns, "row": _rows}[unit](batch, size, generator)
 
@@ -47,9 +47,9 @@ def _rows(batch: Batch, size: int, generator: torch.Generator | None) -> Iterato
 
 def _steps(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
     valid = (batch.weights.flatten() != 0).nonzero().squeeze(1)
-    parts, last = -(-len(valid) // size), batch.weights.ndim - 1  # parts of parts are [n] already
+    parts, last = -(-len(valid) // size), batch.weights.ndim - 1  # a batch may be a minibatch [n] itself
     order = valid[_permutation(len(valid), generator, valid.device)]
-    # One gather an epoch; the parts are views.
+    # One gather per epoch; the parts are views of its result.
     fields = {name: _each(getattr(batch, name), lambda leaf: leaf.flatten(0, last)[order]) for name in PER_STEP}
     fields["weights"] = fields["weights"] * parts
     ends = [len(order) * i // parts for i in range(parts + 1)]
@@ -67,7 +67,7 @@ def _columns(batch: Batch, size: int, generator: torch.Generator | None) -> Iter
 
 
 def without_idle_columns(batch: Batch) -> Batch:
-    """Return the batch without the texts that weigh nothing, on which a language model would waste its time."""
+    """Return the batch without the columns whose weights are all 0, which a language model need not compute."""
     if not isinstance(batch.observations, TokenBlock):
         return batch
     used = (batch.weights != 0).any(0)
@@ -75,7 +75,7 @@ def without_idle_columns(batch: Batch) -> Batch:
 
 
 def columns_of(batch: Batch, chosen: Tensor, scale: float = 1.0) -> Batch:
-    """Return the batch [T, b] of the environments `chosen`, int64 [b], its weights multiplied by `scale`."""
+    """Return the columns `chosen`, int64 [b], of a batch as a batch [T, b], with weights multiplied by `scale`."""
     fields = {
         name: _each(getattr(batch, name), lambda leaf: leaf[:, chosen]) for name in (*PER_STEP[1:], "episode_starts")
     }

@@ -1,14 +1,14 @@
-"""What B environments lived through in T steps; time, ends and mask are defined here, once.
+"""Rollouts: T steps of B environments. Time, the ends of episodes and the mask are defined here, once.
 
-Row t of environment b: in `observations[t, b]` the policy took `actions[t, b]` and got `rewards[t, b]`. Then
+Row t of environment b: after `observations[t, b]` the policy took `actions[t, b]` and received `rewards[t, b]`.
 
-- `terminated[t, b]`: the episode ended there; what follows is worth 0.
-- `truncated[t, b]`: the episode was cut there; what would have followed keeps its value, which is V of the final
-  observation. Where both happen in one step, it terminated.
+- `terminated[t, b]`: the episode ended with this step; the value of the next state is 0.
+- `truncated[t, b]`: the episode was cut after this step; the value of the next state is V(final observation). A step
+  that terminates and truncates counts as terminated.
 - `mask[t, b]`: False where no decision was taken (the ignored action after an episode's end, rows of finished or
-  never started episodes). Such rows carry finite numbers and weigh nothing.
+  never started episodes). Such rows hold finite numbers and have weight 0.
 - `episode_starts[t, b]`: an episode begins at this row; memory is reset before it.
-- `times[t, b]`: steps already taken in the episode, 0 at its start.
+- `times[t, b]`: the number of steps taken in the episode before this row, 0 at its start.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from pg_agents.renamed import renamed
 
 @dataclass(frozen=True)
 class StepCadence:
-    """A cadence: learn from every `num_steps` steps of each environment, wherever in their episodes they are."""
+    """A cadence: a rollout is `num_steps` steps of each environment, and may begin and end within episodes."""
 
     num_steps: int
 
 
 @dataclass(frozen=True)
 class EpisodeCadence:
-    """A cadence: learn from one whole episode of each environment.
+    """A cadence: a rollout is one whole episode of each environment.
 
-    `max_episode_steps` cuts (truncates) episodes at that many steps, for environments without a time limit; the
-    episodes of `group_size` environments in succession begin in the same state.
+    `max_episode_steps` truncates episodes after that many steps, for environments without a time limit. The episodes
+    of each `group_size` consecutive environments begin in the same state.
     """
 
     max_episode_steps: int | None = None
@@ -44,7 +44,7 @@ class EpisodeCadence:
 
 
 def steps_or_episodes(num_steps: int | None) -> StepCadence | EpisodeCadence:
-    """Return the cadence of `num_steps` steps of each environment; None: of one whole episode of each."""
+    """Return `StepCadence(num_steps)`, or `EpisodeCadence()` for None."""
     return EpisodeCadence() if num_steps is None else StepCadence(num_steps)
 
 
@@ -52,11 +52,11 @@ def steps_or_episodes(num_steps: int | None) -> StepCadence | EpisodeCadence:
 class TokenBlock:
     """The observations of append-only token episodes, stored once instead of T times.
 
-    Observation t of row b is tokens[b, : prompt_lengths[b] + t] (for rows that have ended: their last observation).
+    Observation t of row b is tokens[b, : lengths[t, b]] (after the row's end: its last observation).
 
     Attributes:
-        tokens: every row's prompt, completion and padding, int64 [B, W].
-        lengths: of what the policy saw at each step, int64 [T, B].
+        tokens: prompt, completion and padding of each row, int64 [B, W].
+        lengths: the number of tokens that the policy saw at each step, int64 [T, B].
         mask: where a decision was taken, bool [T, B], so that nothing is computed elsewhere; None: everywhere.
     """
 
@@ -65,7 +65,7 @@ class TokenBlock:
     mask: Tensor | None = None
 
     def windows(self) -> dict[str, Tensor]:
-        """Return {"tokens": [T, B, W], "length": [T, B]}, the stacked observations; tokens past the length are 0."""
+        """Return the stacked observations {"tokens": [T, B, W], "length": [T, B]}; tokens beyond the length are 0."""
         position = torch.arange(self.tokens.shape[1], device=self.tokens.device)
         visible = position < self.lengths[..., None]  # [T, B, W]
         return {"tokens": self.tokens * visible, "length": self.lengths}
@@ -78,28 +78,28 @@ class TokenBlock:
 
 @dataclass(frozen=True)
 class Rollout:
-    """A record of T steps of B environments; every field is [T, B, …] unless it says otherwise.
+    """T steps of B environments; fields have the shape [T, B, …] unless stated otherwise.
 
     Attributes:
-        observations: what the policy saw: a tensor, a dict of tensors, or a `TokenBlock`.
-        actions: as the policy sampled them.
-        log_probs: ln π(a|s) of the policy that acted.
-        rewards: received after the action, float64 as the environment gives them.
-        terminated: see the module's head, as for the next four.
+        observations: what the policy saw: a tensor, a dict or tuple of tensors, or a `TokenBlock`.
+        actions: the actions as the policy sampled them.
+        log_probs: ln π(a|s) under the policy that sampled the actions.
+        rewards: the reward after each action, float64, in the environment's units.
+        terminated: bool; this field and the next four are defined at the top of this module.
         truncated: bool.
         mask: bool.
         episode_starts: bool.
         times: int64.
-        final_observations: [K, …], what followed the rows `final_rows`, where an episode was truncated or the rollout
-            stopped in the middle of one.
+        final_observations: the observations after the rows `final_rows`, [K, …]: where an episode was truncated, or the
+            rollout stopped within an episode.
         final_rows: the rows (t, b) of `final_observations`, int64 [K, 2].
-        episode_returns: undiscounted returns of the episodes that ended here, in the order in which they ended, float64
-            [E]. Of whole episodes, which all begin together, the last of them are the longest: a part is no sample.
-        episode_lengths: their lengths in steps, int64 [E].
-        stop_reasons: why they ended, E texts, where the environment's info says so; else ().
-        memory: the policy's memory before row 0 (None for policies without).
-        group_ids: int64 [B], equal for environments that share their initial state; None where nothing is shared.
-        reference_log_probs: ln π_ref(a|s) of a reference policy, where there is one (`agents.reference`).
+        episode_returns: undiscounted returns of the E episodes that ended in this rollout, in order of their ends,
+            float64 [E]. Whole episodes begin together, so the last ones are the longest: a slice is a biased sample.
+        episode_lengths: the lengths of these episodes in steps, int64 [E].
+        stop_reasons: why these episodes ended, E strings, if the environment's info has them; else ().
+        memory: the policy's memory before row 0; None for a policy without memory.
+        group_ids: int64 [B], equal for environments that share their initial state; None without groups.
+        reference_log_probs: ln π_ref(a|s) under a reference policy; None without one.
     """
 
     observations: Tree
@@ -124,11 +124,11 @@ class Rollout:
 
     @property
     def num_transitions(self) -> int:
-        """The number of valid rows, Σ mask."""
+        """The number of valid steps, Σ mask."""
         return int(self.mask.sum())
 
     def to(self, device: torch.device | str) -> Rollout:
-        """Return a copy on `device` (the rollout itself where it is there already)."""
+        """Return a copy on `device`; the rollout itself if it is there already."""
         if self.rewards.device == torch.device(device):
             return self
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -141,20 +141,20 @@ def _move(leaf: Any, device: torch.device | str) -> Any:  # noqa: ANN401
 
 @dataclass(frozen=True)
 class Batch:
-    """What an agent's loss is a function of, besides the parameters.
+    """The data from which an agent's loss is computed, a function of the parameters and of the batch alone.
 
     The loss is a weighted sum, Σ weights · term, so that losses of parts of a batch add up to the loss of the whole.
 
     Attributes:
         observations: as in the rollout.
-        actions: [T, B, …].
-        weights: of each row in the loss, [T, B]; 0 where the mask is False.
-        advantages: Ψ_t, what ∇ ln π(a_t|s_t) is multiplied by, [T, B].
-        log_probs: of the policy that acted, [T, B].
-        targets: what the critic is to predict, [T, B]; None without a critic.
-        episode_starts: [T, B].
-        memory: before row 0.
-        reference_log_probs: of a reference policy, [T, B]; None without one.
+        actions: as sampled, [T, B, …].
+        weights: the weight of each row in the loss, [T, B]; 0 where the mask is False.
+        advantages: Ψ_t, the factor of ∇ ln π(a_t|s_t), [T, B].
+        log_probs: ln π(a|s) under the policy that sampled the actions, [T, B].
+        targets: the critic's targets, [T, B]; None without a critic.
+        episode_starts: where episodes begin, bool [T, B].
+        memory: the policy's memory before row 0.
+        reference_log_probs: ln π_ref(a|s) under a reference policy, [T, B]; None without one.
     """
 
     observations: Tree
@@ -171,9 +171,9 @@ class Batch:
 
     @classmethod
     def of(cls, rollout: Rollout, *, advantages: Tensor, weights: Tensor, targets: Tensor | None = None) -> Batch:
-        """Return the batch of a whole rollout: from here on numbers are as precise as the policy's, at least 32 bits.
+        """Return the batch of a whole rollout, its numbers cast to the policy's precision, but at least to 32 bits.
 
-        Until here they are in the rewards' precision: large ones are subtracted from each other before it.
+        Advantages and targets are computed in the rewards' precision before, as they are differences of large numbers.
         """
         dtype = torch.promote_types(rollout.log_probs.dtype, torch.float32)
         reference = rollout.reference_log_probs
@@ -190,9 +190,9 @@ class Batch:
         )
 
     def sum(self, term: Tensor) -> Tensor:
-        """Return Σ weights · term of a term [T, B]."""
+        """Return Σ weights · term, a scalar, for a term [T, B]."""
         return torch.dot(self.weights.flatten().to(term.dtype), term.flatten())
 
     def means(self, **terms: Tensor) -> WeightedMetrics:
-        """Return the weighted means of terms [T, B], by name: what is reported."""
+        """Return the weighted means of terms [T, B], by name, for an update's metrics."""
         return WeightedMetrics(self.weights, terms)

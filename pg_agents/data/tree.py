@@ -1,4 +1,4 @@
-"""Observations and memories are trees: a leaf, or a dict or a tuple of trees with the same structure everywhere."""
+"""Trees, the form of observations and memories: a leaf, or a dict or tuple of trees."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Tree = Any  # a leaf (tensor or array), dict[str, Tree], or tuple[Tree, ...]
 
 
 def tree_map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
-    """Apply `function` to the leaves of `tree` (and to the leaves of `others` at the same places)."""
+    """Return a tree of function(leaf, …) for the leaves of `tree` and those of `others` at the same places."""
     if isinstance(tree, dict):
         return {key: tree_map(function, value, *(other[key] for other in others)) for key, value in tree.items()}
     if isinstance(tree, tuple):

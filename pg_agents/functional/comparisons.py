@@ -1,4 +1,4 @@
-"""What the episodes of a group are worth beside each other, as pure functions of scores [..., B]."""
+"""Advantages from comparing the scores of episodes in a group: pure functions of scores [..., B]."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def leave_one_out(scores: Tensor, group_ids: Tensor | None = None) -> Tensor:
 
         A_i = R_i − (1/(n − 1)) Σ_{j≠i} R_j = n/(n − 1) (R_i − mean_j R_j)
 
-    The mean does not see the sample it is compared with, so the expected gradient is left alone. A column that is
-    alone in its group keeps its score.
+    The mean does not contain the sample itself, so the expected gradient is unchanged. A column that is alone in its
+    group keeps its score.
 
     Args:
         scores: R, of one episode a column, [..., B].
-        group_ids: which columns belong together, [B]; None: all of them.
+        group_ids: the group of each column, [B]; None: all columns are one group.
 
     Reference: Kool, van Hoof & Welling (2019); Ahmadian et al. (2024).
     """
@@ -34,13 +34,13 @@ def leave_one_out(scores: Tensor, group_ids: Tensor | None = None) -> Tensor:
 def group_standardize(scores: Tensor, group_ids: Tensor | None = None, epsilon: float = 1e-4) -> Tensor:
     """Return (R_i − mean) / (std + ε) within each group of columns, [..., B].
 
-    The standard deviation divides by n − 1; a column that is alone in its group, or one whose group's scores are equal
-    but for rounding, gets 0. The mean contains the sample itself and the standard deviation changes the direction of
-    the expected gradient: it is biased.
+    The standard deviation divides by n − 1. A column that is alone in its group, or whose group's scores are equal up
+    to rounding, gets 0. The estimator is biased: the mean contains the sample itself, and dividing by the standard
+    deviation changes the direction of the expected gradient.
 
     Args:
         scores: R, of one episode a column, [..., B].
-        group_ids: which columns belong together, [B]; None: all of them.
+        group_ids: the group of each column, [B]; None: all columns are one group.
         epsilon: ε.
 
     Reference: Shao et al. (2024), GRPO.
@@ -55,21 +55,21 @@ def compare(
     began: Tensor | None = None,
     epsilon: float = 1e-4,
 ) -> tuple[Tensor, Tensor]:
-    """Return what the episodes of a group are worth beside each other, and the group's standard deviation, [..., B].
+    """Return the scores relative to their group, and the group's standard deviation, [..., B] each.
 
-    | how | of scores R, one episode a column |
+    | how | result for scores R, one episode per column |
     |---|---|
     | standardized | (R_i − mean) / (std + ε), both of the group |
     | batch-standardized | (R_i − mean of the group) / (std of all columns + ε) |
     | centred | R_i − mean of the group |
 
-    Standard deviations divide by n − 1; see `group_centre`. Dividing by that of all columns leaves the weight that
-    groups have beside each other alone.
+    Standard deviations divide by n − 1; see `group_centre`. Dividing by the standard deviation of all columns keeps the
+    relative weights of the groups.
 
     Args:
-        how: see above.
+        how: a row of the table.
         scores: R, [..., B].
-        group_ids: which columns belong together, [B]; None: all of them.
+        group_ids: the group of each column, [B]; None: all columns are one group.
         began: which columns are episodes, bool [B]; None: all of them.
         epsilon: ε.
 
@@ -85,19 +85,19 @@ def compare(
 def group_centre(scores: Tensor, group_ids: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return R_i − mean within each group of columns, and the group's standard deviation, [..., B] each.
 
-    The standard deviation divides by n − 1. Deviations that rounding alone can cause, given the largest score of the
-    group, count as none: both are then 0, as they are for a column that is alone. As the mean contains the sample
-    itself, the expected gradient is scaled by (n − 1)/n.
+    The standard deviation divides by n − 1. Both results are 0 where the deviations are no larger than rounding of the
+    group's largest score, and for a column that is alone in its group. The mean contains the sample itself, which
+    scales the expected gradient by (n − 1)/n.
 
     Args:
         scores: R, of one episode a column, [..., B].
-        group_ids: which columns belong together, [B]; None: all of them.
+        group_ids: the group of each column, [B]; None: all columns are one group.
 
     Reference: Liu et al. (2025), Dr. GRPO.
     """
     same = _same_group(scores, group_ids)
     counts = same.sum(0)
-    below = scores - torch.where(same.bool(), scores[..., None], -torch.inf).amax(-2)  # equal scores: 0, not rounded
+    below = scores - torch.where(same.bool(), scores[..., None], -torch.inf).amax(-2)  # equal scores give exactly 0
     centred = below - (below @ same) / counts
     std = ((centred.square() @ same) / (counts - 1).clamp(min=1)).sqrt()
     varies = std > rounding(scores[..., None] * same, (-2,)).squeeze(-2)
@@ -105,6 +105,6 @@ def group_centre(scores: Tensor, group_ids: Tensor | None = None) -> tuple[Tenso
 
 
 def _same_group(scores: Tensor, group_ids: Tensor | None) -> Tensor:
-    """Return 1 where two columns are of one group, else 0, [B, B]."""
+    """Return 1 where two columns belong to the same group, else 0, [B, B]."""
     ids = torch.zeros(scores.shape[-1], device=scores.device) if group_ids is None else group_ids
     return (ids[:, None] == ids).to(scores.dtype)

@@ -1,4 +1,4 @@
-"""Losses as pure functions of arrays [T, B]; a term a row, which the agent weighs and sums."""
+"""Losses as pure functions of arrays [T, B]: one term per row, which the agent weights and sums."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def policy_gradient(log_probs: Tensor, advantages: Tensor) -> Tensor:
 
 
 def squared_error(values: Tensor, targets: Tensor) -> Tensor:
-    """Return ½ (V(S_t) − G_t)², [T, B]; no gradient flows through the targets (a semi-gradient where they bootstrap).
+    """Return ½ (V(S_t) − G_t)², [T, B]; no gradient flows through the targets (a semi-gradient if they bootstrap).
 
     Reference: Sutton & Barto (2018), section 9.3.
     """
@@ -30,7 +30,7 @@ def squared_error(values: Tensor, targets: Tensor) -> Tensor:
 
 
 def preference_loss(preferred: Tensor, other: Tensor) -> Tensor:
-    """Return −ln σ(r(x, y⁺) − r(x, y⁻)), [N], of the rewards of what was preferred, y⁺, and of what was not, y⁻.
+    """Return −ln σ(r(x, y⁺) − r(x, y⁻)), [N], for the rewards of the preferred answer y⁺ and of the other, y⁻.
 
     Reference: Bradley & Terry (1952); Christiano et al. (2017).
     """
@@ -38,14 +38,14 @@ def preference_loss(preferred: Tensor, other: Tensor) -> Tensor:
 
 
 def with_entropy(terms: Tensor, entropy: Tensor, weight: float) -> Tensor:
-    """Return the terms less η H, [T, B]: a bonus for entropy, of which nothing is differentiated where η = 0."""
+    """Return terms − η H, [T, B], an entropy bonus; the terms unchanged if the weight η is 0."""
     return torch.sub(terms, entropy, alpha=weight) if weight else terms
 
 
 def mean_over_episodes(mask: Tensor, num_learners: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return weights that sum a term over each episode's steps and average over the B episodes, [T, B].
 
-    A column is an episode, unless it has no valid row. With independent learners (one a column) each keeps its own sum.
+    A column is an episode, unless it has no valid row. With independent learners (one per column) nothing is averaged.
     """
     return mask.to(dtype) if num_learners > 1 else mask.to(dtype) / mask.any(0).sum().clamp(min=1)
 
@@ -57,15 +57,15 @@ def mean_over_steps(mask: Tensor, num_learners: int = 1, dtype: torch.dtype = to
 
 
 def aggregation_weights(how: Aggregation, mask: Tensor, length: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return weights that put the steps' terms of B episodes together, [T, B]; a column is an episode.
+    """Return the weights of the steps of B episodes in a loss, [T, B]; a column is an episode.
 
     | how | Σ weights · term | |
     |---|---|---|
-    | token-mean | Σ_i Σ_t term / Σ_i T_i | every step alike (DAPO) |
-    | sequence-mean | (1/B) Σ_i (1/T_i) Σ_t term | every episode alike (GRPO) |
-    | constant-length | (1/B) Σ_i (1/L) Σ_t term | L, `length`, whatever the episodes' own T_i (Dr. GRPO) |
+    | token-mean | Σ_i Σ_t term / Σ_i T_i | all steps weigh the same (DAPO) |
+    | sequence-mean | (1/B) Σ_i (1/T_i) Σ_t term | all episodes weigh the same (GRPO) |
+    | constant-length | (1/B) Σ_i (1/L) Σ_t term | L is `length`, a constant (Dr. GRPO) |
 
-    Only the last has expected policy gradients in the direction of the episodes' sum: T_i depends on the actions.
+    Only constant-length keeps the direction of the expected policy gradient, since T_i depends on the actions.
 
     Reference: Shao et al. (2024); Yu et al. (2025); Liu et al. (2025).
     """
@@ -76,18 +76,18 @@ def aggregation_weights(how: Aggregation, mask: Tensor, length: int, dtype: torc
 
 
 def kl_term(log_probs: Tensor, reference: Tensor, form: Literal["k1", "k2", "k3"]) -> Tensor:
-    """Return a term whose mean estimates KL(π‖π_ref) for each row, [T, B], from x = ln π(A_t|S_t) − ln π_ref(A_t|S_t).
+    """Return terms whose means estimate KL(π‖π_ref), [T, B], from x = ln π(A_t|S_t) − ln π_ref(A_t|S_t).
 
-    | form | term | its expected gradient, inside a loss |
+    | form | term | expected gradient of the term in a loss |
     |---|---|---|
     | k1 | x | zero |
-    | k2 | ½ x² | that of KL(π‖π_ref) in each state as if the states did not depend on θ |
-    | k3 | e^{−x} − 1 + x | that of KL(π_ref‖π) in each state, likewise |
+    | k2 | ½ x² | gradient of KL(π‖π_ref) in each state, with the distribution of states held fixed |
+    | k3 | e^{−x} − 1 + x | gradient of KL(π_ref‖π) in each state, with the distribution of states held fixed |
 
-    The value of k1 and k3 is KL(π‖π_ref) in expectation, that of k2 to second order. None has the gradient of a whole
-    episode's KL, as an action's effect on the later ones is left out: for that, −x goes into the reward. In texts of up
-    to three tokens the cosine with it is 0 for k1, 0.91 for k2 and 0.84 for k3 on average, 0.43 and −0.31 at worst
-    (`python -m benchmarks objectives`).
+    The expected value is KL(π‖π_ref) for k1 and k3, and to second order for k2. None has the gradient of the KL of
+    whole episodes, as the effect of an action on later states is left out; subtracting β x from rewards has it. For
+    texts of up to three tokens the cosine with that gradient is 0 for k1, 0.91 for k2 and 0.84 for k3 on average, at
+    worst 0.43 for k2 and −0.31 for k3 (`python -m benchmarks objectives`).
 
     Reference: Schulman, "Approximating KL divergence", 2020.
     """
@@ -98,8 +98,8 @@ def kl_term(log_probs: Tensor, reference: Tensor, form: Literal["k1", "k2", "k3"
 def clipped_surrogate(log_ratio: Tensor, advantages: Tensor, clip: float, clip_high: float | None = None) -> Tensor:
     """Return −min(ρ_t Â_t, clip(ρ_t, 1 − ε, 1 + ε_high) Â_t), [T, B], where ρ_t = π_θ(A_t|S_t) / π_old(A_t|S_t).
 
-    It is flat where the ratio has left the interval in the direction that the advantage asks for. At ρ = 1 its gradient
-    is that of `policy_gradient`.
+    Its gradient is 0 where the ratio has left the interval in the direction that the advantage favours. At ρ = 1 its
+    gradient is that of `policy_gradient`.
 
     Args:
         log_ratio: ln ρ_t, [T, B].
@@ -116,10 +116,10 @@ def clipped_surrogate(log_ratio: Tensor, advantages: Tensor, clip: float, clip_h
 
 
 def ratio_metrics(log_ratio: Tensor, clip: float, clip_high: float | None = None) -> dict[str, Tensor]:
-    """Return how far the policy is from the one that acted, as terms [T, B] whose means are reported.
+    """Return the metrics `kl` and `clip_fraction` of how far π_θ has moved from π_old, as terms [T, B] to average.
 
-    `kl` estimates KL(π_old‖π_θ) by ρ − 1 − ln ρ, `clip_fraction` is the part of the rows whose ratio is outside
-    of 1 − ε … 1 + ε_high, on whichever side their advantage would have it.
+    `kl` estimates KL(π_old‖π_θ) by ρ − 1 − ln ρ. `clip_fraction` is the share of rows whose ratio is outside
+    1 − ε … 1 + ε_high, whatever the sign of their advantage.
 
     Args:
         log_ratio: ln ρ_t, [T, B].

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lambdas: Tensor) -> Tensor:
-    """Return the λ-returns, in log₂ T passes over all rows: each doubles the number of rows that a return has seen.
+    """Return the λ-returns, [T, B], in log₂ T passes: each doubles the number of rows that a return includes.
 
         G_t = R_{t+1} + γ_t [(1 − λ_t) V(S_{t+1}) + λ_t G_{t+1}]
 
@@ -18,7 +18,7 @@ def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lamb
         rewards: R_{t+1}, [T, B].
         next_values: V(S_{t+1}), [T, B].
         discounts: γ_t, the discount; 0 where the episode terminated, [T, B].
-        lambdas: λ_t; 0 where the episode was cut, [T, B].
+        lambdas: λ_t; 0 where the episode was truncated, [T, B].
 
     Reference: Sutton & Barto (2018), section 12.8; Schulman et al. (2016).
     """
@@ -26,7 +26,7 @@ def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lamb
     carried = discounts * lambdas
     returns[-1] += carried[-1] * next_values[-1]
     carried, seen = carried[:-1], 1
-    while seen < len(returns):  # G_t of `seen` rows, and what it takes of the return that follows them
+    while seen < len(returns):  # G_t of `seen` rows, and the factor of the return that follows them
         returns[:-seen] += carried * returns[seen:]
         carried, seen = carried[:-seen] * carried[seen:], 2 * seen
     return returns
@@ -38,7 +38,7 @@ def step_discounts(terminated: Tensor, discount: float, dtype: torch.dtype = tor
 
 
 def step_lambdas(truncated: Tensor, lambda_: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return λ_t = λ, but 0 where the episode was cut: at truncations and in the last row, [T, B]."""
+    """Return λ_t = λ, or 0 at truncations and in the last row, [T, B]."""
     lambdas = lambda_ * (~truncated).to(dtype)
     lambdas[-1] = 0
     return lambdas
@@ -47,7 +47,7 @@ def step_lambdas(truncated: Tensor, lambda_: float, dtype: torch.dtype = torch.f
 def reward_to_go(rewards: Tensor, terminated: Tensor, truncated: Tensor, discount: float) -> Tensor:
     """Return G_t = Σ_{k≥t} γ^{k−t} R_{k+1} to the end of the episode, [T, B].
 
-    A truncated episode counts as one that ended: without a value function nothing stands for the rewards that were cut.
+    A truncated episode counts as ended: without a value function there is no estimate of the rewards after the cut.
     """
     return bootstrapped_returns(rewards, torch.zeros_like(rewards), terminated, truncated, discount, 1.0)
 
@@ -57,7 +57,7 @@ def whole_returns(
 ) -> Tensor:
     """Return G_0 = Σ_k γ^k R_{k+1} of the whole episode at each of its rows, [T, B].
 
-    Rows before a column's first start are of an episode whose beginning was not seen: they get the return from row 0.
+    Rows before a column's first start belong to an episode that began earlier: they get the return from row 0.
     """
     to_go = reward_to_go(rewards, terminated, truncated, discount)
     row = torch.arange(rewards.shape[0], device=rewards.device)[:, None]
@@ -70,8 +70,8 @@ def standardize(
 ) -> Tensor:
     """Return (x − mean) / (std + ε) over the rows where mask is True, 0 elsewhere, [T, B].
 
-    The standard deviation divides by n − `correction`. A single valid row, or rows that are equal but for rounding, of
-    themselves or of what they are `less` of, give 0.
+    The standard deviation divides by n − `correction`. The result is 0 for a single valid row and for rows that are
+    equal up to rounding (see `centre` for `less`).
     """
     centred, std = centre(values, mask, correction, less)
     return centred / (std + epsilon)
@@ -80,13 +80,13 @@ def standardize(
 def centre(values: Tensor, mask: Tensor, correction: int = 0, less: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return x − mean over the rows where mask is True, 0 elsewhere, […, T, B], and the standard deviation, […, 1, 1].
 
-    The standard deviation divides by n − `correction`. Deviations that rounding alone can cause count as none.
+    The standard deviation divides by n − `correction`. Where the deviations are no larger than rounding, both are 0.
 
     Args:
         values: x, […, T, B].
-        mask: the rows that count, [T, B].
-        correction: see above.
-        less: what x is a difference from, in a precision of its own whose rounding x has; None: x is exact.
+        mask: the valid rows, [T, B].
+        correction: 0 or 1.
+        less: the subtrahend, if x is a difference: x then has rounding errors in the subtrahend's precision too.
     """
     count, valid = mask.sum().clamp(min=1), values * mask
     mean = valid.double().sum((-2, -1), keepdim=True) / count
@@ -99,24 +99,24 @@ def centre(values: Tensor, mask: Tensor, correction: int = 0, less: Tensor | Non
 
 
 def _beyond_rounding(centred: Tensor, unit: Tensor, mask: Tensor) -> Tensor:
-    """Return whether rows deviate by more than one unit of their own rounding (root mean square), […, 1, 1].
+    """Return whether the root mean square of deviations, each in units of its row's rounding, is above 1, […, 1, 1].
 
-    A row of large numbers is measured in large units and says nothing of the others.
+    Each row has its own unit, so that a row of large numbers does not hide the deviations of the others.
     """
     tiny = torch.finfo(unit.dtype).tiny
     return ((centred / unit.clamp(min=tiny)).square() * mask).sum((-2, -1), keepdim=True) > mask.sum()
 
 
 def rounding(values: Tensor, dim: tuple[int, ...]) -> Tensor:
-    """Return what rounding alone may make equal numbers of the size of the largest of `values` differ by."""
+    """Return the largest difference that rounding may cause between equal numbers, given the largest of `values`."""
     return precision(values) * values.abs().amax(dim, keepdim=True)
 
 
 def precision(values: Tensor) -> float:
-    """Return what rounding alone may make equal numbers differ by, relative to their size.
+    """Return the largest relative difference that rounding may cause between equal numbers.
 
-    4 ε in 32 bits, 2⁻³⁸ in 64, where there is room for sums of many thousands in any order. Fractions in 64 bits that
-    32 bits hold exactly were rounded to these: ε of 32 bits.
+    It is 4 ε for float32, and 2⁻³⁸ for float64, which covers sums of many thousands of terms in any order. Fractions
+    in float64 that float32 holds exactly were rounded to float32: ε of float32.
     """
     if values.dtype != torch.float64:
         return 4 * torch.finfo(values.dtype).eps
@@ -129,7 +129,7 @@ def mean_by_time(values: Tensor, times: Tensor, mask: Tensor, num_episodes: int 
 
         b(t) = (1/n) Σ_i G_t^{(i)},   G_t^{(i)} = 0 for an episode that has ended before t
 
-    As a baseline it includes the sample itself, which scales the expected gradient by (n − 1)/n.
+    As a baseline it contains the sample itself, which scales the expected gradient by (n − 1)/n.
     """
     sums = torch.zeros(int(times.max()) + 1, dtype=values.dtype, device=values.device)
     sums.index_add_(0, times[mask], values[mask])
@@ -137,9 +137,9 @@ def mean_by_time(values: Tensor, times: Tensor, mask: Tensor, num_episodes: int 
 
 
 def explained_variance(predictions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Return 1 − Var[targets − predictions] / Var[targets] over the masked rows: 1 is perfect, 0 a constant's worth.
+    """Return 1 − Var[targets − predictions] / Var[targets] over valid rows: 1 is perfect, 0 as good as a constant.
 
-    NaN, which is not drawn, where the targets do not vary by more than rounding, theirs or the predictions', can cause.
+    NaN where the targets vary by no more than rounding of the targets or of the predictions.
     """
     total, left = centre(torch.stack([targets, targets - predictions]), mask, less=predictions)[1].flatten()
     return torch.where(total > 0, 1 - (left / total).square(), torch.nan)
@@ -148,7 +148,7 @@ def explained_variance(predictions: Tensor, targets: Tensor, mask: Tensor) -> Te
 def bootstrapped_returns(
     rewards: Tensor, next_values: Tensor, terminated: Tensor, truncated: Tensor, discount: float, lambda_: float
 ) -> Tensor:
-    """Return the λ-returns of a rollout, [T, B]; the arguments are those of `gae`, which is what they exceed V by."""
+    """Return the λ-returns of a rollout, [T, B], which are `gae` + V(S_t); the arguments are those of `gae`."""
     discounts = step_discounts(terminated, discount, rewards.dtype)
     return lambda_returns(rewards, next_values, discounts, step_lambdas(truncated, lambda_, rewards.dtype))
 
@@ -166,14 +166,14 @@ def gae(
 
         Â_t = Σ_k (γλ)^k δ_{t+k},   δ_t = R_{t+1} + γ V(S_{t+1}) − V(S_t)
 
-    λ = 0 is the TD residual, λ = 1 the return minus V(S_t). With V = V_π every λ gives the exact policy gradient in
-    expectation, with another V only λ = 1 on whole episodes does.
+    λ = 0 is the TD residual, λ = 1 the return minus V(S_t). With V = V_π the expected policy gradient is exact for
+    every λ, with another V only for λ = 1 on whole episodes.
 
     Args:
         rewards: R_{t+1}, [T, B].
         values: V(S_t), [T, B].
         next_values: V(S_{t+1}), [T, B].
-        terminated: where V(S_{t+1}) is worth nothing, [T, B].
+        terminated: where the next state's value is 0, [T, B].
         truncated: where the episode was cut, [T, B].
         discount: γ.
         lambda_: λ.

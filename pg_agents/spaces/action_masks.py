@@ -1,17 +1,18 @@
-"""Action masks: which actions are allowed, beside what is observed.
+"""Action masks: which actions are allowed in the current state.
 
-An environment says so in `info["action_mask"]`, which `with_mask` folds into the observation, or in its observation, a
-Dict with the key "action_mask". Either way the observation is a dict with that key; `split_mask` takes it apart again.
-In a mask True (1) allows:
+An environment gives a mask in `info["action_mask"]`, which `with_mask` adds to the observation, or in its observation,
+a Dict with the key "action_mask". Either way the observation becomes a dict with that key; `split_mask` takes it apart
+again. In a mask True (1) allows:
 
-- Discrete(n): n entries, one an action.
+- Discrete(n): n entries, one per action.
 - MultiDiscrete: Σ nvec entries, those of the first component first.
 - MultiBinary: as many entries as it has; False keeps the entry at 0.
 
-Nothing but 0 and 1 is a mask: one that is added to logits, 0 and −∞, would be read the wrong way round.
+Entries other than 0 and 1 are refused: a mask of 0 and −∞, meant to be added to logits, would be read the wrong way
+round.
 
-Where a mask forbids everything there is nothing to choose from: the policy then goes on as if all were allowed, so that
-rows in which no decision is taken may carry any mask; `EnvAdapter` refuses the others.
+Where a mask forbids every action, the policy treats all as allowed, so that rows in which no decision is taken may
+carry any mask; in other rows `EnvAdapter` refuses such a mask.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MEANING = "a mask is 1 (True) where an action is allowed, 0 (False) elsewhere"
 
 
 def mask_size(action_space: gym.Space) -> int | None:
-    """Return how many entries a mask of these actions has; None for actions that have no masks (Box)."""
+    """Return the number of entries of a mask for `action_space`; None for a space without masks (Box)."""
     if isinstance(action_space, spaces.Discrete):
         return int(action_space.n)
     if isinstance(action_space, spaces.MultiDiscrete):
@@ -41,19 +42,19 @@ def mask_size(action_space: gym.Space) -> int | None:
 
 
 def observes_mask(observation_space: gym.Space) -> bool:
-    """Return whether the observations themselves hold the mask."""
+    """Return whether observations contain the mask."""
     return isinstance(observation_space, spaces.Dict) and MASK in observation_space.spaces
 
 
 def with_mask(observations: Tree, mask: Tree) -> dict[str, Tree]:
-    """Return the observations with the mask that came beside them."""
+    """Return a dict of the observations and the mask."""
     return {OBSERVATION: observations, MASK: mask}
 
 
 def split_mask(observations: Tree) -> tuple[Tree, Tree | None]:
     """Return the observations without their mask, and the mask; None where there is none.
 
-    What is left of a dict is unpacked if its one key is "observation", as `with_mask` and PettingZoo have it.
+    A remaining dict whose only key is "observation" is unpacked, as `with_mask` and PettingZoo write it.
     """
     if not (isinstance(observations, dict) and MASK in observations):
         return observations, None
@@ -62,7 +63,7 @@ def split_mask(observations: Tree) -> tuple[Tree, Tree | None]:
 
 
 def without_mask(observation_space: gym.Space) -> gym.Space:
-    """Return the space of what `split_mask` leaves of observations."""
+    """Return the space of observations after `split_mask`."""
     if not isinstance(observation_space, spaces.Dict) or MASK not in observation_space.spaces:
         return observation_space
     rest = {key: space for key, space in observation_space.items() if key != MASK}
@@ -70,10 +71,10 @@ def without_mask(observation_space: gym.Space) -> gym.Space:
 
 
 def as_mask(given: Any) -> NDArray[np.bool_]:  # noqa: ANN401
-    """Return what was given for a mask, or for several, as bool.
+    """Return one mask, or a batch of masks, as bool.
 
     Raises:
-        ValueError: anything in it is neither 0 nor 1.
+        ValueError: an entry is neither 0 nor 1.
     """
     given = np.asarray(given)
     if given.dtype == bool:
@@ -81,7 +82,7 @@ def as_mask(given: Any) -> NDArray[np.bool_]:  # noqa: ANN401
     if given.dtype.kind in "iuf":
         masks = given.astype(bool)
         wrong = masks != given
-        if not np.count_nonzero(wrong):  # in a fifth of the time that wrong.any() takes
+        if not np.count_nonzero(wrong):  # five times as fast as wrong.any()
             return masks
         given = given[wrong].ravel()[0]
     raise ValueError(f"an {MASK} that holds {_brief(given)}; {MEANING}")
@@ -92,14 +93,14 @@ def _brief(value: Any) -> str:  # noqa: ANN401
 
 
 def flat_mask(given: Any) -> NDArray[np.bool_]:  # noqa: ANN401
-    """Return one mask, [entries]; a list or a tuple may have a part for each choice of a MultiDiscrete."""
+    """Return one mask, [entries]; a list or tuple may hold one mask for each component of a MultiDiscrete."""
     if not isinstance(given, list | tuple):
         return as_mask(given).ravel()
     return np.concatenate([flat_mask(part) for part in given]) if given else np.zeros(0, bool)
 
 
 def nothing_allowed(masks: NDArray[np.bool_], action_space: gym.Space) -> NDArray[np.bool_]:
-    """Return which masks, bool [B, entries], leave no action, bool [B]: of a MultiDiscrete, no option of a choice."""
+    """Return which masks, bool [B, entries], allow no action, bool [B]: for a MultiDiscrete, in any component."""
     if isinstance(action_space, spaces.MultiBinary):
         return np.zeros(len(masks), bool)
     if isinstance(action_space, spaces.MultiDiscrete):

@@ -1,4 +1,4 @@
-"""Spaces as data: the environment's door for actions, and spaces to and from JSON."""
+"""Conversions: sampled actions to the environment's form, spaces to and from JSON."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def spaces_of(env: gym.Env | VectorEnv) -> tuple[gym.Space, gym.Space]:
 
 
 def to_env_action(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:
-    """Return the function from actions after `Policy.unscale_action`, [B, …], to those that the environment takes.
+    """Return the function from actions in the environment's units, [B, …], to arrays that the environment accepts.
 
-    Discrete and MultiDiscrete: `start` is added to the index. Box: integers are rounded, and everything is clipped to
-    the bounds; here and nowhere else, so that the log-probability stays that of the action as sampled. All have the
-    shape and the dtype of the space.
+    The function is applied after `Policy.unscale_action`. Discrete and MultiDiscrete: `start` is added to the index.
+    Box: integers are rounded and values clipped to the bounds; clipping happens only here, so that the log-probability
+    stays that of the sampled action. Results have the shape and the dtype of the space.
 
     Raises:
-        UnsupportedSpaceError: for any other space.
+        UnsupportedSpaceError: `space` is of another kind.
     """
     if isinstance(space, spaces.Discrete):
         start, kind = int(space.start), space.dtype
@@ -55,7 +55,7 @@ def to_env_action(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:
 
 
 def _bounds(space: spaces.Box) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the bounds of a Box; of whole numbers, the nearest floats within: 2⁶³ − 1 would be rounded up to 2⁶³."""
+    """Return the bounds of a Box; integer bounds as the nearest floats inside, as 2⁶³ − 1 would round up to 2⁶³."""
     if not np.issubdtype(space.dtype, np.integer):
         return space.low, space.high
     low, high = space.low.astype(np.float64), space.high.astype(np.float64)
@@ -64,10 +64,10 @@ def _bounds(space: spaces.Box) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def space_to_json(space: gym.Space) -> dict[str, Any]:
-    """Return a description of `space`, valid JSON, from which `space_from_json` makes an equal one.
+    """Return a JSON description of `space`, from which `space_from_json` makes an equal space.
 
     Raises:
-        UnsupportedSpaceError: for other spaces than Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple of such.
+        UnsupportedSpaceError: it is not a Box, Discrete, MultiDiscrete or MultiBinary, nor a Dict or Tuple of them.
     """
     if isinstance(space, spaces.Discrete):
         return {"kind": "Discrete", "n": int(space.n), "start": int(space.start), "dtype": str(space.dtype)}
@@ -89,21 +89,21 @@ def space_to_json(space: gym.Space) -> dict[str, Any]:
 
 
 def _plain_key(key: Any) -> Any:  # noqa: ANN401
-    """Return a key of a Dict; UnsupportedSpaceError where JSON would make another of it."""
+    """Return a key of a Dict; UnsupportedSpaceError where JSON would change it."""
     if isinstance(key, int | float | None) or (isinstance(key, str) and not re.search("[\ud800-\udfff]", key)):
         return key
     raise UnsupportedSpaceError(f"a Dict's key {key!r} cannot be saved: use a text or a number")
 
 
 def _strict(bound: Any) -> Any:  # noqa: ANN401
-    """Return numbers, nested in lists, with "inf" and "nan" as texts: JSON has no other form of them."""
+    """Return numbers, nested in lists, with infinities and NaN as strings, since JSON has no such numbers."""
     if isinstance(bound, list):
         return [_strict(part) for part in bound]
     return bound if math.isfinite(bound) else str(bound)
 
 
 def space_from_json(description: dict[str, Any]) -> gym.Space:
-    """Return the space that `space_to_json` described; earlier versions kept no dtype but a Box's, which was int64."""
+    """Return the space that `space_to_json` described; files of earlier versions lack some dtypes, which were int64."""
     kind, dtype = description["kind"], np.dtype(description.get("dtype", "int64"))
     if kind == "Discrete":
         return spaces.Discrete(description["n"], start=description["start"], dtype=dtype.type)
@@ -115,7 +115,7 @@ def space_from_json(description: dict[str, Any]) -> gym.Space:
     if kind == "MultiBinary":
         return spaces.MultiBinary(description["n"])
     if kind == "Dict":
-        parts = description["spaces"]  # of earlier versions an object, in the order of the space's keys as well
+        parts = description["spaces"]  # earlier versions wrote an object, in the order of the space's keys
         pairs = parts.items() if isinstance(parts, dict) else parts
         return spaces.Dict([(key, space_from_json(value)) for key, value in pairs])
     if kind == "Tuple":
@@ -124,7 +124,7 @@ def space_from_json(description: dict[str, Any]) -> gym.Space:
 
 
 def difference(theirs: gym.Space, mine: gym.Space, path: str = "") -> str:
-    """Return what tells the space `theirs` from `mine`, as in "dtype int32 instead of int64 at ['a']"; "": nothing."""
+    """Return the first difference of two spaces, like "dtype int32 instead of int64 at ['a']"; "" if they are equal."""
     where = f" at {path}" if path else ""
     if theirs == mine:
         return ""
@@ -151,6 +151,6 @@ def _parts(space: Any) -> dict[Any, gym.Space]:  # noqa: ANN401
 
 
 def brief(value: Any) -> str:  # noqa: ANN401
-    """Return `value` as a text of one line, cut at 100 characters."""
+    """Return `str(value)` on one line, cut at 100 characters."""
     text = " ".join(str(value).split())
     return text if len(text) <= 100 else f"{text[:97]}..."

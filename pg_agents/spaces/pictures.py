@@ -1,4 +1,4 @@
-"""What counts as a picture among the boxes that environments show, and what is done with the numbers of the others."""
+"""Which Box observations are pictures, and how the integers of the others are scaled."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-SMALLEST = 7  # pixels a side that a convolutional network needs
-CERTAIN = 36  # pixels a side from which on real numbers are taken for pixels, in any number of channels
-LARGEST = 1e6  # bounds beyond which nobody would have had a pixel's range in mind
+SMALLEST = 7  # pixels per side that the convolutional network needs
+CERTAIN = 36  # pixels per side from which real numbers with any number of channels count as a picture
+LARGEST = 1e6  # bounds beyond this are too wide to be the range of a pixel or a level
 
 
 class Picture(NamedTuple):
-    """Which axes of a picture are which.
+    """The layout of a picture's axes.
 
     Attributes:
-        axis: of the channels, −1 or −3; None: it has no such axis, of rank 2.
-        stacked: frames that stand in front, one axis or more: their channels are those of one picture.
-        channels: of a frame.
+        axis: the axis of the channels, −1 or −3; None for a picture of rank 2, which has no such axis.
+        stacked: the number of stacked frames (the product of the leading axes), whose channels are concatenated.
+        channels: the number of channels of one frame.
         height: in pixels.
         width: in pixels.
     """
@@ -34,17 +34,17 @@ class Picture(NamedTuple):
 
 
 class Plain(spaces.Box):
-    """A Box of numbers that are no pixels, and are taken as they are, as earlier versions took them."""
+    """A Box whose numbers are neither pixels nor scaled, as earlier versions treated every Box."""
 
 
 def picture_of(space: gym.Space) -> Picture | None:
-    """Return how a space is one of pictures, in each shape that Gymnasium's wrappers give them; None: it is not.
+    """Return the layout of a space of pictures, in any shape that Gymnasium's wrappers make; None for other spaces.
 
-    The shapes are H×W, H×W×C and C×H×W, whichever of the first and the last axis is smaller, and S×H×W×C or S×C×H×W,
-    frames one after the other. There are fewer channels than pixels a side, and the numbers are
+    The shapes are H×W; H×W×C or C×H×W, where the smaller of the first and the last axis is C; and S×H×W×C or S×C×H×W,
+    stacked frames. There are fewer channels than pixels per side, and the numbers are
 
-    - bytes, uint8 between 0 and 255; of rank 2 with at least 7 pixels a side; or
-    - real, with 1, 3 or 4 channels and at least 7 pixels a side, or of any kind with at least 36.
+    - bytes, uint8 between 0 and 255; at rank 2, at least 7 pixels per side; or
+    - real, with 1, 3 or 4 channels and at least 7 pixels per side, or any channels and at least 36 pixels per side.
     """
     if not isinstance(space, spaces.Box) or isinstance(space, Plain) or len(space.shape) < 2:
         return None
@@ -67,9 +67,9 @@ def picture_of(space: gym.Space) -> Picture | None:
 
 
 def range_of(space: gym.Space) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Return the least numbers and the ranges that whole numbers are scaled by, to 0 … 1; None: they are as they are.
+    """Return (low, range) by which the integers of a space are scaled to 0 … 1; None where they are not scaled.
 
-    They are scaled where they have bounds, below a million and beyond −1 … 1: bytes would saturate a first layer.
+    They are scaled where their bounds reach beyond −1 … 1 and stay below a million: bytes would saturate a first layer.
     """
     if not isinstance(space, spaces.Box) or isinstance(space, Plain) or not np.issubdtype(space.dtype, np.integer):
         return None
@@ -79,7 +79,7 @@ def range_of(space: gym.Space) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 def as_before(space: Any) -> Any:  # noqa: ANN401
-    """Return the space as versions saw it that scaled nothing and knew pictures of rank 3 only."""
+    """Return the space as the first version treated it: nothing scaled, and pictures of rank 3 only."""
     if isinstance(space, spaces.Dict):
         return spaces.Dict([(key, as_before(part)) for key, part in space.items()])
     if isinstance(space, spaces.Tuple):
