@@ -18,7 +18,7 @@ from gymnasium.vector import VectorEnv
 
 import pg_agents as pg
 from benchmarks.records import commit, write
-from pg_agents.cli.environments import make_env
+from pg_agents.spaces.environments import make_env
 
 SEEDS = range(5)  # reported; hyperparameters were chosen on seeds 100 and above
 

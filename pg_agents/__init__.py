@@ -21,7 +21,7 @@ from pg_agents.agents import (
 )
 from pg_agents.collection.collectors import collect_episodes, collect_steps
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
-from pg_agents.errors import AuditError, FaultyEnvironmentError, UnsupportedSpaceError
+from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedAgentError, UnsupportedSpaceError, UserError
 from pg_agents.policies import Critic, Policy
 from pg_agents.schedules import LinearSchedule
 from pg_agents.training.evaluation import Evaluation, evaluate
@@ -60,9 +60,11 @@ __all__ = [
     "Reinforce",
     "ReinforceBaseline",
     "Rollout",
+    "SavedAgentError",
     "StepCadence",
     "Summary",
     "UnsupportedSpaceError",
+    "UserError",
     "collect_episodes",
     "collect_steps",
     "evaluate",

@@ -1,7 +1,9 @@
-"""Values and texts in messages: whatever they hold, they can be printed and are no longer than a screen."""
+"""Values and texts in messages: whatever they hold, they can be printed and are no longer than a screen; near names."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
 SCREEN = 1600  # characters: 20 lines of 80
@@ -32,3 +34,12 @@ def shortened(text: str, most: int = SCREEN) -> str:
 def shown(value: Any, most: int = 200) -> str:  # noqa: ANN401
     """Return `repr(value)`, printable and shortened: for values from files and from people in messages."""
     return shortened(printable(repr(value)), most)
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
+    """Return up to `count` of `known` that look like `name`, the most similar first; case does not matter."""
+    by_lower = {known_name.lower(): known_name for known_name in known}
+    without = {lower.rpartition("/")[2]: lower for lower in by_lower}  # pg/Chain-v0 is found as Chain-v0 too
+    found = difflib.get_close_matches(name.lower(), by_lower, count)
+    found += [without[match] for match in difflib.get_close_matches(name.lower(), without, count)]
+    return [by_lower[lower] for lower in dict.fromkeys(found)][:count]

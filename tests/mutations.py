@@ -348,14 +348,14 @@ MUTATIONS = [
     Mutation(
         "workers are left behind by one that has died",
         "pg_agents.collection.workers",
-        "if not _at_rest(core):\n            _kill(core)\n        return cause",
+        "if not at_rest(core):\n            kill(core)\n        return cause",
         "return cause",
         ("tests/collection/test_workers.py::test_a_killed_worker_is_named_and_nobody_waits_for_the_others",),
     ),
     Mutation(
         "answers of workers that have been read are waited for",
-        "pg_agents.collection.workers",
-        "if not core.closed and not _at_rest(core):",
+        "pg_agents.spaces.closing",
+        "if not core.closed and not at_rest(core):",
         "if core.closed:",
         ("tests/collection/test_workers.py::test_whatever_has_become_of_workers_they_can_be_closed[read at work]",),
     ),
@@ -1538,7 +1538,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the present folder is searched for what is missing",
-        "pg_agents.cli.environments",
+        "pg_agents.spaces.environments",
         "if not colon or module in sys.modules:",
         "if not colon:",
         ("tests/cli/test_hostile_folders.py::test_nothing_is_imported_for_a_run_folder",),

@@ -18,22 +18,24 @@ import pg_envs
 import torch
 from gymnasium.vector import VectorEnv
 
-from pg_agents.agents import Agent, SavedAgentError
+from pg_agents.agents import Agent
 from pg_agents.cli.demo import demo
-from pg_agents.cli.environments import TRUST, UserError, make_env, parse_arguments, with_tokenizer
+from pg_agents.cli.environments import TRUST, parse_arguments, with_tokenizer
 from pg_agents.cli.evaluating import check_whole, known_text, run_evaluation, usable_device
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
 from pg_agents.cli.runs import run_folder
 from pg_agents.cli.terminal import complain, nobody_reads, prepare, say
-from pg_agents.collection.workers import closing
-from pg_agents.errors import AuditError, FaultyEnvironmentError, UnsupportedSpaceError
+from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedAgentError, UnsupportedSpaceError, UserError
 from pg_agents.llm import folder_of
+from pg_agents.spaces.closing import closing
+from pg_agents.spaces.environments import make_env
 from pg_agents.training.loop import Summary, train
 
 OURS = (
     UserError, SavedAgentError, FaultyEnvironmentError, FloatingPointError, AuditError, pg_envs.EvaluationError,
 )  # fmt: skip
+TYPED = {"env": "ENV", "agent": "AGENT", "command": "COMMAND", "path": "PATH", "env_args": "--env-arg"}  # else --name
 FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an argument begins
 
 
@@ -64,9 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _as_typed(name: re.Match[str]) -> str:
-    word = name[0]
-    typed_bare = word in ("env", "agent", "command", "path")
-    return word.upper() if typed_bare else f"--{word.replace('_', '-')}"
+    return TYPED.get(name[0], f"--{name[0].replace('_', '-')}")
 
 
 def _finish(options: Options) -> None:

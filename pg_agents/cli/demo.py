@@ -16,12 +16,13 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pg_agents.agents import AGENTS, Agent
-from pg_agents.cli.environments import UserError, make_env
 from pg_agents.cli.listing import columns
 from pg_agents.cli.parallel import Report, in_processes
 from pg_agents.cli.terminal import say
 from pg_agents.data.rollout import Rollout
+from pg_agents.errors import UserError
 from pg_agents.seeding import Purpose, environment_seeds, spawn
+from pg_agents.spaces.environments import make_env
 from pg_agents.training.evaluation import evaluate
 from pg_agents.training.loop import train
 from pg_agents.training.writers import Value, fresh_run_dir

@@ -12,12 +12,14 @@ from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent, load
 from pg_agents.agents.common.files import MODEL
-from pg_agents.cli.environments import UserError, make_env, make_video_env, parse_arguments, with_tokenizer
+from pg_agents.cli.environments import make_video_env, parse_arguments, with_tokenizer
 from pg_agents.cli.options import EvaluateOptions
 from pg_agents.cli.runs import RunConfig, read_config, run_and_agent
 from pg_agents.cli.terminal import say
-from pg_agents.collection.workers import closing
+from pg_agents.errors import UserError
+from pg_agents.spaces.closing import closing
 from pg_agents.spaces.conversion import difference, spaces_of
+from pg_agents.spaces.environments import make_env
 from pg_agents.training.evaluation import evaluate
 
 

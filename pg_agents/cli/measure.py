@@ -9,12 +9,14 @@ from contextlib import closing
 import torch
 
 from pg_agents.checks import whole_number
-from pg_agents.cli.environments import UserError, make_single_env, parse_arguments
+from pg_agents.cli.environments import parse_arguments
 from pg_agents.cli.options import GradientsOptions
 from pg_agents.cli.runs import run_folder
 from pg_agents.cli.terminal import say
+from pg_agents.errors import UserError
 from pg_agents.gradients.report import reports_on, write
 from pg_agents.gradients.sources import problem_of
+from pg_agents.spaces.environments import make_single_env
 
 
 def run_gradients(options: GradientsOptions) -> None:

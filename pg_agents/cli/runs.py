@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pg_agents.checks import whole_number
-from pg_agents.cli.environments import TRUST, UserError, untrusted_module
+from pg_agents.cli.environments import TRUST
+from pg_agents.errors import UserError
 from pg_agents.shown import shown
+from pg_agents.spaces.environments import untrusted_module
 from pg_agents.training.writers import empty_folder, fresh_run_dir
 
 

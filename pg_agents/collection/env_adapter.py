@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from pg_agents.collection.faults import Promise, may_overwrite, overwrites, promises, unchanged_rows, with_rows
 from pg_agents.collection.mask_reader import MaskReader
-from pg_agents.collection.vectors import as_vector_env, name_of, takes_seeds
+from pg_agents.collection.vectors import as_vector_env, name_of
 from pg_agents.collection.workers import cause_of
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.errors import FaultyEnvironmentError
 from pg_agents.seeding import environment_seeds
 from pg_agents.shown import shortened, shown
 from pg_agents.spaces.action_masks import MASK, with_mask
+from pg_agents.spaces.environments import takes_seeds
 
 TOLD = (ValueError, TypeError, EOFError, ConnectionError, SystemExit)  # failures that need no traceback of ours
 

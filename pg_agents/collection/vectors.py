@@ -1,11 +1,11 @@
-"""Environments as vector environments, what they are called, and which seeds they take."""
+"""Environments as vector environments, and what they are called."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 
 def as_vector_env(env: gym.Env | VectorEnv) -> VectorEnv:
@@ -27,9 +27,3 @@ def name_of(env: gym.Env | VectorEnv) -> str:
         return env.spec.id
     core: Any = env.unwrapped
     return name_of(core.envs[0]) if isinstance(core, SyncVectorEnv) else type(core).__name__
-
-
-def takes_seeds(env: VectorEnv) -> bool:
-    """Return whether the environment takes a seed for each row; Gymnasium's native vector environments take one."""
-    several = isinstance(env.unwrapped, SyncVectorEnv | AsyncVectorEnv)
-    return several or bool(env.metadata.get("seeds_per_environment"))

@@ -1,20 +1,16 @@
-"""Environments that fail inside a vector environment: which of them, and of what; and an end that waits for nobody."""
+"""Environments that fail inside a vector environment: which of them, and of what."""
 
 from __future__ import annotations
 
 import signal
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import wait
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
-from gymnasium.vector.async_vector_env import AsyncState
 
-Env = TypeVar("Env", bound=gym.Env | VectorEnv)
+from pg_agents.spaces.closing import at_rest, kill
 
 
 class Cause(NamedTuple):
@@ -40,8 +36,8 @@ def cause_of(env: VectorEnv, error: BaseException) -> Cause:
     core = env.unwrapped
     if isinstance(core, AsyncVectorEnv):
         cause = _lost_worker(core, error) if isinstance(error, EOFError | ConnectionError) else _in_worker(error)
-        if not _at_rest(core):
-            _kill(core)
+        if not at_rest(core):
+            kill(core)
         return cause
     text = f"it called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
     if isinstance(core, SyncVectorEnv):
@@ -94,43 +90,3 @@ def _no_number(core: SyncVectorEnv, error: BaseException, frame: dict[str, Any])
         if np.ndim(value):
             return f"its {key} is {value!r}, not a number"
     return None
-
-
-# -- the end -----------------------------------------------------------------------------------------------------------
-@contextmanager
-def closing(env: Env) -> Iterator[Env]:
-    """A context at whose end `env` is closed, whatever has become of its workers."""
-    try:
-        yield env
-    finally:
-        close(env)
-
-
-def close(env: gym.Env | VectorEnv) -> None:
-    """Close `env`; workers that are gone, or whose answer is outstanding, are not waited for but killed."""
-    core = env.unwrapped
-    if not isinstance(core, AsyncVectorEnv):
-        env.close()
-        return
-    if not core.closed and not _at_rest(core):
-        _kill(core)
-    try:
-        env.close()
-    except (EOFError, ConnectionError):  # one has ended in between
-        _kill(core)
-
-
-def _at_rest(core: AsyncVectorEnv) -> bool:
-    """Return whether nothing is outstanding and every process is there but those whose error has been reported."""
-    pairs = zip(core.processes, core.parent_pipes, strict=True)
-    return core._state is AsyncState.DEFAULT and all(process.is_alive() for process, pipe in pairs if pipe is not None)
-
-
-def _kill(core: AsyncVectorEnv) -> None:
-    for process in core.processes:
-        process.kill()
-    for process, pipe in zip(core.processes, core.parent_pipes, strict=True):
-        process.join()
-        if pipe is not None:
-            pipe.close()
-    core.closed = True

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pg_agents.collection.mask_reader import MaskReader
-from pg_agents.collection.vectors import as_vector_env, name_of, takes_seeds
+from pg_agents.collection.vectors import as_vector_env, name_of
 from pg_agents.data.tree import Tree, tree_leaves, tree_map
 from pg_agents.distributions import draw
 from pg_agents.policies import Policy, check_learners
 from pg_agents.seeding import Purpose, environment_seeds, spawn
 from pg_agents.spaces.conversion import to_env_action
+from pg_agents.spaces.environments import takes_seeds
 
 Env = gym.Env | VectorEnv
 

@@ -14,7 +14,7 @@ import torch
 
 from pg_agents import AGENTS, load
 from pg_agents.cli import main
-from pg_agents.cli.environments import make_env
+from pg_agents.spaces.environments import make_env
 
 pytestmark = pytest.mark.usefixtures("folder")
 

@@ -12,7 +12,7 @@ import pytest
 from pg_agents import AGENTS
 from pg_agents.cli import main
 from pg_agents.cli.demo import MEANS, TASKS, Row, Task, demo, random_return, table
-from pg_agents.cli.environments import UserError
+from pg_agents.errors import UserError
 
 QUICK = (
     Task("pg/BernoulliBandit-v0", 16, 3_000, 2_000, {"probabilities": (0.1, 0.9)}),

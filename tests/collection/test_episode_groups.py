@@ -10,10 +10,10 @@ from support.bugs import Bug, seeded, with_result
 
 import pg_agents as pg
 from pg_agents.cli import main
-from pg_agents.cli.environments import make_env
 from pg_agents.collection.collectors import collect_episodes
 from pg_agents.collection.episode_groups import Groups
 from pg_agents.policies import MLPPolicy, TabularPolicy
+from pg_agents.spaces.environments import make_env
 
 SPACES = gym.spaces.Box(-5, 5, (4,)), gym.spaces.Discrete(2)
 

@@ -13,8 +13,8 @@ from support.broken_envs import Broken, Quits, TwoArgumentsError
 
 import pg_agents as pg
 from pg_agents.collection.env_adapter import EnvAdapter
-from pg_agents.collection.workers import close, closing
 from pg_agents.errors import FaultyEnvironmentError
+from pg_agents.spaces.closing import close, closing
 
 STILL = np.zeros(3, np.int64)
 

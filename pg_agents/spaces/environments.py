@@ -1,0 +1,181 @@
+"""Environments by their ids: made for Python and the command line alike; what is wrong becomes one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.error import DependencyNotInstalled, Error, NamespaceNotFound, UnregisteredEnv
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
+
+from pg_agents.checks import whole_number
+from pg_agents.errors import UserError
+from pg_agents.shown import nearest, shown
+from pg_agents.spaces.closing import closing
+
+NUM_ENVS = 8  # environments that are stepped together, unless somebody says how many
+EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video"}
+NAMESPACES = {"ALE": "ale_py"}  # the module that registers the ids that begin so
+
+
+@contextmanager
+def open_env(
+    env: gym.Env | VectorEnv | str,
+    num_envs: int | None = None,
+    env_args: Mapping[str, Any] | None = None,
+    *,
+    a_seed_each: bool = False,
+    argument: str = "env",
+) -> Iterator[Any]:
+    """A context with an environment: the one that is given, which stays open, or one made of its id and closed again.
+
+    Args:
+        env: an environment, or the id of one.
+        num_envs: copies of it that are stepped together; None: 8.
+        env_args: for its constructor.
+        a_seed_each: as in `make_env`.
+        argument: what `env` is called in messages.
+
+    Raises:
+        ValueError: `num_envs` or `env_args` is given for an environment that is made already.
+        UserError: as `make_env`.
+    """
+    if isinstance(env, str):
+        count = NUM_ENVS if num_envs is None else num_envs
+        with closing(make_env(env, count, env_args or {}, a_seed_each=a_seed_each, argument=argument)) as made:
+            yield made
+        return
+    for name, value in (("num_envs", num_envs), ("env_args", env_args)):
+        if value is not None:
+            raise ValueError(f"{name}={shown(value)}: {argument} is made already; leave it out, or give the id of one")
+    yield env
+
+
+def make_env(
+    env_id: str, num_envs: int, arguments: Mapping[str, Any], *, a_seed_each: bool = False, argument: str = "env"
+) -> VectorEnv:
+    """Return `num_envs` copies of an environment: its own vector form where it has one, else a SyncVectorEnv.
+
+    Args:
+        env_id: of Gymnasium's registry; "module:id" imports the module first.
+        num_envs: how many.
+        arguments: for the environment's constructor.
+        a_seed_each: they are to take a seed each, as groups that begin alike need it; a vector form that takes one for
+            all is then not used.
+        argument: what `env_id` is called in messages.
+
+    Raises:
+        ValueError: `num_envs` is below 1.
+        UserError: an unknown id, a module or dependency that is missing, arguments the environment refuses.
+    """
+    num_envs = whole_number("num_envs", num_envs, 1)
+    name = import_module(env_id, argument)
+    with refusals(env_id, arguments, argument):
+        env = gym.make_vec(name, num_envs, **arguments)
+        if not a_seed_each or takes_seeds(env):
+            return env
+        env.close()
+        return gym.make_vec(name, num_envs, "sync", **arguments)
+
+
+def make_single_env(env_id: str, arguments: Mapping[str, Any]) -> gym.Env:
+    """Return one environment.
+
+    Raises:
+        UserError: as `make_env`.
+    """
+    name = import_module(env_id)
+    with refusals(env_id, arguments):
+        return gym.make(name, **arguments)
+
+
+def takes_seeds(env: VectorEnv) -> bool:
+    """Return whether the environment takes a seed for each row; Gymnasium's native vector environments take one."""
+    several = isinstance(env.unwrapped, SyncVectorEnv | AsyncVectorEnv)
+    return several or bool(env.metadata.get("seeds_per_environment"))
+
+
+def import_module(env_id: str, argument: str = "env") -> str:
+    """Import the module of "module:id", if there is one, and return the id; the present folder is searched last.
+
+    One that is imported already leaves the search path as it is: what is missing is not to be found in this folder.
+
+    Raises:
+        UserError: there is no such module, it needs one that is missing, or it refuses its own tables.
+    """
+    module, colon, name = env_id.rpartition(":")
+    if not colon or module in sys.modules:
+        return name
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+            reason = f"there is no module {module!r} to import; install it, or start from the folder it is in"
+        else:
+            reason = f"module {module!r} needs {error.name!r}, which is not installed: pip install {error.name}"
+        raise UserError(f"{argument}: {env_id!r}: {reason}") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{argument}: {env_id!r}: importing {module!r} failed: {error}") from error
+    return name
+
+
+def untrusted_module(env_id: str) -> str | None:
+    """Return the module that making the environment "module:id" would import, None where nothing would be."""
+    module, colon, _ = env_id.rpartition(":")
+    return module if colon and module not in sys.modules else None
+
+
+@contextmanager
+def refusals(env_id: str, arguments: Mapping[str, Any], argument: str = "env") -> Iterator[None]:
+    """A context in which an environment is made of its id; what that raises becomes a sentence, a UserError."""
+    given = f" with {', '.join(f'{k}={shown(v)}' for k, v in arguments.items())}" if arguments else ""
+    try:
+        yield
+    except UnregisteredEnv as error:
+        raise _unknown(env_id, error, argument) from error
+    except DependencyNotInstalled as error:
+        raise UserError(
+            f"{argument}: {env_id} needs a package that is not installed. {_install(str(error))}"
+        ) from error
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{argument}: {env_id} needs {error.name!r}, which is not installed: pip install {error.name}"
+        ) from error
+    except (TypeError, LookupError, AttributeError) as error:
+        if not arguments:  # nobody's arguments: a mistake in the environment's code, to be seen in full
+            raise
+        raise UserError(f"env_args: {env_id} cannot be made{given}: {error}") from error
+    except SystemExit as error:
+        raise UserError(f"{argument}: {env_id!r} cannot be made{given}: it called sys.exit({error.code!r})") from error
+    except (EOFError, ConnectionError) as error:
+        raise UserError(f"{argument}: {env_id!r} cannot be made{given}: one of its processes has ended") from error
+    except (ValueError, ArithmeticError, AssertionError, ImportError, OSError, MemoryError, Error) as error:
+        raise UserError(f"{argument}: {env_id!r} cannot be made{given}: {error}") from error
+
+
+def _unknown(env_id: str, error: Error, argument: str) -> UserError:
+    name = env_id.rpartition(":")[2]
+    module = NAMESPACES.get(name.partition("/")[0]) if isinstance(error, NamespaceNotFound) else None
+    near = nearest(name, gym.registry)
+    if module is not None:
+        install = "" if importlib.util.find_spec(module) else f" after pip install {module.replace('_', '-')}"
+        way_out = f"{module} registers it: write {module}:{name}{install}"
+    else:
+        way_out = f"did you mean {' or '.join(near)}?" if near else f"`pg-agents list` shows some ({error})"
+    return UserError(f"{argument}: there is no environment {env_id!r}; {way_out}")
+
+
+def _install(message: str) -> str:
+    """Return the line that installs what Gymnasium misses, in words of ours where we have an extra for it."""
+    for word, extra in EXTRAS.items():
+        if word in message.lower():
+            return f'Install it with: pip install "pg-agents[{extra}]"'
+    return message
