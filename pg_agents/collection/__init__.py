@@ -1,1 +1,1 @@
-"""Any Gymnasium environment and a policy → rollouts."""
+"""Collects rollouts with a policy in any Gymnasium environment."""

@@ -1,4 +1,4 @@
-"""A policy acting in a stream."""
+"""A policy that acts in environments."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pg_agents.spaces.conversion import to_env_action
 
 
 class PolicyStep(NamedTuple):
-    """What a policy saw and did in B environments.
+    """A policy's observations, distribution and actions in one step of B environments.
 
     Attributes:
-        observation: [B, …] arrays, copied from the environment; of append-only tokens the length alone.
-        distribution: over actions.
-        actions: as sampled.
+        observation: arrays [B, …], copied from the environment; for append-only tokens only their lengths.
+        distribution: the policy's distribution over actions.
+        actions: the sampled actions, [B, …].
     """
 
     observation: Tree
@@ -32,12 +32,12 @@ class PolicyStep(NamedTuple):
 
 
 class TokenWindows:
-    """Append-only windows of tokens as a tensor, brought up to date by each row's newest token.
+    """Append-only windows of tokens as a tensor on a device, updated by the newest token of each row.
 
-    What a step changes is one token a row: that is all that is copied, and sent to the device, where no row begins.
+    Only new tokens, and whole rows in which an episode begins, are copied to the device.
 
     Args:
-        device: of the tensor.
+        device: the tensor's device.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -46,7 +46,7 @@ class TokenWindows:
         self.tokens = torch.zeros(0, 0, dtype=torch.int64)
 
     def read(self, observation: Tree, episode_starts: NDArray[np.bool_]) -> tuple[Tensor, NDArray[np.int64]]:
-        """Return the windows, a tensor [B, W] that the next call writes to, and a copy of their lengths, [B]."""
+        """Return the windows, a tensor [B, W] that the next call overwrites, and a copy of their lengths, [B]."""
         tokens, length = observation["tokens"], np.array(observation["length"])
         if self.tokens.shape != tokens.shape:
             self.tokens = torch.from_numpy(np.array(tokens)).to(self.device)
@@ -65,16 +65,16 @@ class TokenWindows:
 
 
 class Actor:
-    """A policy acting in a stream: its generator and its memory.
+    """A policy with its memory and a generator, acting in the environments of an adapter.
 
     Args:
-        adapter: what it acts in.
-        policy: whose actions are taken.
-        seed: of the sampled actions.
+        adapter: the environments.
+        policy: chooses the actions.
+        seed: the seed of the sampled actions.
         greedy: take the mode of the policy's distribution instead of sampling.
 
     Raises:
-        ValueError: another number of independent learners than of environments.
+        ValueError: the policy has independent learners, and not one for each environment.
     """
 
     def __init__(self, adapter: EnvAdapter, policy: Policy, seed: int, *, greedy: bool = False) -> None:
@@ -90,12 +90,12 @@ class Actor:
     def act(
         self, *, append_only: bool = False, waiting: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[Any], PolicyStep]:
-        """Return the actions for the environment, [B, …], and how they came about.
+        """Return the actions for the environments, [B, …], and the policy's step from which they come.
 
         Args:
             append_only: each step appends at most one token to each row's observation {"tokens", "length"}.
-            waiting: rows whose action will count for nothing, [B]; where texts are appended to, the policy is shown
-                what it saw there last, so that a cache has nothing to read.
+            waiting: rows whose action is ignored, bool [B]; with append-only tokens the policy gets their previous
+                observation again, so that a cache has nothing to compute.
 
         Raises:
             FloatingPointError: the policy's distribution is not finite.

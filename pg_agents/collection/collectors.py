@@ -1,4 +1,4 @@
-"""Any Gymnasium environment and a policy → an endless stream of rollouts: the data loader of reinforcement learning."""
+"""Collectors: endless iterators over rollouts of a policy in any Gymnasium environment."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from pg_agents.policies import is_token_window
 from pg_agents.policies.affordable import gib, memory
 from pg_agents.policies.policy import Policy
 
-EPISODE_LIMIT = 100_000  # steps after which an episode without any limit is taken for one that never ends
+EPISODE_LIMIT = 100_000  # steps after which an episode without a time limit is assumed never to end
 
 
 class Collector(ABC):
     """Runs a policy in an environment; each `next` returns the next rollout.
 
-    The policy is used as it is at the time: update it in place and the next rollout is of the new policy.
+    After an update of the policy in place, the next rollout is sampled from the updated policy.
 
     Args:
         env: any Gymnasium environment, single or vector.
-        policy: whose actions are taken, sampled.
-        seed: of the environment and of the actions.
+        policy: chooses the actions, by sampling.
+        seed: the seed of the environment and of the actions.
 
     Raises:
-        FloatingPointError: when the policy's distribution is not finite.
-        FaultyEnvironmentError: when the environment fails, or returns something not finite, of a wrong shape or outside
-            its space.
+        FloatingPointError: the policy's distribution is not finite.
+        FaultyEnvironmentError: the environment fails, or returns values that are not finite, have a wrong shape or are
+            outside their space.
     """
 
     def __init__(self, env: gym.Env | VectorEnv, policy: Policy, *, seed: int = 0) -> None:
@@ -51,7 +51,7 @@ class Collector(ABC):
 
     @property
     def where(self) -> str:
-        """Where it has come to, for a message: "CartPole-v1 up to step 512, with seed 0"."""
+        """The environment, its step and the seed, for a message: "CartPole-v1 up to step 512, with seed 0"."""
         return f"{self.adapter.name} up to step {self.adapter.steps}, with seed {self.seed}"
 
     @abstractmethod
@@ -63,7 +63,7 @@ def is_over(step: Transition, max_episode_steps: int | None, name: str) -> NDArr
     """Return which running episodes have reached `max_episode_steps`, bool [B].
 
     Raises:
-        ValueError: there is no such limit, and an episode has gone on for so long that it may never end.
+        ValueError: there is no such limit, and an episode has taken 100,000 steps.
     """
     over = step.valid & ~step.done & (step.lengths >= (max_episode_steps or EPISODE_LIMIT))
     if max_episode_steps is None and over.any():
@@ -85,8 +85,8 @@ class StepCollector(Collector):
         if held > memory():
             raise ValueError(
                 f"num_steps: the observations of {num_steps:,} steps of {self.adapter.num_envs} environments take "
-                f"{gib(held)} while they are stacked, and this machine has {gib(memory())}; take fewer of either, or "
-                "smaller observations"
+                f"{gib(held)} while they are stacked, and this machine has {gib(memory())}; reduce num_steps, the "
+                "number of environments or the size of observations"
             )
 
     @torch.no_grad()
@@ -105,15 +105,15 @@ class StepCollector(Collector):
 class EpisodeCollector(Collector):
     """Rollouts of one whole episode of every environment: a column is an episode, padded to the longest.
 
-    Environments whose episode has ended wait for the others. (One episode each, rather than the first n to end, because
-    short episodes would be overrepresented among those.)
+    Environments whose episode has ended wait for the others. (Taking the first n episodes to end instead would
+    overrepresent short ones.)
 
     Args:
         env: as in `Collector`.
         policy: as in `Collector`.
-        max_episode_steps: episodes are cut (truncated) at that many steps; None: only by the environment, and one that
-            has not ended after 100,000 steps is an error.
-        group_size: so many environments in succession begin their episodes in the same state (see `Groups`).
+        max_episode_steps: truncates episodes after that many steps; None: only the environment ends them, and an
+            episode of more than 100,000 steps is an error.
+        group_size: the number of consecutive environments that begin their episodes in the same state (see `Groups`).
         seed: as in `Collector`.
     """
 
@@ -158,7 +158,7 @@ class EpisodeCollector(Collector):
 
 
 def collect_steps(env: gym.Env | VectorEnv, policy: Policy, num_steps: int, *, seed: int = 0) -> StepCollector:
-    """Return an endless stream of rollouts of `num_steps` steps of every environment."""
+    """Return an endless iterator over rollouts of `num_steps` steps of every environment; see `Collector`."""
     return StepCollector(env, policy, num_steps, seed=seed)
 
 
@@ -170,5 +170,5 @@ def collect_episodes(
     group_size: int = 1,
     seed: int = 0,
 ) -> EpisodeCollector:
-    """Return an endless stream of rollouts of one whole episode of every environment."""
+    """Return an endless iterator over rollouts of one whole episode of every environment; see `EpisodeCollector`."""
     return EpisodeCollector(env, policy, max_episode_steps=max_episode_steps, group_size=group_size, seed=seed)

@@ -1,4 +1,4 @@
-"""Any Gymnasium environment as a stream of valid transitions: the three autoreset modes are dealt with here, once."""
+"""Adapts any Gymnasium environment: valid transitions, whichever of the three autoreset modes it has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pg_agents.collection.faults import Promise, may_overwrite, overwrites, promises, unchanged_rows, with_rows
 from pg_agents.collection.mask_reader import MaskReader
-from pg_agents.collection.vectors import as_vector_env, name_of
+from pg_agents.collection.vector_envs import as_vector_env, name_of
 from pg_agents.collection.workers import cause_of
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.errors import FaultyEnvironmentError
@@ -20,22 +20,22 @@ from pg_agents.shown import shortened, shown
 from pg_agents.spaces.action_masks import MASK, with_mask
 from pg_agents.spaces.environments import takes_seeds
 
-TOLD = (ValueError, TypeError, EOFError, ConnectionError, SystemExit)  # failures that need no traceback of ours
+REPORTED = (ValueError, TypeError, EOFError, ConnectionError, SystemExit)  # failures for which a message is enough
 
 
 class Transition(NamedTuple):
-    """One step of all B environments; rows that are not `live` took no decision and carry zeros.
+    """One step of all B environments; rows that are not `valid` took no decision and hold zeros.
 
     Attributes:
-        valid: bool [B].
+        valid: whether the row took a decision, bool [B].
         rewards: float64 [B].
         terminated: bool [B].
         truncated: bool [B]; False where terminated.
         done: bool [B], terminated or truncated.
-        returns: rewards summed over each running or just ended episode, this step included, float64 [B].
-        lengths: the same of steps, int64 [B].
-        final: observations [B, …] that followed the step; in rows that are done, the true last one.
-        reasons: why episodes ended, what infos have as "stop_reason", of a token environment [B] texts; None: nothing.
+        returns: the sum of rewards of each running or just ended episode, this step included, float64 [B].
+        lengths: the number of steps of these episodes, int64 [B].
+        final: the observations after the step, [B, …]; in rows that are done, the true last observation.
+        reasons: why episodes ended, the infos' "stop_reason" (strings [B] in token environments); None without one.
     """
 
     valid: NDArray[np.bool_]
@@ -50,28 +50,28 @@ class Transition(NamedTuple):
 
 
 class EnvAdapter:
-    """A vector environment's present: what it shows, which rows decide next, what the running episodes have collected.
+    """The current state of a vector environment: observations, rows that act next, returns of running episodes.
 
     Args:
-        env: single or vector; its `metadata["autoreset_mode"]` is honoured. `metadata["absorbing"]` says that rows
-            which have ended may be stepped and stay as they are: they wait for the others, all are reset together.
-        seed: from which each row's is derived (`seeding.environment_seeds`), at the first reset only.
+        env: single or vector, with any `metadata["autoreset_mode"]`. With `metadata["absorbing"]`, stepping a row
+            whose episode has ended changes nothing: such rows wait for the others, and all are reset together.
+        seed: the seed from which each row's is derived (`seeding.environment_seeds`), at the first reset only.
 
     Attributes:
-        observation: [B, …] arrays; where infos have action masks, these are folded in (`masks.with_mask`).
-        infos: that came with it.
+        observation: arrays [B, …]; action masks of infos are included (`action_masks.with_mask`).
+        infos: the infos returned with the observation.
         valid: rows whose next action counts, bool [B].
         episode_starts: rows whose observation begins an episode, bool [B].
-        times: steps taken in the running episodes, int64 [B].
-        returns: rewards summed over the running episodes, float64 [B].
-        steps: calls of `env.step` so far.
+        times: the number of steps taken in the running episodes, int64 [B].
+        returns: the sum of rewards of the running episodes, float64 [B].
+        steps: the number of calls of `env.step`.
         takes_seeds: whether the environment takes a seed for each row.
-        seeds: what was handed to the rows when they were last given seeds; one number is of all.
+        seeds: the latest seeds given to the rows, or one seed for all; None: none was given.
 
-    Under SAME_STEP an environment that writes its observations into one array has overwritten the last one before it
-    can be read. Where a last observation equals the one that begins the next episode, the environment is tried once
-    (`faults.overwrites`). It cannot be told of environments whose episodes do not end in the trial, nor of vector
-    environments, or workers, that are not Gymnasium's own.
+    In mode SAME_STEP, an environment that reuses one array for its observations has overwritten an episode's last
+    observation before it can be read. If a last observation equals the first one of the next episode, the environment
+    is tried once (`faults.overwrites`). The fault stays unnoticed in environments whose episodes do not end in the
+    trial, and in vector environments, or workers, that are not Gymnasium's own.
     """
 
     def __init__(self, env: gym.Env | VectorEnv, seed: int) -> None:
@@ -90,11 +90,11 @@ class EnvAdapter:
         self.seeds: int | list[int] | None = None
         self.promised, self.rewards = promises(self.env), [Promise("a reward", (), (self.num_envs,))]
         self.flags = [Promise("a flag", (), (self.num_envs,))]
-        self.doubted = self.mode is AutoresetMode.SAME_STEP and may_overwrite(self.env)
+        self.may_overwrite = self.mode is AutoresetMode.SAME_STEP and may_overwrite(self.env)
         self.takes_seeds = takes_seeds(self.env)
         self.masks = MaskReader(self.env.single_observation_space, self.env.single_action_space, self.num_envs)
         seeds = environment_seeds(seed, self.num_envs)
-        self.reset(seeds if self.takes_seeds else seeds[0] // 2)  # from one, row i has seed + i: room below 2³¹
+        self.reset(seeds if self.takes_seeds else seeds[0] // 2)  # row i gets seed + i, which must stay below 2³¹
 
     def reset(self, seed: int | list[int] | None = None) -> None:
         """Start new episodes in all rows."""
@@ -105,7 +105,7 @@ class EnvAdapter:
         if ended.any() and not getattr(self.env.unwrapped, "shared_memory", True):
             self.valid = (
                 self.episode_starts
-            ) = ~ended  # Gymnasium's workers reset such rows once more, in place of the next step
+            ) = ~ended  # Gymnasium's workers reset these rows again instead of taking the next step
         self._fold(infos)
 
     def _reset(self, **arguments: Any) -> tuple[Tree, dict[str, Any]]:  # noqa: ANN401
@@ -123,16 +123,16 @@ class EnvAdapter:
         self.times, self.returns = np.zeros(self.num_envs, np.int64), np.zeros(self.num_envs)
 
     def step(self, actions: NDArray[Any]) -> Transition:
-        """Take one step in all rows and return what was valid of it.
+        """Take one step in all rows and return the transition.
 
         Raises:
-            FaultyEnvironmentError: the environment failed (a process is gone, sys.exit was called, …), or a reward or
-                an observation is not finite, has the wrong shape or is outside its space.
+            FaultyEnvironmentError: the environment failed (a worker died, sys.exit was called, …), or a reward or an
+                observation is not finite, has the wrong shape or is outside its space.
         """
         observation, rewards, terminated, truncated, infos = self._step(actions)
         valid = self.valid
         done = terminated | truncated
-        truncated = done ^ terminated  # where both happened it terminated
+        truncated = done ^ terminated  # a step that does both counts as terminated
         if valid is not self.all:
             rewards, terminated, truncated, done = rewards * valid, terminated & valid, truncated & valid, done & valid
         self.returns, self.times = self.returns + rewards, self.times + valid
@@ -146,8 +146,8 @@ class EnvAdapter:
         return Transition(valid, rewards, terminated, truncated, done, returns, times, final, reasons)
 
     def _move_on(self, observation: Tree, infos: dict[str, Any], done: NDArray[np.bool_]) -> Tree:
-        """Set what comes next, as the autoreset mode says; return the observations that followed the step."""
-        any_done = np.count_nonzero(done) > 0  # in a fifth of the time that done.any() takes
+        """Set the next observation according to the autoreset mode; return the observations after the step."""
+        any_done = np.count_nonzero(done) > 0  # five times as fast as done.any()
         final, self.observation, self.infos = observation, observation, infos
         if self.mode is AutoresetMode.NEXT_STEP:  # rows that had ended before this step were reset by it
             self.episode_starts = ~self.valid if self.valid is not self.all else self.none
@@ -162,13 +162,13 @@ class EnvAdapter:
                 if "final_obs" not in infos:
                     raise FaultyEnvironmentError(
                         f"{self.name} ended episodes {self.where()} without the info 'final_obs', their last "
-                        "observations, which its mode SAME_STEP needs; make it with AutoresetMode.NEXT_STEP"
+                        "observations, which its mode SAME_STEP requires; make it with AutoresetMode.NEXT_STEP"
                     )
                 final = with_rows(observation, infos["final_obs"], done)
                 self._check(self.promised, final)
-                if self.doubted:
-                    self._doubt(final, observation, done)
-            elif any_done:  # copies: the environment may write to its observation, and takes the mask out of the dict
+                if self.may_overwrite:
+                    self._check_overwriting(final, observation, done)
+            elif any_done:  # copies: the environment may overwrite its observation, and removes the mask from options
                 final = tree_map(np.copy, observation)
                 self.observation, self.infos = self._reset(options={"reset_mask": done.copy()})
         if any_done:
@@ -176,7 +176,7 @@ class EnvAdapter:
         return final
 
     def _fold(self, infos: dict[str, Any]) -> None:
-        """Put the masks that came with a step, and with a reset that followed it, beside the observation."""
+        """Add the masks of a step, and of the reset that followed it, to the observation."""
         reset = None if self.infos is infos else self.infos
         try:
             self.observation = self.masks.fold(self.observation, infos, reset, self.episode_starts, self.valid)
@@ -200,27 +200,27 @@ class EnvAdapter:
 
     def _failed(self, error: BaseException, when: str, given: str) -> NoReturn:
         cause = cause_of(self.env, error)
-        if isinstance(cause.error, KeyboardInterrupt):  # of a worker, and lost on its way
+        if isinstance(cause.error, KeyboardInterrupt):  # raised in a worker, reported as another error
             raise KeyboardInterrupt from error
         when += self._row(cause.row)
-        if isinstance(error, TOLD):
+        if isinstance(error, REPORTED):
             handed = f" (it was given {given})" if isinstance(error, ValueError | TypeError) else ""
             raise FaultyEnvironmentError(f"{self.name} failed {when}: {cause.text}{handed}") from error
         error.add_note(f"raised by {self.name} {when}")
         raise error
 
     def _row(self, row: int | None) -> str:
-        """Return a row's number and seed, as far as they are known, as the end of a phrase."""
+        """Return ", environment ROW, seed SEED", without what is unknown."""
         seed = self.seeds[row] if isinstance(self.seeds, list) and row is not None else self.seeds
         where = "" if row is None else f", environment {row}"
         return where if seed is None or isinstance(seed, list) else f"{where}, seed {seed}"
 
     def where(self, row: int | None = None) -> str:
-        """Return where the stream stands, for a message: "at step 5, environment 1, seed 7"."""
+        """Return the current step for a message: "at step 5, environment 1, seed 7"."""
         return f"at step {self.steps}{self._row(row)}"
 
     def _check(self, promised: list[Promise], values: Tree) -> None:
-        """Refuse what is not finite, has the wrong shape or is outside its space."""
+        """Raise FaultyEnvironmentError for values that are not finite, of a wrong shape or outside their space."""
         for promise in promised:
             if fault := promise.fault(values):
                 raise FaultyEnvironmentError(
@@ -228,10 +228,10 @@ class EnvAdapter:
                     f"{shortened(str(fault.value))}, expected {fault.expected}"
                 )
 
-    def _doubt(self, final: Tree, observation: Tree, done: NDArray[np.bool_]) -> None:
-        """Refuse an environment whose reset has overwritten the last observation."""
+    def _check_overwriting(self, final: Tree, observation: Tree, done: NDArray[np.bool_]) -> None:
+        """Raise FaultyEnvironmentError if a reset has overwritten an episode's last observation."""
         if rows := unchanged_rows(final, observation, done):
-            self.doubted = False  # one trial tells
+            self.may_overwrite = False  # one trial is enough
             if overwrites(self.env, rows[0]):
                 raise FaultyEnvironmentError(
                     f"{self.name} writes its observations into one array, and a reset has overwritten the last of an "

@@ -1,4 +1,4 @@
-"""Environments that begin their episodes in the same state: what GRPO and RLOO compare."""
+"""Groups of environments that begin their episodes in the same state, which GRPO and RLOO compare."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from numpy.typing import NDArray
 from pg_agents.checks import whole_number
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.seeding import ENVIRONMENT_BITS, Purpose, spawn
+from pg_agents.spaces.conversion import brief
 
 GROUP = "group_id"  # the info's key
 
 
 def own_groups(adapter: EnvAdapter) -> NDArray[np.int64] | None:
-    """Return which environments begin alike as their infos say, int64 [B]; None where those say nothing of the kind."""
+    """Return the infos' group ids, int64 [B], equal where environments share their initial state; None without ids."""
     ids = np.asarray(adapter.infos.get(GROUP))
     return ids.astype(np.int64) if ids.shape == (adapter.num_envs,) and ids.dtype.kind in "iu" else None
 
 
 class Groups:
-    """Seeds for episodes of which `size` environments in succession begin alike.
+    """Seeds with which each `size` consecutive environments begin their episodes in the same state.
 
-    A group's environments are reset with one seed: they share the initial state, and the noise of their dynamics where
-    they act alike. Both are independent of the actions drawn, so that a baseline made of the others' returns leaves the
-    expected gradient alone.
+    The environments of a group are reset with the same seed: they share the initial state, and the noise of their
+    dynamics while they take the same actions. Both are independent of the sampled actions, so that a baseline computed
+    from the other episodes' returns leaves the expected gradient unchanged.
 
     Args:
         num_envs: B.
         size: G, which divides B.
-        seed: of the seeds.
+        seed: the seed of the generator that draws the seeds.
     """
 
     def __init__(self, num_envs: int, size: int, seed: int) -> None:
@@ -37,18 +38,17 @@ class Groups:
         self.generator = np.random.default_rng(spawn(seed, Purpose.GROUPS))
 
     def seeds(self) -> list[int]:
-        """Return the next episodes' seeds, one an environment."""
+        """Return the seeds of the next episodes, one per environment."""
         drawn = self.generator.integers(2**ENVIRONMENT_BITS, size=self.ids[-1] + 1)
         return [int(seed) for seed in drawn[self.ids]]
 
 
 def make_groups(adapter: EnvAdapter, size: int, seed: int) -> Groups | None:
-    """Return groups of `size` of the stream's environments; None where they need no seeds.
+    """Return groups of `size` consecutive environments; None if the environment makes such groups itself or size is 1.
 
     Raises:
-        ValueError: the size does not divide the number of environments, is not that of the groups the environment makes
-            itself, its infos mean something else by "group_id", or the environment takes one seed only or does not
-            begin with the seed it is given.
+        ValueError: the size does not divide the number of environments or differs from the environment's own groups,
+            the infos' "group_id" is no group, or the environment takes only one seed or does not keep it.
     """
     size = whole_number("group_size", size, 1)
     if size == 1:
@@ -60,18 +60,18 @@ def make_groups(adapter: EnvAdapter, size: int, seed: int) -> Groups | None:
     own = own_groups(adapter)
     if own is None and GROUP in adapter.infos:
         raise ValueError(
-            f"env: {adapter.name} has {' '.join(str(adapter.infos[GROUP])[:100].split())} as {GROUP!r} in its info, "
-            "which must be a whole number, equal where environments begin alike; give what it holds another key"
+            f"env: {adapter.name} has {brief(adapter.infos[GROUP])} as {GROUP!r} in its info, which must be a whole "
+            "number, equal for environments that begin in the same state; rename the key in its info"
         )
     if own is not None and len(np.unique(own)) < adapter.num_envs:
         if not np.array_equal(own, np.arange(adapter.num_envs) // size):
             found = np.unique(own, return_counts=True)[1].max()
-            raise ValueError(f"group_size must be that of the groups {adapter.name} makes itself, {found}, got {size}")
+            raise ValueError(f"group_size must be {found}, the size of the groups {adapter.name} makes, got {size}")
         return None
     if not adapter.takes_seeds:
         raise ValueError(
             f"group_size={size}: {adapter.name} in its native vector form takes one seed for all environments, so that "
-            'groups cannot begin alike; make it with gymnasium.make_vec(…, vectorization_mode="sync")'
+            'groups cannot share a state; make it with gymnasium.make_vec(…, vectorization_mode="sync")'
         )
     if adapter.mode is AutoresetMode.NEXT_STEP and not getattr(adapter.env.unwrapped, "shared_memory", True):
         raise ValueError(

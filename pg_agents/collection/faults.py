@@ -1,4 +1,4 @@
-"""What environments do wrong, named: what they promise to return, and whether their last observations last."""
+"""Detects environments that return invalid arrays or overwrite their last observations."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pg_agents.spaces.action_masks import MASK, MEANING
 TRIAL_STEPS, TRIAL_EPISODES = 5_000, 10
 
 
-# -- what an environment promises to return ----------------------------------------------------------------------------
+# -- arrays that an environment returns --------------------------------------------------------------------------------
 class Fault(NamedTuple):
-    """What is wrong with an array: what it is, what was expected, the first such row (None: all), what stands there."""
+    """What is wrong with an array: a description, the expectation, the first such row (None: all), its value."""
 
     text: str
     expected: str
@@ -31,14 +31,14 @@ class Fault(NamedTuple):
 
 
 class Promise(NamedTuple):
-    """What an array of all environments has to be.
+    """The shape and the bounds that an array returned for all environments must have.
 
     Attributes:
-        noun: what it is, "an observation 'position'".
-        path: the keys under which it stands in what is returned.
+        noun: the array's name for messages, "an observation 'position'".
+        path: its keys in the returned tree.
         shape: [B, …].
-        low: the least numbers, where the space is one of whole numbers; None: any that are finite.
-        high: the greatest.
+        low: the least values of a space of integers; None: any finite number is valid.
+        high: the greatest values.
     """
 
     noun: str
@@ -48,7 +48,7 @@ class Promise(NamedTuple):
     high: NDArray[Any] | None = None
 
     def fault(self, tree: Tree) -> Fault | None:
-        """Return what is wrong with the array in `tree`, if anything is."""
+        """Return what is wrong with the array in `tree`, or None."""
         for key in self.path:
             tree = tree[key]
         values = np.asarray(tree)
@@ -60,7 +60,7 @@ class Promise(NamedTuple):
         elif (wrong := (values < self.low) | (values > self.high)).any():
             row = _first(wrong)
             return Fault("outside its space", f"{self.low[row]} to {self.high[row]}", row, values[row])
-        # The sum of squares, the fastest of sums, shows any NaN or infinity; only then it pays to look closer.
+        # The sum of squares, the fastest of sums, shows any NaN or infinity; each value is checked only then.
         if values.dtype.kind != "f" or math.isfinite(np.vdot(values, values)) or np.isfinite(values).all():
             return None
         row = _first(~np.isfinite(values))
@@ -72,7 +72,7 @@ def _first(wrong: NDArray[np.bool_]) -> int:
 
 
 def promises(env: VectorEnv) -> list[Promise]:
-    """Return what the observations of all environments have to be."""
+    """Return what the observations of all environments must be."""
     found = _promises(env.observation_space, env.single_observation_space, "an observation", ())
     return [one._replace(noun=f"{one.noun} ({MEANING})") if one.path == (MASK,) else one for one in found]
 
@@ -84,14 +84,14 @@ def _promises(space: gym.Space, single: gym.Space, noun: str, path: tuple[Any, .
             yield from _promises(inner[key], single[key], f"{noun} {key!r}", (*path, key))  # type: ignore[index]
         return
     bounds: tuple[Any, ...] = ()
-    if isinstance(space, spaces.MultiDiscrete):  # Gymnasium's form of a batch of Discrete
+    if isinstance(space, spaces.MultiDiscrete):  # Gymnasium's batch of Discrete spaces
         bounds = space.start, space.start + space.nvec - 1
     elif isinstance(space, spaces.Box) and isinstance(single, spaces.MultiDiscrete | spaces.MultiBinary):
         bounds = space.low, space.high
     yield Promise(noun, path, space.shape or (), *bounds)
 
 
-# -- last observations that do not last --------------------------------------------------------------------------------
+# -- last observations that are overwritten ----------------------------------------------------------------------------
 def with_rows(observation: Tree, final: Any, done: NDArray[np.bool_]) -> Tree:  # noqa: ANN401
     """Return `observation` with the rows `done` replaced by those of `final` (arrays, or one tree for each row)."""
     if isinstance(final, np.ndarray) and final.dtype == object:
@@ -107,22 +107,22 @@ def _put(whole: NDArray[Any], some: NDArray[Any], done: NDArray[np.bool_]) -> ND
 
 
 def may_overwrite(env: VectorEnv) -> bool:
-    """Return whether Gymnasium's own code resets single environments: it keeps no copy of what they returned."""
+    """Return whether Gymnasium's own code resets single environments, which keeps no copy of their observations."""
     core = env.unwrapped
     return isinstance(core, SyncVectorEnv | AsyncVectorEnv) and getattr(core, "worker", None) is None
 
 
 def unchanged_rows(final: Tree, observation: Tree, done: NDArray[np.bool_]) -> list[int]:
-    """Return which rows that are done end with an observation, or an array of it, that begins the next episode too."""
+    """Return the done rows whose last observation, or an array of it, equals the first one of the next episode."""
     pairs = list(zip(tree_leaves(final), tree_leaves(observation), strict=True))
     return [int(row) for row in np.flatnonzero(done) if any(np.array_equal(a[row], b[row]) for a, b in pairs)]
 
 
 def overwrites(env: VectorEnv, row: int) -> bool:
-    """Return whether the environment of a row overwrites an episode's last observation in a reset, seen in a trial.
+    """Return whether a trial shows that resetting the environment of a row overwrites an episode's last observation.
 
-    The trial is of random actions, at most 10 episodes and 5,000 steps, in an environment of its own. True is certain.
-    A trial that fails, or in which no episode ends, tells nothing: False.
+    The trial takes random actions in a new environment, at most 10 episodes and 5,000 steps. True is certain; a trial
+    that fails, or in which no episode ends, returns False.
     """
     core: Any = env.unwrapped
     try:

@@ -1,4 +1,4 @@
-"""Which actions an environment allows, read from its infos or observations."""
+"""Reads action masks from an environment's infos or observations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pg_agents.data.tree import Tree
 from pg_agents.spaces.action_masks import (
     MASK,
-    _brief,
     as_mask,
     flat_mask,
     mask_size,
@@ -19,20 +18,21 @@ from pg_agents.spaces.action_masks import (
     observes_mask,
     with_mask,
 )
+from pg_agents.spaces.conversion import brief
 
 
 class MaskReader:
-    """What the environments of a stream allow next, from their infos or their observations.
+    """Reads which actions B environments allow next, from their infos or their observations.
 
     Args:
-        observation_space: of one environment.
-        action_space: of one environment.
+        observation_space: the space of one environment's observations.
+        action_space: the space of one environment's actions.
         num_envs: B.
 
     Attributes:
-        inside: whether the observations hold the masks.
-        beside: whether the infos do, as the first reset shows; None before.
-        free: the mask that allows everything, bool [B, entries].
+        inside: whether observations contain the masks.
+        beside: whether infos do, known from the first reset; None before it.
+        free: the mask that allows every action, bool [B, entries].
     """
 
     def __init__(self, observation_space: gym.Space, action_space: gym.Space, num_envs: int) -> None:
@@ -48,18 +48,18 @@ class MaskReader:
         episode_starts: NDArray[np.bool_],
         valid: NDArray[np.bool_],
     ) -> Tree:
-        """Return the observation with the masks of the infos, if they have any.
+        """Return the observation, with the masks of the infos if they have any.
 
         Args:
-            observation: of the next action, [B, …].
-            infos: of the step, in which rows may have been reset.
-            reset: of rows that were reset after it by a call of its own; None: there was none.
+            observation: the observation for the next action, [B, …].
+            infos: the infos of the step, which may include resets.
+            reset: the infos of a separate reset after the step; None without one.
             episode_starts: rows that begin an episode, bool [B].
             valid: rows whose next action counts, bool [B].
 
         Raises:
-            ValueError: a mask that forbids everything in a live row, of a wrong size, of other numbers than 0 and 1, or
-                where there was none at first.
+            ValueError: a mask forbids every action of a valid row, has a wrong size or other entries than 0 and 1, or
+                the first reset's infos had no mask.
         """
         if self.beside is None:
             self.beside = MASK in infos and not self.inside and mask_size(self.space) is not None
@@ -82,9 +82,9 @@ class MaskReader:
             return otherwise
         given, present = np.asarray(infos[MASK]), np.asarray(infos.get(f"_{MASK}", self.free[:, 0]), bool)
         if given.shape[:1] != present.shape:
-            raise ValueError(f"an {MASK} that holds {_brief(infos[MASK])}, expected an array {self.free.shape}")
+            raise ValueError(f"an {MASK} that holds {brief(infos[MASK])}, expected an array {self.free.shape}")
         masks = otherwise.copy()
-        for row in np.flatnonzero(present) if given.dtype == object else (present,):  # lists: one by one
+        for row in np.flatnonzero(present) if given.dtype == object else (present,):  # lists are read row by row
             flat = flat_mask(given[row]) if given.dtype == object else as_mask(given[row])
             if flat.size != masks[row].size:
                 raise ValueError(f"an {MASK} of shape {np.shape(given[row])}, expected {masks[row].shape}")

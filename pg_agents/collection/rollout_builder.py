@@ -1,4 +1,4 @@
-"""Steps of all environments → a rollout."""
+"""Builds a rollout from the steps of all environments."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Array = NDArray[Any]
 
 
 class RolloutBuilder:
-    """The rows of a rollout in the making: appended as they are, stacked once.
+    """Collects the rows of a rollout without copies, and stacks them once at the end.
 
     Args:
-        adapter: what is recorded.
-        actor: who acts in it.
-        append_only: the rows will be whole episodes of tokens, whose last window contains all the earlier ones.
-        group_ids: which environments share their initial state, [B]; None: as the environment's info says, if it does.
+        adapter: the environments.
+        actor: the policy acting in them.
+        append_only: the rollout is whole episodes of tokens, whose last window contains all earlier ones.
+        group_ids: equal for environments that share their initial state, [B]; None: those of the infos, if any.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class RolloutBuilder:
         self.memory = actor.memory if actor.policy.recurrent and not adapter.episode_starts.all() else None
         self.group_ids = own_groups(adapter) if group_ids is None else group_ids
         self.decisions: list[PolicyStep] = []
-        self.log_probs: list[Tensor] = []  # of tokens: at once, as the logits of all steps are too many to keep
+        self.log_probs: list[Tensor] = []  # of tokens, computed at each step: all logits take too much memory
         self.columns: tuple[list[Array], ...] = ([], [], [], [], [], [])
         self.finals: list[tuple[int, NDArray[np.int64], Tree]] = []
         self.ended: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
         self.reasons: list[str] = []
-        self.tokens: NDArray[np.int64] | None = None  # of append-only episodes, each row's last window, [B, W]
+        self.tokens: NDArray[np.int64] | None = None  # the last window of each append-only episode, [B, W]
 
     def add(
         self,
@@ -53,10 +53,10 @@ class RolloutBuilder:
         episode_starts: NDArray[np.bool_],
         times: NDArray[np.int64],
     ) -> None:
-        """Append one row; `mask` says which environments' transition belongs to the rollout."""
+        """Append one row; `mask` marks the environments whose transition belongs to the rollout, bool [B]."""
         if self.append_only:
             self.log_probs.append(decision.distribution.log_prob(decision.actions))
-            decision = decision._replace(distribution=None)  # type: ignore[arg-type] # let go of the logits
+            decision = decision._replace(distribution=None)  # type: ignore[arg-type] # frees the logits
         self.decisions.append(decision)
         for column, values in zip(
             self.columns, (step.rewards, terminated, truncated, mask, episode_starts, times), strict=True
@@ -64,11 +64,11 @@ class RolloutBuilder:
             column.append(values)
         self.following = step.final
         done = terminated | truncated
-        if np.count_nonzero(done):  # in a fifth of the time that done.any() takes
+        if np.count_nonzero(done):  # five times as fast as done.any()
             self._end(step, done, truncated)
 
     def _end(self, step: Transition, done: NDArray[np.bool_], truncated: NDArray[np.bool_]) -> None:
-        """Keep what is known of episodes that ended in the last row."""
+        """Keep the returns, lengths and final observations of episodes that ended in the last row."""
         self.ended.append((step.returns[done], step.lengths[done]))
         if step.reasons is not None:
             self.reasons += _texts(step.reasons, done)
@@ -80,7 +80,7 @@ class RolloutBuilder:
             self._keep_final(step.final, np.flatnonzero(truncated))
 
     def finish(self, running: NDArray[np.bool_]) -> None:
-        """Keep what follows the last row in the environments whose episode goes on."""
+        """Keep the observations after the last row of environments whose episode goes on."""
         if running.any():
             self._keep_final(self.following, np.flatnonzero(running))
 
@@ -88,7 +88,7 @@ class RolloutBuilder:
         self.finals.append((len(self.decisions) - 1, rows, tree_map(lambda leaf: leaf[rows], final)))
 
     def rollout(self) -> Rollout:
-        """Stack the rows."""
+        """Return the rollout."""
         seen, distributions, actions = zip(*self.decisions, strict=True)
         taken = torch.stack(actions)  # [T, B, …]
         rewards, *flags = (torch.from_numpy(_stacked(column)).to(self.device) for column in self.columns)
@@ -129,7 +129,7 @@ class RolloutBuilder:
         )
 
     def _block(self, observations: tuple[Tree, ...], mask: Tensor) -> TokenBlock:
-        """Return the windows of append-only episodes as one block: the last window contains all the earlier ones."""
+        """Return append-only episodes as one block: the last window contains all earlier ones."""
         lengths = self._stack(*(observation["length"] for observation in observations))  # [T, B]
         tokens = torch.from_numpy(self.tokens).to(self.device)
         width = int(lengths.max())
@@ -140,7 +140,7 @@ _NONE = np.zeros(0, np.int64)
 
 
 def _texts(reasons: Any, done: NDArray[np.bool_]) -> list[str]:  # noqa: ANN401
-    """Return the texts of the rows `done`; none of them where an info means something else by its "stop_reason"."""
+    """Return the stop reasons of the rows `done`; none if the info's "stop_reason" is not one string per row."""
     reasons = np.asarray(reasons)
     if reasons.shape != done.shape or reasons.dtype.kind not in "UO":
         return []
@@ -148,5 +148,5 @@ def _texts(reasons: Any, done: NDArray[np.bool_]) -> list[str]:  # noqa: ANN401
 
 
 def _stacked(rows: Any) -> Array:  # noqa: ANN401
-    """Return arrays [B, …] as one [T, B, …]; faster than np.stack for many small ones."""
+    """Return T arrays [B, …] as one [T, B, …]; faster than np.stack for many small arrays."""
     return np.concatenate(rows).reshape(len(rows), *rows[0].shape)

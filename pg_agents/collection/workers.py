@@ -1,4 +1,4 @@
-"""Environments that fail inside a vector environment: which of them, and of what."""
+"""Finds which environment of a vector environment failed, and why."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Cause(NamedTuple):
 
     Attributes:
         text: one sentence.
-        row: which environment did; None: it is not known.
-        error: what was raised, in another process perhaps; None: a process ended without a word.
+        row: the environment that failed; None: unknown.
+        error: the exception, possibly from another process; None: a process ended without one.
     """
 
     text: str
@@ -28,10 +28,10 @@ class Cause(NamedTuple):
 
 
 def cause_of(env: VectorEnv, error: BaseException) -> Cause:
-    """Return why a call of `env` raised `error`, as far as its frames know; workers that are left behind are killed.
+    """Return why a call of `env` raised `error`, read from its traceback; unresponsive workers are killed.
 
-    Gymnasium formats a worker's traceback with %, which fails where one stands in it, and it makes the worker's
-    exception again from its text, which fails for some classes: what was raised in the worker stands in the frame.
+    Gymnasium formats a worker's traceback with %, which fails if it contains one, and constructs the worker's exception
+    from its text, which fails for some classes: the original exception is a variable of the frame.
     """
     core = env.unwrapped
     if isinstance(core, AsyncVectorEnv):
@@ -56,8 +56,8 @@ def _in_worker(error: BaseException) -> Cause:
     frames = {frame.f_code.co_name: frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)}
     if "trace" in (names := frames.get("_raise_if_errors", {})):
         return Cause(f"{names['exctype'].__name__}: {names['value']}", names["index"], names["value"])
-    if names:  # its exception could not be made again from what was sent
-        text = f"its exception does not survive being sent between processes ({error}); SyncVectorEnv shows it"
+    if names:  # the exception could not be constructed from its text
+        text = f"its exception cannot be sent between processes ({error}); make it with SyncVectorEnv to see it"
         return Cause(text, list(names["successes"]).index(False), None)
     for row, reward in enumerate(frames.get("step_wait", {}).get("rewards", ())):
         if np.ndim(reward):
@@ -70,7 +70,7 @@ def _lost_worker(core: AsyncVectorEnv, error: BaseException) -> Cause:
     ended = wait([process.sentinel for process in core.processes], timeout=1.0)
     for row, process in enumerate(core.processes):
         if process.sentinel in ended:
-            process.join(1.0)  # its pipes are closed a moment before it has an exit code
+            process.join(1.0)  # its pipes close a moment before its exit code is known
             code = process.exitcode or 0
             how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             return Cause(f"its process {how}", row, None)
@@ -78,7 +78,7 @@ def _lost_worker(core: AsyncVectorEnv, error: BaseException) -> Cause:
 
 
 def _no_number(core: SyncVectorEnv, error: BaseException, frame: dict[str, Any]) -> str | None:
-    """Return what a step returned in place of numbers, where that is what failed; the environment takes one more."""
+    """Return which value of a step is not a number, if that caused the error, by taking one more step."""
     last = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
     if last.f_locals.get("self") is not core or last.f_code.co_name != "step" or "action" not in frame:
         return None

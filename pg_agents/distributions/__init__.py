@@ -1,8 +1,8 @@
 """Batched action distributions: sample, log-probability, entropy, mode.
 
-They do what the agents need and no more: `torch.distributions` validates and broadcasts at several times the cost of
-the arithmetic, and samples from the global generator. Making and sampling one takes as few operations as possible, for
-it happens at every step of an environment; what learning needs is worked out when it is asked for.
+They have only the methods that agents need: `torch.distributions` validates and broadcasts at several times the cost of
+the arithmetic, and samples from the global generator. Construction and sampling take as few operations as possible,
+since they happen at every step of an environment; quantities for learning are computed on first use.
 """
 
 from pg_agents.distributions.categorical import Categorical

@@ -10,28 +10,28 @@ from typing import Self
 import torch
 from torch import Tensor
 
-WORTH_INVERTING = 16  # actions; so many are drawn faster with one random number than with one each
+WORTH_INVERTING = 16  # actions; from this many on, one random number per sample is faster than one per action
 
 
 def race(unnormalized: Tensor, generator: torch.Generator | None) -> Tensor:
     """Draw argmax_a z_a − ln E_a with E_a ~ Exp(1), which is distributed as π ∝ exp(z), int64 […].
 
-    Whatever is added to all z_a does not change it, so that nothing has to be normalised. E_a is never 0 here, and an
-    impossible action never wins.
+    A constant added to all z_a does not change the result, so z need not be normalised. E_a is never 0 here, and an
+    impossible action is never drawn.
     """
     times = torch.empty_like(unnormalized).exponential_(generator=generator).log_()
     return (unnormalized - times).argmax(-1)
 
 
 def inversion(unnormalized: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw the first a with Σ_{b≤a} π(b) > U, U uniform below 1, int64 […]; what is impossible adds nothing to the sum.
+    """Draw the first a with Σ_{b≤a} π(b) > U, U uniform on [0, 1), int64 […]; impossible actions are never drawn.
 
-    The sum is in double precision: in single precision it would lose what is improbable among many actions.
+    The sum is in float64: float32 would lose improbable actions among many.
     """
     cumulative = unnormalized.softmax(-1).cumsum(-1, dtype=torch.float64)
     shape, device = (*unnormalized.shape[:-1], 1), unnormalized.device
-    uniform = torch.rand(shape, dtype=torch.float64, device=device, generator=generator)  # at most 1 − 2⁻⁵³, so that
-    return torch.searchsorted(cumulative, uniform * cumulative[..., -1:], right=True).squeeze(-1)  # there is one
+    uniform = torch.rand(shape, dtype=torch.float64, device=device, generator=generator)  # at most 1 − 2⁻⁵³: some a
+    return torch.searchsorted(cumulative, uniform * cumulative[..., -1:], right=True).squeeze(-1)  # is always found
 
 
 class Categorical:
@@ -46,16 +46,16 @@ class Categorical:
 
     @cached_property
     def logits(self) -> Tensor:
-        """The normalised ones, ln π(a), […, A]."""
+        """The normalised logits, ln π(a), […, A]."""
         return self.unnormalized.log_softmax(-1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Draw actions, int64 […]: of a few by `race`, of many by `inversion`, whichever is faster."""
+        """Draw actions, int64 […], by `race` or, among many, by `inversion`, which is faster then."""
         unnormalized = self.unnormalized
         return (race if unnormalized.shape[-1] < WORTH_INVERTING else inversion)(unnormalized, generator)
 
     def mode(self) -> Tensor:
-        """Return argmax_a π(a), int64 […]; the lowest index where several are equal."""
+        """Return argmax_a π(a), int64 […]; the lowest index among equals."""
         return self.unnormalized.argmax(-1)
 
     def log_prob(self, actions: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Categorical:
         return self.logits.gather(-1, actions[..., None]).squeeze(-1)
 
     def entropy(self) -> Tensor:
-        """Return −Σ_a π(a) ln π(a), […]; 0 ln 0 = 0, with gradient 0 (of ln π below −1000, π is 0 in any precision)."""
+        """Return −Σ_a π(a) ln π(a), […]; 0 ln 0 = 0, with gradient 0 (below ln π = −1000, π is 0 in any precision)."""
         return -(self.logits.exp() * self.logits.clamp(min=-1000.0)).sum(-1)
 
     def is_finite(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a distribution over actions is."""
+"""The interface of distributions over actions."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 
 class Distribution(Protocol):
-    """A distribution over actions for each of […] observations; actions have shape […, *event]."""
+    """A batch […] of distributions over actions; actions have the shape […, *event]."""
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Draw one action for each observation."""
+        """Draw one action from each distribution, […, *event]."""
         ...
 
     def mode(self) -> Tensor:
-        """Return the most probable action."""
+        """Return the most probable actions, […, *event]."""
         ...
 
     def log_prob(self, actions: Tensor) -> Tensor:
@@ -29,16 +29,16 @@ class Distribution(Protocol):
         ...
 
     def is_finite(self) -> bool:
-        """Return whether what was drawn from is a distribution: none of its numbers is NaN, and none too large.
+        """Return whether the parameters that actions were drawn from are finite, as one bool for the batch.
 
-        It is asked at every step: of all numbers at once. One that does not have this method is taken at the
-        log-probabilities of what was drawn (`draw`).
+        It is called at every step. If a distribution lacks this method, `draw` checks the log-probabilities of the
+        drawn actions.
         """
         ...
 
     @classmethod
     def stack(cls, distributions: Sequence[Self]) -> Self:
-        """Return T distributions of equal shape […] as one of shape [T, …]: a rollout's, made step by step."""
+        """Return T distributions of equal shape […], those of a rollout's steps, as one of shape [T, …]."""
         ...
 
 
@@ -49,16 +49,16 @@ def draw(
     greedy: bool = False,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Return actions to take, [B, …]: drawn from a distribution, or the most probable ones.
+    """Return actions, [B, …]: drawn from a distribution, or the most probable ones.
 
     Args:
-        distribution: of [B] observations.
-        where: says of the row of an observation, or of None, what is acted in, for the message.
+        distribution: for B observations.
+        where: returns a description of the environment and its row (or None) for the message.
         greedy: return the mode.
-        generator: to sample with; None: torch's default.
+        generator: the random numbers; None: torch's default generator.
 
     Raises:
-        FloatingPointError: it has numbers that are not finite; −∞ for what is impossible may be.
+        FloatingPointError: a parameter is not finite; −∞ for an impossible action is allowed.
     """
     actions = distribution.mode() if greedy else distribution.sample(generator)
     own = getattr(distribution, "is_finite", None)
@@ -68,6 +68,6 @@ def draw(
     rows = (~log_probs.isfinite()).reshape(len(log_probs), -1).any(1).nonzero().flatten().tolist()
     raise FloatingPointError(
         f"policy: its distribution over actions ({type(distribution).__name__}) is not finite "
-        f"{where(rows[0] if rows else None)}: its parameters, or what it computes with them, have become NaN or too "
-        "large; begin again with smaller steps"
+        f"{where(rows[0] if rows else None)}: its parameters or outputs have become NaN or too large; train again with "
+        "a smaller learning rate"
     )

@@ -13,8 +13,8 @@ from torch import Tensor
 class DiagonalGaussian:
     """π(a) = Π_i N(a_i; μ_i, σ_i²), a density over actions […, D].
 
-    The log-probability is that of the action as sampled; clipping to the bounds happens at the environment's door.
-    Where an action is held in units s of its own, from a place c, the density is that of c + s a:
+    Log-probabilities are those of sampled actions; they are clipped to bounds in `to_env_action` only. If actions are
+    in units s from a centre c, the density is that of c + s a:
 
         ln π = Σ_i [ln N(a_i; μ_i, σ_i²) − ln s_i]
 
@@ -49,16 +49,16 @@ class DiagonalGaussian:
         return self.log_std if self.log_scale is None else self.log_std + self.log_scale
 
     def is_finite(self) -> bool:
-        """Return whether every μ and every ln σ is."""
+        """Return whether every μ and every ln σ is finite."""
         if math.isfinite(self.mean.sum().item() + self.log_std.sum().item()):
             return True
         return bool(self.mean.isfinite().all()) and bool(self.log_std.isfinite().all())
 
     @classmethod
     def stack(cls, distributions: Sequence[Self]) -> Self:
-        """Return T distributions of equal shape […] and units as one of shape [T, …]."""
+        """Return T distributions of equal shape […] and equal units as one of shape [T, …]."""
         mean = torch.stack([distribution.mean for distribution in distributions])
         log_std = torch.stack([distribution.log_std for distribution in distributions])
-        missing = mean.ndim - log_std.ndim  # leading dimensions that the deviations are the same for
+        missing = mean.ndim - log_std.ndim  # leading dimensions over which σ is constant
         log_std = log_std.reshape(len(log_std), *[1] * missing, *log_std.shape[1:])
         return cls(mean, log_std, distributions[0].log_scale)

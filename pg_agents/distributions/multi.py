@@ -17,7 +17,7 @@ class MultiCategorical:
     """π(a) = Π_k π_k(a_k), K independent categorical choices; actions are int64 […, K].
 
     Args:
-        unnormalized: z, […, K, N] with N the most options that any choice has; those that a choice lacks have −∞.
+        unnormalized: z, […, K, N], N the largest number of options of a choice; −∞ for options that a choice lacks.
     """
 
     def __init__(self, unnormalized: Tensor) -> None:
@@ -28,7 +28,7 @@ class MultiCategorical:
         return self.each.sample(generator)
 
     def mode(self) -> Tensor:
-        """Return the most probable action, that of the most probable choices, int64 […, K]."""
+        """Return the most probable option of each choice, int64 […, K]."""
         return self.each.mode()
 
     def log_prob(self, actions: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class Bernoulli:
         return (functional.softplus(-size) + size * torch.sigmoid(-size)).sum(-1)
 
     def is_finite(self) -> bool:
-        """Return whether no z is NaN; those of bits that are certain are infinite."""
+        """Return whether no z is NaN; an infinite z makes a bit certain."""
         return not math.isnan(self.logits.sum().item()) or not self.logits.isnan().any()
 
     @classmethod

@@ -22,8 +22,8 @@ class SquashedGaussian:
 
         ln π(a) = Σ_i [ln N(u_i; μ_i, σ_i²) − ln s_i − ln(1 − tanh² u_i)]
 
-    An action is held as its u: that is what `sample` and `mode` return and `log_prob` takes, so that no rounded tanh
-    has to be inverted. Whoever acts applies c + s tanh u.
+    Actions are represented by u: `sample` and `mode` return u and `log_prob` takes it, so that no rounded tanh has to
+    be inverted. `SquashedHead.unscale_action` computes c + s tanh u.
 
     Args:
         mean: μ, […, D].
@@ -46,14 +46,14 @@ class SquashedGaussian:
         return self.gaussian.mean
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """Return the log-density, […], of the actions that belong to u […, D]."""
+        """Return the log-density, […], of the actions c + s tanh u for u […, D]."""
         return self.gaussian.log_prob(actions) - (self.log_scale + log_slope(actions)).sum(-1)
 
     def entropy(self) -> Tensor:
         """Return H(N(μ, σ²)) + Σ_i [ln s_i + E ln(1 − tanh² u_i)], […].
 
-        The expectation is a Gauss-Hermite sum of 32 terms: within 2·10⁻⁴ for σ ≤ 2, 3·10⁻³ for σ = 3. It has gradients
-        in μ and σ and no noise.
+        The expectation is a Gauss-Hermite sum of 32 terms, with an error below 2·10⁻⁴ for σ ≤ 2 and 3·10⁻³ for σ = 3.
+        It is differentiable in μ and σ and has no noise.
         """
         nodes, weights = (torch.as_tensor(x).to(self.gaussian.mean) for x in gauss_hermite(NODES))
         mean, std = self.gaussian.mean[..., None], self.gaussian.log_std.exp()[..., None]
@@ -61,7 +61,7 @@ class SquashedGaussian:
         return self.gaussian.entropy() + (self.log_scale + expected).sum(-1)
 
     def is_finite(self) -> bool:
-        """Return whether every μ and every ln σ is."""
+        """Return whether every μ and every ln σ is finite."""
         return self.gaussian.is_finite()
 
     @classmethod

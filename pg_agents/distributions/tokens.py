@@ -1,4 +1,4 @@
-"""Distributions over the tokens of a language model, whose logits are too many to keep."""
+"""Distributions over a language model's tokens that never hold all logits at once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ IMPOSSIBLE = -1000.0  # ln π of a token so improbable that π is 0 in any preci
 
 @dataclass(frozen=True)
 class Sampling:
-    """What is done to a model's logits z before they are a policy: π(a) ∝ exp(z_a / τ) on the tokens that are kept.
+    """How a model's logits z become a policy: π(a) ∝ exp(z_a / τ) on the tokens that are kept.
 
     First the `top_k` most probable tokens are kept, then of these the fewest whose probabilities add up to `top_p`;
-    tokens as probable as the last one kept are kept too.
+    tokens as probable as the last one are kept too.
 
     Args:
         temperature: τ > 0.
@@ -29,7 +29,7 @@ class Sampling:
         top_p: above 0, at most 1; 1 or None: all tokens.
 
     Raises:
-        ValueError: an argument out of range, or of another type.
+        ValueError: an argument has a wrong type or is out of range.
 
     Reference: Holtzman et al. (2020) for top-p.
     """
@@ -54,8 +54,8 @@ class Sampling:
 
         Args:
             logits: z, […, V].
-            taken: tokens that are kept in any case, int64 […]. What was sampled is to have a probability even where
-                the last digits differ from those of the sampler, or the parameters have moved since.
+            taken: tokens that are always kept, int64 […]: a sampled token must keep a probability when rounding
+                differs from that of the sampler, or the parameters have changed.
         """
         z = logits.float() if logits.dtype.itemsize < 4 else logits
         z = z / self.temperature if self.temperature != 1 else z
@@ -72,7 +72,7 @@ class Sampling:
         if self.top_p is None:
             return ordered[..., -1:]
         probabilities = ordered.softmax(-1)
-        before = probabilities.cumsum(-1) - probabilities  # of the tokens that are more probable
+        before = probabilities.cumsum(-1) - probabilities  # the sum over more probable tokens
         return ordered.gather(-1, (before < self.top_p).sum(-1, keepdim=True).clamp(min=1) - 1)
 
 
@@ -81,7 +81,7 @@ class HeadLogProbs(torch.autograd.Function):
 
         z = W h + b,    ∂ ln π(a)/∂z = (1[a] − π) / τ,    ∂H/∂z = −π (ln π + H) / τ
 
-    Where all rows fit into one chunk, what was computed is kept for the gradient; otherwise it is computed once more.
+    If all rows fit into one chunk, their logits are kept for the gradient; otherwise they are computed a second time.
     """
 
     @staticmethod
@@ -140,16 +140,16 @@ class HeadLogProbs(torch.autograd.Function):
 
 
 class TokenCategorical:
-    """π(a) over V tokens at the positions of an array […], from hidden states; logits exist `chunk` rows at a time.
+    """π(a) over V tokens at positions […], from hidden states; at most `chunk` rows of logits exist at a time.
 
     Where no decision was taken, log-probability and entropy are 0.
 
     Args:
-        hidden: of the N positions where a decision was taken, [N, D].
-        where: those positions in […], bool with N True.
-        head: hidden states → logits.
-        sampling: logits → policy.
-        chunk: rows of logits computed at once.
+        hidden: the hidden states of the N positions where a decision was taken, [N, D].
+        where: which positions these are, bool […] with N True.
+        head: maps hidden states to logits.
+        sampling: how logits become the policy.
+        chunk: the number of rows of logits computed at once.
     """
 
     def __init__(self, hidden: Tensor, where: Tensor, head: nn.Linear, sampling: Sampling, chunk: int) -> None:
@@ -169,7 +169,7 @@ class TokenCategorical:
         return self._spread(self._compute(actions[self.where]))
 
     def entropy(self) -> Tensor:
-        """Return −Σ_a π(a) ln π(a), […]; at no further cost where log-probabilities have been asked for."""
+        """Return −Σ_a π(a) ln π(a), […]; `log_prob` has computed it already, if it was called."""
         if self._entropy is None:
             self._compute(None)
         assert self._entropy is not None
@@ -184,7 +184,7 @@ class TokenCategorical:
         return self._draw(lambda distribution: distribution.mode())
 
     def is_finite(self) -> bool:
-        """Return whether no logit of what was drawn from is NaN or +∞."""
+        """Return whether no logit that tokens were drawn from is NaN or +∞."""
         return self._finite
 
     @torch.no_grad()
@@ -192,7 +192,7 @@ class TokenCategorical:
         drawn = []
         for rows in _chunks(len(self.hidden), self.chunk):
             logits = self.head(self.hidden[rows])
-            self._finite &= Categorical(logits).is_finite()  # before they are cut: NaN is above no threshold
+            self._finite &= Categorical(logits).is_finite()  # before truncation, which drops NaN
             drawn.append(draw(Categorical(self.sampling(logits))))
         return self._spread(torch.cat(drawn))
 
@@ -217,7 +217,7 @@ def _chunks(count: int, size: int) -> Iterator[slice]:
 def _normalized(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, taken: Tensor | None, sampling: Sampling
 ) -> Tensor:
-    """Return ln π of all tokens, [n, V]."""
+    """Return ln π(a) of all tokens, [n, V]."""
     return sampling(functional.linear(hidden, weight, bias), taken).log_softmax(-1)
 
 

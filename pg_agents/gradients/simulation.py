@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pg_agents.collection.mask_reader import MaskReader
-from pg_agents.collection.vectors import as_vector_env, name_of
+from pg_agents.collection.vector_envs import as_vector_env, name_of
 from pg_agents.data.tree import Tree, tree_leaves, tree_map
 from pg_agents.distributions import draw
 from pg_agents.policies import Policy, check_learners

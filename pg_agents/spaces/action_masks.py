@@ -25,6 +25,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from pg_agents.data.tree import Tree
+from pg_agents.spaces.conversion import brief
 
 MASK, OBSERVATION = "action_mask", "observation"
 MEANING = "a mask is 1 (True) where an action is allowed, 0 (False) elsewhere"
@@ -85,11 +86,7 @@ def as_mask(given: Any) -> NDArray[np.bool_]:  # noqa: ANN401
         if not np.count_nonzero(wrong):  # five times as fast as wrong.any()
             return masks
         given = given[wrong].ravel()[0]
-    raise ValueError(f"an {MASK} that holds {_brief(given)}; {MEANING}")
-
-
-def _brief(value: Any) -> str:  # noqa: ANN401
-    return " ".join(str(value)[:100].split())
+    raise ValueError(f"an {MASK} that holds {brief(given)}; {MEANING}")
 
 
 def flat_mask(given: Any) -> NDArray[np.bool_]:  # noqa: ANN401

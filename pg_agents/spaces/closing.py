@@ -1,4 +1,4 @@
-"""Environments that are closed without waiting for workers that are gone."""
+"""Closes environments without waiting for dead workers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Env = TypeVar("Env", bound=gym.Env | VectorEnv)
 
 @contextmanager
 def closing(env: Env) -> Iterator[Env]:
-    """A context at whose end `env` is closed, whatever has become of its workers."""
+    """A context at whose end `env` is closed, even if workers have died."""
     try:
         yield env
     finally:
@@ -23,7 +23,7 @@ def closing(env: Env) -> Iterator[Env]:
 
 
 def close(env: gym.Env | VectorEnv) -> None:
-    """Close `env`; workers that are gone, or whose answer is outstanding, are not waited for but killed."""
+    """Close `env`; its workers are killed if one is dead or has not answered."""
     core = env.unwrapped
     if not isinstance(core, AsyncVectorEnv):
         env.close()
@@ -32,12 +32,12 @@ def close(env: gym.Env | VectorEnv) -> None:
         kill(core)
     try:
         env.close()
-    except (EOFError, ConnectionError):  # one has ended in between
+    except (EOFError, ConnectionError):  # a worker has died in the meantime
         kill(core)
 
 
 def at_rest(core: AsyncVectorEnv) -> bool:
-    """Return whether nothing is outstanding and every process is there but those whose error has been reported."""
+    """Return whether no answer is outstanding and every process is alive, except those that reported an error."""
     pairs = zip(core.processes, core.parent_pipes, strict=True)
     return core._state is AsyncState.DEFAULT and all(process.is_alive() for process, pipe in pairs if pipe is not None)
 

@@ -112,7 +112,7 @@ def test_groups_that_the_environment_makes_itself_are_used():
     agent = pg.GRPO.for_env(texts(), group_size=4)
     rollout = next(collect_episodes(texts(group_size=4), agent.policy, group_size=4))
     assert rollout.group_ids.tolist() == [0] * 4 + [1] * 4
-    with pytest.raises(ValueError, match="group_size must be that of the groups .* makes itself, 4, got 2"):
+    with pytest.raises(ValueError, match="group_size must be 4, the size of the groups .* makes, got 2"):
         collect_episodes(texts(group_size=4), agent.policy, group_size=2)
 
 

@@ -136,7 +136,7 @@ def test_an_interrupt_in_a_worker_is_one_whatever_stands_in_it():
 
 
 def test_exceptions_that_cannot_be_sent_say_so():
-    with pytest.raises(FaultyEnvironmentError, match="step 5, environment 1, seed .* does not survive being sent"):
+    with pytest.raises(FaultyEnvironmentError, match="step 5, environment 1, seed .* cannot be sent"):
         failed(where="two arguments")
     adapter = EnvAdapter(SyncVectorEnv([lambda: Quits("two arguments")]), 0)
     with pytest.raises(TwoArgumentsError, match="1 and 2") as caught:

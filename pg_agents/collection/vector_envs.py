@@ -1,4 +1,4 @@
-"""Environments as vector environments, and what they are called."""
+"""Single environments as vector environments, and the names of environments."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 def as_vector_env(env: gym.Env | VectorEnv) -> VectorEnv:
     """Return `env`, or a vector environment of one row around a single environment.
 
-    The wrapped form resets at the next step: environments that reuse one observation array would overwrite their last
-    observation if they were reset in the same one.
+    The wrapper resets in the step after an episode's end: an environment that reuses one observation array would
+    overwrite its last observation if it were reset in the same step.
     """
     if isinstance(env, VectorEnv):
         return env
@@ -22,7 +22,7 @@ def as_vector_env(env: gym.Env | VectorEnv) -> VectorEnv:
 
 
 def name_of(env: gym.Env | VectorEnv) -> str:
-    """Return the environment's id, or the class of what is inside where it has none."""
+    """Return the environment's id, or the class name of the unwrapped environment if it has no id."""
     if env.spec is not None:
         return env.spec.id
     core: Any = env.unwrapped
