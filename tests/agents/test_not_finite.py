@@ -7,19 +7,11 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
-from torch import nn
+from support.bugs import Bug, seeded
 
 import pg_agents as pg
 from pg_agents.agents import SavedAgentError
-from pg_agents.distributions import (
-    Bernoulli,
-    Categorical,
-    DiagonalGaussian,
-    MultiCategorical,
-    Sampling,
-    SquashedGaussian,
-    TokenCategorical,
-)
+from pg_agents.distributions import Categorical, distribution
 from pg_agents.gradients.simulation import estimate_gain
 from pg_agents.policies import TabularPolicy
 
@@ -153,58 +145,6 @@ def test_simulated_paths_end_too():
         estimate_gain(env, env.reset(seed=1)[0], policy, steps=100, seed=4)
 
 
-def test_what_a_distribution_may_be_made_of():
-    def tensor(*values):
-        return torch.tensor([values])
-
-    three = torch.full((1, 3), 3e38)  # whose sum is not finite
-    for logits, expected in (
-        (tensor(0.0, 1.0), True),
-        (tensor(0.0, -INF), True),
-        (three, True),
-        (tensor(0.0, NAN), False),
-        (tensor(NAN, -INF), False),
-        (tensor(0.0, INF), False),
-        (tensor(INF, -INF), False),
-    ):
-        assert Categorical(logits).is_finite() is MultiCategorical(logits[:, None]).is_finite() is expected
-    for bits, expected in (
-        (tensor(0.0, -INF), True),
-        (tensor(INF, -INF), True),
-        (three, True),
-        (tensor(NAN, 0), False),
-    ):
-        assert Bernoulli(bits).is_finite() is expected
-    zero = torch.zeros(3)
-    for mean, log_std, expected in (
-        (three, zero, True),
-        (three, zero + 1, True),
-        (three * -INF, zero, False),
-        (three * 0, zero - INF, False),
-        (three * NAN, zero, False),
-        (three * 0, tensor(0.0, NAN, 0), False),
-    ):
-        assert DiagonalGaussian(mean, log_std).is_finite() is expected
-        assert SquashedGaussian(mean, log_std, zero).is_finite() is expected
-
-
-@pytest.mark.parametrize("sampling", [Sampling(), Sampling(top_k=3), Sampling(top_p=0.9)], ids=str)
-@pytest.mark.parametrize("draw", ["sample", "mode"])
-@pytest.mark.parametrize("row", [0, 4])
-def test_logits_of_texts_are_looked_at_before_they_are_cut(sampling, draw, row):
-    head = nn.Linear(4, 30)
-    hidden = torch.randn(5, 4)
-    for value, expected in ((0.0, True), (NAN, False)):
-        hidden[row, 0] = value
-        distribution = TokenCategorical(hidden, torch.ones(5, dtype=torch.bool), head, sampling, chunk=2)
-        getattr(distribution, draw)()
-        assert distribution.is_finite() is expected
-    head.bias.data[:] = -INF
-    head.bias.data[5:] = 0  # a model's own way to say that there are no such tokens
-    distribution = TokenCategorical(torch.randn(5, 4), torch.ones(5, dtype=torch.bool), head, sampling, chunk=2)
-    assert bool((distribution.sample() >= 5).all()) and distribution.is_finite()
-
-
 def test_a_gradient_that_is_not_finite_says_where_it_learned():
     env = several(Discrete(2))
     agent = pg.PPO.for_env(env, num_steps=8, minibatch_size=24)
@@ -224,3 +164,13 @@ def test_such_agents_are_saved_with_a_warning_and_not_loaded(tmp_path):
         agent.save(tmp_path / "agent")
     with pytest.raises(SavedAgentError, match=r"critic\.network\.1\.bias' of the agent in .*agent is not finite"):
         pg.load(tmp_path / "agent")
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "a policy that is not finite acts",
+        distribution.draw,
+        lambda policy, where, *, greedy=False, generator=None: policy.mode() if greedy else policy.sample(generator),
+        [test_the_environment_the_step_and_the_seed_are_named],
+    ),
+)

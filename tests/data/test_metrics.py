@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.bugs import Bug, seeded
 
 from pg_agents.data import metrics as means
 from pg_agents.data.metrics import WeightedMetrics
@@ -34,3 +35,28 @@ def test_parts_and_sums_have_the_mean_of_the_whole(monkeypatch, many):
 def test_what_is_no_means_is_refused_by_name():
     with pytest.raises(TypeError, match=r"forward must return \(loss, batch.means\(name=term, …\)\), got dict"):
         WeightedMetrics.joined([{"policy_loss": torch.tensor(1.0)}])
+
+
+class CountedAlike(WeightedMetrics):
+    def __init__(self, weights, terms):
+        super().__init__(weights, terms)
+        self.weights = torch.ones_like(self.weights)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "metrics of micro-batches count alike, however much they weigh",
+        WeightedMetrics,
+        CountedAlike,
+        [test_parts_and_sums_have_the_mean_of_the_whole],
+    ),
+    Bug(
+        "a minibatch that was differentiated in many parts counts more in the metrics",
+        WeightedMetrics.joined,
+        lambda cls, several: cls(
+            torch.cat([part.weights for part in several]),
+            {name: torch.cat([part.terms[name] for part in several]) for name in several[0]},
+        ),
+        [test_parts_and_sums_have_the_mean_of_the_whole],
+    ),
+)

@@ -5,8 +5,10 @@ from typing import get_args
 
 import pytest
 import torch
+from support.bugs import Bug, seeded, with_result
 
-from pg_agents.data.minibatches import Unit, minibatches, without_idle_columns
+from pg_agents.data import minibatches as module
+from pg_agents.data.minibatches import Unit, columns_of, minibatches, without_idle_columns
 from pg_agents.data.rollout import Batch, TokenBlock
 
 T, B = 6, 5
@@ -26,6 +28,7 @@ def a_batch(observations=None, memory=None):
         targets=2 * number,
         episode_starts=torch.zeros(T, B, dtype=torch.bool),
         memory=memory,
+        reference_log_probs=3 * number,
     )
 
 
@@ -50,6 +53,7 @@ def test_fields_stay_together(unit):
         number = part.actions.double()
         assert torch.equal(part.observations[..., 0], number) and torch.equal(part.advantages, number + 0.5)
         assert torch.equal(part.log_probs, -number) and torch.equal(part.targets, 2 * number)
+        assert torch.equal(part.reference_log_probs, 3 * number)
 
 
 def test_rows_are_dealt_out_evenly_without_those_that_weigh_nothing():
@@ -116,3 +120,37 @@ def test_idle_texts_are_left_out():
     assert part.observations.lengths[0].tolist() == [1, 3] and part.observations.mask.shape == (T, 2)
     assert torch.equal(part.sum(part.advantages), replace(batch, weights=weights).sum(batch.advantages))
     assert without_idle_columns(batch) is batch and without_idle_columns(a_batch()).actions.shape == (T, B)
+
+
+def weighing_their_share(*args, right=minibatches, **options):
+    found = list(right(*args, **options))
+    return [replace(part, weights=part.weights / len(found)) for part in found]
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "a minibatch weighs as little as its part of the batch",
+        minibatches,
+        weighing_their_share,
+        [test_every_valid_step_comes_once_and_the_mean_of_the_losses_is_the_whole_s],
+    ),
+    Bug(
+        "minibatches weigh as if they were the batch",
+        columns_of,
+        with_result(columns_of, lambda part: replace(part, weights=part.weights / part.weights.sum())),
+        [test_every_valid_step_comes_once_and_the_mean_of_the_losses_is_the_whole_s],
+    ),
+    Bug(
+        "texts that weigh nothing are learned from",
+        without_idle_columns,
+        lambda batch: batch,
+        [test_idle_texts_are_left_out],
+    ),
+    Bug(
+        "the reference's log-probabilities stay behind when a batch is dealt out",
+        (module, "PER_STEP"),
+        tuple(name for name in module.PER_STEP if name != "reference_log_probs"),
+        [test_fields_stay_together],
+        raises=TypeError,
+    ),
+)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bugs import Bug, seeded
 
 from pg_agents.distributions import Categorical, DiagonalGaussian
 
@@ -98,6 +99,17 @@ def test_gaussian_by_hand():
     assert float(distribution.entropy()) == pytest.approx(3.5310242469692907, abs=1e-12)
 
 
+def test_a_density_is_in_the_units_of_its_actions():
+    """Actions held in halves and in fives: the density is divided by 0.5 · 5, the entropy is larger by ln 2.5."""
+    mean, log_std, taken = randn(4, 2), randn(2, seed=1), randn(4, 2, seed=2)
+    plain = DiagonalGaussian(mean, log_std)
+    scaled = DiagonalGaussian(mean, log_std, torch.tensor([0.5, 5.0]).double().log())
+    torch.testing.assert_close(scaled.log_prob(taken), plain.log_prob(taken) - math.log(2.5), rtol=0, atol=1e-12)
+    torch.testing.assert_close(scaled.entropy(), plain.entropy() + math.log(2.5), rtol=0, atol=1e-12)
+    stacked = DiagonalGaussian.stack([scaled, scaled])
+    assert torch.equal(stacked.log_prob(torch.stack([taken, taken])), torch.stack([scaled.log_prob(taken)] * 2))
+
+
 def test_moments_of_gaussian_samples():
     """100,000 draws: means within 4σ/√n, variances within 4σ²√(2/n), no correlation between the dimensions."""
     n, mean, std = 100_000, torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])
@@ -165,3 +177,29 @@ def test_entropy_with_an_impossible_action_has_a_finite_gradient_at_any_weight()
     logits = torch.tensor([0.0, 0.0, -torch.inf], requires_grad=True)
     (3 * Categorical(logits).entropy()).backward()
     assert logits.grad.tolist() == [0, 0, 0]
+
+
+def without_its_normaliser(distribution, actions):
+    return -(0.5 * ((actions - distribution.mean) / distribution.log_std.exp()).square()).sum(-1)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "samples are always the mode",
+        Categorical.sample,
+        lambda distribution, generator=None: distribution.mode(),
+        [test_frequencies_of_categorical_samples, test_impossible_actions_are_never_sampled_and_have_finite_gradients],
+    ),
+    Bug(
+        "the Gaussian's log-probability forgets its normaliser",
+        DiagonalGaussian.log_prob,
+        without_its_normaliser,
+        [test_gaussian_by_hand],
+    ),
+    Bug(
+        "a Gaussian's density forgets the units of its actions",
+        DiagonalGaussian._log_width,
+        lambda distribution: distribution.log_std,
+        [test_a_density_is_in_the_units_of_its_actions],
+    ),
+)

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from support.bugs import Bug, seeded
 
 from pg_agents.distributions import Bernoulli, Categorical, MultiCategorical
 from pg_agents.functional.divergences import kl_divergence
@@ -143,3 +144,13 @@ def test_divergence_by_enumeration(form, logits, every, masked):
     assert float(expected) > 0.005
     with pytest.raises(ValueError, match="q must be a"):
         kl_divergence(p, Categorical(z))
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the entropy of bits forgets the unlikely value",
+        Bernoulli.entropy,
+        lambda distribution: torch.nn.functional.softplus(-distribution.logits.abs()).sum(-1),
+        [test_probabilities_sum_to_one_and_give_the_entropy, test_bits_by_hand],
+    ),
+)

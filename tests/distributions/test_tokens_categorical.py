@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from support.bugs import Bug, seeded, with_arguments
 
 from pg_agents.distributions import Categorical, Sampling, TokenCategorical
+from pg_agents.distributions.tokens import HeadLogProbs
 
 SAMPLINGS = [Sampling(), Sampling(0.7), Sampling(1.3, top_k=3), Sampling(top_p=0.8), Sampling(0.5, 6, 0.6)]
 
@@ -143,3 +145,30 @@ def test_a_top_p_of_one_keeps_every_token():
     """Their probabilities add up to less than 1 in single precision, and a tail would be cut."""
     logits = 6 * torch.randn(1, 50_000, generator=torch.Generator().manual_seed(0))
     assert torch.equal(Sampling(top_p=1.0)(logits), logits) and Sampling(top_p=1.0) == Sampling()
+
+
+def without_the_temperature(ctx, of_value, of_entropy, right=HeadLogProbs.backward):
+    found = right(ctx, of_value, of_entropy)
+    return tuple(None if gradient is None else gradient * ctx.sampling.temperature for gradient in found)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the gradient of a token's log-probability forgets the temperature",
+        HeadLogProbs.backward,
+        without_the_temperature,
+        [test_values_and_gradients_are_those_of_the_plain_formula],
+    ),
+    Bug(
+        "a token's entropy has no gradient",
+        HeadLogProbs.backward,
+        lambda ctx, of_value, of_entropy, right=HeadLogProbs.backward: right(ctx, of_value, None),
+        [test_values_and_gradients_are_those_of_the_plain_formula],
+    ),
+    Bug(
+        "what was taken may be impossible",
+        Sampling.__call__,
+        with_arguments(Sampling.__call__, taken=lambda taken: None),
+        [test_what_was_taken_is_kept],
+    ),
+)

@@ -4,8 +4,10 @@ from typing import get_args
 
 import pytest
 import torch
+from support.bugs import Bug, seeded, with_arguments
 
 from pg_agents.functional.comparisons import Comparison, compare, group_centre, group_standardize, leave_one_out
+from pg_agents.functional.returns import rounding
 
 
 def tensor(*rows):
@@ -74,3 +76,51 @@ def test_columns_that_never_began_are_not_in_the_deviation_of_the_batch():
     scores, groups = tensor([0, 2, 50])[0], torch.tensor([0, 0, 1])
     found, _ = compare("batch-standardized", scores, groups, torch.tensor([True, True, False]), epsilon=0.0)
     assert found[:2].tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5])
+
+
+def of_all_groups(values, dim, right=rounding):
+    return right(values, (-2, -1))
+
+
+def centred_at_once(scores, group_ids=None, right=group_centre):
+    ids = torch.zeros(len(scores)) if group_ids is None else group_ids
+    same = (ids[:, None] == ids).to(scores.dtype)
+    return scores - (scores @ same) / same.sum(0), right(scores, group_ids)[1]
+
+
+def compared_with_the_batch(how, scores, group_ids=None, *args, right=compare, **options):
+    return right(how, scores, None if how == "batch-standardized" else group_ids, *args, **options)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the mean of the others includes the sample itself",
+        leave_one_out,
+        lambda scores, group_ids=None: group_centre(scores, group_ids)[0],
+        [test_leave_one_out_by_hand],
+    ),
+    Bug(
+        "scores over the batch's deviation are compared with the batch's mean",
+        compare,
+        compared_with_the_batch,
+        [test_comparisons_by_hand],
+    ),
+    Bug(
+        "episodes that never began count in the deviation of the batch",
+        compare,
+        with_arguments(compare, began=lambda began: None),
+        [test_columns_that_never_began_are_not_in_the_deviation_of_the_batch],
+    ),
+    Bug(
+        "a group's scores are equal beside a large one of another group",
+        rounding,
+        of_all_groups,
+        [test_a_large_score_of_another_group_leaves_a_groups_own_alone],
+    ),
+    Bug(
+        "equal scores of a large group differ by the rounding of their mean",
+        group_centre,
+        centred_at_once,
+        [test_equal_scores_of_a_group_are_standardized_to_zero],
+    ),
+)

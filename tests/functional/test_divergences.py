@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bugs import Bug, seeded
 
 from pg_agents.distributions import Bernoulli, Categorical, DiagonalGaussian, MultiCategorical, SquashedGaussian
 from pg_agents.functional.divergences import kl_divergence
@@ -150,3 +151,19 @@ def test_kinds_without_a_closed_form_and_mixed_kinds_are_refused():
         kl_divergence(p, q)
     with pytest.raises(TypeError, match="no closed form of KL is known for object"):
         kl_divergence(object(), p)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "an action that is forbidden makes the divergence no number",
+        kl_divergence,
+        lambda p, q: (p.probabilities() * (p.logits - q.logits)).sum(-1),
+        [test_forbidden_actions_add_nothing_and_have_derivatives],
+    ),
+    Bug(
+        "the divergence is of the distributions in the other order",
+        kl_divergence,
+        lambda p, q, right=kl_divergence: right(q, p),
+        [test_categorical_by_hand_in_both_directions, test_gaussian_by_hand_in_both_directions],
+    ),
+)

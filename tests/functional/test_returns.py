@@ -6,7 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bugs import Bug, seeded, with_arguments
 
+from pg_agents.functional import returns as module
 from pg_agents.functional.returns import (
     explained_variance,
     gae,
@@ -287,3 +289,73 @@ def test_gae_is_the_sum_of_discounted_differences(record, discount, lambda_):
                 weight *= discount * lambda_
     found = gae(rewards, values, after, terminated, truncated, discount, lambda_)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def noise_by_the_largest_row(centred, unit, mask):
+    return ((centred / unit.amax()).square() * mask).sum((-2, -1), keepdim=True) > mask.sum()
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the value of the next state is used after termination",
+        step_discounts,
+        with_arguments(step_discounts, terminated=torch.zeros_like),
+        [test_terminated_truncated_and_both_by_hand, test_steps_discounts_and_lambdas_by_hand],
+    ),
+    Bug(
+        "nothing is cut at truncation",
+        step_lambdas,
+        with_arguments(step_lambdas, truncated=torch.zeros_like),
+        [test_terminated_truncated_and_both_by_hand, test_gae_by_hand],
+    ),
+    Bug(
+        "the end of the rollout is not a cut",
+        step_lambdas,
+        lambda truncated, lambda_, dtype=torch.float32: lambda_ * (~truncated).to(dtype),
+        [test_steps_discounts_and_lambdas_by_hand],
+    ),
+    Bug(
+        "λ weighs the wrong half of the target",
+        lambda_returns,
+        with_arguments(lambda_returns, lambdas=lambda lambdas: 1 - lambdas),
+        [test_gae_by_hand],
+    ),
+    Bug(
+        "the reward is discounted too",
+        lambda_returns,
+        lambda rewards, values, discounts, lambdas, right=lambda_returns: right(
+            discounts * rewards, values, discounts, lambdas
+        ),
+        [test_lambda_returns_by_hand],
+    ),
+    Bug(
+        "λ counts for γ in the advantage",
+        module.bootstrapped_returns,
+        lambda *args, right=module.bootstrapped_returns: right(*args[:-1], args[-2]),
+        [test_gae_by_hand],
+    ),
+    Bug(
+        "the whole return is that of the row, not of the episode's start",
+        whole_returns,
+        lambda rewards, terminated, truncated, starts, discount: reward_to_go(rewards, terminated, truncated, discount),
+        [test_reward_to_go_and_whole_returns_by_hand],
+    ),
+    Bug(
+        "a row of large values silences the others",
+        module._beyond_rounding,
+        noise_by_the_largest_row,
+        [test_a_row_of_large_values_does_not_silence_the_others],
+    ),
+    Bug(
+        "rewards of 32 bits are taken to be exact",
+        module.precision,
+        lambda values: 2.0**-38,
+        [test_fractions_that_32_bits_hold_were_rounded_to_them],
+    ),
+    Bug(
+        "rounding of a critic's values is standardised as if it were an advantage",
+        module.centre,
+        with_arguments(module.centre, less=lambda less: None),
+        [test_rounding_of_what_was_taken_off_is_no_difference],
+    ),
+)
