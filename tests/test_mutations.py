@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from mutations import MUTATIONS, Mutation
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PARTS = 8  # of the control arm
 
@@ -55,7 +57,7 @@ def work(mutation: Mutation, pipe) -> None:
         if file.startswith(str(ROOT)) and "site-packages" not in file and not kept:
             del sys.modules[name]
     outcomes = Outcomes()
-    options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(ROOT)]
+    options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(ROOT), "--everything"]
     pytest.main([*options, *(str(ROOT / test) for test in mutation.tests)], plugins=[outcomes])
     pipe.send((outcomes.passed, outcomes.failed))
     os._exit(0)

@@ -98,7 +98,12 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+def slow_but_for(first, families):
+    """Return the cases of `families`, of which only `first` is run every time."""
+    return [pytest.param(family, marks=() if family == first else pytest.mark.slow) for family in families]
+
+
+@pytest.mark.parametrize("family", slow_but_for("contextual", FAMILIES))
 @pytest.mark.parametrize("name", EPISODIC_AGENTS)
 def test_learns(name, family):
     make, steps, threshold = FAMILIES[family]
@@ -112,7 +117,7 @@ def test_learns(name, family):
     assert after >= threshold, f"{before} → {after}"
 
 
-@pytest.mark.parametrize("family", CONTINUING)
+@pytest.mark.parametrize("family", slow_but_for("finite", CONTINUING))
 @pytest.mark.parametrize("name", CONTINUING_AGENTS)
 def test_learns_what_never_ends(name, family):
     make, steps, threshold = CONTINUING[family]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -23,27 +24,45 @@ EPISODIC = [name for name, agent in AGENTS.items() if not getattr(agent, "contin
 REACHED = {"pg/BernoulliBandit-v0": (0.873, 0.927), "pg/Shorter-v0": (1.0, 1.0)}
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_every_agent_learns_every_task_and_the_table_says_so(tmp_path, capsys, processes):
-    rows = demo(tmp_path / "runs", processes=processes, tasks=QUICK)
-    out = capsys.readouterr().out.partition("seconds\n")[2]  # what stands below the table's head
+def assert_shown(rows, out, root):
+    """The table and the folders are those of these rows, one of each agent in each task."""
+    out = out.partition("seconds\n")[2]  # what stands below the table's head
     assert [(row.env, row.agent) for row in rows] == [(task.env, name) for task in QUICK for name in EPISODIC]
     for row in rows:
-        low, high = REACHED[row.env]
-        assert low <= row.learned <= high
         assert row.optimum == {"pg/BernoulliBandit-v0": 0.9, "pg/Shorter-v0": 1.0}[row.env]
         assert 0.01 < row.seconds < 60
         line = next(line for line in out.splitlines() if line.startswith(f"{row.agent} ") and f" {row.env} " in line)
         cells = line.split()[-4:]
         assert cells == [f"{row.random:.3g}", f"{row.learned:.3g}", f"{row.optimum:.3g}", f"{row.seconds:.1f}"]
     assert rows[0].random == pytest.approx(0.5)
-    (folder,) = (tmp_path / "runs").iterdir()
+    (folder,) = root.iterdir()
     assert folder.name.startswith("demo-") and f"tensorboard --logdir {folder}" in out
     assert len(list(folder.iterdir())) == len(rows) == len(EPISODIC) * 2
     for run_dir in folder.iterdir():
-        assert json.loads((run_dir / "summary.json").read_text())["total_steps"] >= 3000
         assert list(run_dir.glob("events.out.*")) and (run_dir / "agent").is_dir()
-    assert main(["evaluate", str(folder / "reinforce-pg-Shorter-v0"), "--episodes", "5", "--json"]) == 0
+
+
+def steps_of(root):
+    return [json.loads(path.read_text())["total_steps"] for path in root.glob("*/*/summary.json")]
+
+
+def test_there_is_a_run_of_every_agent_in_every_task_and_the_table_says_what_came_of_it(tmp_path, capsys):
+    few = tuple(replace(task, episodes=20) for task in QUICK)
+    rows = demo(tmp_path / "runs", processes=1, tasks=few, scale=0.01)
+    assert_shown(rows, capsys.readouterr().out, tmp_path / "runs")
+    assert len(steps_of(tmp_path / "runs")) == len(rows)
+
+
+@pytest.mark.slow
+def test_every_agent_learns_every_task_in_two_processes(tmp_path, capsys):
+    rows = demo(tmp_path / "runs", processes=2, tasks=QUICK)
+    assert_shown(rows, capsys.readouterr().out, tmp_path / "runs")
+    for row in rows:
+        low, high = REACHED[row.env]
+        assert low <= row.learned <= high
+    assert min(steps_of(tmp_path / "runs")) >= 3000
+    (run_dir,) = (tmp_path / "runs").glob("*/reinforce-pg-Shorter-v0")
+    assert main(["evaluate", str(run_dir), "--episodes", "5", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mean_return"] == 1.0
 
 
@@ -79,6 +98,7 @@ def test_arguments_out_of_range_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_both_processes_and_saves_their_agents(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "pg_agents", "demo", "--scale", "100", "--root", str(tmp_path)],

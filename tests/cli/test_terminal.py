@@ -20,7 +20,7 @@ LINES_TYPED = {
     "list": ["list"],
     "train": TRAIN,
     "evaluate": ["evaluate", "r", "--episodes", "2"],
-    "gradients": ["gradients", "pg/Chain-v0", "--discount", "0.8", "--horizon", "2", "--run-dir", "g"],
+    "gradients": ["gradients", "pg/TwoArmedBandit-v0", "--samples", "40", "--run-dir", "g"],
     "demo": ["demo", "--scale", "1e-6", "--processes", "1"],
 }
 

@@ -85,9 +85,20 @@ def test_a_token_task_has_a_second_table_of_its_kl(run, tmp_path):
 
 @pytest.mark.parametrize(
     "env_id",
-    ["pg/TwoArmedBandit-v0", "pg/TwoArmedBanditClose-v0", "pg/ContextualBandit-v0", "pg/TwoStateMDP-v0",
-     "pg/GridWorld-v0", "pg/GaussianBandit-v0"],
-)  # fmt: skip
+    [
+        "pg/TwoArmedBandit-v0",
+        "pg/TwoStateMDP-v0",
+        *(
+            pytest.param(env_id, marks=pytest.mark.slow)
+            for env_id in (
+                "pg/TwoArmedBanditClose-v0",
+                "pg/ContextualBandit-v0",
+                "pg/GridWorld-v0",
+                "pg/GaussianBandit-v0",
+            )
+        ),
+    ],
+)
 def test_registered_problems_take_less_than_a_minute(run, env_id):
     began = time.process_time()
     code, out, _ = run(env_id, "--json", "--samples", "400")
