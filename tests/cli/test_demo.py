@@ -30,7 +30,7 @@ def assert_shown(rows, out, root):
     assert [(row.env, row.agent) for row in rows] == [(task.env, name) for task in QUICK for name in EPISODIC]
     for row in rows:
         assert row.optimum == {"pg/BernoulliBandit-v0": 0.9, "pg/Shorter-v0": 1.0}[row.env]
-        assert 0.01 < row.seconds < 60
+        assert 0 < row.seconds < 60
         line = next(line for line in out.splitlines() if line.startswith(f"{row.agent} ") and f" {row.env} " in line)
         cells = line.split()[-4:]
         assert cells == [f"{row.random:.3g}", f"{row.learned:.3g}", f"{row.optimum:.3g}", f"{row.seconds:.1f}"]
