@@ -223,6 +223,10 @@ def test_resets_on_the_way_are_named_too():
     assert raised.value.__notes__[0].startswith("raised by Worn at reset, after step 1, seed ")
 
 
+def evaluates_where_it_was_trained(seed, purpose, right=seeding.spawn):
+    return seed if purpose is Purpose.EVALUATION else right(seed, purpose)
+
+
 test_seeded_bugs = seeded(
     Bug(
         "all purposes have one seed",
@@ -235,5 +239,11 @@ test_seeded_bugs = seeded(
         seeding.environment_seeds,
         lambda seed, count: np.random.SeedSequence(seed).generate_state(count).tolist(),
         [test_environments_get_different_whole_numbers_below_two_to_the_31],
+    ),
+    Bug(
+        "an agent is evaluated in the episodes that it was trained in",
+        seeding.spawn,
+        evaluates_where_it_was_trained,
+        [test_the_same_seed_in_training_selection_evaluation_and_simulation_gives_other_episodes],
     ),
 )

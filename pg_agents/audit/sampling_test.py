@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from pg_agents.audit.mismatch import Mismatch
 
@@ -36,12 +37,10 @@ def drawn_otherwise(mismatch: Mismatch) -> str | None:
         log_probs = mismatch.of_all_actions(rows)
         if log_probs is None:
             return None
-        finite = log_probs.clamp(min=-1000.0)
-        weights = log_probs.exp()
-        entropy = -(weights * finite).sum(-1, keepdim=True)
-        drift += float((finite.gather(-1, taken[rows, None]) + entropy).sum())
-        variance += float((weights * (finite + entropy).square()).sum())
-        possible = torch.where(weights > 0, finite + entropy, 0.0)
+        excess, weights = _excess(log_probs), log_probs.exp()
+        drift += float(excess.gather(-1, taken[rows, None]).sum())
+        variance += float((weights * excess.square()).sum())
+        possible = torch.where(weights > 0, excess, 0.0)
         above, below = max(above, float(possible.max())), max(below, -float(possible.min()))
     bound = above if drift > 0 else below
     exponent = drift**2 / (2 * (variance + bound * abs(drift) / 3)) if drift else 0.0
@@ -54,3 +53,9 @@ def drawn_otherwise(mismatch: Mismatch) -> str | None:
         f"{count} decisions these add up to {abs(drift):.0f} {more} than minus the entropies (by chance with a "
         f"probability below {chance}). Likely cause: sample() is {how}, and log_prob() does not know"
     )
+
+
+def _excess(log_probs: Tensor) -> Tensor:
+    """Return ln π(a) + H of all actions, [n, A], from ln π, [n, A]; its mean under π is 0."""
+    finite = log_probs.clamp(min=-1000.0)
+    return finite - (log_probs.exp() * finite).sum(-1, keepdim=True)

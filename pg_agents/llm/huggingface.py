@@ -100,6 +100,10 @@ class HuggingFacePolicy(Policy):
         whole = self.vocabulary is None or self.vocabulary == getattr(head, "out_features", None)
         return head if whole else FirstTokens(head.weight[: self.vocabulary], _first(head.bias, self.vocabulary))
 
+    def version(self) -> int:
+        """Return a number that every change of the parameters in place makes larger."""
+        return sum(parameter._version for parameter in self.model.parameters())
+
     def forward(
         self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None
     ) -> TokenCategorical:
@@ -122,7 +126,7 @@ class HuggingFacePolicy(Policy):
         tokens, length = observation["tokens"], observation["length"].clamp(min=1)
         self.admit(tokens.shape[1])
         seen = visible_windows(tokens, length)
-        version = sum(parameter._version for parameter in self.model.parameters())
+        version = self.version()
         fits = memory is not None and memory.version == version and memory.tokens.shape == tokens.shape
         cache = memory if memory is not None and fits else TokenCache(version, tokens)
         differs = cache.tokens != seen
@@ -162,14 +166,12 @@ class HuggingFacePolicy(Policy):
     def _extend(self, cache: TokenCache, seen: Tensor, rows: Tensor) -> None:
         """Read the last token of the windows of `rows`."""
         position = (seen[rows] >= 0).sum(1) - 1
-        width = int(position.max()) + 1
-        cache.make_room(width)
-        visible = torch.arange(width, device=rows.device) <= position[:, None]
+        reading = DecodeCache(cache, rows, position)
         hidden = self.trunk(
             seen[rows, position][:, None],
-            attention_mask=additive(visible, self.head.weight.dtype)[:, None, None],
+            attention_mask=additive(reading.visible, self.head.weight.dtype)[:, None, None],
             position_ids=position[:, None],
-            past_key_values=DecodeCache(cache, rows, position, width),
+            past_key_values=reading,
             use_cache=True,
         ).last_hidden_state
         cache.keep_logits(rows, self.head(hidden[:, 0]))

@@ -79,10 +79,17 @@ class TokenCache:
 class DecodeCache:
     """Takes the place of a cache while one token of each of `rows` is read at its `position`, int64 [n] each."""
 
-    def __init__(self, cache: TokenCache, rows: Tensor, position: Tensor, width: int) -> None:
-        self.cache, self.rows, self.position, self.width = cache, rows, position, width
+    def __init__(self, cache: TokenCache, rows: Tensor, position: Tensor) -> None:
+        self.cache, self.rows, self.position = cache, rows, position
+        self.width = width = int(position.max()) + 1
+        cache.make_room(width)
         self.all = len(rows) == len(cache.tokens)
         self.alike = self.all and bool((position == width - 1).all())  # one slice of memory is written
+
+    @property
+    def visible(self) -> Tensor:
+        """Which places each new token sees, its own and those before, bool [n, width]."""
+        return torch.arange(self.width, device=self.position.device) <= self.position[:, None]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Return the number of tokens read before, of the longest row."""

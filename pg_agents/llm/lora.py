@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from pg_agents.checks import whole_number
-
-if TYPE_CHECKING:
-    pass
 
 INSTALL = "pip install 'pg-agents[lora]'"
 
@@ -45,9 +43,14 @@ def adapters_begin(model: Any) -> bool:  # noqa: ANN401
     """Return whether a model learns adapters alone, and these change nothing yet: without them it is what it is now."""
     if not hasattr(model, "disable_adapter"):
         return False
+    with torch.enable_grad(), model.disable_adapter():
+        bare = _some_logits(model)
+    with torch.no_grad():
+        return not bare.requires_grad and torch.equal(bare, _some_logits(model))
+
+
+def _some_logits(model: Any) -> Tensor:  # noqa: ANN401
+    """Return the logits of a short text, [1, 4, V]."""
     head = model.get_output_embeddings()
     tokens = torch.arange(4, device=head.weight.device)[None] % head.out_features
-    with torch.enable_grad(), model.disable_adapter():
-        bare = model(tokens, use_cache=False).logits
-    with torch.no_grad():
-        return not bare.requires_grad and torch.equal(bare, model(tokens, use_cache=False).logits)
+    return model(tokens, use_cache=False).logits

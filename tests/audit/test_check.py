@@ -1,15 +1,19 @@
 """The audit: policies that act otherwise than they learn are stopped before the first update, and the cause named."""
 
+import math
 import re
+from copy import copy
 from dataclasses import replace
 
 import gymnasium as gym
 import pytest
 import torch
 from pg_envs import TokenVectorEnv
+from support.bugs import Bug, seeded, with_arguments
 from torch import nn
 
 import pg_agents as pg
+from pg_agents.audit import check, sampling_test
 from pg_agents.audit.check import Audits, audit, beginning
 from pg_agents.audit.mismatch import Mismatch
 from pg_agents.data.rollout import TokenBlock
@@ -326,3 +330,93 @@ def test_draws_of_the_recorded_distribution_are_not_suspected():
                 policy.tokens.mul_(scale)
                 policy.positions.mul_(scale)
             assert audit(policy, next(pg.collect_episodes(token_env(num_envs=96), policy, seed=seed))) < 1e-4
+
+
+class LooksInEvalMode(Mismatch):
+    def __init__(self, policy, rollout):
+        super().__init__(policy.eval(), rollout)
+
+
+class OfTheFirstRolloutAlone(Audits):
+    def __call__(self, rollout):
+        if self.longest is None:
+            super().__call__(rollout)
+
+
+class FromTheSecondRolloutOn(Audits):
+    def __call__(self, rollout):
+        if self.longest is not None:
+            super().__call__(rollout)
+        self.longest = 0
+
+
+def distance_where_nothing_was_decided(self, log_probs, other=None, right=Mismatch.distance):
+    looked_at = copy(self)
+    looked_at.rollout = replace(self.rollout, mask=torch.ones_like(self.rollout.mask))
+    return right(looked_at, log_probs, other)
+
+
+def passed_with_the_runs_random_numbers(self, policy, skip=0, right=Mismatch._passed):
+    torch.rand(1)
+    return right(self, policy, skip)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the audit looks at a policy in eval() mode",
+        Mismatch,
+        LooksInEvalMode,
+        [(test_a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named, "Dropping")],
+    ),
+    Bug(
+        "the audit is of the second rollout",
+        Audits,
+        FromTheSecondRolloutOn,
+        [test_a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named],
+    ),
+    Bug(
+        "the audit compares what learns with itself",
+        Mismatch.distance,
+        lambda self, log_probs, other=None, right=Mismatch.distance: right(
+            self, log_probs, log_probs if other is None else other
+        ),
+        [test_a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named],
+    ),
+    Bug(
+        "what decisions that were never taken differ by is looked at",
+        Mismatch.distance,
+        distance_where_nothing_was_decided,
+        [(test_a_broken_policy_is_stopped_before_the_first_update_and_the_cause_is_named, "Endless")],
+    ),
+    Bug(
+        "the audit uses up the run's random numbers",
+        Mismatch._passed,
+        passed_with_the_runs_random_numbers,
+        [test_an_audit_draws_no_random_numbers],
+    ),
+    Bug(
+        "texts that grow beyond what was audited are not audited",
+        Audits,
+        OfTheFirstRolloutAlone,
+        [test_texts_that_grow_beyond_what_was_audited_are_audited],
+    ),
+    Bug(
+        "of texts that have grown the first are audited, not the longest",
+        check._columns,
+        with_arguments(check._columns, beside=lambda _: 0),
+        [test_of_texts_longer_than_any_before_the_longest_is_looked_at_with_those_beside_it],
+    ),
+    Bug(
+        "draws are not looked at",
+        check.drawn_otherwise,
+        lambda mismatch: None,
+        [test_draws_of_another_distribution_than_the_recorded_one_are_noticed],
+    ),
+    Bug(
+        "draws of all policies but uniform ones are suspected",
+        sampling_test._excess,
+        lambda log_probs: log_probs.clamp(min=-1000.0) + math.log(log_probs.shape[1]),
+        [test_draws_of_the_recorded_distribution_are_not_suspected],
+        raises=pg.AuditError,
+    ),
+)

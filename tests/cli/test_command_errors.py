@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.bugs import Bug, seeded
 
 import pg_agents.cli.command
 from pg_agents import AGENTS, load
-from pg_agents.cli import main
+from pg_agents.cli import command, main
 
 TRAIN = ["train", "reinforce-baseline", "pg/GridWorld-v0", "--quiet"]
 
@@ -269,3 +270,24 @@ def test_videos_of_an_environment_that_draws_nothing(capsys):
     assert main([*TRAIN, "--total-steps", "8", "--run-dir", "r"]) == 0
     line = refused(capsys, "evaluate", "r", "--video")
     assert line.startswith("error: --video: pg/GridWorld-v0 draws no pictures")
+
+
+def finishes_whoever_ends_it(options):
+    command._do(options)
+    sys.stdout.flush()
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "any pipe that breaks is taken for standard output",
+        command.nobody_reads,
+        lambda: True,
+        [test_a_broken_pipe_is_an_error_where_standard_output_is_read],
+    ),
+    Bug(
+        "whoever calls sys.exit says how the command ends",
+        command._finish,
+        finishes_whoever_ends_it,
+        [test_a_module_that_calls_sys_exit_when_it_is_imported_is_an_error],
+    ),
+)

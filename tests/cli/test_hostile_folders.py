@@ -1,6 +1,7 @@
 """Run folders from somebody else: no command imports anything for them, and whatever they hold is one sentence."""
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -10,10 +11,12 @@ import typing
 from pathlib import Path
 
 import pytest
+from support.bugs import Bug, seeded
 
 from pg_agents.cli import main
 from pg_agents.cli.options import COMMANDS, RunPath
 from pg_agents.shown import LINES, SCREEN
+from pg_agents.spaces import environments
 
 READERS = {"evaluate": ["evaluate", ".", "--episodes", "1", "--max-episode-steps", "5"]}  # of a run, from inside of it
 PAYLOAD = "open('ran', 'w').write('this code came with the folder')\n"
@@ -153,3 +156,25 @@ def test_whatever_a_run_folder_holds_is_one_sentence(hostile, capsys, command, v
 def test_files_that_are_nothing_of_the_kind_are_one_sentence(hostile, capsys, command, name, content):
     (hostile / name).write_bytes(content)
     assert read_by(READERS[command], capsys) == 2
+
+
+def imports_and_searches_the_present_folder(env_id, argument="env", right=environments.import_module):
+    if ":" in env_id:
+        sys.path.append(os.getcwd())
+    return right(env_id, argument)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the present folder is searched for what is missing",
+        environments.import_module,
+        imports_and_searches_the_present_folder,
+        [test_nothing_is_imported_for_a_run_folder],
+    ),
+    Bug(
+        "a run's folder names modules to import",
+        environments.untrusted_module,
+        lambda env_id: None,
+        [test_nothing_is_imported_for_a_run_folder],
+    ),
+)

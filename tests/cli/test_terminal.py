@@ -5,9 +5,10 @@ import io
 import sys
 
 import pytest
+from support.bugs import Bug, seeded
 
 import pg_agents.cli.command
-from pg_agents.cli import main
+from pg_agents.cli import main, terminal
 from pg_agents.cli.demo import Task, demo
 from pg_agents.cli.options import COMMANDS
 from pg_agents.cli.terminal import complain, prepare, say
@@ -145,3 +146,20 @@ def test_videos_that_cannot_be_written_are_a_sentence(capsys, folder):
     (folder / "r" / "videos").write_text("keep")
     assert main(["evaluate", "r", "--episodes", "1", "--video"]) == 2
     assert capsys.readouterr().err.startswith("error: --video: r/videos cannot be made or written to (")
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "consoles without UTF-8 stop the command",
+        terminal.prepare,
+        lambda: None,
+        [test_a_replacement_character_stands_where_the_encoding_has_none],
+        raises=UnicodeEncodeError,
+    ),
+    Bug(
+        "escape sequences of names reach the terminal",
+        printable,
+        lambda text, right=printable: "".join(c if ord(c) >= 32 else right(c) for c in text),
+        [test_what_a_terminal_would_obey_is_shown_as_its_escape],
+    ),
+)

@@ -1,13 +1,17 @@
 """Environments as finite problems: the same dynamics, rewards and observations; what is too large is refused."""
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pg_envs
 import pytest
 import torch
 from pg_envs import TokenEnv
+from support.bugs import Bug, seeded, with_arguments
 from support.exactly import make
 
+from pg_agents.gradients import sources
 from pg_agents.gradients.paths import count_paths, enumerate_completions
 from pg_agents.gradients.sources import MAX_TEXTS, gaussian_bandit, problem_of, prompts_of
 
@@ -121,3 +125,13 @@ def test_an_environment_without_an_id_is_called_by_its_class():
     mdp = problem_of(make("pg/Chain-v0")).mdp
     assert problem_of(pg_envs.MDPEnv(mdp), horizon=2).name == "MDPEnv"
     assert isinstance(make("pg/Chain-v0"), gym.Env)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the exact gradient goes on where a verifier stops",
+        sources._texts,
+        with_arguments(sources._texts, task=lambda task: replace(task, stop=None)),
+        [test_a_token_task_is_played_as_the_environment_plays_it],
+    )
+)

@@ -7,12 +7,14 @@ import pytest
 import torch
 import transformers
 from pg_envs import text_task
+from pg_envs.tokens import tokenizer_files
 from pg_envs.tokens.tokenizer_files import read_tokenizer
+from support.bugs import Bug, seeded
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 import pg_agents as pg
 from pg_agents.cli import main
-from pg_agents.llm import language_networks
+from pg_agents.llm import language_networks, loading
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.loading import load_model, new_model
 
@@ -119,3 +121,28 @@ def test_a_folder_does_not_choose_the_kernels_that_it_is_computed_with(folder):
     changed(folder / "config.json", _attn_implementation="somebody/kernel", _experts_implementation="somebody/kernel")
     for model, _ in (load_model(folder), new_model(folder)):
         assert model.config._attn_implementation in ("sdpa", "eager")
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "a model's folder may ask whether to run its code",
+        (loading, "OURS"),
+        {"local_files_only": True},
+        [test_a_folder_with_code_is_refused_in_one_sentence_and_nothing_runs],
+        raises=AttributeError,
+    ),
+    Bug(
+        "a tokenizer's folder may ask whether to run its code",
+        (tokenizer_files, "OURS"),
+        {"local_files_only": True},
+        [test_a_folder_with_code_is_refused_in_one_sentence_and_nothing_runs],
+        raises=AttributeError,
+    ),
+    Bug(
+        "a model's folder chooses kernels from a repository",
+        loading._configuration,
+        lambda transformers, folder: transformers.AutoConfig.from_pretrained(folder, **loading.OURS),
+        [test_a_folder_does_not_choose_the_kernels_that_it_is_computed_with],
+        raises=ImportError,
+    ),
+)

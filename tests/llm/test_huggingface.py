@@ -1,16 +1,22 @@
 """Language models: what acts is what learns, whatever is shared, cached, padded or cut into chunks."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import transformers
 from pg_envs import TokenVectorEnv
+from support.bugs import Bug, seeded, with_arguments, with_result
 from support.tiny_llama import PROMPTS, V, llama, played, token_env
 
 import pg_agents as pg
 from pg_agents.data.rollout import TokenBlock
+from pg_agents.distributions import Categorical, Sampling, TokenCategorical
+from pg_agents.llm import huggingface
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.huggingface_critic import HuggingFaceCritic
-from pg_agents.llm.packing import pack
+from pg_agents.llm.kv_cache import DecodeCache, TokenCache
+from pg_agents.llm.packing import Packs, pack
 
 
 def gpt2(seed=0, dtype=torch.float32):
@@ -323,3 +329,99 @@ def test_a_language_model_stays_near_itself(tmp_path):
     loaded = pg.load(tmp_path / "agent", policy=HuggingFacePolicy(llama(seed=7, dtype=torch.float64)))
     same = zip(loaded.reference.parameters(), begun, strict=True)
     assert all(torch.equal(one, other) for one, other in same)
+
+
+def acts_without_its_temperature(self, observation, memory=None, right=HuggingFacePolicy.step):
+    _, cache = right(self, observation, memory)
+    return Categorical(cache.logits), cache
+
+
+def reads_rows_that_wait(self, observation, memory=None, right=HuggingFacePolicy.step):
+    if memory is not None:
+        memory.tokens[torch.arange(len(memory.tokens)), observation["length"] - 1] = -1
+    return right(self, observation, memory)
+
+
+def keeps_no_logits_of_rows_that_wait(self, rows, logits, right=TokenCache.keep_logits):
+    self.logits = torch.zeros_like(self.logits)
+    right(self, rows, logits)
+
+
+def positions_go_on(packs):
+    return replace(packs, positions=torch.where(packs.texts < 0, 0, torch.arange(packs.tokens.shape[1])))
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "dropout stays on",
+        huggingface.turn_off_dropout,
+        lambda model: None,
+        [test_dropout_is_off_in_training_mode],
+        raises=ValueError,
+    ),
+    Bug(
+        "a language model acts without its temperature",
+        HuggingFacePolicy.step,
+        acts_without_its_temperature,
+        [test_temperature_and_truncation_learn_as_they_act_and_left_out_do_not],
+    ),
+    Bug(
+        "a language model learns without its temperature",
+        HuggingFacePolicy.forward,
+        with_result(
+            HuggingFacePolicy.forward,
+            lambda found: TokenCategorical(found.hidden, found.where, found.head, Sampling(), found.chunk),
+        ),
+        [test_temperature_and_truncation_learn_as_they_act_and_left_out_do_not],
+    ),
+    Bug(
+        "keys and values outlive the parameters of a language model",
+        HuggingFacePolicy.version,
+        lambda self: 0,
+        [test_the_cache_is_read_again_after_an_update_and_with_new_episodes],
+    ),
+    Bug(
+        "a new token sees what stands behind it",
+        DecodeCache.visible,
+        lambda self: torch.ones(len(self.position), self.width, dtype=torch.bool),
+        [test_what_acted_is_what_each_text_alone_gives_and_what_learns],
+        raises=ValueError,
+    ),
+    Bug(
+        "waiting rows are read again",
+        HuggingFacePolicy.step,
+        reads_rows_that_wait,
+        [test_prompts_are_read_once_and_waiting_rows_cost_nothing],
+    ),
+    Bug(
+        "logits that are kept are overwritten for rows that wait",
+        TokenCache.keep_logits,
+        keeps_no_logits_of_rows_that_wait,
+        [test_rows_that_wait_keep_their_distribution],
+    ),
+    Bug(
+        "completions of one prompt see each other",
+        Packs.attention_mask,
+        with_arguments(Packs.attention_mask, self=lambda packs: replace(packs, texts=packs.texts.clamp(max=1))),
+        [
+            test_packs_by_hand,
+            test_gradient_with_shared_prompts_is_that_of_whole_texts,
+            test_what_acted_is_what_each_text_alone_gives_and_what_learns,
+        ],
+        raises=ValueError,
+    ),
+    Bug(
+        "positions go on counting through a pack",
+        pack,
+        with_result(pack, positions_go_on),
+        [test_packs_by_hand, test_what_acted_is_what_each_text_alone_gives_and_what_learns],
+        raises=ValueError,
+    ),
+    Bug(
+        "a decision is read one token late",
+        pack,
+        with_result(pack, lambda packs: replace(packs, decisions=(packs.decisions + 1) % packs.tokens.numel())),
+        [test_packs_by_hand, test_what_acted_is_what_each_text_alone_gives_and_what_learns],
+        raises=ValueError,
+    ),
+)

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from support.bugs import Bug, seeded, with_result
 from support.tiny_llama import V, llama, played, token_env
 
 import pg_agents as pg
+from pg_agents.llm import lora
 from pg_agents.llm.huggingface import HuggingFacePolicy, WithoutAdapters
 from pg_agents.llm.lora import with_lora
 
@@ -71,3 +73,19 @@ def test_a_reference_of_a_model_that_learns_besides_its_adapters_stays():
         norm.add_(1.0)
         assert torch.equal(reference(rollout.observations).log_prob(rollout.actions), before)
         assert not torch.equal(policy(rollout.observations).log_prob(rollout.actions), before)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "adapters that have learned already are left out of the reference",
+        lora._some_logits,
+        with_result(lora._some_logits, lambda logits: 0 * logits),
+        [test_adapters_that_have_learned_already_are_part_of_the_reference],
+    ),
+    Bug(
+        "a reference shares parameters that learn",
+        lora._some_logits,
+        with_result(lora._some_logits, torch.Tensor.detach),
+        [test_a_reference_of_a_model_that_learns_besides_its_adapters_stays],
+    ),
+)

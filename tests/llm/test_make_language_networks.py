@@ -12,10 +12,12 @@ import transformers
 from pg_envs import TokenTask, TokenVectorEnv
 from pg_envs.tokens import tasks
 from pg_envs.tokens.token_env import TokenEnv
+from support.bugs import Bug, seeded
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import pg_agents as pg
 from pg_agents.cli import main
+from pg_agents.cli.environments import parse_arguments
 from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.huggingface_critic import HuggingFaceCritic
@@ -375,3 +377,23 @@ def test_language_models_have_the_defaults_of_fine_tuning(model):
 def test_an_environments_own_groups_are_the_agents():
     env = TokenVectorEnv(8, task=tasks.copy(), group_size=4)
     assert pg.GRPO.for_env(env).group_size == 4 and pg.RLOO.for_env(env, group_size=2).group_size == 2
+
+
+def reads_no_arguments_of_evaluations(pairs, flag="env_arg", right=parse_arguments):
+    return right(pairs, flag) if flag == "env_arg" else {}
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "evaluations ask what was trained on",
+        parse_arguments,
+        reads_no_arguments_of_evaluations,
+        [test_evaluations_ask_what_training_does_not],
+    ),
+    Bug(
+        "a language model chooses tokens that the environment does not have",
+        HuggingFacePolicy.head,
+        lambda self: self.model.get_output_embeddings(),
+        [test_an_architecture_with_new_weights_and_no_tokenizer],
+    ),
+)

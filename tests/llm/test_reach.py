@@ -4,10 +4,12 @@ import pytest
 import torch
 import transformers
 from pg_envs import TokenVectorEnv
+from support.bugs import Bug, seeded, with_arguments, with_result
 
 import pg_agents as pg
 from pg_agents.data.rollout import TokenBlock
 from pg_agents.errors import UnsupportedSpaceError
+from pg_agents.llm import reach, trial
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.huggingface_critic import HuggingFaceCritic
 from pg_agents.llm.packing import pack
@@ -170,3 +172,36 @@ def test_positions_by_distance_and_sequences_of_another_kind_are_refused_at_once
     ):
         with pytest.raises(ValueError, match="cannot be a policy"):
             HuggingFacePolicy(model(form, **options))
+
+
+def texts_that_share_no_prompt(found):
+    texts, lengths = found
+    return (texts + torch.tensor([0, 2, 0, 2])[:, None]) % V, lengths
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "layers that look back only so far are not known",
+        (reach, "WINDOWS"),
+        tuple(name for name in reach.WINDOWS if name != "window_size"),
+        [test_up_to_its_limit_a_model_acts_and_learns_as_it_is_and_beyond_it_is_refused],
+    ),
+    Bug(
+        "sequences of texts side by side are longer than the positions",
+        pack,
+        with_arguments(pack, longest=lambda _: None),
+        [test_no_sequence_is_longer_than_the_positions],
+    ),
+    Bug(
+        "a model is tried on short texts alone",
+        affordable,
+        lambda model, length: trial.SHORT,
+        [test_what_no_configuration_says_is_found_by_a_trial],
+    ),
+    Bug(
+        "texts are tried alone and never side by side",
+        trial._texts,
+        with_result(trial._texts, texts_that_share_no_prompt),
+        [test_positions_by_distance_and_sequences_of_another_kind_are_refused_at_once],
+    ),
+)

@@ -1,11 +1,13 @@
 """Preferences: who is preferred how often, a reward model that explains it, and scores for an environment."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from pg_envs import TokenVectorEnv
 from pg_envs.tokens.token_task import TokenTask
+from support.bugs import Bug, seeded, with_arguments, with_result
 
 import pg_agents as pg
 from pg_agents.functional.losses import preference_loss
@@ -121,3 +123,25 @@ def test_bad_input():
 
         env = gym.make_vec("CartPole-v1", 2)
         whole_texts(next(pg.collect_steps(env, pg.Reinforce.for_env(env).policy, 4)))
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "texts are judged without their last token",
+        whole_texts,
+        with_result(whole_texts, lambda texts: texts | {"length": texts["length"] - 1}),
+        [test_whole_texts_hold_the_last_token_and_nothing_behind_it],
+    ),
+    Bug(
+        "a text is compared with itself",
+        simulated_preferences,
+        with_result(simulated_preferences, lambda found: Preferences(found.preferred, found.preferred)),
+        [test_preferences_are_those_of_bradley_and_terry],
+    ),
+    Bug(
+        "the better of two texts is always preferred",
+        simulated_preferences,
+        with_arguments(simulated_preferences, rollout=lambda rollout: replace(rollout, rewards=1e6 * rollout.rewards)),
+        [test_preferences_are_those_of_bradley_and_terry],
+    ),
+)

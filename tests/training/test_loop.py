@@ -1,5 +1,6 @@
 """The loop: what counts as a step, what is written down, what the same seed repeats, what a failure leaves behind."""
 
+import itertools
 import json
 import random
 import time
@@ -10,11 +11,15 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 from gymnasium.vector import SyncVectorEnv
+from support.bugs import Bug, seeded
 from support.tiny_envs import MODES, OneStep, dice
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import pg_agents as pg
 from pg_agents.seeding import Purpose, spawn
+from pg_agents.training import loop
+from pg_agents.training.evaluation import Evaluations
+from pg_agents.training.progress import RunProgress
 
 EPISODIC = [name for name, agent in pg.AGENTS.items() if not getattr(agent, "continuing", False)]
 
@@ -324,3 +329,37 @@ def test_the_time_of_evaluations_is_not_the_runs():
         progress=False,
     )
     assert len(summary.evaluations) == 3 and summary.wall_seconds < 0.7
+
+
+RUNS = itertools.count()
+
+
+def collects_otherwise_each_time(agent, env, seed, right=loop.make_collector):
+    return right(agent, env, seed + next(RUNS))
+
+
+def due_after_a_while(self, env, every, episodes, seed, right=Evaluations.__init__):
+    right(self, env, every, episodes, seed)
+    self.due = self.every
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "there is no evaluation before the first update",
+        Evaluations.__init__,
+        due_after_a_while,
+        [test_evaluations_on_the_way],
+    ),
+    Bug(
+        "texts before and after answer other prompts",
+        loop.make_collector,
+        collects_otherwise_each_time,
+        [test_tensorboard_shows_generated_texts],
+    ),
+    Bug(
+        "a run ends before a hundred episodes",
+        RunProgress.stopped,
+        lambda self: self.stop_return is not None and bool(self.episodes) and self.mean_return >= self.stop_return,
+        [test_a_run_does_not_end_before_a_hundred_episodes],
+    ),
+)

@@ -1,6 +1,7 @@
 """What a run says of itself: mean returns and lengths, why texts ended, tokens a second."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import gymnasium as gym
@@ -9,6 +10,7 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 from pg_envs import TokenEnv, TokenVectorEnv
+from support.bugs import Bug, seeded
 
 import pg_agents as pg
 from pg_agents.policies import TransformerPolicy
@@ -148,3 +150,49 @@ def test_time_spent_on_anything_else_is_not_counted(monkeypatch):
         pass
     run.learned({})
     assert run.seconds == 2
+
+
+def collects_what_ended_last(self, rollout, right=RunProgress.collected):
+    last = {name: getattr(rollout, name)[-100:] for name in ("episode_returns", "episode_lengths")}
+    right(self, replace(rollout, **last))
+
+
+def collects_and_lets_go_too_soon(self, rollout, right=RunProgress.collected):
+    right(self, rollout)
+    while self.recent_episodes >= 100:
+        self.recent.popleft()
+
+
+def forgets_no_reasons(self, right=RunProgress.row):
+    known = self.stop_reasons.copy()
+    row = right(self)
+    self.stop_reasons.update(known)
+    return row
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "means are of the episodes that ended last in a rollout, the longest",
+        RunProgress.collected,
+        collects_what_ended_last,
+        [test_means_do_not_depend_on_how_long_episodes_took],
+    ),
+    Bug(
+        "a rollout is let go of that the last hundred episodes need",
+        RunProgress.collected,
+        collects_and_lets_go_too_soon,
+        [test_as_few_whole_rollouts_count_as_hold_a_hundred_episodes],
+    ),
+    Bug(
+        "why texts ended is added up over the whole run",
+        RunProgress.row,
+        forgets_no_reasons,
+        [test_fractions_and_speed_are_of_the_time_since_the_last_row],
+    ),
+    Bug(
+        "the time of evaluations counts as learning",
+        RunProgress.untimed,
+        lambda self: nullcontext(),
+        [test_time_spent_on_anything_else_is_not_counted],
+    ),
+)

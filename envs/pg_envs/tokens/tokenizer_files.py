@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 INSTALL = "pip install 'pg-agents[llm]'"
+OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # nothing is fetched, no file runs code
 CONFIGS = ("config.json", "generation_config.json")
 
 
@@ -45,9 +46,7 @@ def read_tokenizer(folder: str | Path) -> TokenizerFolder:
         raise ImportError(f"tokenizer: reading {path} needs transformers: {INSTALL}") from error
     try:
         source = (path.parent, path.name) if packed else (path, None)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            source[0], gguf_file=source[1], local_files_only=True, trust_remote_code=False
-        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source[0], gguf_file=source[1], **OURS)
     except (ImportError, OSError, ValueError, KeyError, TypeError) as error:
         if "trust_remote_code" in str(error):
             raise ValueError(
