@@ -107,7 +107,8 @@ def _in_a_fork(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) 
 
 def _run(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) -> list[tuple[str, str | None]]:
     """Return of each test the case that failed, or the last one, and its error if there was one."""
-    items = [item for item in node.parent.collect() if isinstance(item, pytest.Function)]
+    again = super(pytest.Module, node.parent).collect()  # a module's own would make its fixtures known a second time
+    items = [item for item in again if isinstance(item, pytest.Function)]
     raised: list[BaseException] = []
     node.config.pluginmanager.register(_Notes(raised))
     if bug is not None:
