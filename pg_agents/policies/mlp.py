@@ -49,7 +49,7 @@ class MLP(nn.Sequential):
 
 
 class MLPPolicy(Policy):
-    """π_θ(·|s) with an MLP's outputs as what the head of the action space asks for (`heads.make_head`).
+    """π_θ(·|s) with an MLP's outputs as what the head of the action space asks for (`action_heads.make_head`).
 
     Actions that the observation's mask (`masks`) does not allow have probability 0.
 

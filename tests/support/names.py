@@ -5,6 +5,7 @@ import builtins
 import io
 import tokenize
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,12 +35,64 @@ def known_names():
     return names
 
 
+@cache
+def known_pairs():
+    """Return every (a, b) such that code has a.b, or class or module a defines b."""
+    pairs = {(name, member) for name, inner in members().items() for member in inner}
+    for path in files():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Attribute) and (
+                owner := getattr(node.value, "attr", getattr(node.value, "id", ""))
+            ):
+                pairs.add((owner, node.attr))
+            elif isinstance(node, ast.ImportFrom | ast.Import):
+                for alias in node.names:
+                    parts = [*(getattr(node, "module", None) or "").split("."), *alias.name.split(".")]
+                    pairs |= set(pairwise(parts))
+        for node in tree(path).body:
+            pairs |= {(path.stem, name) for part in ast.walk(node) for name in _defined(part)}
+    return pairs
+
+
 def _names(node):
     for field in ("name", "attr", "id", "arg", "asname", "module"):
         if isinstance(name := getattr(node, field, None), str):
             yield from name.split(".")
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
         yield node.value
+
+
+@cache
+def defined_names():
+    """Return the names of functions, classes, arguments and fields that pg_agents and pg_envs define."""
+    names = set()
+    for path in files():
+        if not path.is_relative_to(ROOT / "tests"):
+            for node in ast.walk(tree(path)):
+                names |= set(_defined(node))
+    return names
+
+
+@cache
+def members():
+    """Return {class: the names of its methods, fields and attributes} of pg_agents and pg_envs."""
+    found = {}
+    for path in files():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef) and not path.is_relative_to(ROOT / "tests"):
+                inner = found.setdefault(node.name, set())
+                for part in ast.walk(node):
+                    inner |= set(_defined(part))
+    return found
+
+
+def _defined(node):
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.arg):
+        yield node.arg
+    elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+        yield node.id if isinstance(node, ast.Name) else node.attr
 
 
 def docstrings(path):
