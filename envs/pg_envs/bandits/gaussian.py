@@ -69,7 +69,8 @@ class GaussianBandit(Bandit):
 
     ## Description
     Arm a pays R ~ N(q*(a), `reward_std`²), where q*(a) ~ N(0, 1) is drawn once, when the environment is seeded; a
-    reset without a seed keeps the arms. One pull is an episode. The means of the arms are `expected_rewards()`. In expectation over arms, the best of 10 pays 1.539 and a random one 0.
+    reset without a seed keeps the arms. One pull is an episode. `expected_rewards()` returns q*. In expectation over
+    arms, the best of 10 pays 1.539 and a random one 0.
 
     ## Action Space
     `Discrete(k)`: the arm to pull.
