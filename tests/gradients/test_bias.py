@@ -24,15 +24,20 @@ from pg_agents.gradients.instrument import Instrument, measure
 from pg_agents.gradients.problem import Problem
 
 
+def unbiased(problem):
+    """Return the estimators whose expectation is the gradient, as theory says."""
+    return [estimator for estimator in estimators_of(problem) if estimator.unbiased(problem)]
+
+
 # -- unbiased estimators -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_the_expectation_of_every_unbiased_estimator_is_the_gradient(problem):
     problem = PROBLEMS[problem]
-    instrument = Instrument(problem, tabular(problem), batch_size=2)
+    instrument = Instrument(problem, tabular(problem), batch_size=2, samples=20)  # few: sums are what is looked at
     counted = 0
-    for estimator in estimators_of(problem):
+    for estimator in unbiased(problem):
         measured = instrument.measure(estimator)
-        if measured.enumerated and measured.unbiased:
+        if measured.enumerated:
             counted += 1
             assert measured.bias < 1e-10, estimator.name
             assert measured.z == 0 and measured.error == 0
@@ -50,27 +55,27 @@ def test_batches_of_two_steps_are_enumerated_too():
 def test_samples_of_every_unbiased_estimator_are_within_four_standard_errors(problem):
     problem = PROBLEMS[problem]
     instrument = Instrument(problem, tabular(problem), samples=4_000, enumerate_all=False, seed=1)
-    for estimator in estimators_of(problem):
+    for estimator in unbiased(problem):
         measured = instrument.measure(estimator)
         assert not measured.enumerated and measured.error > 0
-        if measured.unbiased:
-            assert measured.z < 4, estimator.name
+        assert measured.z < 4, estimator.name
 
 
 @pytest.mark.parametrize(
     "name", ["reward-to-go without γ^t", "return − batch mean", "return, group-standardised"]
 )  # fmt: skip
 def test_samples_convict_what_is_biased(name):
-    measured = measure(named(SHORT, name), SHORT, tabular(SHORT), samples=20_000, enumerate_all=False)
+    measured = measure(named(SHORT, name), SHORT, tabular(SHORT), samples=12_000, enumerate_all=False)
     assert not measured.enumerated and measured.z > 6
 
 
 def test_samples_and_enumeration_measure_the_same():
-    """Expectations within four standard errors, variances within 15 % (some 4,000 samples each)."""
+    """Expectations within four standard errors, variances within 15 % (4,000 samples of all that can be summed)."""
     policy = tabular(SHORT)
     exact, drawn = (Instrument(SHORT, policy, enumerate_all=yes, seed=2) for yes in (True, False))
-    for estimator in estimators_of(SHORT):
+    for estimator in (estimator for estimator in estimators_of(SHORT) if estimator.separable):
         one, other = exact.measure(estimator), drawn.measure(estimator)
+        assert one.enumerated and not other.enumerated
         assert float((one.expected - other.expected).norm()) < 4 * other.error + one.error * 4, estimator.name
         assert other.variance == pytest.approx(one.variance, rel=0.15), estimator.name
         assert other.snr == pytest.approx(one.snr, rel=0.5), estimator.name
@@ -162,7 +167,8 @@ def test_estimators_of_the_kl_of_whole_sequences():
     problem = kl_problem(3)
     policy = tabular(problem)
     instrument = Instrument(problem, policy)
-    measured = {estimator.name: instrument.measure(estimator) for estimator in estimators_of(problem)}
+    names = ("k1 in the reward", "sequence k2 in the loss", *(f"{form} in the loss" for form in ("k1", "k2", "k3")))
+    measured = {name: instrument.measure(named(problem, name)) for name in names}
     assert measured["k1 in the reward"].bias < 1e-10 and measured["k1 in the reward"].unbiased
     assert measured["sequence k2 in the loss"].bias < 1e-10 and measured["sequence k2 in the loss"].unbiased
     assert float(measured["k1 in the loss"].expected.abs().max()) < 1e-10
