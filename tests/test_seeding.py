@@ -246,4 +246,17 @@ test_seeded_bugs = seeded(
         evaluates_where_it_was_trained,
         [test_the_same_seed_in_training_selection_evaluation_and_simulation_gives_other_episodes],
     ),
+    Bug(
+        "actions are drawn from the stream that initial weights come from",
+        seeding.spawn,
+        with_arguments(seeding.spawn, purpose=lambda one: Purpose.PARAMETERS if one is Purpose.ACTIONS else one),
+        [test_initial_weights_and_action_noise_have_no_numbers_in_common],
+    ),
+    Bug(
+        "the last rows of a vector form that counts on from one seed get more than 31 bits",
+        EnvAdapter.reset,
+        with_arguments(EnvAdapter.reset, seed=lambda seed: 2 * seed),
+        [test_a_vector_form_that_counts_on_from_one_seed_stays_in_31_bits],
+        raises=FaultyEnvironmentError,
+    ),
 )

@@ -9,11 +9,14 @@ import torch
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bugs import Bug, seeded, with_result
 from support.tiny_envs import ACTIONS, MODES, Dice, Faulty, OneStep, chosen, dice, transitions
 
 import pg_agents.collection.collectors
 from pg_agents.agents import ActorCritic, Reinforce, ReinforceBaseline
+from pg_agents.collection.actor import Actor
 from pg_agents.collection.collectors import collect_episodes, collect_steps
+from pg_agents.collection.rollout_builder import RolloutBuilder
 from pg_agents.errors import FaultyEnvironmentError
 from pg_agents.policies import MLPCritic, TabularPolicy
 
@@ -243,3 +246,34 @@ def test_rewards_are_as_precise_as_the_environment_gives_them():
     for policy in (chosen(env), chosen(env).to(torch.bfloat16)):
         rewards = next(collect_steps(env, policy, 3)).rewards
         assert rewards.dtype == torch.float64 and set(rewards.unique().tolist()) == {0.0, 1e6 + 1e-3}
+
+
+def of_the_clipped_action(acted):
+    actions, step = acted
+    return actions, step._replace(actions=torch.from_numpy(actions))
+
+
+def without_the_end(builder, decision, step, mask, *rest, right=RolloutBuilder.add):
+    right(builder, decision, step, mask & ~step.terminated, *rest)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the end-of-sequence action is left out of the loss",
+        RolloutBuilder.add,
+        without_the_end,
+        [test_columns_of_episodes],
+    ),
+    Bug(
+        "the log-probability is of the clipped action",
+        Actor.act,
+        with_result(Actor.act, of_the_clipped_action),
+        [test_log_prob_is_of_the_action_as_sampled],
+    ),
+    Bug(
+        "rewards are rounded to 32 bits",
+        RolloutBuilder.rollout,
+        with_result(RolloutBuilder.rollout, lambda rollout: replace(rollout, rewards=rollout.rewards.float())),
+        [test_rewards_are_as_precise_as_the_environment_gives_them],
+    ),
+)

@@ -6,10 +6,12 @@ import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bugs import Bug, seeded, with_result
 from support.tiny_envs import ACTIONS, MODES, Dice, OneStep, dice, leaves
 
 import pg_agents as pg
 from pg_agents.collection.env_adapter import EnvAdapter, as_vector_env
+from pg_agents.collection.faults import with_rows
 
 SAFE = {"buffer": [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED]}  # SAME_STEP resets before anyone can copy
 
@@ -281,3 +283,84 @@ def test_a_reward_for_an_ignored_action_does_not_count():
     assert [bool(step.valid[0]) for step in steps] == [True, True, True, False, True]
     assert [float(step.rewards[0]) for step in steps] == [1, 1, 1, 0, 1]
     assert [float(step.returns[0]) for step in steps] == [1, 2, 3, 0, 1]
+
+
+# -- bugs --------------------------------------------------------------------------------------------------------------
+def as_handed(rewards, flags):
+    """Return a step that makes arrays of the rewards and of the flags by these functions."""
+
+    def step(adapter, actions):
+        observation, paid, terminated, truncated, infos = adapter.env.step(actions)
+        return observation, rewards(paid), flags(terminated), flags(truncated), infos
+
+    return step
+
+
+def learned_from(adapter, *args, right=EnvAdapter._move_on):
+    final = right(adapter, *args)
+    adapter.valid = adapter.all
+    return final
+
+
+def paid_for_nothing(adapter, actions, step=EnvAdapter._step, right=EnvAdapter.step):
+    handed = step(adapter, actions)
+    adapter._step = lambda actions: handed
+    return right(adapter, actions)._replace(rewards=handed[1])
+
+
+def by_order(observation, final, done, right=with_rows):
+    if final.dtype == object:
+        final[done] = [dict(zip(observation, one.values(), strict=True)) for one in final[done]]
+    return right(observation, final, done)
+
+
+def cut_wins(step):
+    observation, rewards, terminated, truncated, infos = step
+    return observation, rewards, terminated & ~truncated, truncated, infos
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "recorded rewards are the environment's own array",
+        EnvAdapter._step,
+        as_handed(np.asarray, np.array),
+        [test_environments_that_reuse_their_arrays_of_rewards_flags_and_actions],
+    ),
+    Bug(
+        "recorded flags are the environment's own array",
+        EnvAdapter._step,
+        as_handed(np.array, np.asarray),
+        [test_environments_that_reuse_their_arrays_of_rewards_flags_and_actions],
+    ),
+    Bug(
+        "the parts of a last observation go by their order",
+        with_rows,
+        by_order,
+        [test_the_parts_of_a_last_observation_go_by_their_keys],
+        raises=ValueError,
+    ),
+    Bug(
+        "the first observation of the next episode is taken for the last of this one",
+        with_rows,
+        lambda observation, final, done: observation,
+        [test_final_observation_is_the_one_that_followed_the_step],
+    ),
+    Bug(
+        "the ignored action after an episode's end is learned from",
+        EnvAdapter._move_on,
+        learned_from,
+        [test_one_step_bandits_pay_one_on_average_under_next_step],
+    ),
+    Bug(
+        "truncation wins over termination",
+        EnvAdapter._step,
+        with_result(EnvAdapter._step, cut_wins),
+        [test_where_both_happen_in_one_step_it_terminated],
+    ),
+    Bug(
+        "rewards of ignored actions count",
+        EnvAdapter.step,
+        paid_for_nothing,
+        [test_a_reward_for_an_ignored_action_does_not_count],
+    ),
+)

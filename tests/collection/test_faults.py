@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from support.bugs import Bug, seeded, with_result
 
+from pg_agents.collection import faults
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.collection.faults import promises
 from pg_agents.errors import FaultyEnvironmentError
@@ -239,3 +241,52 @@ def test_environments_are_tried_once_and_only_where_a_last_observation_is_the_fi
     for mode in (NEXT_STEP, DISABLED):
         play(SyncVectorEnv([lambda: make(5, 5)], autoreset_mode=mode), 9)
     assert tried == [3, 2, 2, 5, 5]
+
+
+def without_bounds(found):
+    return [one._replace(low=None, high=None) for one in found]
+
+
+def one_more(found):
+    return [one if one.high is None else one._replace(high=one.high + 1) for one in found]
+
+
+def unseen_columns(adapter, promised, values, right=EnvAdapter._check):
+    if promised is not adapter.flags:
+        right(adapter, promised, values)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "observations may have values that their spaces have not",
+        promises,
+        with_result(promises, without_bounds),
+        [test_a_value_outside_its_space_is_named_with_environment_step_key_and_seed],
+    ),
+    Bug(
+        "one value more than a Discrete observation has is let in",
+        promises,
+        with_result(promises, one_more),
+        [(test_a_value_outside_its_space_is_named_with_environment_step_key_and_seed, "discrete")],
+    ),
+    Bug("flags that are columns are broadcast", EnvAdapter._check, unseen_columns, [test_flags_must_be_one_a_row]),
+    Bug(
+        "last observations that a reset has overwritten are taken as they are",
+        faults.overwrites,
+        lambda env, row: False,
+        [test_a_last_observation_that_a_reset_has_overwritten_is_refused],
+    ),
+    Bug(
+        "an episode may not end where it begins",
+        faults.overwrites,
+        lambda env, row: True,
+        [test_an_episode_may_end_where_it_begins],
+        raises=FaultyEnvironmentError,
+    ),
+    Bug(
+        "an environment that is in use is stepped in a trial",
+        faults.overwrites,
+        lambda env, row: faults._overwrites(env.unwrapped.env_fns[row]()),
+        [test_an_environment_that_is_made_once_is_tried_in_a_copy],
+    ),
+)

@@ -6,10 +6,12 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, VectorEnv
+from support.bugs import Bug, seeded, with_arguments
 from support.masked_envs import ACTIONS, Doors, doors, limited
 
 import pg_agents as pg
 from pg_agents.collection.env_adapter import EnvAdapter
+from pg_agents.collection.mask_reader import MaskReader
 from pg_agents.errors import FaultyEnvironmentError
 from pg_agents.spaces.action_masks import split_mask
 
@@ -356,3 +358,26 @@ def test_masks_beside_tokens_are_refused_where_these_are_stored_once():
     pg.train(agent, Words(masks, False), total_steps=60, seed=0, progress=False)
     with pytest.raises(ValueError, match="Words has action masks; set its metadata"):
         pg.train(agent, Words(masks, True), total_steps=60, seed=0, progress=False)
+
+
+def a_step_late(reader, infos, otherwise, right=MaskReader._read):
+    masks = right(reader, infos, otherwise)
+    reader.last, late = masks, getattr(reader, "last", masks)
+    return late
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the mask is that of the step before",
+        MaskReader._read,
+        a_step_late,
+        [test_the_mask_is_that_of_the_observation_beside_it],
+    ),
+    Bug(
+        "the mask of a reset is not looked at",
+        MaskReader.fold,
+        with_arguments(MaskReader.fold, reset=lambda infos: None),
+        [test_the_mask_is_that_of_the_observation_beside_it],
+        raises=FaultyEnvironmentError,
+    ),
+)

@@ -7,9 +7,10 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 from pg_envs import TokenVectorEnv
+from support.bugs import Bug, seeded, with_arguments
 from torch import nn
 
-from pg_agents.collection.actor import TokenWindows
+from pg_agents.collection.actor import Actor, TokenWindows
 from pg_agents.collection.collectors import EpisodeCollector, collect_episodes, collect_steps
 from pg_agents.data.rollout import TokenBlock
 from pg_agents.distributions import Categorical
@@ -70,7 +71,7 @@ def test_a_window_of_2048_is_kept_once_a_row_and_not_once_a_step():
 def test_a_policy_is_shown_the_same_windows_as_without_the_short_cut(mode, cap, copy):
     shown = []
     for append_only in (True, False):
-        policy = Uniform(9)  # tokens 0 … 6, and 7, which ends
+        policy = Uniform(10)  # tokens 0 … 6, and 7, which ends
         policy.shown = []
         env = token_env(5, autoreset_mode=mode, copy=copy)
         collector = EpisodeCollector(env, policy, max_episode_steps=cap, seed=4)
@@ -94,6 +95,16 @@ def test_texts_that_grow_by_several_tokens_or_shrink_are_read_whole():
         length = (tokens > 0).sum(1)
         shown, _ = texts.read({"tokens": tokens, "length": length}, none)
         assert shown.tolist() == rows
+
+
+def test_rows_that_wait_are_shown_what_they_were_shown_last():
+    """A cache then has nothing to read, and the last token, on which nothing is decided, is not read."""
+    policy = Uniform(10)
+    policy.shown = []
+    rollout = next(collect_episodes(token_env(5, max_new_tokens=30), policy, seed=4))
+    shown = torch.stack([step["length"] for step in policy.shown])
+    assert not rollout.mask.all()
+    assert (shown.diff(dim=0) == rollout.mask[1:].long()).all()
 
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
@@ -144,3 +155,31 @@ def test_rollouts_are_the_same_with_and_without_copies(form):
         one, other = next(rollouts), next(expected)
         assert torch.equal(one.actions, other.actions) and torch.equal(one.rewards, other.rewards)
         assert torch.equal(one.observations["tokens"], other.observations["tokens"])
+
+
+def with_its_window(actor, right=Actor.act, **options):
+    actions, step = right(actor, **options)
+    window = np.array(actor.adapter.observation["tokens"])
+    return actions, step._replace(observation={**step.observation, "tokens": window})
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the window is kept at every step",
+        Actor.act,
+        with_its_window,
+        [test_a_window_of_2048_is_kept_once_a_row_and_not_once_a_step],
+    ),
+    Bug(
+        "a new episode is read as if it continued the one before",
+        TokenWindows.read,
+        with_arguments(TokenWindows.read, episode_starts=np.zeros_like),
+        [test_a_policy_is_shown_the_same_windows_as_without_the_short_cut],
+    ),
+    Bug(
+        "the last token of texts that have ended is read",
+        Actor.act,
+        with_arguments(Actor.act, waiting=lambda rows: None),
+        [test_rows_that_wait_are_shown_what_they_were_shown_last],
+    ),
+)

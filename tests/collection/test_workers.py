@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from support.broken_envs import Broken, Quits, TwoArgumentsError
+from support.bugs import Bug, seeded
 
 import pg_agents as pg
 from pg_agents.collection.env_adapter import EnvAdapter
@@ -169,3 +170,14 @@ class Old(gym.Env):
 def test_four_values_of_a_step_are_a_fault():
     with pytest.raises(FaultyEnvironmentError, match=r"Old failed at step 1.*expected 5, got 4"):
         next(pg.collect_steps(Old(), pg.PPO.for_env(Old()).policy, 4))
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "an environment that calls sys.exit ends the run in silence",
+        EnvAdapter._step,
+        lambda adapter, actions: adapter.env.step(actions),
+        [test_sys_exit_in_an_environment_is_a_fault],
+        raises=SystemExit,
+    ),
+)

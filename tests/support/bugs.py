@@ -5,6 +5,7 @@ the tests that it names are run once more, so that nothing is imported again and
 """
 
 import functools
+import importlib
 import inspect
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ from _pytest.runner import runtestprotocol
 TESTS = str(Path(__file__).parent.parent)
 PACKAGES = ("pg_agents", "pg_envs", "benchmarks")
 SECONDS = 120  # for the tests of one bug
+DYNAMO = "torch._dynamo"  # a first optimizer imports it, which takes seconds: once, not in every fork
 
 Test = Callable[..., None] | tuple[Callable[..., None], str]  # a test function, or one of its cases with its id
 
@@ -68,7 +70,7 @@ def with_arguments(original: Any, **changes: Callable[[Any], Any]) -> Callable[.
 def seeded(*bugs: Bug) -> Callable[..., None]:
     """Return the test that each of `bugs` is caught: cases that fail with it pass without it (the control arm)."""
 
-    @pytest.mark.parametrize("bug", bugs, ids=[bug.name for bug in bugs])
+    @pytest.mark.parametrize("bug", [pytest.param(bug, id=bug.name, marks=_marks(bug)) for bug in bugs])
     def test_seeded_bugs(bug: Bug, request: pytest.FixtureRequest) -> None:
         outcomes = _in_a_fork(request.node, bug, bug.caught_by)
         for case, error in outcomes:
@@ -79,13 +81,22 @@ def seeded(*bugs: Bug) -> Callable[..., None]:
     return test_seeded_bugs
 
 
+def _marks(bug: Bug) -> list[pytest.MarkDecorator]:
+    tests = [test[0] if isinstance(test, tuple) else test for test in bug.caught_by]
+    return (
+        [pytest.mark.slow]
+        if any(mark.name == "slow" for test in tests for mark in getattr(test, "pytestmark", []))
+        else []
+    )
+
+
 def _in_a_fork(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) -> list[tuple[str, str | None]]:
     """Return the outcomes of `_run` in a process that ends with it."""
 
     def work() -> None:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
         try:
-            send.send(_run(node, bug, tests))
+            send.send((_run(node, bug, tests), DYNAMO in sys.modules))
         except BaseException as error:
             send.send(error if isinstance(error, AssertionError | pytest.skip.Exception) else RuntimeError(repr(error)))
         finally:
@@ -94,6 +105,7 @@ def _in_a_fork(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) 
     receive, send = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(target=work)
     process.start()
+    send.close()  # so that a process that dies is noticed at once
     try:
         assert receive.poll(SECONDS), f"the tests took more than {SECONDS} seconds"
         answer = receive.recv()
@@ -102,7 +114,10 @@ def _in_a_fork(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) 
         process.join()
     if isinstance(answer, BaseException):
         raise answer
-    return answer
+    outcomes, loaded = answer
+    if loaded:
+        importlib.import_module(DYNAMO)
+    return outcomes
 
 
 def _run(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) -> list[tuple[str, str | None]]:
@@ -116,6 +131,7 @@ def _run(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) -> lis
     outcomes = []
     for test in tests:
         cases = [item for item in items if _is_case(item, test)]
+        cases = [case for case in cases if not case.get_closest_marker("slow")] or cases
         assert cases, f"{test} is no test of this file"
         for item in cases:
             node.session._setupstate.teardown_exact(item)
