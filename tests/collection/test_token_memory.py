@@ -71,7 +71,7 @@ def test_a_window_of_2048_is_kept_once_a_row_and_not_once_a_step():
 def test_a_policy_is_shown_the_same_windows_as_without_the_short_cut(mode, cap, copy):
     shown = []
     for append_only in (True, False):
-        policy = Uniform(10)  # tokens 0 … 6, and 7, which ends
+        policy = Uniform(9)  # tokens 0 … 6, and never 7, which ends
         policy.shown = []
         env = token_env(5, autoreset_mode=mode, copy=copy)
         collector = EpisodeCollector(env, policy, max_episode_steps=cap, seed=4)
@@ -99,7 +99,7 @@ def test_texts_that_grow_by_several_tokens_or_shrink_are_read_whole():
 
 def test_rows_that_wait_are_shown_what_they_were_shown_last():
     """A cache then has nothing to read, and the last token, on which nothing is decided, is not read."""
-    policy = Uniform(10)
+    policy = Uniform(10)  # tokens 0 … 6, and 7, which ends
     policy.shown = []
     rollout = next(collect_episodes(token_env(5, max_new_tokens=30), policy, seed=4))
     shown = torch.stack([step["length"] for step in policy.shown])
