@@ -2,7 +2,7 @@
 
 `python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers. `… parity` shows that they and we
 learn the same from the same: see benchmarks/parity. `… bits OLD NEW` shows that two commits behave the same: see
-benchmarks/bits.
+benchmarks/bits. `… tricks` measures what each trick of `pg_agents._fast` saves: see benchmarks/tricks.
 `python -m benchmarks language` trains a pretrained language model, `… decoding` times how it generates: see
 benchmarks/language.py and decoding.py.
 """
@@ -88,6 +88,7 @@ COMMANDS = {  # with arguments of their own; imported where they are asked for, 
     "peers": "benchmarks.peers.command",
     "parity": "benchmarks.parity.command",
     "bits": "benchmarks.bits.command",
+    "tricks": "benchmarks.tricks.command",
     "language": "benchmarks.language",
     "decoding": "benchmarks.decoding",
 }

@@ -35,7 +35,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the second pass over λ-returns takes the factors of the first",
-        "pg_agents.functional.returns",
+        "pg_agents._fast.recurrence",
         "carried[:-seen] * carried[seen:], 2 * seen",
         "carried[:-seen], 2 * seen",
         ("tests/functional/test_returns.py::test_lambda_returns_by_hand",),
@@ -135,7 +135,7 @@ MUTATIONS = [
     ),
     Mutation(
         "the first of many actions may be drawn though it is impossible",
-        "pg_agents.distributions.categorical",
+        "pg_agents._fast.sampling",
         "right=True",
         "right=False",
         (
@@ -343,7 +343,7 @@ MUTATIONS = [
     Mutation(
         "masks that are added to logits are read the wrong way round",
         "pg_agents.spaces.action_masks",
-        "if not np.count_nonzero(wrong):",
+        "if not any_true(wrong):",
         "if True:",
         (
             "tests/collection/test_mask_reader.py::test_nothing_but_0_and_1_is_a_mask",
@@ -461,10 +461,10 @@ MUTATIONS = [
     ),
     Mutation(
         "the fast tanh is a logistic function",
-        "pg_agents.policies.activations",
+        "pg_agents._fast.logistic_tanh",
         ".sigmoid_().mul_(2).sub_(1)",
         ".sigmoid_()",
-        ("tests/policies/test_activations.py",),
+        ("tests/_fast/test_logistic_tanh.py",),
     ),
     Mutation(
         "advantages of a minibatch are divided by the deviation over n",
@@ -930,9 +930,9 @@ MUTATIONS = [
     ),
     Mutation(
         "a linear layer of a subclass is taken for a plain one",
-        "pg_agents.policies.direct",
+        "pg_agents._fast.module_calls",
         "type(module) is nn.Linear",
         "isinstance(module, nn.Linear)",
-        ("tests/policies/test_direct.py::test_only_plain_linear_layers_are_taken_apart",),
+        ("tests/_fast/test_module_calls.py::test_only_plain_linear_layers_are_taken_apart",),
     ),
 ]

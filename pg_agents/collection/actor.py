@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pg_agents._fast.token_windows import TokenWindows
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.distributions import Distribution, draw
@@ -29,39 +30,6 @@ class PolicyStep(NamedTuple):
     observation: Tree
     distribution: Distribution
     actions: Tensor
-
-
-class TokenWindows:
-    """Append-only windows of tokens as a tensor on a device, updated by the newest token of each row.
-
-    Only new tokens, and whole rows in which an episode begins, are copied to the device.
-
-    Args:
-        device: the tensor's device.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.length = np.zeros(0, np.int64)
-        self.tokens = torch.zeros(0, 0, dtype=torch.int64)
-
-    def read(self, observation: Tree, episode_starts: NDArray[np.bool_]) -> tuple[Tensor, NDArray[np.int64]]:
-        """Return the windows, a tensor [B, W] that the next call overwrites, and a copy of their lengths, [B]."""
-        tokens, length = observation["tokens"], np.array(observation["length"])
-        if self.tokens.shape != tokens.shape:
-            self.tokens = torch.from_numpy(np.array(tokens)).to(self.device)
-            self.length = length
-            return self.tokens, length
-        anew = np.flatnonzero(episode_starts | (length < self.length) | (length > self.length + 1))
-        if anew.size:
-            self.tokens[self._tensor(anew)] = self._tensor(tokens[anew])
-        rows, last = np.arange(len(length)), length - 1
-        self.tokens[self._tensor(rows), self._tensor(last)] = self._tensor(tokens[rows, last])
-        self.length = length
-        return self.tokens, length
-
-    def _tensor(self, array: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
 
 
 class Actor:

@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
+from pg_agents._fast.arrays import any_true
 from pg_agents.collection.faults import Promise, may_overwrite, overwrites, promises, unchanged_rows, with_rows
 from pg_agents.collection.mask_reader import MaskReader
 from pg_agents.collection.vector_envs import as_vector_env, name_of
@@ -147,7 +148,7 @@ class EnvAdapter:
 
     def _move_on(self, observation: Tree, infos: dict[str, Any], done: NDArray[np.bool_]) -> Tree:
         """Set the next observation according to the autoreset mode; return the observations after the step."""
-        any_done = np.count_nonzero(done) > 0  # five times as fast as done.any()
+        any_done = any_true(done)
         final, self.observation, self.infos = observation, observation, infos
         if self.mode is AutoresetMode.NEXT_STEP:  # rows that had ended before this step were reset by it
             self.episode_starts = ~self.valid if self.valid is not self.all else self.none

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pg_agents._fast.arrays import any_true, stack_rows
 from pg_agents.collection.actor import Actor, PolicyStep
 from pg_agents.collection.env_adapter import EnvAdapter, Transition
 from pg_agents.collection.episode_groups import own_groups
@@ -64,7 +65,7 @@ class RolloutBuilder:
             column.append(values)
         self.following = step.final
         done = terminated | truncated
-        if np.count_nonzero(done):  # five times as fast as done.any()
+        if any_true(done):
             self._end(step, done, truncated)
 
     def _end(self, step: Transition, done: NDArray[np.bool_], truncated: NDArray[np.bool_]) -> None:
@@ -91,7 +92,7 @@ class RolloutBuilder:
         """Return the rollout."""
         seen, distributions, actions = zip(*self.decisions, strict=True)
         taken = torch.stack(actions)  # [T, B, …]
-        rewards, *flags = (torch.from_numpy(_stacked(column)).to(self.device) for column in self.columns)
+        rewards, *flags = (torch.from_numpy(stack_rows(column)).to(self.device) for column in self.columns)
         terminated, truncated, mask, episode_starts, times = flags
         final_observations, final_rows = self._final(self.following if self.append_only else seen[0])
         returns, lengths = zip(*self.ended, strict=True) if self.ended else ((), ())
@@ -116,7 +117,7 @@ class RolloutBuilder:
         )
 
     def _stack(self, *leaves: Array) -> Tensor:
-        return torch.from_numpy(_stacked(leaves)).to(self.device)
+        return torch.from_numpy(stack_rows(leaves)).to(self.device)
 
     def _final(self, example: Tree) -> tuple[Tree, Tensor]:
         """Return the final observations [K, …] and their rows [K, 2]."""
@@ -145,8 +146,3 @@ def _texts(reasons: Any, done: NDArray[np.bool_]) -> list[str]:  # noqa: ANN401
     if reasons.shape != done.shape or reasons.dtype.kind not in "UO":
         return []
     return [reason if isinstance(reason, str) else "" for reason in reasons[done].tolist()]
-
-
-def _stacked(rows: Any) -> Array:  # noqa: ANN401
-    """Return T arrays [B, …] as one [T, B, …]; faster than np.stack for many small arrays."""
-    return np.concatenate(rows).reshape(len(rows), *rows[0].shape)

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-AVERAGED_AT_ONCE = 4096  # rows; from this many on, averaging them at once costs no more than keeping them
+from pg_agents._fast.means import summary, weighted_mean
 
 
 class WeightedMetrics(Mapping[str, Tensor]):
     """Weighted means of terms, by name: Σ weights · term / Σ weights, computed when they are read.
 
-    A mean takes as long as a layer of a small network. So the rows are kept, and those of all minibatches are averaged
-    together (`joined`); terms of `AVERAGED_AT_ONCE` rows or more are averaged immediately.
+    Rows are kept as `summary` says; those of all minibatches are averaged together (`joined`).
 
     Args:
         weights: the weight of each row, [T, B].
@@ -22,16 +21,11 @@ class WeightedMetrics(Mapping[str, Tensor]):
     """
 
     def __init__(self, weights: Tensor, terms: Mapping[str, Tensor]) -> None:
-        self.weights, self.terms = weights, {name: term.detach() for name, term in terms.items()}
-        if weights.numel() >= AVERAGED_AT_ONCE:
-            self.terms = {name: self[name][None] for name in terms}
-            self.weights = weights.sum()[None]
+        self.weights, self.terms = summary(weights, {name: term.detach() for name, term in terms.items()})
 
     def __getitem__(self, name: str) -> Tensor:
         """Return the weighted mean of the term `name`, a scalar tensor."""
-        term = self.terms[name]
-        dtype = torch.promote_types(term.dtype, self.weights.dtype)
-        return torch.dot(self.weights.flatten().to(dtype), term.flatten().to(dtype)) / self.weights.sum()
+        return weighted_mean(self.weights, self.terms[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.terms)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from pg_agents._fast.gathers import deal_out
 from pg_agents.data.rollout import Batch, TokenBlock
 from pg_agents.data.tree import tree_leaves, tree_map
 
@@ -49,13 +50,14 @@ def _steps(batch: Batch, size: int, generator: torch.Generator | None) -> Iterat
     valid = (batch.weights.flatten() != 0).nonzero().squeeze(1)
     parts, last = -(-len(valid) // size), batch.weights.ndim - 1  # a batch may be a minibatch [n] itself
     order = valid[_permutation(len(valid), generator, valid.device)]
-    # One gather per epoch; the parts are views of its result.
-    fields = {name: _each(getattr(batch, name), lambda leaf: leaf.flatten(0, last)[order]) for name in PER_STEP}
-    fields["weights"] = fields["weights"] * parts
     ends = [len(order) * i // parts for i in range(parts + 1)]
-    for low, high in zip(ends, ends[1:], strict=False):
-        rows = slice(low, high)
-        yield Batch(**{name: _each(value, itemgetter(rows)) for name, value in fields.items()})
+    batch = replace(batch, weights=batch.weights * parts)
+    fields = {
+        name: _each(getattr(batch, name), lambda leaf: deal_out(leaf.flatten(0, last), order, ends))
+        for name in PER_STEP
+    }
+    for i in range(parts):
+        yield Batch(**{name: _each(dealt, itemgetter(i)) for name, dealt in fields.items()})
 
 
 def _columns(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
@@ -90,7 +92,7 @@ def columns_of(batch: Batch, chosen: Tensor, scale: float = 1.0) -> Batch:
     return replace(batch, **fields)
 
 
-def _each(value: Any, function: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401
+def _each(value: Any, function: Callable[[Any], Any]) -> Any:  # noqa: ANN401
     if isinstance(value, Tensor):
         return function(value)
     return None if value is None or not any(True for _ in tree_leaves(value)) else tree_map(function, value)

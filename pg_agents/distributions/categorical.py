@@ -10,28 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-WORTH_INVERTING = 16  # actions; from this many on, one random number per sample is faster than one per action
-
-
-def race(unnormalized: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw argmax_a z_a − ln E_a with E_a ~ Exp(1), which is distributed as π ∝ exp(z), int64 […].
-
-    A constant added to all z_a does not change the result, so z need not be normalised. E_a is never 0 here, and an
-    impossible action is never drawn.
-    """
-    times = torch.empty_like(unnormalized).exponential_(generator=generator).log_()
-    return (unnormalized - times).argmax(-1)
-
-
-def inversion(unnormalized: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Draw the first a with Σ_{b≤a} π(b) > U, U uniform on [0, 1), int64 […]; impossible actions are never drawn.
-
-    The sum is in float64: float32 would lose improbable actions among many.
-    """
-    cumulative = unnormalized.softmax(-1).cumsum(-1, dtype=torch.float64)
-    shape, device = (*unnormalized.shape[:-1], 1), unnormalized.device
-    uniform = torch.rand(shape, dtype=torch.float64, device=device, generator=generator)  # at most 1 − 2⁻⁵³: some a
-    return torch.searchsorted(cumulative, uniform * cumulative[..., -1:], right=True).squeeze(-1)  # is always found
+from pg_agents._fast.sampling import sample
 
 
 class Categorical:
@@ -50,9 +29,8 @@ class Categorical:
         return self.unnormalized.log_softmax(-1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Draw actions, int64 […], by `race` or, among many, by `inversion`, which is faster then."""
-        unnormalized = self.unnormalized
-        return (race if unnormalized.shape[-1] < WORTH_INVERTING else inversion)(unnormalized, generator)
+        """Draw actions, int64 […]."""
+        return sample(self.unnormalized, generator)
 
     def mode(self) -> Tensor:
         """Return argmax_a π(a), int64 […]; the lowest index among equals."""

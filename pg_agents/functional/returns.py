@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pg_agents._fast.recurrence import backward_recurrence
+
 
 def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lambdas: Tensor) -> Tensor:
-    """Return the λ-returns, [T, B], in log₂ T passes: each doubles the number of rows that a return includes.
+    """Return the λ-returns, [T, B].
 
         G_t = R_{t+1} + γ_t [(1 − λ_t) V(S_{t+1}) + λ_t G_{t+1}]
 
@@ -25,11 +27,7 @@ def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lamb
     returns = rewards + discounts * (1 - lambdas) * next_values
     carried = discounts * lambdas
     returns[-1] += carried[-1] * next_values[-1]
-    carried, seen = carried[:-1], 1
-    while seen < len(returns):  # G_t of `seen` rows, and the factor of the return that follows them
-        returns[:-seen] += carried * returns[seen:]
-        carried, seen = carried[:-seen] * carried[seen:], 2 * seen
-    return returns
+    return backward_recurrence(returns, carried)
 
 
 def step_discounts(terminated: Tensor, discount: float, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -11,9 +11,9 @@ from gymnasium import spaces
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pg_agents._fast.module_calls import hold_directly
 from pg_agents.data.tree import Tree
 from pg_agents.errors import UnsupportedSpaceError
-from pg_agents.policies.direct import hold_directly
 from pg_agents.policies.image_encoder import ImageEncoder
 from pg_agents.policies.normalization import ObservationScale
 from pg_agents.spaces.action_masks import split_mask, without_mask

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import gymnasium as gym
 from torch import Tensor, nn
 
+from pg_agents._fast.module_calls import call, hold_directly
 from pg_agents.data.tree import Tree
 from pg_agents.distributions import Distribution
 from pg_agents.policies.action_heads import check_mask, make_head
 from pg_agents.policies.activations import ACTIVATIONS, Activation
-from pg_agents.policies.direct import call, hold_directly
 from pg_agents.policies.encoder import Encoder
 from pg_agents.policies.normalization import ObservationScale
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy

@@ -24,6 +24,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from pg_agents._fast.arrays import any_true
 from pg_agents.data.tree import Tree
 from pg_agents.spaces.conversion import brief
 
@@ -83,7 +84,7 @@ def as_mask(given: Any) -> NDArray[np.bool_]:  # noqa: ANN401
     if given.dtype.kind in "iuf":
         masks = given.astype(bool)
         wrong = masks != given
-        if not np.count_nonzero(wrong):  # five times as fast as wrong.any()
+        if not any_true(wrong):
             return masks
         given = given[wrong].ravel()[0]
     raise ValueError(f"an {MASK} that holds {brief(given)}; {MEANING}")

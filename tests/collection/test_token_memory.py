@@ -10,7 +10,8 @@ from pg_envs import TokenVectorEnv
 from support.bugs import Bug, seeded, with_arguments
 from torch import nn
 
-from pg_agents.collection.actor import Actor, TokenWindows
+from pg_agents._fast.token_windows import TokenWindows
+from pg_agents.collection.actor import Actor
 from pg_agents.collection.collectors import EpisodeCollector, collect_episodes, collect_steps
 from pg_agents.data.rollout import TokenBlock
 from pg_agents.distributions import Categorical

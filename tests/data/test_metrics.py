@@ -4,7 +4,7 @@ import pytest
 import torch
 from support.bugs import Bug, seeded
 
-from pg_agents.data import metrics as means
+from pg_agents._fast import means
 from pg_agents.data.metrics import WeightedMetrics
 
 

@@ -1,11 +1,11 @@
-"""The recurrent layer against cells in a loop, its derivatives against differences."""
+"""The recurrent layer against cells in a loop."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_agents.policies.gru import GRU, Recurrence
+from pg_agents.policies.gru import GRU
 
 
 def by_cells(gru, inputs, hidden, episode_starts):
@@ -49,15 +49,6 @@ def test_it_is_torch_s_gru():
     x, h = torch.randn(7, 2, 3), torch.randn(2, 5)
     torch.testing.assert_close(gru(x, h), theirs(x, h[None])[0], rtol=0, atol=1e-6)
     torch.testing.assert_close(gru(x), theirs(x)[0], rtol=0, atol=1e-6)
-
-
-def test_first_and_second_derivatives_by_differences():
-    gru, x, h, episode_starts = random_case(1, length=4, envs=2, size=3, density=0.5)
-    gates = torch.nn.functional.linear(x, gru.cell.weight_ih, gru.cell.bias_ih).detach().requires_grad_()
-    assert episode_starts.any() and not episode_starts.all()
-    arguments = (gates, (~episode_starts)[..., None].double(), h, gru.cell.weight_hh, gru.cell.bias_hh)
-    assert torch.autograd.gradcheck(Recurrence.apply, arguments)
-    assert torch.autograd.gradgradcheck(Recurrence.apply, arguments)
 
 
 def test_gradients_end_at_starts():

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 
+from pg_agents._fast.flat_vectors import join_moments, lay_out, part_moment
+
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
@@ -18,16 +20,14 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 ADAM_EPSILON = 1e-8  # unless it is given
-LARGE = 2**20  # parameters; from there on the arithmetic takes longer than the calls
 State = dict[str, Any]  # what an optimizer remembers of a tensor
 
 
 class FlatOptimizer:
     """Steps of a torch optimizer down the gradient of modules' parameters, laid out as vectors.
 
-    The parameters become views of a vector and their gradients views of another. What is done to all of them is then
-    one operation instead of one for each, and those calls are most of what a step costs a small network. Parameters of
-    different dtypes, devices or ages (steps taken) are in different vectors; more than `LARGE` stay as they are.
+    Small parameters become views of a vector (`lay_out`), those of different dtypes, devices or ages (steps taken) of
+    different ones.
 
     Frozen parameters are left out. Whoever moves, replaces, freezes or unfreezes parameters need not say so: they are
     laid out again, each with the moments it had, which frozen ones keep.
@@ -70,7 +70,7 @@ class FlatOptimizer:
                 parts = [states.get(member, {}) for member in self.members[vector]]
                 if parts[0]:
                     self.optimizer.state[vector] = {
-                        key: _joined(vector, [part[key] for part in parts]) for key in parts[0]
+                        key: join_moments(vector, [part[key] for part in parts]) for key in parts[0]
                     }
         self._remember(groups)
 
@@ -118,7 +118,6 @@ class FlatOptimizer:
             seen |= {id(parameter) for parameter in groups[-1]}
         return [sum(groups, [])] if self.together else groups
 
-    @torch.no_grad()
     def _lay_out(self, parameters: list[nn.Parameter], states: dict[nn.Parameter, State]) -> list[Tensor]:
         """Return what the optimizer is to see of a group."""
         kinds: dict[tuple[Any, ...], list[nn.Parameter]] = {}
@@ -127,23 +126,18 @@ class FlatOptimizer:
                 state = states.get(parameter, {})
                 age = (tuple(state), float(state.get("step", 0)))
                 kinds.setdefault((parameter.dtype, parameter.device, *age), []).append(parameter)
-        vectors: list[Tensor] = []
+        vectors: dict[Tensor, list[nn.Parameter]] = {}
         for members in kinds.values():
-            if sum(member.numel() for member in members) > LARGE:
-                self.members |= {member: [member] for member in members}
-                vectors += members
-            else:
-                vectors.append(_vector_of(members))
-                self.members[vectors[-1]] = members
-        return vectors
+            vectors |= lay_out(members)
+        self.members |= vectors
+        return list(vectors)
 
     def _states(self) -> dict[nn.Parameter, State]:
         """Return what the optimizer remembers of each parameter."""
         states: dict[nn.Parameter, State] = {}
         for vector, members in self.members.items():
             state = self.optimizer.state.get(vector, {})
-            sizes = [member.numel() for member in members]
-            each = {key: _parted(vector, value, sizes) for key, value in state.items()}
+            each = {key: part_moment(vector, value, members) for key, value in state.items()}
             states |= {member: {key: each[key][i] for key in each} for i, member in enumerate(members)}
         return states
 
@@ -167,26 +161,3 @@ class FlatOptimizer:
             return id(p), p.requires_grad, p.data_ptr(), gradient
 
         return [place(parameter) for group in groups for parameter in group]
-
-
-def _vector_of(members: list[nn.Parameter]) -> Tensor:
-    """Return one vector of all entries; parameters and gradients become views of it and of its gradient."""
-    vector = torch.cat([member.reshape(-1) for member in members])
-    vector.grad = torch.zeros_like(vector)
-    sizes = [member.numel() for member in members]
-    for member, part, grad in zip(members, vector.split(sizes), vector.grad.split(sizes), strict=True):
-        member.data, member.grad = part.view_as(member), grad.view_as(member)
-    return vector
-
-
-def _parted(vector: Tensor, value: Any, sizes: list[int]) -> list[Any]:  # noqa: ANN401
-    """Return a moment's part for each member; what is no moment (the count of steps) is everybody's."""
-    whole = not isinstance(value, Tensor) or value.shape != vector.shape
-    return [value] * len(sizes) if whole else list(value.reshape(-1).split(sizes))
-
-
-def _joined(vector: Tensor, parts: list[Any]) -> Any:  # noqa: ANN401
-    """Return a moment of a vector from those of its members."""
-    if not isinstance(parts[0], Tensor) or parts[0].dim() == 0:
-        return parts[0].clone().to(vector.device) if isinstance(parts[0], Tensor) else parts[0]
-    return torch.cat([part.reshape(-1) for part in parts]).to(vector).view_as(vector)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import pg_agents as pg
-from pg_agents.agents.common import flat_optimizer as optimizers
+from pg_agents._fast import flat_vectors
 from pg_agents.agents.common.flat_optimizer import OPTIMIZERS, FlatOptimizer
 
 EXACT = {"rtol": 1e-5, "atol": 1e-7}
@@ -26,10 +26,10 @@ def losses(policy, critic):
         yield [0.05, 3.0][i % 2] * (policy(x).square().sum() + (critic(x) - i).square().sum())
 
 
-@pytest.mark.parametrize("large", [optimizers.LARGE, 0], ids=["vectors", "as they are"])
+@pytest.mark.parametrize("large", [flat_vectors.LARGE, 0], ids=["vectors", "as they are"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_steps_are_those_of_torch_on_single_parameters(name, large, monkeypatch):
-    monkeypatch.setattr(optimizers, "LARGE", large)
+    monkeypatch.setattr(flat_vectors, "LARGE", large)
     mine, theirs = networks(), networks()
     descent = FlatOptimizer(name, *mine)
     assert len(descent.members) == (2 if large else 6)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from pg_agents.policies.direct import call
+from pg_agents._fast.module_calls import call, hold_directly, plain_call
 
 
 class Doubled(nn.Linear):
@@ -26,4 +26,15 @@ def test_only_plain_linear_layers_are_taken_apart():
     ]
     features = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     for layer in layers:
-        assert torch.equal(call(layer, features), layer(features)), layer
+        assert torch.equal(call(layer, features), plain_call(layer, features)), layer
+
+
+def test_a_module_that_is_held_directly_is_the_same_module():
+    """Also where another takes its place; what is saved and what learns does not change."""
+    held = nn.ModuleDict({"one": nn.Linear(2, 2), "two": nn.Linear(2, 2)})
+    names, parameters = list(held.state_dict()), list(held.parameters())
+    hold_directly(held, "one")
+    assert "one" in vars(held) and held.one is held["one"]
+    assert list(held.state_dict()) == names and list(held.parameters()) == parameters
+    held.one = nn.Linear(2, 3)
+    assert held.one is held["one"] and held.one.out_features == 3

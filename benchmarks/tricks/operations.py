@@ -1,0 +1,174 @@
+"""The tricks, their twins, and what each is for: its own operation, in the shapes that a small workload has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.tricks.replaced import Make
+from pg_agents._fast import (
+    arrays,
+    flat_vectors,
+    gathers,
+    gru_rows,
+    logistic_tanh,
+    means,
+    module_calls,
+    recurrence,
+    sampling,
+    token_windows,
+)
+from pg_agents.agents.common.flat_optimizer import FlatOptimizer
+from pg_agents.data.metrics import WeightedMetrics
+
+Operation = Callable[[], object]
+
+
+class Trick(NamedTuple):
+    """A trick, its plain twin, and its operation."""
+
+    trick: FunctionType
+    twin: FunctionType
+    operation: Make
+
+    @property
+    def name(self) -> str:
+        """As in "arrays.any_true"."""
+        return f"{self.trick.__module__.rsplit('.', 1)[1]}.{self.trick.__qualname__}"
+
+
+def networks() -> nn.ModuleList:
+    """Return networks as large as the policy and the critic of CartPole are."""
+    return nn.ModuleList(
+        nn.Sequential(nn.Linear(4, 64), nn.Linear(64, 64), nn.Linear(64, outputs)) for outputs in (2, 1)
+    )
+
+
+def step_of_adam() -> Operation:
+    """A step down a gradient: zeros, derivative, norm, clipping, Adam."""
+    modules = networks()
+    descent = FlatOptimizer("adam", *modules, together=True)
+    descent.set_learning_rates([1e-3])
+    parameters = list(modules.parameters())
+    return lambda: descent.step(sum(parameter.sum() for parameter in parameters), 0.5)  # type: ignore[arg-type]
+
+
+def hyperbolic_tangent() -> Operation:
+    """Of a hidden layer for 1,024 environments."""
+    x = torch.randn(1024, 64)
+    return lambda: logistic_tanh.tanh(x.clone())
+
+
+def draw(draws: FunctionType, rows: int, actions: int) -> Make:
+    """Actions of `rows` environments."""
+
+    def make() -> Operation:
+        unnormalized = torch.randn(rows, actions)
+        return lambda: draws(unnormalized, None)
+
+    return make
+
+
+def returns() -> Operation:
+    """λ-returns of 128 steps of 8 environments."""
+    offsets, factors = torch.randn(128, 8, dtype=torch.float64), torch.full((128, 8), 0.9, dtype=torch.float64)
+    return lambda: recurrence.backward_recurrence(offsets.clone(), factors)
+
+
+def gru() -> Operation:
+    """32 steps of 8 environments through 64 units, with the derivative."""
+    cell, inputs = nn.GRUCell(4, 64), torch.randn(32, 8, 4)
+    hidden, keep = torch.zeros(8, 64), torch.ones(32, 8, 1)
+    return lambda: gru_rows.run_cell(cell, inputs, hidden, keep).sum().backward()
+
+
+def metrics() -> Operation:
+    """Means of five terms over 16 minibatches of 256 rows."""
+    weights, terms = torch.full((256,), 1 / 256), {name: torch.randn(256) for name in "abcde"}
+    return lambda: dict(WeightedMetrics.joined([WeightedMetrics(weights, terms) for _ in range(16)]))
+
+
+def minibatches() -> Operation:
+    """One epoch of observations in 4 minibatches of 256."""
+    observations, order = torch.randn(1024, 4), torch.randperm(1024)
+    return lambda: gathers.deal_out(observations, order, [0, 256, 512, 768, 1024])
+
+
+def module_of_three() -> Make:
+    """A call of each of three layers."""
+    layers, features = networks()[0], torch.randn(8, 4)
+
+    def run() -> torch.Tensor:
+        x = features
+        for layer in layers:  # type: ignore[attr-defined]
+            x = module_calls.call(layer, x)
+        return x
+
+    return torch.no_grad()(run)
+
+
+def submodules() -> Operation:
+    """Access to three submodules."""
+
+    class Holder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.network, self.head = nn.Identity(), nn.Identity(), nn.Identity()
+            module_calls.hold_directly(self, "encoder", "network", "head")
+
+    holder = Holder()
+    return lambda: (holder.encoder, holder.network, holder.head)
+
+
+def windows() -> Operation:
+    """A step of 64 texts in windows of 1,024 tokens."""
+    read = token_windows.TokenWindows(torch.device("cpu")).read
+    tokens, length = np.ones((64, 1024), np.int64), np.full(64, 512)
+    none = np.zeros(64, bool)
+    return lambda: read({"tokens": tokens, "length": length}, none)
+
+
+def flags() -> Operation:
+    """Whether one of 8 episodes has ended."""
+    done = np.zeros(8, bool)
+    return lambda: arrays.any_true(done)
+
+
+def finite() -> Operation:
+    """Whether observations of 8 environments are numbers."""
+    observations = np.ones((8, 4), np.float32)
+    return lambda: arrays.all_finite(observations)
+
+
+def stacked() -> Operation:
+    """128 observations of 8 environments."""
+    rows = [np.ones((8, 4), np.float32) for _ in range(128)]
+    return lambda: arrays.stack_rows(rows)
+
+
+def _twins(trick: Callable, twin: Callable) -> tuple[FunctionType, FunctionType]:
+    assert isinstance(trick, FunctionType) and isinstance(twin, FunctionType)
+    return trick, twin
+
+
+TRICKS = [
+    Trick(*_twins(flat_vectors.lay_out, flat_vectors.plain_lay_out), step_of_adam),
+    Trick(*_twins(logistic_tanh.tanh, logistic_tanh.plain_tanh), hyperbolic_tangent),
+    Trick(*_twins(module_calls.call, module_calls.plain_call), module_of_three),
+    Trick(*_twins(module_calls.hold_directly, module_calls.plain_hold_directly), submodules),
+    Trick(*_twins(sampling.race, sampling.plain_sample), draw(sampling.race, 8, 2)),  # type: ignore[arg-type]
+    Trick(*_twins(sampling.inversion, sampling.plain_sample), draw(sampling.inversion, 64, 256)),  # type: ignore[arg-type]
+    Trick(*_twins(recurrence.backward_recurrence, recurrence.plain_backward_recurrence), returns),
+    Trick(*_twins(gru_rows.run_cell, gru_rows.plain_run_cell), gru),
+    Trick(*_twins(means.summary, means.plain_summary), metrics),
+    Trick(*_twins(gathers.deal_out, gathers.plain_deal_out), minibatches),
+    Trick(*_twins(arrays.stack_rows, arrays.plain_stack_rows), stacked),
+    Trick(*_twins(arrays.all_finite, arrays.plain_all_finite), finite),
+    Trick(*_twins(arrays.any_true, arrays.plain_any_true), flags),
+    Trick(*_twins(token_windows.TokenWindows.read, token_windows.PlainTokenWindows.read), windows),
+]

@@ -1,0 +1,77 @@
+"""Work in which tricks are used: one step of each is an update, or a few, with the rollouts that it learns from.
+
+Learning rates are so small that policies stay what they were, and every step is as much work as the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from pg_envs import TokenVectorEnv
+
+import pg_agents as pg
+from benchmarks.peers.ours import make_env
+from benchmarks.peers.workloads import A2C_SAME_WORK, COLLECTION_NATIVE, SAME_WORK, Workload
+from benchmarks.tricks.replaced import Make
+from pg_agents.policies import MLPPolicy
+
+Step = Callable[[], object]
+STILL = 1e-12  # a learning rate
+
+
+def learning(agent: pg.Agent, env: Any, updates: int) -> Step:  # noqa: ANN401
+    """Return a function that collects and learns so many times."""
+    cadence = agent.cadence
+    steps = isinstance(cadence, pg.StepCadence)
+    rollouts: Iterator[pg.Rollout] = (
+        pg.collect_steps(env, agent.policy, cadence.num_steps)
+        if steps
+        else pg.collect_episodes(env, agent.policy, group_size=cadence.group_size)
+    )
+
+    def step() -> None:
+        for _ in range(updates):
+            agent.update(next(rollouts))
+
+    return step
+
+
+def of_peers(workload: Workload, updates: int = 1, **changes: Any) -> Step:  # noqa: ANN401
+    """Return our side of a workload that peers do too."""
+    side = workload.settings | workload.sides["ours"].settings
+    env = make_env(side)
+    agent = pg.AGENTS[side["agent"]].for_env(env, seed=0, **side["arguments"] | {"learning_rate": STILL} | changes)
+    return learning(agent, env, updates)
+
+
+def collection() -> Step:
+    """Return a function that collects 16 steps of 1,024 environments which take hardly any time themselves."""
+    settings = COLLECTION_NATIVE.settings
+    env = make_env(settings)
+    assert isinstance(env, VectorEnv)
+    torch.manual_seed(0)
+    policy = MLPPolicy(env.single_observation_space, env.single_action_space)
+    rollouts = pg.collect_steps(env, policy, 16)
+    return lambda: next(rollouts)
+
+
+def texts(rows: int, prompt_length: int) -> Step:
+    """Return a function that writes 16 of 256 symbols behind each of `rows` prompts, and learns from them."""
+    prompts = np.random.default_rng(0).integers(1, 256, size=(8, prompt_length))
+    task = {"prompts": prompts, "score": lambda _, text: float(text[0] % 2), "vocabulary": 256, "eos": 0}
+    env = TokenVectorEnv(rows, max_new_tokens=16, **task)
+    return learning(pg.RLOO.for_env(env, seed=0, learning_rate=STILL), env, 1)
+
+
+WORKLOADS: dict[str, Make] = {
+    "PPO": lambda: of_peers(SAME_WORK),
+    "A2C": lambda: of_peers(A2C_SAME_WORK, updates=8),
+    "GRU": lambda: of_peers(SAME_WORK, recurrent=64),
+    "collection": collection,
+    "tokens": lambda: texts(rows=64, prompt_length=8),
+    "long texts": lambda: texts(rows=8, prompt_length=1000),
+}
