@@ -35,7 +35,7 @@ class Share(NamedTuple):
     Attributes:
         measured: the workload with the trick and with the twin.
         by_calls: what the calls of one step save by the operation's measurement, divided by the step's time; None where
-            the trick does its work when networks are made.
+            calls are not alike, and where the trick does its work when networks are made.
     """
 
     measured: Saving
@@ -94,7 +94,7 @@ def measure(tricks: Sequence[Trick], workloads: Sequence[str], seconds: float) -
             measured, times = compare(trick.trick, trick.twin, WORKLOADS[name], each), found[name][1]
             saved = operation.plain_seconds - operation.seconds
             count = times[trick.trick.__code__]
-            by_calls = count * saved / in_operation / measured.seconds if count and in_operation else None
+            by_calls = count * saved / in_operation / measured.seconds if count and trick.alike else None
             shares[name] = Share(measured, by_calls)
         yield {
             "trick": trick.name,
