@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from support.bugs import Bug, seeded, with_result
 
-from pg_agents._fast.logistic_tanh import WORTH_A_LOGISTIC, plain_tanh, tanh
+from pg_agents._fast.logistic_tanh import WORTH_A_LOGISTIC, _LogisticTanh, plain_tanh, tanh
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -36,3 +37,13 @@ def test_it_can_be_batched_by_torch_func():
     x = torch.randn(3, WORTH_A_LOGISTIC)
     gradient = torch.func.vmap(torch.func.grad(lambda row: tanh(row * 1.0).sum()))(x)
     torch.testing.assert_close(gradient, 1 - x.tanh() ** 2)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the fast tanh is a logistic function",
+        _LogisticTanh.forward,
+        with_result(_LogisticTanh.forward, lambda output: (output + 1) / 2),
+        [test_tanh_of_many_is_torch_s_within_rounding],
+    )
+)

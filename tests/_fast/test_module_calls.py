@@ -1,6 +1,7 @@
 """Calls that cost little call the same."""
 
 import torch
+from support.bugs import Bug, seeded
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -38,3 +39,19 @@ def test_a_module_that_is_held_directly_is_the_same_module():
     assert list(held.state_dict()) == names and list(held.parameters()) == parameters
     held.one = nn.Linear(2, 3)
     assert held.one is held["one"] and held.one.out_features == 3
+
+
+def calls_every_linear_layer(module, *inputs, right=call):
+    if isinstance(module, nn.Linear):
+        return nn.functional.linear(*inputs, module.weight, module.bias)
+    return right(module, *inputs)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "a linear layer of a subclass is taken for a plain one",
+        call,
+        calls_every_linear_layer,
+        [test_only_plain_linear_layers_are_taken_apart],
+    )
+)

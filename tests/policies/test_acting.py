@@ -7,10 +7,11 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
+from support.bugs import Bug, seeded, with_arguments
 
 import pg_agents as pg
 from pg_agents.data.tree import tree_map
-from pg_agents.policies import MLPCritic, MLPPolicy
+from pg_agents.policies import MLPCritic, MLPPolicy, acting
 
 NUMBERS = Box(-1, 1, (2,))
 OBSERVATIONS = {
@@ -265,3 +266,19 @@ def test_texts_are_acted_on_one_by_one_or_together():
     assert agent.act(row(seen, 0), memory, greedy=True)[0] == taken[0]  # a cache of others is no harm
     with pytest.raises(ValueError, match=r"observation\['tokens'\] has the shape"):
         agent.act({"tokens": seen["tokens"][:, :2], "length": seen["length"]})
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "of a batch of observations one is acted on",
+        acting.actions_of,
+        with_arguments(acting.actions_of, count=lambda _: None),
+        [test_a_batch_of_every_space_is_acted_on_row_by_row],
+    ),
+    Bug(
+        "memory goes on where an episode of a batch begins",
+        acting.memory_of,
+        with_arguments(acting.memory_of, episode_starts=lambda _: None),
+        [test_a_batch_remembers_row_by_row_and_forgets_where_episodes_begin],
+    ),
+)

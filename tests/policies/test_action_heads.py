@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
+from support.bugs import Bug, seeded, with_result
 
 from pg_agents.distributions import (
     Bernoulli,
@@ -17,7 +18,7 @@ from pg_agents.distributions import (
 )
 from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.policies import MLPPolicy, TabularPolicy, make_head, make_networks
-from pg_agents.policies.action_heads import allow
+from pg_agents.policies.action_heads import BoxHead, allow
 from pg_agents.spaces.conversion import to_env_action
 
 INF = math.inf
@@ -222,3 +223,31 @@ def test_network_options():
     tokens = Dict(tokens=Box(0, 5, (8,), np.int64), length=Discrete(9))
     with pytest.raises(ValueError, match="activation must be left out for windows of tokens"):
         make_networks(tokens, Discrete(6), critic=True, activation="relu")
+
+
+def half_as_wide_as_the_difference(self, space, initial_log_std=0.0, right=BoxHead.__init__):
+    right(self, space, initial_log_std)
+    self.scale = torch.from_numpy((space.high.astype(np.float64) - space.low.astype(np.float64)).ravel() / 2)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "actions are placed in their box in 32 bits",
+        BoxHead.place,
+        with_result(BoxHead.place, torch.Tensor.float),
+        [test_actions_far_from_zero_keep_their_digits],
+    ),
+    Bug(
+        "the width of a box overflows",
+        BoxHead.__init__,
+        half_as_wide_as_the_difference,
+        [test_boxes_as_wide_as_numbers_go_are_acted_in],
+    ),
+    Bug("a mask is not heeded", allow, lambda logits, mask: logits, [test_allow_by_hand]),
+    Bug(
+        "a row in which all is masked has no distribution",
+        allow,
+        lambda logits, mask: logits if mask is None else torch.where(mask.bool(), logits, -torch.inf),
+        [test_a_choice_of_which_all_is_masked_is_free_and_the_others_are_not],
+    ),
+)

@@ -6,6 +6,7 @@ import gymnasium as gym
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from support.bugs import Bug, seeded
 
 import pg_agents as pg
 from pg_agents.errors import UnsupportedSpaceError
@@ -80,3 +81,18 @@ def test_rollouts_that_do_not_fit_are_refused(monkeypatch):
 def test_kinds_of_numbers_may_be_named_in_python():
     with Affordable(1):
         assert torch.ones(2, dtype=bool).dtype == torch.bool and torch.zeros(2, dtype=int).dtype == torch.int64
+
+
+def counts_anew(self, size, dtype, right=Affordable._count):
+    self.total = 0
+    right(self, size, dtype)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "each layer is held against the memory alone",
+        Affordable._count,
+        counts_anew,
+        [test_all_that_is_made_is_counted_together],
+    )
+)

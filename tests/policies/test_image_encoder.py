@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, Tuple
+from support.bugs import Bug, seeded
 
 from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.policies import Encoder, ImageEncoder, MLPCritic, make_networks
@@ -231,3 +232,37 @@ def test_a_bandit_is_learned_from_pictures_in_every_shape_that_wrappers_give_the
 def test_stacks_of_colour_pictures_as_mere_numbers_are_not_learned_from():
     """What earlier versions did: a quarter is named by chance."""
     assert accuracy(pixels(4, 16, 16, 3), as_before(pixels(4, 16, 16, 3))) < 0.4
+
+
+def scales_nothing(self, space, right=ImageEncoder.__init__):
+    right(self, space)
+    self.low, self.width = 0.0, 1.0
+
+
+def reads_channels_first(self, images, right=ImageEncoder.forward):
+    if self.axis == -1:
+        *leading, height, width, channels = images.shape
+        images = images.reshape(*leading, channels, height, width).movedim(-3, -1)
+    return right(self, images)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "bytes are not scaled",
+        ImageEncoder.__init__,
+        scales_nothing,
+        [test_bytes_are_scaled_to_one_and_leading_dimensions_stay],
+    ),
+    Bug(
+        "channels last are taken for channels first",
+        ImageEncoder.forward,
+        reads_channels_first,
+        [test_channels_first_and_last_are_the_same_picture],
+    ),
+    Bug(
+        "whole numbers go into a network as they are, and saturate it",
+        range_of,
+        lambda space: None,
+        [test_whole_numbers_that_are_no_picture_are_scaled_by_their_bounds],
+    ),
+)

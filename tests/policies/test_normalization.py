@@ -11,10 +11,12 @@ from gymnasium.spaces import Box, Dict, Discrete, Tuple
 from gymnasium.vector import SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bugs import Bug, seeded
 from support.records import record
 
 import pg_agents as pg
 from pg_agents.agents.common.reward_scale import RewardScale
+from pg_agents.policies import normalization
 from pg_agents.policies.normalization import ObservationScale, RunningMoments
 
 
@@ -243,3 +245,26 @@ def test_rewards_that_differ_by_the_last_of_32_bits_are_not_scaled_up():
     every = torch.ones(3, 2, dtype=torch.bool)  # episodes of one step
     scaled = RewardScale(0.5)(replace(record(), rewards=rewards, episode_starts=every, terminated=every, mask=every))
     assert len(rewards.unique()) == 2 and scaled.rewards.max() < 701
+
+
+def forward_in_32_bits(self, observations, right=ObservationScale.forward):
+    return right(self, observations.float() if self.real else observations)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "observations are rounded before their mean comes off",
+        ObservationScale.forward,
+        forward_in_32_bits,
+        [
+            test_a_task_far_from_zero_is_learned_as_it_is_at_zero,
+            test_the_mean_comes_off_in_the_precision_of_the_space,
+        ],
+    ),
+    Bug(
+        "the mean of observations stays in the 32 bits that it was saved in",
+        normalization._refresh,
+        lambda scale, _: None,
+        [test_statistics_of_earlier_versions_are_read],
+    ),
+)

@@ -1,9 +1,13 @@
 """The transformer: what is cached equals what is computed afresh, blocks equal windows, and nothing sees ahead."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bugs import Bug, seeded, with_arguments
+from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pg_agents.data.rollout import TokenBlock
@@ -214,3 +218,73 @@ def test_one_step_behind_shared_prompts_has_second_derivatives():
         second = torch.autograd.grad(total, parameters, allow_unused=True)
     torch.testing.assert_close(log_probs[0], expected, rtol=0, atol=1e-5)
     assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in second)
+
+
+def attend_to_everything(q, k, v, attn_mask=None, is_causal=False, right=functional.scaled_dot_product_attention):
+    return right(q, k, v, attn_mask=attn_mask)
+
+
+def forgets_which_prompt(self, cache, tokens, stale, right=TransformerPolicy._read_again):
+    right(self, cache, tokens, stale)
+    rows = stale.nonzero().squeeze(1)
+    for part in (cache.keys, cache.values):
+        part[:, rows] = part[:, rows.flip(0)]
+
+
+def as_long_as_the_longest(block):
+    return replace(block, lengths=block.lengths[0].max().expand_as(block.lengths))
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "attention sees what comes after",
+        (functional, "scaled_dot_product_attention"),
+        attend_to_everything,
+        [test_later_tokens_change_nothing_before_them],
+    ),
+    Bug(
+        "a block's distributions are a token late",
+        Trunk.follow,
+        with_arguments(
+            Trunk.follow,
+            block=lambda block: replace(block, lengths=(block.lengths + 1).clamp(max=block.tokens.shape[1])),
+        ),
+        [test_block_equals_its_windows_in_value_and_gradient],
+    ),
+    Bug(
+        "cached keys are kept when the parameters change",
+        Trunk.version,
+        lambda self: 0,
+        [test_cache_does_not_outlive_the_parameters_it_was_computed_from],
+    ),
+    Bug(
+        "keys are kept when the window slides",
+        TransformerPolicy._read_again,
+        lambda self, cache, tokens, stale: None,
+        [test_cache_in_windows_that_slide],
+    ),
+    Bug(
+        "a completion is read behind another row's prompt",
+        Trunk._behind,
+        with_arguments(Trunk._behind, source=lambda source: source.flip(0)),
+        [test_block_equals_its_windows_in_value_and_gradient],
+    ),
+    Bug(
+        "padding behind a short prompt is seen",
+        Trunk._behind,
+        with_arguments(Trunk._behind, there=torch.ones_like),
+        [test_block_equals_its_windows_in_value_and_gradient],
+    ),
+    Bug(
+        "a completion's positions begin at the longest prompt's end",
+        Trunk._behind,
+        with_arguments(Trunk._behind, block=as_long_as_the_longest),
+        [test_block_equals_its_windows_in_value_and_gradient],
+    ),
+    Bug(
+        "rows get the keys of another's prompt",
+        TransformerPolicy._read_again,
+        forgets_which_prompt,
+        [test_cache_with_ragged_prompts_and_rows_that_end_and_begin_anew],
+    ),
+)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from support.bugs import Bug, seeded
 
 from pg_agents.spaces.action_masks import (
     as_mask,
@@ -68,3 +69,13 @@ def test_the_space_of_what_is_left(space, rest, has):
     assert without_mask(space) == rest and observes_mask(space) is has
     sample = split_mask(space.sample())[0]
     assert rest.contains(sample)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "masks that are added to logits are read the wrong way round",
+        as_mask,
+        lambda given: np.asarray(given).astype(bool),
+        [test_what_is_read_as_a_mask],
+    )
+)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
+from support.bugs import Bug, seeded, with_arguments, with_result
 
 import pg_agents as pg
 from pg_agents.errors import UnsupportedSpaceError
+from pg_agents.spaces import conversion
 from pg_agents.spaces.conversion import difference, space_from_json, space_to_json, spaces_of, to_env_action
 
 
@@ -204,3 +206,54 @@ def test_spaces_with_nothing_in_them_are_refused(seen, done, message):
 def test_a_part_with_nothing_in_it_is_left_out():
     agent = pg.PPO.for_spaces(Dict(a=Dict({}), b=Box(-1, 1, (2,))), Discrete(2))
     assert agent.act({"a": {}, "b": np.zeros(2, np.float32)})[0] in (0, 1)
+
+
+def without_its_start(space):
+    return MultiDiscrete(space.nvec, space.dtype) if isinstance(space, MultiDiscrete) else space
+
+
+def of_64_bits(space):
+    return Discrete(space.n, start=space.start) if isinstance(space, Discrete) else space
+
+
+def to_json_without_dtype(space, right=space_to_json):
+    found = right(space)
+    return {name: found[name] for name in found if name != "dtype" or found["kind"] != "MultiDiscrete"}
+
+
+def in_the_order_of_letters(space):
+    return Dict(dict(space.spaces)) if isinstance(space, Dict) else space
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the largest whole number is rounded to one that is larger",
+        conversion._bounds,
+        lambda space: (space.low.astype(np.float64), space.high.astype(np.float64)),
+        [test_whole_numbers_stay_inside_bounds_that_floats_cannot_hold],
+    ),
+    Bug(
+        "the start of a MultiDiscrete is not added",
+        to_env_action,
+        with_arguments(to_env_action, space=without_its_start),
+        [test_multi_discrete_actions_are_shaped_and_shifted],
+    ),
+    Bug(
+        "Discrete actions have the dtype of the policy's, not of their space",
+        to_env_action,
+        with_arguments(to_env_action, space=of_64_bits),
+        [test_discrete_actions_are_of_the_spaces_dtype],
+    ),
+    Bug(
+        "a space comes out of its file without the dtype of its whole numbers",
+        space_to_json,
+        to_json_without_dtype,
+        [test_spaces_survive_json],
+    ),
+    Bug(
+        "a Dict comes out of its file with its keys in another order, and weights belong to other features",
+        space_from_json,
+        with_result(space_from_json, in_the_order_of_letters),
+        [test_spaces_survive_json, test_spaces_as_earlier_versions_wrote_them],
+    ),
+)

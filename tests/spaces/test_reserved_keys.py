@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from support.bugs import Bug, seeded
 
 import pg_agents as pg
+from pg_agents.policies.make_networks import is_token_window
 
 FOREIGN = {
     "text": "patients",
@@ -101,3 +103,13 @@ def test_windows_of_tokens_are_told_by_their_spaces():
     env = foreign("x", 0, seen=Dict(tokens=Box(-1, 1, (5,)), length=Box(0, 1, (1,))))
     env.metadata = env.metadata | {"append_only": True}
     pg.train(pg.Reinforce.for_env(env), env, total_steps=60, progress=False)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "observations are texts because of what their parts are called",
+        is_token_window,
+        lambda space, action_space=None: isinstance(space, Dict) and set(space.spaces) == {"tokens", "length"},
+        [(test_a_dict_of_tokens_and_length_that_is_no_text_is_a_dict_like_any_other, "tokens3-length3")],
+    )
+)

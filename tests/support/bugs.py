@@ -179,12 +179,12 @@ def replace(original: Any, wrong: Any) -> None:
 
 
 def _places(original: Any) -> Iterator[tuple[Any, str]]:
-    named = None
+    named, owners = None, _owners()
     if isinstance(original, tuple) and len(original) == 2 and isinstance(original[1], str):
         owner, named = original
-        original = vars(owner)[named]
+        original, owners = vars(owner)[named], owners | {owner}
     original = getattr(original, "__func__", original)
-    for owner in _owners():
+    for owner in owners:
         for name, held in vars(owner).items():
             if getattr(held, "__func__", held) is original and named in (None, name):
                 yield owner, name

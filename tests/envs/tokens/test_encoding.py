@@ -1,9 +1,13 @@
 """Prompts as ids: begin marks once, no end marks, whatever a tokenizer adds; completions with every mark in them."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import transformers
 from pg_envs import TokenVectorEnv, text_task
+from pg_envs.tokens import encoding
+from support.bugs import Bug, seeded
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 BEGIN, END, PAD, SYSTEM = range(4)
@@ -92,3 +96,30 @@ def test_a_tokenizer_that_pads_or_cuts_off_is_refused(setting, turn_on):
         prompts_of(coder, "ab")
     of_transformers = transformers.PreTrainedTokenizerFast(tokenizer_object=coder, eos_token="</s>")
     assert prompts_of(of_transformers, "ab") == [[BEGIN, 4, 5]]  # it turns them off itself
+
+
+def begins_twice(marked, bare, right=encoding._begun_once):
+    found = right(marked, bare)
+    return marked[:1] + found if found == bare else found
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "an end mark that a tokenizer adds stays behind prompts",
+        encoding._begun_once,
+        lambda marked, bare: marked,
+        [test_prompts_begin_with_their_marks_once_and_never_end_in_one_that_was_added],
+    ),
+    Bug(
+        "a text that begins with the begin mark gets another",
+        encoding._begun_once,
+        begins_twice,
+        [test_prompts_begin_with_their_marks_once_and_never_end_in_one_that_was_added],
+    ),
+    Bug(
+        "scores do not see all marks that a policy writes",
+        encoding.spelled_out,
+        lambda coder: partial(coder.decode, skip_special_tokens=True),
+        [test_scores_see_the_marks_that_a_policy_writes_and_not_the_end_of_its_completion],
+    ),
+)

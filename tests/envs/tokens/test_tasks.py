@@ -10,6 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from pg_envs import addition_pairs, known_returns
 from pg_envs.tokens import tasks
 from pg_envs.tokens.tasks import BOS, EOS, SEP, addition, copy, parity, random_agreement, reverse, shorter, sort
+from support.bugs import Bug, seeded, with_arguments
 
 IDS = [f"pg/{name}-v0" for name in ("Copy", "Reverse", "Sort", "Parity", "Addition", "Shorter")]
 ABC = {letter: tasks.FIRST + place for place, letter in enumerate("abcd")}
@@ -236,3 +237,13 @@ def test_sums_are_held_out_in_ids_too():
         addition(split="test")
     with pytest.raises(ValueError, match="there is no folder nowhere"):
         addition(tokenizer="nowhere")
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "held-out sums are trained on",
+        addition_pairs,
+        with_arguments(addition_pairs, split=lambda _: "all"),
+        [test_sums_are_held_out_in_ids_too],
+    )
+)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pg_envs import TokenVectorEnv, addition_pairs, addition_text, reasoning_gym_task
 from pg_envs.tokens.text_tasks import first_integer
+from support.bugs import Bug, seeded
 
 
 class Bytes:
@@ -155,3 +156,18 @@ def test_nothing_optional_is_imported_with_the_package():
     code = "import sys, pg_envs; print(sorted({'reasoning_gym', 'transformers', 'torch'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def pairs_apart_in_one_order(digits=1, split="all", held_out=0.2, right=addition_pairs):
+    apart = {(a, b) for a, b in right(digits, "held_out", held_out) if a <= b}
+    return [pair for pair in right(digits) if split == "all" or (pair in apart) == (split == "held_out")]
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "b + a is trained on where a + b is held out",
+        addition_pairs,
+        pairs_apart_in_one_order,
+        [test_no_sum_is_on_both_sides],
+    )
+)

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 from pg_envs import EvaluationError, TokenVectorEnv, text_task
+from pg_envs.tokens import encoding
+from pg_envs.tokens.texts import Reader
+from support.bugs import Bug, seeded
 
 LETTERS = "0123456789+= \n?:abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ<>|"
 
@@ -212,3 +215,34 @@ def test_prompts_longer_than_the_window_are_refused():
     task = text_task(Characters(), ["abc"], score=zero, max_new_tokens=3)
     with pytest.raises(ValueError, match="window must hold the longest prompt, 3 tokens, got 2"):
         TokenVectorEnv(2, task=task, window=2)
+
+
+def encodes_chats_with_marks(tokenizer, prompt, right=encoding.encoded):
+    text, ids = right(tokenizer, prompt)
+    return text, ids if isinstance(prompt, str) else encoding._ids(tokenizer, text)
+
+
+def scores_by_the_first_that_reads_so(self, score, number, answer, right=Reader._score):
+    return right(self, score, self.texts.index(self.texts[number]), answer)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "a chat begins with the tokenizer's own marks twice",
+        encoding.encoded,
+        encodes_chats_with_marks,
+        [test_chats_go_through_the_template_and_get_no_marks_twice],
+    ),
+    Bug(
+        "a text is judged by the example of another prompt that reads alike",
+        Reader._score,
+        scores_by_the_first_that_reads_so,
+        [test_scores_are_handed_texts_and_the_example_of_the_very_prompt],
+    ),
+    Bug(
+        "the end-of-sequence token is part of the text that is judged",
+        Reader.answer,
+        lambda self, completion: self.decode(completion),
+        [test_only_the_end_token_that_ended_is_left_out],
+    ),
+)

@@ -7,6 +7,8 @@ from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pg_envs import EvaluationError, TokenEnv, TokenTask, TokenVectorEnv
+from pg_envs.tokens import token_task
+from support.bugs import Bug, seeded, with_arguments
 
 from pg_agents.agents import ActorCritic
 from pg_agents.collection.collectors import collect_episodes
@@ -315,3 +317,34 @@ def test_numbers_in_order_are_scores_whatever_they_come_in(given):
     env = batched(lambda prompts, completions, numbers: given, num_envs=2, prompts=[[1, 4]])
     env.step(np.array([2, 4]))
     assert env.step(np.array([3, 3]))[1].tolist() == [1.0, 0.0]
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "a verifier's stop is not heard",
+        TokenVectorEnv._stopped,
+        lambda self, rows, length: np.zeros(len(rows), bool),
+        [
+            test_a_verifier_stops_and_the_completion_is_scored,
+            test_rollouts_hold_the_episodes_and_mask_what_follows,
+        ],
+    ),
+    Bug(
+        "a stop sequence may begin in the prompt",
+        TokenVectorEnv._stopped,
+        with_arguments(TokenVectorEnv._stopped, length=lambda length: length + CAP),
+        [test_a_prompt_is_no_part_of_a_stop_sequence],
+    ),
+    Bug(
+        "completions are judged by the prompts of other rows",
+        TokenTask.judge_batch,
+        with_arguments(TokenTask.judge_batch, numbers=lambda numbers: numbers[::-1]),
+        [test_one_call_scores_all_that_end_in_one_step],
+    ),
+    Bug(
+        "the keys of a dict are read as scores",
+        token_task._in_order,
+        lambda values: hasattr(values, "__iter__") and getattr(values, "shape", None) != () and type(values) is not str,
+        [test_scores_that_are_wrong_are_shown_with_their_texts],
+    ),
+)

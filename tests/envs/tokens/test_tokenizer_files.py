@@ -6,6 +6,7 @@ import pytest
 import transformers
 from pg_envs import TokenVectorEnv, text_task
 from pg_envs.tokens.tokenizer_files import read_tokenizer
+from support.bugs import Bug, seeded, with_result
 
 WORDS = ["<pad>", "<s>", "</s>", "one", "two", "three"]
 
@@ -78,3 +79,13 @@ def test_a_gguf_file_is_read_by_its_name(folder, monkeypatch):
     monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", read)
     found = read_tokenizer(folder / "model.gguf")
     assert seen == [(folder, "model.gguf")] and found.eos == [2] and found.vocabulary is None
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "a model's other end-of-sequence ids are forgotten",
+        read_tokenizer,
+        with_result(read_tokenizer, lambda found: found._replace(eos=[found.tokenizer.eos_token_id])),
+        [test_the_models_ids_and_ends_come_with_its_tokenizer],
+    )
+)
