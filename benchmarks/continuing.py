@@ -29,8 +29,8 @@ STEPS = {"pg/TwoStateMDP-v0": 400_000, "pg/RiverSwim-v0": 1_000_000, "pg/Garnet-
 def exact_gain(mdp: pg_envs.TabularMDP) -> Callable[[pg.Agent, pg.Rollout], dict[str, float]]:
     """Return a probe: the gain of the agent's policy as it samples, computed from the model."""
 
-    def probe(agent: pg.Agent, rollout: pg.Rollout) -> dict[str, float]:
-        policy = agent.policy.probabilities()[0].double()  # type: ignore[operator]
+    def probe(run: pg.Run) -> dict[str, float]:
+        policy = run.agent.policy.probabilities()[0].double()  # type: ignore[operator]
         return {"exact_gain": solve.gain(mdp, (policy / policy.sum(-1, keepdim=True)).numpy())}
 
     return probe

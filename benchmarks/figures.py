@@ -31,10 +31,9 @@ def learn(env_id: str, name: str, arguments: dict[str, Any], seed: int = 0) -> t
     agent = pg.AGENTS[name].for_env(env, num_learners=LEARNERS, learning_rate=0.05, optimizer="sgd", **arguments)
     chosen, scores = [np.full(LEARNERS, 0.5)], [np.zeros(2)]
 
-    def probe(agent: pg.Agent, rollout: pg.Rollout) -> dict[str, float]:
-        chosen.append(agent.policy.probabilities()[:, 0, 0].numpy())
-        scores.append(agent.policy.logits.detach().mean((0, 1)).numpy())
-        return {}
+    def probe(run: pg.Run) -> None:
+        chosen.append(run.agent.policy.probabilities()[:, 0, 0].numpy())
+        scores.append(run.agent.policy.logits.detach().mean((0, 1)).numpy())
 
     steps = LEARNERS * PULLS
     pg.train(agent, env, total_steps=steps, log_every=LEARNERS * EVERY, probes=[probe], seed=seed)

@@ -25,7 +25,8 @@ from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedAgentError
 from pg_agents.policies import Critic, Policy
 from pg_agents.schedules import LinearSchedule
 from pg_agents.training.evaluation import Evaluation, evaluate
-from pg_agents.training.loop import Summary, train
+from pg_agents.training.loop import train
+from pg_agents.training.run import Run, Summary
 
 __version__ = "0.1.0"
 
@@ -60,6 +61,7 @@ __all__ = [
     "Reinforce",
     "ReinforceBaseline",
     "Rollout",
+    "Run",
     "SavedAgentError",
     "StepCadence",
     "Summary",

@@ -37,8 +37,8 @@ def test_the_optimizer_follows_the_run(tmp_path):
     agent = pg.A2C.for_env(env, learning_rate="1e-2:0", critic_learning_rate=LinearSchedule(2e-2, 1e-2), num_steps=10)
     rates = []
 
-    def probe(agent, rollout):
-        rates.append([group["lr"] for group in agent.descent.optimizer.param_groups])
+    def probe(run):
+        rates.append([group["lr"] for group in run.agent.descent.optimizer.param_groups])
         return {}
 
     pg.train(agent, env, total_steps=80, log_every=20, progress=False, probes=[probe], run_dir=tmp_path / "r")

@@ -79,9 +79,8 @@ def watch_memory(total_steps: int) -> list[list[float]]:
     seen: list[list[float]] = []
     every = total_steps // 20
 
-    def probe(_: pg.Agent, rollout: pg.Rollout) -> dict[str, float]:
+    def probe(run: pg.Run) -> None:
         seen.append([(len(seen) + 1) * every, resident_megabytes()])
-        return {}
 
     pg.train(agent, env, total_steps=total_steps, log_every=every, progress=False, probes=[probe])
     return seen

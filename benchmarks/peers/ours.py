@@ -61,7 +61,7 @@ def train(settings: dict[str, Any]) -> dict[str, Any]:
     clock = Clock()
     summary = pg.train(agent, env, total_steps=settings["total_steps"], seed=settings["seed"], progress=False, **stop)
     times = clock.read()
-    reached, mean = summary.stopped, summary.mean_return_last_100
+    reached, mean = bool(summary.stopped), summary.mean_return_last_100
     found = {"steps": summary.total_steps, "reached": reached, "mean_return": mean} | times
     return found | {"arguments": settings["arguments"], "num_envs": settings["num_envs"]}
 

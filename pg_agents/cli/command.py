@@ -30,7 +30,8 @@ from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedAgentError
 from pg_agents.llm import folder_of
 from pg_agents.spaces.closing import closing
 from pg_agents.spaces.environments import make_env
-from pg_agents.training.loop import Summary, train
+from pg_agents.training.loop import train
+from pg_agents.training.run import Summary
 
 OURS = (
     UserError, SavedAgentError, FaultyEnvironmentError, FloatingPointError, AuditError, pg_envs.EvaluationError,

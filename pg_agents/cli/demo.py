@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,17 +14,16 @@ import pg_envs
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pg_agents.agents import AGENTS, Agent
+from pg_agents.agents import AGENTS
 from pg_agents.cli.listing import columns
 from pg_agents.cli.parallel import Report, in_processes
 from pg_agents.cli.terminal import say
-from pg_agents.data.rollout import Rollout
 from pg_agents.errors import UserError
 from pg_agents.seeding import Purpose, environment_seeds, spawn
 from pg_agents.spaces.environments import make_env
 from pg_agents.training.evaluation import evaluate
 from pg_agents.training.loop import train
-from pg_agents.training.writers import Value, fresh_run_dir
+from pg_agents.training.writers import fresh_run_dir
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,7 @@ def run_job(job: Job, report: Report) -> Row:
             seed=job.seed,
             run_dir=job.run_dir,
             progress=False,
-            probes=(_teller(job, report),),
+            probes=(lambda run: report(job.run_dir.name, min(run.steps, run.total_steps)),),
             config={"env": task.env, "env_args": env_args, "device": "cpu"},
         )
         known = pg_envs.known_returns(env)
@@ -177,17 +175,6 @@ def run_job(job: Job, report: Report) -> Row:
     random = random_return(task) if known.random is None else known.random
     optimum = task.optimum if known.optimal is None else known.optimal
     return Row(job.agent, task.env, random, learned, optimum, result.wall_seconds)
-
-
-def _teller(job: Job, report: Report) -> Callable[[Agent, Rollout], dict[str, Value]]:
-    """Return a probe that reports a row of metrics, of which a run has 200."""
-    rows = itertools.count(1)
-
-    def tell(agent: Agent, rollout: Rollout) -> dict[str, Value]:
-        report(job.run_dir.name, min(next(rows) / 200, 1) * job.total_steps)
-        return {}
-
-    return tell
 
 
 def random_return(task: Task, episodes: int = 200) -> float:

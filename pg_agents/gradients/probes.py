@@ -15,11 +15,12 @@ from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.gradients.exact import double, exact_gradient, flatten, log_table
 from pg_agents.gradients.exact import solve as solution_of
 from pg_agents.gradients.problem import Problem
+from pg_agents.training.run import Run
 
 LARGEST_SNR = 1e12
 
 
-def gradient_noise(agent: Agent, rollout: Rollout, groups: int = 16) -> dict[str, float]:
+def gradient_noise(run: Run, groups: int = 16) -> dict[str, float]:
     """Return how much of the update is signal, from what each environment contributes to it.
 
     The loss is a weighted sum, so the gradient is one too: ĝ = Σ_k g_k over K groups of environments (one each, up to
@@ -33,11 +34,11 @@ def gradient_noise(agent: Agent, rollout: Rollout, groups: int = 16) -> dict[str
     independent learners, or where nothing is learned from the rollout by itself.
 
     Args:
-        agent: is left as it is.
-        rollout: of the kind it learns from.
+        run: its agent, which is left as it is, and the rollout that it learned from last.
         groups: the most gradients to compute.
     """
-    batch = _batch(agent, rollout)
+    agent = run.agent
+    batch = _batch(agent, run.rollout)
     columns = batch.weights.shape[1]
     if agent.policy.num_learners > 1 or columns < 2 or not batch.weights.any():
         return {}
@@ -58,8 +59,8 @@ def gradient_noise(agent: Agent, rollout: Rollout, groups: int = 16) -> dict[str
     }
 
 
-def against_exact(problem: Problem) -> Callable[[Agent, Rollout], dict[str, float]]:
-    """Return a probe that holds an agent against the truth in a finite problem.
+def against_exact(problem: Problem) -> Callable[[Run], dict[str, float]]:
+    """Return a probe that holds a run's agent against the truth in a finite problem.
 
         exact/cosine    of the angle between the agent's step down its loss and ∇J; 0 where one of them is zero
         exact/value     J(π)
@@ -73,9 +74,10 @@ def against_exact(problem: Problem) -> Callable[[Agent, Rollout], dict[str, floa
     """
     best = optimum(problem)
 
-    def probe(agent: Agent, rollout: Rollout) -> dict[str, float]:
+    def probe(run: Run) -> dict[str, float]:
+        agent = run.agent
         exact = exact_gradient(problem, agent.policy)
-        step = _descent(agent, _batch(agent, rollout))
+        step = _descent(agent, _batch(agent, run.rollout))
         lengths = float(exact.norm() * step.norm())
         policy = double(agent.policy)
         with torch.no_grad():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -16,6 +19,8 @@ from pg_agents.collection.actor import Actor
 from pg_agents.collection.collectors import is_over
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.seeding import Purpose, spawn
+from pg_agents.spaces.environments import NUM_ENVS, open_env
+from pg_agents.training.plan import Plan
 from pg_agents.training.writers import Value
 
 
@@ -41,9 +46,11 @@ class Evaluation:
 @torch.no_grad()
 def evaluate(
     agent: Agent,
-    env: gym.Env | VectorEnv,
+    env: gym.Env | VectorEnv | str,
     *,
     episodes: int = 100,
+    num_envs: int | None = None,
+    env_args: Mapping[str, Any] | None = None,
     greedy: bool = True,
     seed: int = 0,
     max_episode_steps: int | None = None,
@@ -54,15 +61,19 @@ def evaluate(
 
     Args:
         agent: any.
-        env: any Gymnasium environment, single or vector; it is left open.
+        env: any Gymnasium environment, single or vector, which is left open; or the id of one, which is made and
+            closed.
         episodes: how many.
+        num_envs: of an id: environments that are stepped together; None: 8, or as many as there are episodes.
+        env_args: of an id: arguments for the environment's constructor.
         greedy: take the most probable action; False: sample.
         seed: of the environment and of sampled actions; whatever it is, no training had the same episodes.
         max_episode_steps: episodes are cut at that many steps, for environments without a time limit; None: where the
             agent cuts them when it learns.
 
     Raises:
-        ValueError: episodes below 1, or an episode without end and without max_episode_steps.
+        ValueError: episodes below 1, or an episode without end and without max_episode_steps; UserError where an id is
+            unknown or its environment cannot be made.
         FloatingPointError: the policy's distribution is not finite.
         FaultyEnvironmentError: the environment failed, or returned something not finite, of a wrong shape or outside
             its space.
@@ -72,8 +83,16 @@ def evaluate(
         max_episode_steps = getattr(agent.cadence, "max_episode_steps", None)
     else:
         max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
-    check_spaces(agent.policy, agent.spaces, env)
-    seed = spawn(seed, Purpose.EVALUATION)
+    if isinstance(env, str) and num_envs is None:
+        num_envs = min(episodes, NUM_ENVS)
+    with open_env(env, num_envs, env_args) as opened:
+        check_spaces(agent.policy, agent.spaces, opened)
+        return _play(agent, opened, episodes, greedy, spawn(seed, Purpose.EVALUATION), max_episode_steps)
+
+
+def _play(
+    agent: Agent, env: gym.Env | VectorEnv, episodes: int, greedy: bool, seed: int, max_episode_steps: int | None
+) -> Evaluation:
     adapter = EnvAdapter(env, seed)
     actor = Actor(adapter, agent.policy, seed, greedy=greedy)
     returns: list[float] = []
@@ -128,14 +147,25 @@ class Evaluations:
         }
 
 
+def open_eval_env(
+    eval_env: gym.Env | VectorEnv | str | None, episodes: int, env_args: Mapping[str, Any] | None
+) -> AbstractContextManager[Any]:
+    """Return a context with the environment for evaluations: the one that is given, or one made of its id.
+
+    Of an id there are as many copies as an evaluation has episodes.
+    """
+    if not isinstance(eval_env, str):
+        return nullcontext(eval_env)
+    return open_env(eval_env, whole_number("eval_episodes", episodes, 1), env_args, argument="eval_env")
+
+
 def make_evaluations(
     agent: Agent,
     env: gym.Env | VectorEnv,
     eval_env: gym.Env | VectorEnv | None,
     every: int | None,
     episodes: int,
-    total_steps: int,
-    seed: int,
+    plan: Plan,
 ) -> Evaluations:
     """Return the evaluations of a run in `env`: 20 of them where `every` is None.
 
@@ -146,12 +176,12 @@ def make_evaluations(
         if every is not None:
             raise ValueError(f"eval_every={every!r} needs an environment to evaluate in: give eval_env=…")
     elif not isinstance(eval_env, gym.Env | VectorEnv):
-        raise ValueError(f"eval_env must be an environment, got {eval_env!r}; make one with gymnasium.make")
+        raise ValueError(f"eval_env must be an environment, or the id of one, got {eval_env!r}")
     elif eval_env.unwrapped is env.unwrapped:
         raise ValueError(
             "eval_env must be another environment than env, which evaluating would reset; make a second one"
         )
     else:
         check_spaces(agent.policy, agent.spaces, eval_env, name="eval_env")
-    every = max(1, total_steps // 20) if every is None else every
-    return Evaluations(eval_env, every, episodes, spawn(seed, Purpose.SELECTION))
+    every = max(1, plan.total_steps // 20) if every is None else every
+    return Evaluations(eval_env, every, episodes, spawn(plan.seed, Purpose.SELECTION))

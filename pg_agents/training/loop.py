@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,29 +14,30 @@ from gymnasium.vector import VectorEnv
 from pg_agents.agents.base import Agent
 from pg_agents.agents.common.compatibility import check_batch, check_spaces
 from pg_agents.audit.check import Audits
-from pg_agents.checks import finite_number, whole_number
 from pg_agents.collection.collectors import Collector, EpisodeCollector, StepCollector
 from pg_agents.data.rollout import Rollout, StepCadence
-from pg_agents.training.evaluation import Evaluations, make_evaluations
-from pg_agents.training.probes import default_probes, text_table
-from pg_agents.training.progress import RunProgress, Summary, progress_bar
-from pg_agents.training.writers import RunWriter, Value
-
-SAME_PROMPTS = "samples/same_prompts"  # what the untrained and the trained agent write
-
-Probe = Callable[[Agent, Rollout], Mapping[str, Value]]
+from pg_agents.shown import printable, shortened
+from pg_agents.spaces.environments import open_env
+from pg_agents.training.evaluation import make_evaluations, open_eval_env
+from pg_agents.training.plan import make_plan
+from pg_agents.training.probes import Probe, probes_of_runs
+from pg_agents.training.progress import LAST, RunProgress
+from pg_agents.training.reports import Reports, make_reports
+from pg_agents.training.run import Run, Summary
 
 
 def train(
     agent: Agent,
-    env: gym.Env | VectorEnv,
+    env: gym.Env | VectorEnv | str,
     *,
     total_steps: int,
+    num_envs: int | None = None,
+    env_args: Mapping[str, Any] | None = None,
     seed: int = 0,
     run_dir: str | Path | None = None,
     log_every: int | None = None,
     stop_return: float | None = None,
-    eval_env: gym.Env | VectorEnv | None = None,
+    eval_env: gym.Env | VectorEnv | str | None = None,
     eval_every: int | None = None,
     eval_episodes: int = 10,
     progress: bool = True,
@@ -47,105 +48,103 @@ def train(
 
     Args:
         agent: is changed in place.
-        env: any Gymnasium environment, single or vector; it is left open.
+        env: any Gymnasium environment, single or vector, which is left open; or the id of one, "CartPole-v1" or
+            "module:Mine-v0", which is made and closed.
         total_steps: valid transitions to learn from; the last rollout may go beyond.
+        num_envs: of an id: environments that are stepped together; None: 8.
+        env_args: of an id: arguments for the environment's constructor.
         seed: of the environment and of the actions; the same seed on the same machine gives the same bits.
         run_dir: a new or empty folder for config.json, metrics.jsonl, summary.json, TensorBoard's event files and the
-            agent; None: nothing is written.
+            agent; None: nothing is written. A run whose summary says `cut_off`, or that has none, has not finished.
         log_every: steps between rows of metrics; None: 1/200 of total_steps.
         stop_return: end the run once the mean return of its last 100 training episodes is at least that, those of whole
             rollouts (see `Summary.mean_return_last_100`).
         eval_env: an environment of its own in which the agent is evaluated before the first update, on the way and at
-            the end (greedy actions); the curves are eval/…, and the best agent so far is saved as run_dir/best.
+            the end (greedy actions); the curves are eval/…, and the best agent so far is saved as run_dir/best. An id
+            is made with `env_args`, a copy for each of an evaluation's episodes.
         eval_every: steps between evaluations; None: a 20th of total_steps.
         eval_episodes: in each evaluation.
         progress: show a progress bar.
-        probes: functions (agent, rollout) → metrics by name, called for every row that is written. Numbers become
-            curves, strings text, arrays [height, width, 3] images.
+        probes: functions of the `Run` → metrics by name, or None, called for every row of metrics. Numbers become
+            curves, strings text, arrays [height, width, 3] images. They can look at `run.agent`, `run.rollout`,
+            `run.steps`, `run.total_steps`, `run.seconds` and `run.summary`, and end the run with `run.stop(reason)`.
         config: further entries for config.json, for what only the caller knows (how the environment was made).
 
     Raises:
         ValueError: an argument out of range, a run folder that is not empty, an environment whose spaces are not those
-            the agent was made for.
+            the agent was made for; UserError where an id is unknown or its environment cannot be made.
         AuditError: the log-probabilities that learning computes are not those that the policy acted with.
         FloatingPointError: the policy's distribution, a reward, or the gradient is not finite.
         FaultyEnvironmentError: the environment failed, lost a process, called sys.exit, or returned something not
             finite, of a wrong shape or outside its space; the agent is as it was after its last update, and saved if
             there is a run folder. An AsyncVectorEnv that has lost a process is closed.
     """
-    total_steps, seed = whole_number("total_steps", total_steps, 1), whole_number("seed", seed)
-    log_every = max(1, total_steps // 200) if log_every is None else whole_number("log_every", log_every, 1)
-    stop_return = None if stop_return is None else finite_number("stop_return", stop_return)
-    check_spaces(agent.policy, agent.spaces, env)
-    evaluations = make_evaluations(agent, env, eval_env, eval_every, eval_episodes, total_steps, seed)
-    collector = make_collector(agent, env, seed)
-    recorder = RunWriter(run_dir) if run_dir is not None else None
-    run = RunProgress(total_steps, stop_return, of_tokens="append_only" in env.metadata)
+    plan, probes = make_plan(total_steps, seed, log_every, stop_return), probes_of_runs(probes)
+    made_of = {"env": env, "env_args": dict(env_args or {})} if isinstance(env, str) else {}
+    with (
+        open_env(env, num_envs, env_args, a_seed_each="group_size" in agent.argument_names()) as opened,
+        open_eval_env(eval_env, eval_episodes, env_args) as eval_opened,
+    ):
+        check_spaces(agent.policy, agent.spaces, opened)
+        evaluations = make_evaluations(agent, opened, eval_opened, eval_every, eval_episodes, plan)
+        collector = make_collector(agent, opened, plan.seed)
+        run = Run(agent, collector, plan, evaluations, RunProgress("append_only" in opened.metadata))
+        reports = make_reports(run, opened, run_dir, probes, progress)
+        _carry_out(run, reports, made_of | dict(config or {}))
+    if run.stopped and progress:
+        print(f"stopped  {printable(run.stopped)}")
+    return run.summary
+
+
+def _carry_out(run: Run, reports: Reports, config: dict[str, Any]) -> None:
+    """Learn until the run is over, write it down, and say so where something ended it before."""
     try:
-        if recorder:
-            recorder.config(_config(agent, collector, total_steps, seed) | dict(config or {}))
-            probes = (*default_probes(agent, env), *probes)
-        with progress_bar(progress, total_steps) as show:
-            decode = getattr(env.unwrapped, "decode", None)
-            _loop(agent, collector, run, log_every, recorder, probes, evaluations, show, decode)
-        if recorder and run.of_tokens:  # the prompts and the chance of the first rollout once more
-            table = text_table(next(make_collector(agent, env, seed)), decode)
-            _write(recorder, agent, evaluations, run.steps, {SAME_PROMPTS: table} if table else {})
+        reports.begin(_config(run) | config)
+        with reports.bar:
+            _loop(run, reports)
+        # The prompts and the chance of the first rollout once more.
+        reports.after_learning(run, lambda: next(make_collector(run.agent, run.collector.adapter.env, run.plan.seed)))
+    except BaseException as error:
+        run.cut_off = shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
+        raise
     finally:
-        summary = run.summary(agent.name, collector.adapter.name, seed, evaluations.means)
-        if recorder:
-            agent.save(recorder.run_dir / "agent")
-            recorder.close(asdict(summary))
-    return summary
+        reports.close(run)
 
 
-def _loop(
-    agent: Agent,
-    collector: Collector,
-    run: RunProgress,
-    log_every: int,
-    recorder: RunWriter | None,
-    probes: Sequence[Probe],
-    evaluations: Evaluations,
-    show: Callable[[RunProgress], None],
-    decode: Callable[[Sequence[int]], str] | None,
-) -> None:
-    due, audits = log_every, Audits(agent.policy, most=agent.micro_batch_size, decode=decode)
+def _loop(run: Run, reports: Reports) -> None:
+    audits = Audits(run.agent.policy, most=run.agent.micro_batch_size, decode=reports.decode)
     while not run.over:
-        run.begins()
-        rollout = next(collector).to(collector.device)
+        run.progress.begins()
+        rollout = next(run.collector).to(run.collector.device)
         if not rollout.num_transitions:
             continue  # resets alone: Adam's momentum would move the parameters without anything having been learned
-        with run.untimed():
+        with run.progress.untimed():
             audits(rollout)
-        if not run.steps:
-            with run.untimed():
-                table = text_table(rollout, decode) if run.of_tokens else ""
-                row = evaluations(agent, 0) | ({SAME_PROMPTS: table} if table else {})
-                _write(recorder, agent, evaluations, 0, row)
-        run.collected(rollout)
-        agent.progress = min(1.0, run.steps_before / run.total_steps)
-        try:
-            run.learned(agent.update(rollout))
-        except FloatingPointError as error:
-            raise FloatingPointError(f"{error}; it learned in {collector.where}") from error
-        row = evaluations(agent, run.steps, last=run.over)
-        if run.steps >= due or run.over:
-            due = (run.steps // log_every + 1) * log_every
-            row |= run.row()
-            for probe in probes:
-                row |= probe(agent, rollout)
-            show(run)
-        _write(recorder, agent, evaluations, run.steps, row)
+            if not run.steps:
+                reports.before_learning(run, rollout)
+        _learn(run, rollout)
+        _stop_at_return(run)
+        reports.after_update(run)
 
 
-def _write(
-    recorder: RunWriter | None, agent: Agent, evaluations: Evaluations, steps: int, row: Mapping[str, Value]
-) -> None:
-    if recorder and row:
-        recorder.write(steps, row)
-        if evaluations.improved and "eval/ep_rew_mean" in row:
-            agent.save(recorder.run_dir / "best")
+def _learn(run: Run, rollout: Rollout) -> None:
+    run.rollout = rollout
+    run.progress.collected(rollout)
+    run.agent.progress = min(1.0, run.progress.steps_before / run.total_steps)
+    try:
+        run.progress.learned(run.agent.update(rollout))
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{error}; it learned in {run.collector.where}") from error
+
+
+def _stop_at_return(run: Run) -> None:
+    """Stop the run once its newest training episodes, 100 or more, return on average what they were to."""
+    goal = run.plan.stop_return
+    if goal is None or run.progress.episodes < LAST:
+        return
+    mean = run.progress.mean_return
+    if mean is not None and mean >= goal:
+        run.stop(f"stop_return={goal:g}: the newest {run.progress.recent_episodes} episodes return {mean:.6g}")
 
 
 def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int) -> Collector:
@@ -156,13 +155,14 @@ def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int) -> Collect
     return EpisodeCollector(env, agent.policy, **asdict(agent.cadence), seed=seed)
 
 
-def _config(agent: Agent, collector: Collector, total_steps: int, seed: int) -> dict[str, Any]:
+def _config(run: Run) -> dict[str, Any]:
+    agent, adapter = run.agent, run.collector.adapter
     return {
         "agent": agent.name,
-        "env": collector.adapter.name,
-        "num_envs": collector.adapter.num_envs,
-        "total_steps": total_steps,
-        "seed": seed,
+        "env": adapter.name,
+        "num_envs": adapter.num_envs,
+        "total_steps": run.total_steps,
+        "seed": run.plan.seed,
         "arguments": agent.arguments,
         "networks": agent.networks,
         "parameters": sum(parameter.numel() for parameter in agent.parameters()),

@@ -1,9 +1,12 @@
-"""What is looked at while an agent learns, besides its metrics: small functions (agent, rollout) → values by name."""
+"""What is looked at while an agent learns, besides its metrics: small functions of the run → values by name."""
 
 from __future__ import annotations
 
+import inspect
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -15,13 +18,53 @@ from pg_agents.agents.base import Agent
 from pg_agents.data.rollout import Rollout, TokenBlock
 from pg_agents.policies import TabularPolicy
 from pg_agents.schedules import LinearSchedule
+from pg_agents.training.run import Run
 from pg_agents.training.writers import Value
 
 CURVES = 12  # up to that many probabilities are drawn as curves, more as an image
 PIXELS = 1000  # larger tables are not drawn
 
+Probe = Callable[[Run], Mapping[str, Value] | None]
 
-def default_probes(agent: Agent, env: gym.Env | VectorEnv) -> list[Callable[[Agent, Rollout], Mapping[str, Value]]]:
+
+def probes_of_runs(probes: Sequence[Callable[..., Any]]) -> list[Probe]:
+    """Return probes as functions of a run; those of version 0.1, of (agent, rollout), answer with a warning.
+
+    Raises:
+        ValueError: something that cannot be called with a run.
+    """
+    return list(map(_probe_of_runs, probes))  # no comprehension: the warning counts the frames up to the caller
+
+
+def _probe_of_runs(probe: Callable[..., Any]) -> Probe:
+    name = getattr(probe, "__qualname__", repr(probe))
+    if _takes(probe, 1):
+        return probe
+    if not _takes(probe, 2):
+        raise ValueError(f"probes: {name} must be a function of the run: def probe(run) → metrics by name")
+    warnings.warn(
+        f"the probe {name} takes the run now, def probe(run), with run.agent and run.rollout; "
+        "the form (agent, rollout) goes with version 0.3",
+        DeprecationWarning,
+        stacklevel=4,
+    )
+    return lambda run: probe(run.agent, run.rollout)
+
+
+def _takes(probe: Callable[..., Any], count: int) -> bool:
+    """Return whether something can be called with so many arguments by position."""
+    if not callable(probe):
+        return False
+    try:
+        inspect.signature(probe).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # written in C, it does not say
+        return True
+    return True
+
+
+def default_probes(agent: Agent, env: gym.Env | VectorEnv) -> list[Probe]:
     """Return the probes that suit the policy: a table's probabilities, or samples of tokens; schedules."""
     if isinstance(agent.policy, TabularPolicy):
         return [schedules, policy_probabilities]
@@ -30,19 +73,21 @@ def default_probes(agent: Agent, env: gym.Env | VectorEnv) -> list[Callable[[Age
     return [schedules]
 
 
-def schedules(agent: Agent, rollout: Rollout) -> dict[str, Value]:
+def schedules(run: Run) -> dict[str, Value]:
     """Return what the agent's schedules have come to, by the names of its arguments."""
+    agent = run.agent
     names = [name for name, value in vars(agent).items() if isinstance(value, LinearSchedule)]
     return {f"train/{name}": agent.current(name) for name in names}
 
 
-def policy_probabilities(agent: Agent, rollout: Rollout) -> dict[str, Value]:
+def policy_probabilities(run: Run) -> dict[str, Value]:
     """Return π(a|s) of a tabular policy: curves where there are few, an image [states, actions] where there are more.
 
     Of independent learners the mean over learners is drawn.
     """
-    assert isinstance(agent.policy, TabularPolicy)
-    table = agent.policy.probabilities().mean(0).numpy(force=True)  # [S, A]
+    policy = run.agent.policy
+    assert isinstance(policy, TabularPolicy)
+    table = policy.probabilities().mean(0).numpy(force=True)  # [S, A]
     if table.size <= CURVES:
         states = [f"state_{s}/" if len(table) > 1 else "" for s in range(len(table))]
         return {f"policy/{states[s]}action_{a}": float(p) for (s, a), p in np.ndenumerate(table)}
@@ -57,11 +102,11 @@ def heat_map(table: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.kron(colours, np.ones((scale, scale, 1))).astype(np.uint8)
 
 
-def token_samples(decode: Callable[[Sequence[int]], str] | None, count: int = 4) -> Callable[..., dict[str, Value]]:
+def token_samples(decode: Callable[[Sequence[int]], str] | None, count: int = 4) -> Probe:
     """Return a probe that shows `count` generated texts with their scores (the sum of their rewards) as a table."""
 
-    def probe(agent: Agent, rollout: Rollout) -> dict[str, Value]:
-        table = text_table(rollout, decode, count)
+    def probe(run: Run) -> dict[str, Value]:
+        table = text_table(run.rollout, decode, count)
         return {"samples/training": table} if table else {}
 
     return probe

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,40 +19,6 @@ from pg_agents.training.writers import Value
 
 LAST = 100  # training episodes at least, of which means are reported
 STOP_REASONS = ("eos", "verifier", "length")  # of token environments
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a run came to.
-
-    Attributes:
-        agent: its class's name, as on the command line.
-        env: the environment's id.
-        seed: of the run.
-        total_steps: valid transitions learned from.
-        episodes: that ended.
-        mean_return_last_100: of the last of them, at least 100 where there are so many: all that ended in the newest
-            rollouts, of as few as hold 100 together; None where none ended.
-        recent_episodes: how many these are.
-        wall_seconds: of collecting and learning; the audit, evaluations and what is written are left out.
-        steps_per_second: total_steps / wall_seconds.
-        stop_return: where the run was to end; None: nowhere.
-        stopped: whether it ended there, after total_steps steps and wall_seconds.
-        evaluations: mean returns by the steps after which the agent was evaluated.
-    """
-
-    agent: str
-    env: str
-    seed: int
-    total_steps: int
-    episodes: int
-    mean_return_last_100: float | None
-    recent_episodes: int
-    wall_seconds: float
-    steps_per_second: float
-    stop_return: float | None = None
-    stopped: bool = False
-    evaluations: dict[int, float] = field(default_factory=dict)
 
 
 class Ended(NamedTuple):
@@ -73,23 +39,28 @@ class RunProgress:
     means are those of the policy once every environment has ended a few.
 
     Attributes:
-        total_steps: to learn from.
-        stop_return: at which the run ends early; None: nowhere.
         of_tokens: whether a step is a token.
+        steps: valid transitions learned from.
+        steps_before: those before the latest rollout.
+        episodes: that ended.
+        recent: of the newest rollouts in which any ended.
+        metrics: of the updates since the last row.
+        stop_reasons: of the texts that ended since then.
+        row_before: steps and seconds at the last row.
+        since: when what is timed began.
+        seconds: of collecting and learning.
     """
 
-    total_steps: int
-    stop_return: float | None = None
     of_tokens: bool = False
     steps: int = 0
-    steps_before: int = 0  # the latest rollout
+    steps_before: int = 0
     episodes: int = 0
-    recent: deque[Ended] = field(default_factory=deque)  # of the newest rollouts in which any ended
+    recent: deque[Ended] = field(default_factory=deque)
     metrics: dict[str, list[Tensor]] = field(default_factory=dict)
     stop_reasons: Counter[str] = field(default_factory=Counter)
-    row_before: tuple[int, float] = (0, 0.0)  # steps and seconds at the last row
-    since: float = field(default_factory=time.perf_counter)  # when what is timed began
-    seconds: float = 0.0  # of collecting and learning
+    row_before: tuple[int, float] = (0, 0.0)
+    since: float = field(default_factory=time.perf_counter)
+    seconds: float = 0.0
 
     def begins(self) -> None:
         """Begin to time what `collected` or `learned` will take in."""
@@ -135,36 +106,6 @@ class RunProgress:
         """The mean return of the recent episodes; None where none ended."""
         return sum(ended.returns for ended in self.recent) / self.recent_episodes if self.recent else None
 
-    @property
-    def stopped(self) -> bool:
-        """Whether the mean of the recent episodes is at least `stop_return`; never before 100 have ended."""
-        if self.stop_return is None or self.episodes < LAST:
-            return False
-        mean = self.mean_return
-        return mean is not None and mean >= self.stop_return
-
-    @property
-    def over(self) -> bool:
-        """Whether there is nothing more to learn from."""
-        return self.steps >= self.total_steps or self.stopped
-
-    def summary(self, agent: str, env: str, seed: int, evaluations: dict[int, float]) -> Summary:
-        """Return what the run came to."""
-        return Summary(
-            agent=agent,
-            env=env,
-            seed=seed,
-            total_steps=self.steps,
-            episodes=self.episodes,
-            mean_return_last_100=self.mean_return,
-            recent_episodes=self.recent_episodes,
-            wall_seconds=self.seconds,
-            steps_per_second=self.steps / self.seconds if self.seconds else 0.0,
-            stop_return=self.stop_return,
-            stopped=self.stopped,
-            evaluations=evaluations,
-        )
-
     def row(self) -> dict[str, Value]:
         """Return the scalars of the time since the last call: metrics averaged over its updates."""
         row: dict[str, Value] = {}
@@ -186,8 +127,13 @@ class RunProgress:
         return row
 
 
-class progress_bar:  # noqa: N801 - used as a function
-    """A context whose value shows a run's progress."""
+class ProgressBar:
+    """A bar that shows how far a run has come; a context, at whose end it goes.
+
+    Args:
+        visible: False: there is none; nor is there where output is no terminal.
+        total_steps: at which it is full.
+    """
 
     def __init__(self, visible: bool, total_steps: int) -> None:
         text = TextColumn("return {task.fields[mean]}  {task.fields[speed]} steps/s")
@@ -196,17 +142,17 @@ class progress_bar:  # noqa: N801 - used as a function
         columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), text
         self.bar = Progress(*columns, console=console, disable=not visible, transient=True)
         self.total = total_steps
+        self.task = self.bar.add_task("", total=total_steps, mean="-", speed="-")
 
-    def __enter__(self) -> Callable[[RunProgress], None]:
+    def __enter__(self) -> ProgressBar:
         self.bar.start()
-        task = self.bar.add_task("", total=self.total, mean="-", speed="-")
-
-        def show(run: RunProgress) -> None:
-            mean = "-" if run.mean_return is None else f"{run.mean_return:.2f}"
-            speed = f"{run.steps / run.seconds:,.0f}"
-            self.bar.update(task, completed=min(run.steps, self.total), mean=mean, speed=speed)
-
-        return show
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
+
+    def show(self, run: RunProgress) -> None:
+        """Show how far the run has come."""
+        mean = "-" if run.mean_return is None else f"{run.mean_return:.2f}"
+        speed = f"{run.steps / run.seconds:,.0f}"
+        self.bar.update(self.task, completed=min(run.steps, self.total), mean=mean, speed=speed)

@@ -254,7 +254,7 @@ def test_reaches_the_optimal_gain_of_two_states_and_knows_it():
         seed=3,
         progress=False,
         log_every=160,
-        probes=[lambda agent, _: {"λ": estimates.append(float(agent.gain)) or 0.0}],
+        probes=[lambda run: {"λ": estimates.append(float(agent.gain)) or 0.0}],
     )
     assert gain() >= 0.98 * 0.9
     assert np.mean(estimates[-20:]) == pytest.approx(gain(), rel=0.02)

@@ -139,7 +139,13 @@ def test_ppo_stays_nearer_than_its_surrogate_without_a_clip():
     for clip in (0.05, 1e6):
         agent = PPO.for_env(env, num_steps=64, minibatch_size=128, epochs=20, learning_rate=5e-3, clip=clip)
         kls = []
-        pg.train(agent, env, total_steps=512, progress=False, probes=[lambda a, r, k=kls: k.append(_kl(a, r)) or {}])
+        pg.train(
+            agent,
+            env,
+            total_steps=512,
+            progress=False,
+            probes=[lambda run, kls=kls: kls.append(_kl(run.agent, run.rollout))],
+        )
         distances.append(kls[0])
     assert distances[0] < 0.3 * distances[1]
 

@@ -3,6 +3,7 @@
 import json
 from copy import deepcopy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -19,6 +20,11 @@ from pg_agents.gradients.problem import Problem
 
 def collected(agent, envs, seed=0, mdp=EPISODES):
     return next(pg.collect_episodes(MDPVectorEnv(mdp, envs, max_episode_steps=3), agent.policy, seed=seed))
+
+
+def now(agent, rollout):
+    """Return as much of a run as the probes look at."""
+    return SimpleNamespace(agent=agent, rollout=rollout)
 
 
 def step(agent, rollout):
@@ -38,7 +44,7 @@ def test_the_noise_of_a_gradient_by_the_gradients_of_each_environment():
     total = step(agent, rollout)
     torch.testing.assert_close(each.sum(0), total)
     covariance = 5 * each.T.cov().trace()  # of a sum of five
-    found = gradient_noise(agent, rollout)
+    found = gradient_noise(now(agent, rollout))
     assert found["gradient/snr"] == pytest.approx(float(total.square().sum() / covariance))
     lengths = each.norm(dim=1)
     assert found["gradient/effective_samples"] == pytest.approx(float(lengths.sum() ** 2 / lengths.square().sum()))
@@ -53,7 +59,7 @@ def test_the_signal_to_noise_ratio_is_that_of_many_updates():
     for _ in range(400):
         rollout = next(collector)
         updates.append(step(agent, rollout))
-        ratios.append(gradient_noise(agent, rollout)["gradient/snr"])
+        ratios.append(gradient_noise(now(agent, rollout))["gradient/snr"])
     updates = torch.stack(updates)
     truth = float(updates.mean(0).square().sum() / updates.T.cov().trace())
     assert np.mean(ratios) - 1 == pytest.approx(truth, rel=0.25)
@@ -65,22 +71,22 @@ def test_equal_environments_have_no_noise_and_count_in_full():
     agent = pg.Reinforce(policy=tabular(Problem(mdp)))
     rollout = collected(agent, 4, mdp=mdp)
     same = replace(rollout, actions=torch.zeros_like(rollout.actions), rewards=torch.full_like(rollout.rewards, 2.0))
-    found = gradient_noise(agent, same)
+    found = gradient_noise(now(agent, same))
     assert found["gradient/snr"] > 1e9 and found["gradient/effective_samples"] == pytest.approx(4)
     one = same.rewards.clone()
     one[:, 1:] = 0
-    assert gradient_noise(agent, replace(same, rewards=one))["gradient/effective_samples"] == pytest.approx(1)
-    nothing = gradient_noise(agent, replace(same, rewards=torch.zeros_like(one)))
+    assert gradient_noise(now(agent, replace(same, rewards=one)))["gradient/effective_samples"] == pytest.approx(1)
+    nothing = gradient_noise(now(agent, replace(same, rewards=torch.zeros_like(one))))
     assert nothing == {"gradient/snr": 0.0, "gradient/effective_samples": 0.0}
 
 
 def test_many_environments_are_taken_in_groups():
     agent = pg.Reinforce(policy=tabular(SHORT))
-    found = gradient_noise(agent, collected(agent, 40), groups=4)
+    found = gradient_noise(now(agent, collected(agent, 40)), groups=4)
     assert 1 <= found["gradient/effective_samples"] <= 4
-    assert gradient_noise(agent, collected(agent, 1)) == {}
+    assert gradient_noise(now(agent, collected(agent, 1))) == {}
     several = pg.Reinforce.for_env(MDPVectorEnv(EPISODES, 3, max_episode_steps=3), num_learners=3)
-    assert gradient_noise(several, collected(several, 3)) == {}
+    assert gradient_noise(now(several, collected(several, 3))) == {}
 
 
 def test_looking_changes_nothing():
@@ -91,7 +97,7 @@ def test_looking_changes_nothing():
     before, accumulated = deepcopy(agent.state_dict()), agent.reward_scale.accumulated.clone()
     gradient = agent.policy.logits.grad.clone()
     probe = against_exact(SHORT)
-    seen = [(gradient_noise(agent, rollout), probe(agent, rollout)) for _ in range(2)]
+    seen = [(gradient_noise(now(agent, rollout)), probe(now(agent, rollout))) for _ in range(2)]
     assert seen[0] == seen[1]
     assert all(torch.equal(value, agent.state_dict()[name]) for name, value in before.items())
     assert torch.equal(agent.reward_scale.accumulated, accumulated) and torch.equal(agent.policy.logits.grad, gradient)
@@ -100,14 +106,14 @@ def test_looking_changes_nothing():
 def test_an_agent_is_held_against_the_truth():
     agent = pg.Reinforce(policy=tabular(SHORT), discount=0.8, signal="discounted-reward-to-go")
     rollout = collected(agent, 64)
-    found = against_exact(SHORT)(agent, rollout)
+    found = against_exact(SHORT)(now(agent, rollout))
     exact, mine = exact_gradient(SHORT, agent.policy), step(agent, rollout)
     assert found["exact/cosine"] == pytest.approx(float(torch.nn.functional.cosine_similarity(exact, mine, dim=0)))
     value = solve.expected_return(EPISODES, 3, agent.policy.probabilities()[0].numpy(), 0.8)
     best = solve.expected_return(EPISODES, 3, None, 0.8)
     assert found["exact/value"] == pytest.approx(value) and found["exact/regret"] == pytest.approx(best - value)
     silent = replace(rollout, rewards=torch.zeros_like(rollout.rewards))
-    assert against_exact(SHORT)(agent, silent)["exact/cosine"] == 0
+    assert against_exact(SHORT)(now(agent, silent))["exact/cosine"] == 0
 
 
 def test_the_optimum_of_each_objective():
@@ -138,7 +144,7 @@ def test_every_agent_can_be_looked_at(name):
     env = gym.make_vec("pg/TwoStateMDP-v0" if pg.AGENTS[name].continuing else "pg/GridWorld-v0", 4)
     agent = pg.AGENTS[name].for_env(env)
     seen = []
-    pg.train(agent, env, total_steps=40, progress=False, probes=[lambda a, r: seen.append(gradient_noise(a, r)) or {}])
+    pg.train(agent, env, total_steps=40, progress=False, probes=[lambda run: seen.append(gradient_noise(run))])
     assert seen
     for found in seen:
         assert set(found) in ({"gradient/snr", "gradient/effective_samples"}, set())

@@ -44,7 +44,7 @@ def test_an_interrupt_saves_the_agent(tmp_path):
     env = gym.make_vec("pg/TwoArmedBandit-v0", 4)
     agent = pg.Reinforce.for_env(env)
 
-    def interrupt(agent, rollout):
+    def interrupt(run):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -19,7 +19,6 @@ import pg_agents as pg
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.training import loop
 from pg_agents.training.evaluation import Evaluations
-from pg_agents.training.progress import RunProgress
 
 EPISODIC = [name for name, agent in pg.AGENTS.items() if not getattr(agent, "continuing", False)]
 
@@ -160,7 +159,7 @@ def test_rows_average_the_updates_since_the_last_one(tmp_path):
 def test_tensorboard_shows_what_metrics_jsonl_says(tmp_path):
     env = gym.make_vec("pg/TwoArmedBandit-v0", 4)
     agent = pg.ReinforceBaseline.for_env(env)
-    probes = [lambda agent, rollout: {"mine/rows": float(rollout.mask.sum())}]
+    probes = [lambda run: {"mine/rows": float(run.rollout.mask.sum())}]
     settings = {"log_every": 100, "probes": probes, "config": {"why": "a test"}}
     pg.train(agent, env, total_steps=1000, seed=2, run_dir=tmp_path / "r", progress=False, **settings)
     events = EventAccumulator(str(tmp_path / "r"), size_guidance={"scalars": 0, "tensors": 0})
@@ -271,7 +270,7 @@ def test_evaluation_changes_nothing_of_a_run():
         ({"stop_return": "475"}, "stop_return must be a finite number, got '475'"),
         ({"stop_return": float("nan")}, "stop_return must be a finite number"),
         ({"eval_every": 10}, "eval_every=10 needs an environment to evaluate in"),
-        ({"eval_env": "CartPole-v1"}, "eval_env must be an environment, got 'CartPole-v1'"),
+        ({"eval_env": gym}, "eval_env must be an environment, or the id of one, got <module 'gymnasium'"),
         ({"eval_env": gym.make("Acrobot-v1")}, "eval_env: its observation space is"),
         (
             {"eval_env": gym.make("CartPole-v1"), "eval_every": 0},
@@ -358,8 +357,8 @@ test_seeded_bugs = seeded(
     ),
     Bug(
         "a run ends before a hundred episodes",
-        RunProgress.stopped,
-        lambda self: self.stop_return is not None and bool(self.episodes) and self.mean_return >= self.stop_return,
+        (loop, "LAST"),
+        1,
         [test_a_run_does_not_end_before_a_hundred_episodes],
     ),
 )

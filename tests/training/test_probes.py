@@ -1,6 +1,7 @@
 """What is looked at while an agent learns."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -11,25 +12,37 @@ from tensorboard.plugin_util import markdown_to_safe_html
 
 import pg_agents as pg
 from pg_agents.data.rollout import Rollout, TokenBlock
-from pg_agents.training.probes import default_probes, heat_map, policy_probabilities, text_table, token_samples
+from pg_agents.training.probes import (
+    default_probes,
+    heat_map,
+    policy_probabilities,
+    probes_of_runs,
+    text_table,
+    token_samples,
+)
 
 
-def table_agent(states, actions, probabilities, **arguments):
+def now(agent=None, rollout=None):
+    """Return as much of a run as the probes look at."""
+    return SimpleNamespace(agent=agent, rollout=rollout)
+
+
+def table_run(states, actions, probabilities, **arguments):
     agent = pg.Reinforce.for_spaces(Discrete(states), Discrete(actions), **arguments)
     with torch.no_grad():
         agent.policy.logits.copy_(torch.tensor(probabilities).log())
-    return agent
+    return now(agent)
 
 
 def test_one_state_is_drawn_as_a_curve_for_each_action():
-    values = policy_probabilities(table_agent(1, 3, [[[0.5, 0.3, 0.2]]]), None)
+    values = policy_probabilities(table_run(1, 3, [[[0.5, 0.3, 0.2]]]))
     assert list(values) == ["policy/action_0", "policy/action_1", "policy/action_2"]
     assert list(values.values()) == pytest.approx([0.5, 0.3, 0.2])
 
 
 def test_few_states_are_drawn_as_curves_and_learners_averaged():
-    agent = table_agent(2, 2, [[[0.9, 0.1], [0.4, 0.6]], [[0.5, 0.5], [0.2, 0.8]]], num_learners=2)
-    values = policy_probabilities(agent, None)
+    run = table_run(2, 2, [[[0.9, 0.1], [0.4, 0.6]], [[0.5, 0.5], [0.2, 0.8]]], num_learners=2)
+    values = policy_probabilities(run)
     assert values == pytest.approx({
         "policy/state_0/action_0": 0.7, "policy/state_0/action_1": 0.3,
         "policy/state_1/action_0": 0.3, "policy/state_1/action_1": 0.7,
@@ -39,7 +52,7 @@ def test_few_states_are_drawn_as_curves_and_learners_averaged():
 def test_many_states_are_an_image_with_a_row_a_state():
     probabilities = torch.full((1, 20, 2), 0.5)
     probabilities[0, 3] = torch.tensor([1.0, 0.0])
-    image = policy_probabilities(table_agent(20, 2, probabilities.tolist()), None)["policy/probabilities"]
+    image = policy_probabilities(table_run(20, 2, probabilities.tolist()))["policy/probabilities"]
     scale = 256 // 20
     assert image.shape == (20 * scale, 2 * scale, 3) and image.dtype == np.uint8
     assert image[3 * scale, 0].tolist() == [8, 48, 107]  # certain: dark blue
@@ -48,7 +61,7 @@ def test_many_states_are_an_image_with_a_row_a_state():
 
 
 def test_tables_of_more_rows_than_pixels_are_not_drawn():
-    assert policy_probabilities(table_agent(1001, 2, np.full((1, 1001, 2), 0.5).tolist()), None) == {}
+    assert policy_probabilities(table_run(1001, 2, np.full((1, 1001, 2), 0.5).tolist())) == {}
     assert heat_map(np.zeros((1000, 1))).shape == (1000, 1, 3)
 
 
@@ -79,9 +92,9 @@ HEAD = "| prompt | completion | score |\n|---|---|---|\n"
 
 
 def test_generated_texts_are_shown_with_what_they_were_worth():
-    shown = token_samples(None)(None, tokens_rollout())
+    shown = token_samples(None)(now(rollout=tokens_rollout()))
     assert shown == {"samples/training": HEAD + "| `5 6` | `7 3` | 1.25 |\n| `5` | `8 3` | 0.50 |"}
-    shown = token_samples(lambda ids: "".join("abcdefghij"[i] for i in ids), count=1)(None, tokens_rollout())
+    shown = token_samples(lambda ids: "".join("abcdefghij"[i] for i in ids), count=1)(now(rollout=tokens_rollout()))
     assert shown == {"samples/training": HEAD + "| `fg` | `hd` | 1.25 |"}
 
 
@@ -113,5 +126,38 @@ def test_each_family_gets_the_probes_that_suit_it():
     env = gym.make_vec("pg/Copy-v0", 2)
     agent = pg.Reinforce.for_env(env)
     rollout = next(pg.collect_episodes(env, agent.policy))
-    text = default_probes(agent, env)[1](agent, rollout)["samples/training"]
+    text = default_probes(agent, env)[1](now(agent, rollout))["samples/training"]
     assert env.unwrapped.decode(rollout.observations.tokens[0, : rollout.observations.lengths[0, 0]].tolist()) in text
+
+
+# -- the forms that probes may have ------------------------------------------------------------------------------------
+class OfARun:
+    def __call__(self, run, scale=2.0):
+        return {"mine/steps": scale * run.steps}
+
+
+def test_probes_are_functions_of_the_run():
+    probes = [len, OfARun(), lambda *run: None, lambda run, scale=1: None]
+    assert probes_of_runs(probes) == probes
+
+
+def test_probes_of_version_0_1_answer_with_a_warning_that_names_the_new_form(tmp_path):
+    env = gym.make_vec("pg/TwoArmedBandit-v0", 4)
+    agent, seen = pg.Reinforce.for_env(env), []
+
+    def before(agent, rollout):
+        seen.append((agent, rollout.num_transitions))
+        return {"mine/rows": 1.0}
+
+    with pytest.warns(DeprecationWarning, match=r"the probe .*before takes the run now, def probe\(run\)") as caught:
+        pg.train(agent, env, total_steps=8, log_every=4, progress=False, probes=[before], run_dir=tmp_path / "r")
+    assert seen == [(agent, 4), (agent, 4)] and '"mine/rows": 1.0' in (tmp_path / "r" / "metrics.jsonl").read_text()
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("probe", [lambda: None, lambda a, b, c: None, "gradient_noise", None])
+def test_what_is_no_probe_is_refused_before_anything_is_written(tmp_path, probe):
+    env = gym.make_vec("pg/TwoArmedBandit-v0", 4)
+    with pytest.raises(ValueError, match=r"^probes: .* must be a function of the run: def probe\(run\)"):
+        pg.train(pg.Reinforce.for_env(env), env, total_steps=8, probes=[probe], run_dir=tmp_path / "r")
+    assert not (tmp_path / "r").exists()

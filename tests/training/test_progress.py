@@ -81,7 +81,7 @@ def test_a_run_does_not_end_at_a_return_that_only_its_longest_episodes_have(froz
 def test_as_few_whole_rollouts_count_as_hold_a_hundred_episodes():
     env = gym.make_vec("pg/TwoArmedBandit-v0", 2)
     rollout = next(pg.collect_episodes(env, pg.Reinforce.for_env(env).policy))
-    run = RunProgress(1000)
+    run = RunProgress()
     assert (run.mean_return, run.recent_episodes) == (None, 0)
     for count, worth in ((60, 1.0), (30, 2.0), (70, 4.0), (99, 8.0), (0, 0.0)):
         returns, lengths = torch.full((count,), worth, dtype=torch.float64), torch.full((count,), count)
@@ -118,7 +118,7 @@ def test_fractions_and_speed_are_of_the_time_since_the_last_row(monkeypatch):
     monkeypatch.setattr("pg_agents.training.progress.time.perf_counter", lambda: next(clock))
     env = TokenVectorEnv(4, **TASK)
     rollout = next(pg.collect_episodes(env, TransformerPolicy(6, 4)))
-    run = RunProgress(1000, of_tokens=True, since=-1.0)
+    run = RunProgress(of_tokens=True, since=-1.0)
     first = replace(rollout, stop_reasons=("eos", "eos", "length", ""))
     run.collected(first)
     run.learned({})
@@ -134,7 +134,7 @@ def test_fractions_and_speed_are_of_the_time_since_the_last_row(monkeypatch):
     assert (row["stop/verifier"], row["stop/eos"]) == (1.0, 0.0) and "stop/truncated" not in row
     assert row["time/tokens_per_second"] == tokens  # three rollouts in three seconds
     assert row["time/steps_per_second"] == 4 * tokens / 5
-    assert "time/tokens_per_second" not in RunProgress(10, steps=1, seconds=1.0).row()
+    assert "time/tokens_per_second" not in RunProgress(steps=1, seconds=1.0).row()
 
 
 def test_time_spent_on_anything_else_is_not_counted(monkeypatch):
@@ -142,7 +142,7 @@ def test_time_spent_on_anything_else_is_not_counted(monkeypatch):
     clock = iter([0.0, 1.0, 1.0, 4.0, 5.0])
     monkeypatch.setattr("pg_agents.training.progress.time.perf_counter", lambda: next(clock))
     env = TokenVectorEnv(4, **TASK)
-    run = RunProgress(1000, since=-9.0)
+    run = RunProgress(since=-9.0)
     rollout = next(pg.collect_episodes(env, TransformerPolicy(6, 4)))
     run.begins()
     run.collected(rollout)
