@@ -18,15 +18,6 @@ class Mutation(NamedTuple):
 
 MUTATIONS = [
     Mutation(
-        "recorded actions are the array that the environment is given",
-        "pg_agents.spaces.conversion",
-        "actions.numpy(force=True).copy()",
-        "actions.numpy(force=True)",
-        (
-            "tests/collection/test_env_adapter.py::test_environments_that_reuse_their_arrays_of_rewards_flags_and_actions",
-        ),
-    ),
-    Mutation(
         "what rounding makes of equal policies is a divergence",
         "pg_agents.agents.common.kl_regularization",
         "(ratios.abs() > rounding)",
@@ -248,13 +239,6 @@ MUTATIONS = [
         ("tests/agents/test_average_reward.py::test_statistics_of_observations_take_each_row_once",),
     ),
     Mutation(
-        "the mask is a feature",
-        "pg_agents.policies.encoder",
-        "self.part = _part(without_mask(space))",
-        "self.part = _part(space)",
-        ("tests/collection/test_mask_reader.py::test_agents_learn_and_never_do_what_is_forbidden",),
-    ),
-    Mutation(
         "a squashed action reaches the environment before its tanh",
         "pg_agents.collection.actor",
         "self.to_env_action(self.policy.unscale_action(actions))",
@@ -267,13 +251,6 @@ MUTATIONS = [
         "form.for_spaces(as_before(observations), actions,",
         "form.for_spaces(observations, actions,",
         ("tests/agents/test_loading.py::test_agents_that_saw_pictures_as_mere_numbers_still_do",),
-    ),
-    Mutation(
-        "states are counted from the start in their own few bits",
-        "pg_agents.policies.tabular",
-        "return (states if states.dtype is torch.int64 else states.long()) - start",
-        "return states - start",
-        ("tests/agents/test_loading.py::test_an_agent_is_at_home_in_spaces_of_any_dtype",),
     ),
     Mutation(
         "clipping looks at the policy's gradient alone",
@@ -415,13 +392,6 @@ MUTATIONS = [
         "gradient = -flatten(",
         "gradient = flatten(",
         ("tests/agents/test_trpo.py::test_the_natural_gradient_of_a_table_is_the_advantage[NaturalPolicyGradient]",),
-    ),
-    Mutation(
-        "a new episode is written over what was handed out",
-        "pg_envs.tokens.tokens",
-        "self.history = self.history.copy()",
-        "self.history = self.history",
-        ("tests/collection/test_token_memory.py::test_views_show_the_texts_of_their_time_for_ever",),
     ),
     Mutation(
         "PPO's critic is weighed by 1, whatever its weight",
@@ -568,13 +538,6 @@ MUTATIONS = [
             "tests/agents/common/test_kl_regularization.py::test_groups_of_equal_scores_still_feel_the_penalty",
             "tests/agents/test_grpo.py::test_an_entropy_bonus_acts_on_groups_of_equal_returns",
         ),
-    ),
-    Mutation(
-        "the reference learns",
-        "pg_agents.policies.policy",
-        "return copy.deepcopy(self).requires_grad_(False)",
-        "return self",
-        ("tests/agents/common/test_kl_regularization.py::test_it_is_the_policy_as_it_was_and_stays",),
     ),
     Mutation(
         "the reference's statistics of observations move",

@@ -11,12 +11,13 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 from safetensors.torch import save_file
 from support.any_space import Anything
+from support.bugs import Bug, seeded
 
 import pg_agents as pg
 from pg_agents.agents import SavedAgentError
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.data.tree import tree_map
-from pg_agents.policies import Critic, MLPCritic, MLPPolicy
+from pg_agents.policies import Critic, MLPCritic, MLPPolicy, tabular
 from pg_agents.shown import SCREEN
 from pg_agents.spaces.pictures import as_before
 
@@ -405,3 +406,14 @@ def test_an_agent_that_is_not_known_is_named(tmp_path):
     (tmp_path / "agent.json").write_text(text.replace('"reinforce"', '"mine"'))
     with pytest.raises(SavedAgentError, match="called 'mine'.*AGENTS"):
         pg.load(tmp_path)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "states are counted from the start in their own few bits",
+        tabular._index,
+        lambda states, start: states - start,
+        [test_an_agent_is_at_home_in_spaces_of_any_dtype],
+        raises=RuntimeError,
+    )
+)

@@ -12,6 +12,7 @@ from support.tiny_envs import ACTIONS, MODES, Dice, OneStep, dice, leaves
 import pg_agents as pg
 from pg_agents.collection.env_adapter import EnvAdapter, as_vector_env
 from pg_agents.collection.faults import with_rows
+from pg_agents.spaces.conversion import to_env_action
 
 SAFE = {"buffer": [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED]}  # SAME_STEP resets before anyone can copy
 
@@ -362,5 +363,11 @@ test_seeded_bugs = seeded(
         EnvAdapter.step,
         paid_for_nothing,
         [test_a_reward_for_an_ignored_action_does_not_count],
+    ),
+    Bug(
+        "recorded actions are the array that the environment is given",
+        to_env_action,
+        lambda space: lambda actions: actions.numpy(force=True),
+        [test_environments_that_reuse_their_arrays_of_rewards_flags_and_actions],
     ),
 )

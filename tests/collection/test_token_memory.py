@@ -164,6 +164,12 @@ def with_its_window(actor, right=Actor.act, **options):
     return actions, step._replace(observation={**step.observation, "tokens": window})
 
 
+def starts_in_place(env, rows, right=TokenVectorEnv._start):
+    copy, env.copy = env.copy, True
+    right(env, rows)
+    env.copy = copy
+
+
 test_seeded_bugs = seeded(
     Bug(
         "the window is kept at every step",
@@ -182,5 +188,11 @@ test_seeded_bugs = seeded(
         Actor.act,
         with_arguments(Actor.act, waiting=lambda rows: None),
         [test_rows_that_wait_are_shown_what_they_were_shown_last],
+    ),
+    Bug(
+        "a new episode is written over what was handed out",
+        TokenVectorEnv._start,
+        starts_in_place,
+        [test_views_show_the_texts_of_their_time_for_ever],
     ),
 )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, Text, Tuple
+from support.bugs import Bug, seeded
 
 from pg_agents.distributions import Categorical, DiagonalGaussian
 from pg_agents.errors import UnsupportedSpaceError
@@ -18,6 +19,7 @@ from pg_agents.policies import (
     TabularPolicy,
     TransformerCritic,
     TransformerPolicy,
+    encoder,
     make_networks,
 )
 
@@ -120,6 +122,15 @@ def test_spaces_without_a_network_are_named_with_the_way_out(space):
             assert str(actions) in str(error.value) and "written as one MultiDiscrete" in str(error.value)
 
 
+def test_a_mask_is_no_feature():
+    """Beside the observation it may be anything: what is encoded is the same."""
+    encoder = Encoder(Dict(observation=Box(-1, 1, (2,)), action_mask=MultiBinary(3)))
+    assert encoder.size == 2
+    for mask in (torch.zeros(1, 3), torch.ones(1, 3)):
+        features = encoder({"observation": torch.tensor([[0.5, -0.25]]), "action_mask": mask})
+        assert features.tolist() == [[0.5, -0.25]]
+
+
 def test_mlp_is_affine_tanh_affine():
     torch.manual_seed(0)
     critic = MLPCritic(Box(-1, 1, (3,)), hidden=(4,))
@@ -209,3 +220,8 @@ def test_layers_may_be_replaced_and_parametrised():
     torch.nn.init.constant_(policy.network[1].bias, 3.0)
     torch.nn.utils.parametrizations.weight_norm(policy.network[0])
     assert (policy(torch.zeros(4, 3)).unnormalized - 3).abs().max() < 1e-6
+
+
+test_seeded_bugs = seeded(
+    Bug("the mask is a feature", (encoder, "without_mask"), lambda space: space, [test_a_mask_is_no_feature]),
+)

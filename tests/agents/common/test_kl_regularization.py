@@ -7,12 +7,13 @@ import gymnasium as gym
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
+from support.bugs import Bug, seeded
 from support.hand_made import gradients, prepare, rollout
 
 import pg_agents as pg
 from pg_agents.agents import A2C, GRPO, PPO, RLOO, ActorCritic, Reinforce, ReinforceBaseline
 from pg_agents.agents.common.kl_regularization import beside_reference
-from pg_agents.policies import GRUPolicy, MLPPolicy, TabularCritic, TabularPolicy
+from pg_agents.policies import GRUPolicy, MLPPolicy, Policy, TabularCritic, TabularPolicy
 from pg_agents.training.loop import make_collector
 
 EPISODIC = [Reinforce, ReinforceBaseline, RLOO, GRPO]
@@ -267,3 +268,13 @@ def test_what_rounding_makes_of_equal_policies_is_no_divergence():
     assert metrics["kl_reference"] == 0 and not batch.advantages.any()
     moved = replace(record, log_probs=record.log_probs + 1e-3)
     assert agent.prepare(moved)[1]["kl_reference"] > 5e-4
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the reference learns",
+        Policy.frozen_copy,
+        lambda self: self,
+        [test_it_is_the_policy_as_it_was_and_stays],
+    )
+)
