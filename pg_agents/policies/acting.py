@@ -1,4 +1,4 @@
-"""What `Agent.act` is given and returns: one observation or a batch, as tensors that a policy takes, and back."""
+"""Conversions for `Agent.act`: one observation or a batch → tensors, a policy's actions → the environment's."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from pg_agents.spaces.action_masks import (
 from pg_agents.spaces.conversion import brief, to_env_action
 
 Array = NDArray[Any]
-Counts = list[int | None]  # of observations in each array; None: it is of one
+Counts = list[int | None]  # the number of observations in each array; None: one, without a batch axis
 
 
 def tensors_of(given: Tree, made_for: tuple[Any, Any] | None, device: torch.device) -> tuple[Tree, int | None]:
-    """Return observations as tensors [B, …], and B; None in place of B for one observation, which is a batch of one.
+    """Return observations as tensors [B, …], and B; for one observation, a batch of one and None.
 
     Args:
-        given: one observation or a batch, whichever has the space's shape, and beside it a mask if there is one; in
-            arrays of any layout, lists, numbers or tensors.
-        made_for: the spaces of observations and actions; None: they are not known, and it is one observation.
-        device: of the tensors.
+        given: one observation or a batch, told apart by the space's shape, with or without a mask: arrays, lists,
+            numbers or tensors.
+        made_for: the spaces of observations and actions; None: unknown, and `given` is one observation.
+        device: the tensors' device.
 
     Raises:
-        ValueError: another shape, a value outside the space, a number that is not finite, what is no mask.
+        ValueError: a wrong shape, a value outside the space, a number that is not finite, or an invalid mask.
     """
     if made_for is None:
         return tree_map(lambda leaf: torch.as_tensor(_writable(leaf), device=device)[None], given), None
@@ -49,7 +49,7 @@ def tensors_of(given: Tree, made_for: tuple[Any, Any] | None, device: torch.devi
     counts: Counts = []
     if _is_returned(given, space):
         raise ValueError(
-            f"observation: got a tuple of {len(given)}, as env.reset and env.step return it; hand over its first item"
+            f"observation: got a tuple of {len(given)}, as env.reset and env.step return it; pass its first item"
         )
     masked = isinstance(given, dict) and MASK in given
     if masked:
@@ -60,14 +60,14 @@ def tensors_of(given: Tree, made_for: tuple[Any, Any] | None, device: torch.devi
     else:
         arrays = _arrays(space, given, "observation", counts)
     if any(count != counts[0] for count in counts):
-        raise ValueError(f"observation: its arrays are of one observation or of as many; got {_numbers(counts)}")
+        raise ValueError(f"observation: its arrays must hold the same number of observations; got {_numbers(counts)}")
     if masked and counts[0] is None and nothing_allowed(as_mask(arrays[MASK]), action_space).any():
         raise ValueError(f"observation: an {MASK} that forbids every action")
     return tree_map(lambda array: torch.from_numpy(array).to(device), arrays), counts[0]
 
 
 def actions_of(taken: Tensor, made_for: tuple[Any, Any] | None, count: int | None) -> Any:  # noqa: ANN401
-    """Return actions of a policy, [B, …], as an environment takes them; where `count` is None, the only one."""
+    """Return a policy's actions [B, …] in the environment's form; only the first one if `count` is None."""
     actions = taken.numpy(force=True) if made_for is None else to_env_action(made_for[1])(taken)
     return actions[0] if count is None else actions
 
@@ -76,34 +76,35 @@ def memory_of(policy: Policy, memory: Memory, episode_starts: Any, count: int | 
     """Return the memory to act with, reset in the rows in which an episode starts.
 
     Args:
-        policy: whose memory it is.
-        memory: what it remembers, of each of the observations.
+        policy: the policy that acts.
+        memory: its memory after the previous observations.
         episode_starts: where an episode begins, bool [B]; None: nowhere.
-        count: B; None: of one observation.
+        count: B; None for one observation.
 
     Raises:
-        ValueError: of another number of observations.
+        ValueError: the number of rows or of learners is not B.
     """
     rows = 1 if count is None else count
     if policy.num_learners not in (1, rows):
         raise ValueError(
-            f"observation: {policy.num_learners} independent learners act on one each, a batch of as many; got {rows}"
+            f"observation: {policy.num_learners} independent learners need a batch of {policy.num_learners} "
+            f"observations; got {rows}"
         )
     if isinstance(memory, Tensor) and len(memory) != rows:
         raise ValueError(
-            f"memory: it is of {len(memory)} observations, and there are {rows}; it is what the last call returned, "
-            "and None where all episodes begin"
+            f"memory: it has {len(memory)} rows for {rows} observations; pass the memory that the last call returned, "
+            "or None at the start of all episodes"
         )
     if episode_starts is None:
         return memory
     begins = np.array(episode_starts.numpy(force=True) if isinstance(episode_starts, Tensor) else episode_starts)
     if begins.dtype != bool or begins.size != rows or begins.ndim > 1:
-        raise ValueError(f"episode_starts must be {rows} bools, whether an episode begins, got {brief(episode_starts)}")
+        raise ValueError(f"episode_starts must be {rows} bools, one per observation, got {brief(episode_starts)}")
     return policy.reset_memory(memory, torch.from_numpy(begins.reshape(rows)).to(next(policy.parameters()).device))
 
 
 def _is_returned(given: Any, space: gym.Space) -> bool:  # noqa: ANN401
-    """Return whether this is all that env.reset or env.step returned, instead of the observation."""
+    """Return whether `given` is the whole tuple that env.reset or env.step returns, instead of the observation."""
     if not isinstance(given, tuple) or len(given) not in (2, 5) or not isinstance(given[-1], dict):
         return False
     inner = space.spaces if isinstance(space, spaces.Tuple) else ()
@@ -111,7 +112,7 @@ def _is_returned(given: Any, space: gym.Space) -> bool:  # noqa: ANN401
 
 
 def _writable(leaf: Any) -> Any:  # noqa: ANN401
-    """Return a copy of an array: torch takes no negative strides, and nothing that may not be written to."""
+    """Return a copy of an array: torch refuses negative strides and read-only arrays."""
     return np.array(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
@@ -147,12 +148,12 @@ def _array(space: gym.Space, given: Any, name: str, counts: Counts) -> Array:  #
 
 
 def _numbers_of(given: Any, name: str) -> Array:  # noqa: ANN401
-    """Return what was given as an array of numbers that torch takes, a copy."""
+    """Return `given` as an array of a dtype that torch has, always a copy."""
     if isinstance(given, Tensor):
         given = (given.float() if given.dtype is torch.bfloat16 else given).numpy(force=True)
     try:
         values = np.array(given)
-    except ValueError:  # lists of several lengths
+    except ValueError:  # lists of unequal lengths
         values = np.array(None)
     if values.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be numbers, got {brief(given)}")
@@ -162,9 +163,9 @@ def _numbers_of(given: Any, name: str) -> Array:  # noqa: ANN401
 
 
 def _inside(space: gym.Space, values: Array, name: str, single: bool) -> Array:
-    """Return observations [B, …], categories as int64; ValueError where one is outside the space or not finite."""
+    """Return observations [B, …], categories as int64; ValueError if one is outside the space or not finite."""
     if isinstance(space, spaces.Box):
-        # The sum of squares, the fastest of sums, shows any NaN or infinity; only then it pays to look closer.
+        # The sum of squares, the fastest of sums, shows any NaN or infinity; each value is checked only then.
         if values.dtype.kind != "f" or math.isfinite(np.vdot(values, values)) or (finite := np.isfinite(values)).all():
             return values
         wrong, expected = ~finite, "which is not finite"
@@ -192,18 +193,18 @@ def _bounds(space: Any) -> tuple[Any, Any]:  # noqa: ANN401
 
 
 def _mask(given: Any) -> NDArray[np.bool_]:  # noqa: ANN401
-    """Return what was given for a mask, or for a batch of them, as bool, a copy."""
+    """Return one mask, or a batch of masks, as bool, always a copy."""
     given = given.numpy(force=True) if isinstance(given, Tensor) else given
     try:
         return np.array(as_mask(given))
     except ValueError:
         if isinstance(given, list | tuple):
-            return flat_mask(given)  # a part for each choice
+            return flat_mask(given)  # one mask per component
         raise
 
 
 def _masks(masks: NDArray[np.bool_], action_space: gym.Space, counts: Counts) -> NDArray[np.bool_]:
-    """Return the masks that stand beside observations, [B, entries]."""
+    """Return the masks of a batch of observations, [B, entries]."""
     size = mask_size(action_space)
     if size is None:
         raise ValueError(f"{MASK}: {action_space} has no masks; leave it out of the observation")

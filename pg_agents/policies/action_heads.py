@@ -1,8 +1,7 @@
 """Action heads: a network's outputs → a distribution over the actions of a space.
 
-A head says how many `outputs` it wants, turns them (and the mask of allowed actions, see
-`pg_agents.spaces.action_masks`) into a distribution, and knows how actions as sampled
-become actions as the environment means them (`unscale_action`).
+A head has a number of `outputs`, turns them (and the mask of allowed actions, see `pg_agents.spaces.action_masks`) into
+a distribution, and converts sampled actions to the environment's units (`unscale_action`).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Head(nn.Module, ABC):
     """Outputs [..., outputs] → a distribution.
 
     Attributes:
-        outputs: how many it needs.
+        outputs: how many outputs of a network the head takes.
     """
 
     outputs: int
@@ -47,19 +46,19 @@ class Head(nn.Module, ABC):
 
 
 def make_head(action_space: gym.Space, *, squash: bool = False, initial_log_std: float = 0.0) -> Head:
-    """Return the head for the actions of one environment.
+    """Return the head for an action space.
 
     Args:
         action_space: Discrete, MultiDiscrete, MultiBinary or Box.
-        squash: for a Box with bounds: a Gaussian squashed into them by tanh, instead of one that is clipped.
-        initial_log_std: ln σ at the start, for a Box.
+        squash: for a bounded Box: a Gaussian squashed into the bounds by tanh, instead of a clipped one.
+        initial_log_std: ln σ before training, for a Box.
 
     Raises:
-        UnsupportedSpaceError: for other spaces, and for a squashed Gaussian without bounds on all sides.
-        ValueError: `squash` or `initial_log_std` for other actions than a Box's.
+        UnsupportedSpaceError: another space, or `squash` for a Box without bounds on all sides.
+        ValueError: `squash` or `initial_log_std` for a space that is no Box.
     """
     if action_space.shape is not None and 0 in action_space.shape:
-        raise UnsupportedSpaceError(f"action space {action_space} leaves nothing to choose: give it a number or more")
+        raise UnsupportedSpaceError(f"action space {action_space} has no components: give it at least one")
     if isinstance(action_space, spaces.Box):
         return SquashedHead(action_space, initial_log_std) if squash else GaussianHead(action_space, initial_log_std)
     for name, given in (("squash", squash), ("initial_log_std", initial_log_std != 0.0)):
@@ -78,7 +77,7 @@ def make_head(action_space: gym.Space, *, squash: bool = False, initial_log_std:
 
 
 def check_mask(observation_space: gym.Space, action_space: gym.Space) -> None:
-    """Raise UnsupportedSpaceError where observations hold a mask that does not fit the actions."""
+    """Raise UnsupportedSpaceError if observations contain a mask that does not fit the actions."""
     if not observes_mask(observation_space):
         return
     mask, size = observation_space[MASK], mask_size(action_space)  # type: ignore[index] # a Dict
@@ -91,7 +90,7 @@ def check_mask(observation_space: gym.Space, action_space: gym.Space) -> None:
 
 
 def allow(logits: Tensor, mask: Tensor | None) -> Tensor:
-    """Return logits [..., A] with −∞ where `mask` [..., A] is zero; as they are where it is zero everywhere."""
+    """Return logits [..., A] with −∞ where `mask` [..., A] is 0; unchanged where the mask is 0 for all actions."""
     if mask is None:
         return logits
     allowed = mask.bool()
@@ -118,7 +117,7 @@ class MultiDiscreteHead(Head):
     """Outputs are the logits of all choices side by side, Σ nvec; actions are int64 [..., K].
 
     Args:
-        space: of K choices with nvec options; of higher rank: in the order of its elements.
+        space: K choices with nvec options each; a space of higher rank is flattened.
     """
 
     index: Tensor
@@ -130,7 +129,7 @@ class MultiDiscreteHead(Head):
         self.outputs = int(counts.sum())
         index = torch.full(
             (len(counts), int(counts.max())), self.outputs
-        )  # [K, N]; what is missing lies behind the logits, at −∞
+        )  # [K, N]; missing options point behind the logits, to −∞
         present = torch.arange(index.shape[1]) < counts[:, None]  # [K, N]: which options each choice has
         index[present] = torch.arange(self.outputs)
         self.register_buffer("index", index.ravel(), persistent=False)
@@ -155,7 +154,7 @@ class MultiBinaryHead(Head):
     """Outputs are the logits of independent bits, `Bernoulli`; actions are int64 [..., N].
 
     Args:
-        space: of N bits; of higher rank: in the order of its elements.
+        space: N bits; a space of higher rank is flattened.
     """
 
     def __init__(self, space: spaces.MultiBinary) -> None:
@@ -168,14 +167,14 @@ class MultiBinaryHead(Head):
 
 
 class BoxHead(Head, ABC):
-    """What heads for D real numbers share: ln σ, parameters that do not depend on the state, and where the box lies.
+    """The base of heads for D real numbers: parameters ln σ that do not depend on the state, and the box's place.
 
-    Where it has bounds, c is their middle and s half their distance; elsewhere c = 0 and s = 1. Actions are sampled and
-    recorded in these units, from that place, and become c + s a in 64 bits: what is far from 0 keeps its digits.
+    Where the box has bounds, c is their middle and s half their distance; elsewhere c = 0 and s = 1. Actions a are
+    sampled and recorded in units s relative to c, and c + s a is computed in float64, which keeps digits far from 0.
 
     Args:
-        space: of D = its number of elements.
-        initial_log_std: at the start.
+        space: a Box of D elements.
+        initial_log_std: ln σ before training.
     """
 
     log_scale: Tensor
@@ -186,16 +185,16 @@ class BoxHead(Head, ABC):
         self.log_std = nn.Parameter(torch.full((self.outputs,), float(initial_log_std)))
         bounded = (space.bounded_below & space.bounded_above).ravel()
         low, high = (np.where(bounded, bound.astype(np.float64).ravel(), 0.0) for bound in (space.low, space.high))
-        scale = np.where(high > low, high / 2 - low / 2, 1.0)  # the halves first: a difference of bounds may overflow
-        self.centre, self.scale = torch.from_numpy(low / 2 + high / 2), torch.from_numpy(scale)  # float64 for good
+        scale = np.where(high > low, high / 2 - low / 2, 1.0)  # halves: the difference of bounds may overflow
+        self.centre, self.scale = torch.from_numpy(low / 2 + high / 2), torch.from_numpy(scale)  # always float64
         self.register_buffer("log_scale", torch.as_tensor(np.log(scale), dtype=torch.float32), persistent=False)
 
     def place(self, units: Tensor) -> Tensor:
-        """Return c + s · units, float64 [B, D], where environments are: on the CPU."""
+        """Return c + s · units, float64 [B, D], on the CPU."""
         return torch.addcmul(self.centre, self.scale, units.cpu())
 
     def refuse(self, mask: Tensor | None) -> None:
-        """Raise ValueError where there is a mask."""
+        """Raise ValueError if there is a mask."""
         if mask is not None:
             raise ValueError("action_mask: Box actions have no mask; leave it out of the observation")
 
@@ -203,8 +202,8 @@ class BoxHead(Head, ABC):
 class GaussianHead(BoxHead):
     """Outputs are the mean of a `DiagonalGaussian`.
 
-    What the network calls −1 … 1 is spread over the box: an action a ~ N(output, e^{2 log_std}) means c + s a, in the
-    terms of `BoxHead`. What is sampled beyond the bounds is clipped at the environment's door.
+    The interval −1 … 1 is mapped to the box: an action a ~ N(output, e^{2 log_std}) is c + s a in the environment's
+    units (see `BoxHead`). Samples beyond the bounds are clipped by `to_env_action`.
     """
 
     def __init__(self, space: spaces.Box, initial_log_std: float = 0.0) -> None:
@@ -225,13 +224,13 @@ class SquashedHead(BoxHead):
     """Outputs are the mean of a `SquashedGaussian` before its tanh; actions are u, [..., D].
 
     Raises:
-        UnsupportedSpaceError: a bound is missing.
+        UnsupportedSpaceError: the box lacks a bound.
     """
 
     def __init__(self, space: spaces.Box, initial_log_std: float = 0.0) -> None:
         super().__init__(space, initial_log_std)
         if not (space.bounded_below & space.bounded_above).all():
-            raise UnsupportedSpaceError(f"squash=True needs a Box with bounds on all sides, got {space}: leave it out")
+            raise UnsupportedSpaceError(f"squash=True needs a Box with bounds on all sides, got {space}: omit squash")
 
     def forward(self, outputs: Tensor, mask: Tensor | None = None) -> SquashedGaussian:
         """Return the distributions for outputs [..., D]."""

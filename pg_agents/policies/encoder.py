@@ -1,4 +1,4 @@
-"""Observations of any fixed-size space → a vector of features."""
+"""Encoders: observations of any fixed-size space → a vector of features."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from pg_agents.spaces.pictures import picture_of, range_of
 class Encoder(nn.Module):
     """Turn observations into features [..., size].
 
-    Categories become one-hot, pictures (see `pictures.picture_of`) go through a convolutional network, everything else
-    is flattened, whole numbers with bounds scaled from these to 0 … 1 (see `pictures.range_of`); what the parts of a
-    Dict or a Tuple give is concatenated. An action mask is no feature: it is left out.
+    Categories become one-hot vectors, pictures (see `pictures.picture_of`) pass through a convolutional network, and
+    other arrays are flattened, bounded integers scaled to 0 … 1 first (see `pictures.range_of`). The features of the
+    parts of a Dict or Tuple are concatenated. An action mask is left out.
 
     Args:
-        space: of one observation: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of such, nested or not.
-        scale: what standardises the observations first; None: nothing.
+        space: the space of one observation: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them.
+        scale: standardises the observations first; None: they are not standardised.
 
     Raises:
-        UnsupportedSpaceError: for any other space, and for images that are too small.
+        UnsupportedSpaceError: another space, a space without numbers, or images that are too small.
     """
 
     def __init__(self, space: gym.Space, scale: ObservationScale | None = None) -> None:
@@ -41,7 +41,7 @@ class Encoder(nn.Module):
         self.scale = scale
         self.size = self.part.size
         if not self.size:
-            raise UnsupportedSpaceError(f"observation space {space} holds no numbers: give one to what has no state")
+            raise UnsupportedSpaceError(f"observation space {space} holds no numbers: give it at least one number")
         hold_directly(self, "part")
 
     def forward(self, observations: Tree) -> Tensor:
@@ -51,14 +51,14 @@ class Encoder(nn.Module):
 
 
 def has_images(space: gym.Space) -> bool:
-    """Return whether an observation is an image or has one in it."""
+    """Return whether an observation is an image or contains one."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         return any(has_images(part) for _, part in _items(space))
     return picture_of(space) is not None
 
 
 def _part(space: gym.Space) -> _Several | _Flat | _OneHot | ImageEncoder:
-    """Return the encoder of one space."""
+    """Return the encoder for one space."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         return _Several(space)
     if isinstance(space, spaces.Discrete):
@@ -81,7 +81,7 @@ def _items(space: spaces.Dict | spaces.Tuple) -> list[tuple[str | int, gym.Space
 
 
 class _Several(nn.Module):
-    """The features of the parts of a Dict or a Tuple, one after the other."""
+    """The concatenated features of the parts of a Dict or Tuple."""
 
     def __init__(self, space: spaces.Dict | spaces.Tuple) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class _Several(nn.Module):
 
 
 class _Flat(nn.Module):
-    """Numbers, [..., *shape] → [..., size], as they are or scaled."""
+    """Numbers [..., *shape] flattened to [..., size], bounded integers scaled to 0 … 1."""
 
     like: Tensor
     low: Tensor
@@ -105,14 +105,14 @@ class _Flat(nn.Module):
         super().__init__()
         shape, bounds = space.shape, range_of(space)
         self.scaled = bounds is not None
-        if bounds is not None:  # saved, so that files of versions that scaled nothing are told from others
+        if bounds is not None:  # saved, so that files of earlier versions, which scaled nothing, are recognised
             self.register_buffer("low", torch.as_tensor(bounds[0], dtype=torch.float32))
             self.register_buffer("factor", torch.as_tensor(1 / bounds[1], dtype=torch.float32))
-        self.register_buffer("like", torch.zeros(0), persistent=False)  # of the dtype of the module's features
+        self.register_buffer("like", torch.zeros(0), persistent=False)  # has the dtype of the module's features
         self.rank, self.size = len(shape), int(np.prod(shape))
 
     def forward(self, observations: Tensor) -> Tensor:
-        dtype = self._buffers["like"].dtype  # type: ignore[union-attr] # found faster than self.like
+        dtype = self._buffers["like"].dtype  # type: ignore[union-attr] # faster than self.like
         if self.scaled:
             return (_flatten(observations, self.rank).to(dtype) - self.low) * self.factor
         if self.rank == 1:
@@ -121,7 +121,7 @@ class _Flat(nn.Module):
 
 
 class _OneHot(nn.Module):
-    """Integers, each of which becomes as many features as it has values."""
+    """Integers as one-hot vectors: one feature for each value."""
 
     like: Tensor
     starts: Tensor

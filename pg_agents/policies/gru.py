@@ -8,16 +8,16 @@ from pg_agents._fast.gru_rows import run_cell
 
 
 class GRU(nn.Module):
-    """A layer of gated recurrent units, its matrices orthogonal and its biases 0 at the start.
+    """A layer of gated recurrent units, with orthogonal matrices and biases of 0 before training.
 
         r = σ(W_r x + b_r + U_r h + c_r),   z = σ(W_z x + b_z + U_z h + c_z)
         n = tanh(W_n x + b_n + r ∘ (U_n h + c_n)),   h' = n + z ∘ (h − n)
 
     Args:
-        inputs: F, size of x.
-        size: H, size of h.
+        inputs: F, the size of x.
+        size: H, the size of h.
 
-    Reference: Cho et al. (2014), in the form with r behind U_n, as `torch.nn.GRU` has it.
+    Reference: Cho et al. (2014), in the variant of `torch.nn.GRU`, where r multiplies U_n h + c_n.
     """
 
     def __init__(self, inputs: int, size: int) -> None:
@@ -37,9 +37,9 @@ class GRU(nn.Module):
         """Return h' of every row, [T, B, H].
 
         Args:
-            inputs: [T, B, F].
+            inputs: x, [T, B, F].
             hidden: h before row 0, [B, H]; None: zeros.
-            episode_starts: rows before which h is set to 0, bool [T, B]; None: there are none.
+            episode_starts: rows before which h is set to 0, bool [T, B]; None: none.
         """
         cell, shape = self.cell, inputs.shape[:2]
         if hidden is None:

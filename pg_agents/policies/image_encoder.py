@@ -1,4 +1,4 @@
-"""Images → features: a convolutional network for whatever in an observation is an image."""
+"""A convolutional network: images → features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.spaces.pictures import LARGEST, SMALLEST, picture_of
 
-# For images whose smaller side has at least so many pixels: layers of (channels, kernel, stride), and features.
+# (least pixels of the smaller side, layers of (channels, kernel, stride), number of features)
 LAYERS: tuple[tuple[int, tuple[tuple[int, int, int], ...], int], ...] = (
     (36, ((32, 8, 4), (64, 4, 2), (64, 3, 1)), 512),
     (16, ((32, 4, 2), (64, 3, 2), (64, 3, 1)), 256),
@@ -17,17 +17,17 @@ LAYERS: tuple[tuple[int, tuple[tuple[int, int, int], ...], int], ...] = (
 
 
 class ImageEncoder(nn.Module):
-    """Turn pictures into features [..., size]; frames that are stacked become channels of one picture.
+    """Turn pictures into features [..., size]; stacked frames become channels of one picture.
 
-    Where the space has bounds (below a million), pixels are scaled from them to 0 … 1. Where the smaller side has 36
-    pixels or more, the layers are those of Mnih et al. (2015): 32 channels of 8×8 by strides of 4, 64 of 4×4 by 2, 64
-    of 3×3, 512 features; smaller images get smaller kernels and fewer features. Rectified; weights orthogonal, gain √2.
+    Pixels with bounds below a million are scaled to 0 … 1. If the smaller side has 36 pixels or more, the layers are
+    those of Mnih et al. (2015): 32 channels of 8×8 with stride 4, 64 of 4×4 with stride 2, 64 of 3×3, 512 features;
+    smaller images get smaller kernels and fewer features. Activations are ReLU; weights are orthogonal with gain √2.
 
     Args:
-        space: of one picture; see `pictures.picture_of`.
+        space: the space of one picture; see `pictures.picture_of`.
 
     Raises:
-        UnsupportedSpaceError: an image of less than 7 pixels a side.
+        UnsupportedSpaceError: a side has fewer than 7 pixels.
     """
 
     def __init__(self, space: spaces.Box) -> None:
@@ -65,7 +65,7 @@ class ImageEncoder(nn.Module):
 def _network(
     channels: int, height: int, width: int, convolutions: tuple[tuple[int, int, int], ...], size: int
 ) -> nn.Sequential:
-    """Return the network, whose last layer is as wide as the image needs."""
+    """Return the network for images of a size."""
     layers: list[nn.Module] = []
     for outputs, kernel, stride in convolutions:
         layers += [nn.Conv2d(channels, outputs, kernel, stride), nn.ReLU()]

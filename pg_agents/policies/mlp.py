@@ -23,12 +23,12 @@ class MLP(nn.Sequential):
     """A network of the given layer sizes, weights orthogonal (gain √2, the last layer `output_gain`).
 
     Args:
-        sizes: of the input, the hidden layers and the output.
-        output_gain: of the last layer.
+        sizes: the sizes of the input, the hidden layers and the output.
+        output_gain: the gain of the last layer.
         activation: of the hidden layers, "tanh" or "relu".
 
     Raises:
-        ValueError: for an unknown activation.
+        ValueError: the activation is unknown.
     """
 
     def __init__(self, sizes: Sequence[int], output_gain: float, activation: Activation = "tanh") -> None:
@@ -49,22 +49,22 @@ class MLP(nn.Sequential):
 
 
 class MLPPolicy(Policy):
-    """π_θ(·|s) with an MLP's outputs as what the head of the action space asks for (`action_heads.make_head`).
+    """π_θ(·|s) by an MLP and the head of the action space (`action_heads.make_head`).
 
-    Actions that the observation's mask (`masks`) does not allow have probability 0.
+    Actions that the observation's mask forbids have probability 0.
 
     Args:
         observation_space: of one environment.
         action_space: of one environment: Discrete, MultiDiscrete, MultiBinary or Box.
         hidden: sizes of the hidden layers.
         activation: of the hidden layers, "tanh" or "relu".
-        squash: for a bounded Box: a Gaussian squashed into the bounds instead of one that is clipped.
-        initial_log_std: ln σ at the start, for a Box.
-        scale: standardises the observations; the same one as the critic's.
+        squash: for a bounded Box: a Gaussian squashed into the bounds instead of a clipped one.
+        initial_log_std: ln σ before training, for a Box.
+        scale: standardises the observations; shared with the critic.
 
     Raises:
-        UnsupportedSpaceError: for other spaces, and a mask in the observation that does not fit the actions.
-        ValueError: for an unknown activation, and for options of a Box where there is none.
+        UnsupportedSpaceError: a space is not supported, or the mask in the observation does not fit the actions.
+        ValueError: the activation is unknown, or an option of a Box is given for another action space.
     """
 
     def __init__(

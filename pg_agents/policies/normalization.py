@@ -1,4 +1,4 @@
-"""Running statistics that are part of an agent, saved with it."""
+"""Running means and deviations, which are saved with an agent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RunningMoments(nn.Module):
     """Mean and variance of all arrays seen so far, element by element, merged batch by batch.
 
     Args:
-        shape: of one array.
+        shape: the shape of one array.
 
     Reference: Chan, Golub & LeVeque (1983).
     """
@@ -34,7 +34,7 @@ class RunningMoments(nn.Module):
         self.register_buffer("squares", torch.zeros(shape, dtype=torch.float64))
 
     def update(self, values: Tensor) -> None:
-        """Take in `values`, [N, *shape]."""
+        """Add `values`, [N, *shape], to the statistics."""
         if values.numel() == 0:
             return
         values = values.double()
@@ -45,30 +45,30 @@ class RunningMoments(nn.Module):
         self.count.copy_(total)
 
     def std(self, relative: float = 0.0) -> Tensor:
-        """Return the standard deviation; 1 before two different numbers were seen.
+        """Return the standard deviation, *shape; 1 until two different numbers have been seen.
 
         Args:
-            relative: to their size, what equal numbers may differ by beyond the rounding of 64 bits.
+            relative: relative differences up to this count as rounding, in addition to those of float64.
         """
         std = (self.squares / self.count.clamp(min=1)).sqrt()
-        rounding = max(16 * torch.finfo(std.dtype).eps, relative) * self.mean.abs()  # what equal ones may differ by
+        rounding = max(16 * torch.finfo(std.dtype).eps, relative) * self.mean.abs()  # equal numbers may differ by this
         return torch.where(std > rounding, std, 1.0)
 
 
 class ObservationScale(nn.Module):
-    """Standardises what is real in observations by its running mean and standard deviation.
+    """Standardises real numbers in observations by their running means and standard deviations.
 
         x̃ = clip((x − mean) / std, −10, 10),   elementwise
 
-    Boxes of real numbers are standardised, unless they are pictures or of rank 3 or above; the rest passes as it is.
-    The statistics change in `update` alone, which an agent calls after it has learned from a rollout: what acted, what
-    learns and what is evaluated see the same, and evaluation changes nothing. Give one instance to policy and critic.
+    Boxes of real numbers are standardised, unless they are pictures or of rank 3 or above; other parts are unchanged.
+    The statistics change only in `update`, which an agent calls after learning from a rollout, so that acting and
+    learning use the same numbers, and evaluation changes nothing. Policy and critic share one instance.
 
-    The mean comes off in the precision of the space: 1.7·10⁹ ± 60 in float64 is ±1 afterwards, where float32 would keep
-    four values. (Without standardisation numbers are rounded to the network's precision as they are.)
+    The mean is subtracted in the precision of the space: 1.7·10⁹ ± 60 in float64 becomes ±1, where float32 would keep
+    four values. (Without standardisation, numbers are rounded to the network's precision first.)
 
     Args:
-        space: of one observation: a Box, or a Dict or Tuple of spaces.
+        space: the space of one observation: a Box, or a Dict or Tuple of spaces.
     """
 
     shift: Tensor
@@ -100,7 +100,7 @@ class ObservationScale(nn.Module):
         return {key: self.of[key](leaf) if key in self.of else leaf for key, leaf in observations.items()}
 
     def update(self, observations: Tree, mask: Tensor) -> None:
-        """Take in the observations [T, B, *shape] of the rows where `mask` [T, B] is True."""
+        """Add the observations [T, B, *shape] to the statistics, in rows where `mask` [T, B] is True."""
         observations = split_mask(observations)[0]
         if self.real:
             self.moments.update(observations[mask])
@@ -109,7 +109,7 @@ class ObservationScale(nn.Module):
             part.update(observations[key], mask)
 
     def refresh(self) -> None:
-        """Set −mean/std and 1/std to what the statistics say."""
+        """Compute −mean/std and 1/std from the statistics."""
         std = self.moments.std()
         self.factor.copy_(1 / std)
         self.shift.copy_(-self.moments.mean / std)
@@ -120,7 +120,7 @@ def _refresh(scale: ObservationScale, _: Any) -> None:  # noqa: ANN401
 
 
 def has_real(space: gym.Space) -> bool:
-    """Return whether there is anything in an observation that is standardised."""
+    """Return whether any part of an observation is standardised."""
     return _is_real(space) or any(map(has_real, _children(space).values()))
 
 
@@ -131,7 +131,7 @@ def _is_real(space: gym.Space) -> bool:
 
 
 def _is_name(key: Any) -> bool:  # noqa: ANN401
-    """Return whether torch takes the key of a Dict as a submodule's name."""
+    """Return whether torch accepts the key of a Dict as a submodule's name."""
     return isinstance(key, str) and key != "" and "." not in key and not hasattr(nn.ModuleDict(), key)
 
 
@@ -142,7 +142,7 @@ def _children(space: gym.Space) -> dict[Any, gym.Space]:
 
 
 def scales_of(module: nn.Module) -> list[ObservationScale]:
-    """Return the scales in a module that are no parts of other scales, each once."""
+    """Return the scales in a module that are not parts of other scales, each once."""
     scales = [part for part in module.modules() if isinstance(part, ObservationScale)]
     inner = {id(part) for scale in scales for child in scale.of.values() for part in child.modules()}
     return [scale for scale in scales if id(scale) not in inner]

@@ -1,4 +1,4 @@
-"""What a policy and a critic are."""
+"""The interfaces of policies and critics."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pg_agents.data.tree import Tree
 from pg_agents.distributions import Distribution
 from pg_agents.renamed import POLICY, refuse_overrides
 
-Memory = Any  # None, or whatever a policy carries from step to step: it is passed explicitly, the collector owns it
+Memory = Any  # what a policy carries from step to step, or None; it is passed explicitly, and the actor owns it
 
 
 class Policy(nn.Module, ABC):
     """π_θ: observations → a distribution over actions.
 
     Attributes:
-        num_learners: how many independent policies the rows of a batch belong to: 1, or B where environment b has
-            parameters of its own. The losses of independent learners are summed, those of one learner averaged.
-        recurrent: whether the memory carries something that the present observation does not; then learning needs it.
+        num_learners: the number of independent policies: 1, or B if each environment has parameters of its own. The
+            losses of independent learners are summed, those of one learner averaged.
+        recurrent: whether the memory holds information that the current observation lacks, so that learning needs it.
     """
 
     num_learners: int = 1
@@ -35,39 +35,39 @@ class Policy(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Distribution:
-        """Return the distributions for observations [T, B, …] at once (learning).
+        """Return the distributions for the observations of a rollout, [T, B, …] (for learning).
 
         Args:
             observations: [T, B, …], as in a rollout.
-            memory: before row 0.
+            memory: the memory before row 0.
             episode_starts: rows before which the memory is reset, [T, B].
         """
 
     def step(self, observation: Tree, memory: Memory = None) -> tuple[Distribution, Memory]:
-        """Return the distribution for observations [B, …] and the memory after them (acting)."""
+        """Return the distributions for observations [B, …], and the memory after them (for acting)."""
         return self.forward(observation), memory
 
-    def write_files(self, folder: Path) -> None:  # noqa: B027 - most need none
-        """Write what it takes to make this policy again, besides arguments and parameters, to `folder`; here: nothing.
+    def write_files(self, folder: Path) -> None:  # noqa: B027 - most policies need no files
+        """Write files that loading needs in addition to arguments and parameters to `folder`; the default writes none.
 
-        There is no such folder yet: who writes to it makes it.
+        The folder does not exist yet: an implementation creates it.
         """
 
     @property
     def outputs(self) -> int | None:
-        """How many numbers a distribution is made of, the same for policies of the same actions; None: not known."""
+        """The number of parameters of a distribution, equal for policies with the same actions; None: unknown."""
         head = getattr(self, "head", None)
         return getattr(head, "outputs", getattr(head, "out_features", None))
 
     def frozen_copy(self) -> Policy:
-        """Return the policy as it is now, to be learned against: a copy without gradients.
+        """Return a copy of the current policy without gradients, to serve as a reference.
 
-        One that learns few of its parameters (adapters) may return what shares the others.
+        A policy that trains only adapters may return one that shares the other parameters.
         """
         return copy.deepcopy(self).requires_grad_(False)
 
     def unscale_action(self, actions: Tensor) -> Tensor:
-        """Return actions as sampled, [B, …], in the units of the environment; here: as they are."""
+        """Return sampled actions, [B, …], in the units of the environment; the default returns them unchanged."""
         return actions
 
     def reset_memory(self, memory: Memory, episode_starts: Tensor) -> Memory:
@@ -76,7 +76,7 @@ class Policy(nn.Module, ABC):
 
 
 def check_learners(policy: Policy, num_envs: int, name: str = "env") -> None:
-    """Raise ValueError where independent learners are not as many as the environments they act in."""
+    """Raise ValueError if the number of independent learners is not that of environments."""
     learners = policy.num_learners
     if learners not in (1, num_envs):
         raise ValueError(
@@ -99,13 +99,13 @@ class Critic(nn.Module, ABC):
         """Return V(s) for observations [T, B, …] or [B, …], in the shape of their leading dimensions."""
 
     def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
-        """Return V(s) for observations [K, …] that were seen in the environments `columns`, int64 [K]."""
+        """Return V(s), [K], for observations [K, …] of the environments `columns`, int64 [K]."""
         return self(observations)
 
     def of_rollout(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Return V of a rollout's observations, [T, B], and of its final observations, [K].
 
-        A critic with a memory gives the latter with what it remembers after their rows.
+        A critic with a memory uses the memory after `final_rows` for the latter.
         """
         values = self(rollout.observations, rollout.memory, rollout.episode_starts)
         if not len(rollout.final_rows):

@@ -1,4 +1,4 @@
-"""Policies that remember: a gated recurrent unit, whose hidden state is their memory."""
+"""Recurrent policies, whose memory is the hidden state of a gated recurrent unit, and critics that read it."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from pg_agents.spaces.action_masks import split_mask
 
 
 class GRUPolicy(Policy):
-    """π_θ(·|h_t), h_t = GRU(s_t, h_{t−1}), for tasks whose observations do not show everything.
+    """π_θ(·|h_t), h_t = GRU(s_t, h_{t−1}), for tasks that are only partially observed.
 
-    The memory is h, float [B, H], or None at the start of all episodes. Learning goes through a rollout's rows one
-    after the other, from the memory that the rollout began with; gradients end there and at the starts of episodes.
+    The memory is h, float [B, H], or None at the start of all episodes. Learning passes through a rollout's rows in
+    order, from the memory at the rollout's start; gradients stop there and at the starts of episodes.
 
     Args:
         observation_space: of one environment.
         action_space: of one environment: Discrete, MultiDiscrete, MultiBinary or Box.
         size: H.
-        hidden: sizes of layers between h and the outputs.
+        hidden: sizes of the layers between h and the outputs.
         activation: of those layers, "tanh" or "relu".
-        squash: for a bounded Box: a Gaussian squashed into the bounds instead of one that is clipped.
-        initial_log_std: ln σ at the start, for a Box.
-        scale: standardises the observations; the same one as the critic's.
+        squash: for a bounded Box: a Gaussian squashed into the bounds instead of a clipped one.
+        initial_log_std: ln σ before training, for a Box.
+        scale: standardises the observations; shared with the critic.
 
     Raises:
-        UnsupportedSpaceError: for other spaces, and a mask in the observation that does not fit the actions.
-        ValueError: for a size below 1, an unknown activation, and for options of a Box where there is none.
+        UnsupportedSpaceError: a space is not supported, or the mask in the observation does not fit the actions.
+        ValueError: the size is below 1, the activation is unknown, or an option of a Box is given for another space.
     """
 
     recurrent = True
@@ -66,14 +66,14 @@ class GRUPolicy(Policy):
     def remember(
         self, observations: Tree, memory: Tensor | None = None, episode_starts: Tensor | None = None
     ) -> Tensor:
-        """Return h after each observation, [T, B, H]; of observations [B, …] the memory after them, [B, H]."""
+        """Return h after each observation: [T, B, H] for observations [T, B, …], [B, H] for [B, …]."""
         features = self.encoder(observations)
         return self.gru(features, memory, episode_starts) if features.ndim > 2 else self.gru.step(features, memory)
 
     def forward(
         self, observations: Tree, memory: Tensor | None = None, episode_starts: Tensor | None = None
     ) -> Distribution:
-        """Return the distributions for observations [T, B, …], or for the one row [B, …] after `memory`."""
+        """Return the distributions for observations [T, B, …], or for one row [B, …] after `memory`."""
         remembered = self.remember(observations, memory, episode_starts)
         return self.head(self.network(remembered), split_mask(observations)[1])
 
@@ -92,22 +92,22 @@ class GRUPolicy(Policy):
 
 
 class GRUCritic(Critic):
-    """V_ψ(s_t, h_t) by an MLP that sees the observation and what a `GRUPolicy` remembers.
+    """V_ψ(s_t, h_t) by an MLP of the observation and the memory h of a `GRUPolicy`.
 
-    All that the policy does follows from h, so no longer history has to be known to judge it. It reads h and does not
-    shape it: no gradient of V flows into the policy's parameters, which are not among the critic's. (A recurrent layer
-    that both trained did not learn where returns are large: errors of V drowned the policy's gradient in it.)
+    The policy's actions depend on the past through h alone, so V needs no longer history. No gradient of V flows into
+    h. (A recurrent layer trained by both did not learn where returns are large: the gradient of V's errors dominated
+    the policy's.)
 
     Args:
-        policy: whose memory is read; the one that the agent trains.
+        policy: the policy that the agent trains, whose memory is read.
         observation_space: of one environment.
         hidden: sizes of the hidden layers.
         activation: of the hidden layers, "tanh" or "relu".
-        scale: standardises the observations; the same one as the policy's.
+        scale: standardises the observations; shared with the policy.
 
     Raises:
-        UnsupportedSpaceError: for a space without a fixed size.
-        ValueError: for an unknown activation.
+        UnsupportedSpaceError: the space has no fixed size.
+        ValueError: the activation is unknown.
     """
 
     def __init__(
@@ -120,18 +120,18 @@ class GRUCritic(Critic):
         scale: ObservationScale | None = None,
     ) -> None:
         super().__init__()
-        self.read = (policy,)  # in a tuple: no part of this module, neither trained nor saved with it
+        self.read = (policy,)  # in a tuple, so that it is not a submodule: neither trained nor saved with the critic
         self.encoder = Encoder(observation_space, scale)
         self.network = MLP([self.encoder.size + policy.gru.size, *hidden, 1], output_gain=1.0, activation=activation)
 
     def forward(self, observations: Tree, memory: Tensor | None = None, episode_starts: Tensor | None = None) -> Tensor:
-        """Return the values of observations [T, B, …], or of the one row [B, …] after `memory`."""
+        """Return the values of observations [T, B, …], or of one row [B, …] after `memory`."""
         return self._values(observations, self._remember(observations, memory, episode_starts))
 
     def of_rollout(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
-        """Return the values of a rollout's observations, [T, B], and those that final observations add, [K].
+        """Return the values of a rollout's observations, [T, B], and of its final observations, [K].
 
-        A final observation is seen after the row that it followed: with the memory that this row left.
+        The memory for a final observation is that after the row it follows.
         """
         remembered = self._remember(rollout.observations, rollout.memory, rollout.episode_starts)
         after = self._remember(rollout.final_observations, remembered[tuple(rollout.final_rows.T)])

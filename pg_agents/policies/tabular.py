@@ -1,4 +1,4 @@
-"""One parameter for every state and action: softmax policies and values for finite problems."""
+"""Tables with a parameter for every state and action: softmax policies and values for finite problems."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pg_agents.spaces.action_masks import split_mask
 class TabularPolicy(Policy):
     """π_θ(a|s) = exp(θ_{s,a}) / Σ_b exp(θ_{s,b}), θ_0 = 0.
 
-    With `num_learners` = L > 1, environment b learns θ[b] of its own: L independent runs as one batch.
+    With `num_learners` = L > 1, environment b trains its own θ[b]: L independent runs as one batch.
 
     Args:
         num_states: S; observations are integers start … start + S − 1.
@@ -31,13 +31,13 @@ class TabularPolicy(Policy):
         self.logits = nn.Parameter(torch.zeros(num_learners, num_states, num_actions))
 
     def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Categorical:
-        """Return the distributions for observations [..., B], with or without a mask of allowed actions."""
+        """Return the distributions for observations [..., B], with or without an action mask."""
         states, mask = split_mask(observations)
         return Categorical(allow(_look_up(self.logits, states, self.start), mask))
 
     @property
     def outputs(self) -> int:
-        """A."""
+        """A, the number of actions."""
         return self.logits.shape[-1]
 
     def probabilities(self) -> Tensor:
@@ -46,7 +46,7 @@ class TabularPolicy(Policy):
 
 
 class TabularCritic(Critic):
-    """V_ψ(s) = ψ_s, ψ_0 = 0; a row of values for each of `num_learners` learners.
+    """V_ψ(s) = ψ_s, initially 0; a row of values for each of `num_learners` learners.
 
     Args:
         num_states: S.
@@ -64,13 +64,13 @@ class TabularCritic(Critic):
         return _look_up(self.values, split_mask(observations)[0], self.start)
 
     def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
-        """Return the values of observations [K] that were seen by the learners `columns`, int64 [K]."""
+        """Return the values, [K], of observations [K] of the learners `columns`, int64 [K]."""
         learners = columns if self.num_learners > 1 else torch.zeros_like(columns)
         return self.values[learners, _index(split_mask(observations)[0], self.start)]
 
 
 class TabularActionCritic(ActionCritic):
-    """Q_ψ(s,a) = ψ_{s,a}, ψ_0 = 0; a table for each of `num_learners` learners.
+    """Q_ψ(s,a) = ψ_{s,a}, initially 0; a table for each of `num_learners` learners.
 
     Args:
         num_states: S.
@@ -90,7 +90,7 @@ class TabularActionCritic(ActionCritic):
 
 
 def _index(states: Tensor, start: int) -> Tensor:
-    """Return which row of a table belongs to each state; torch takes no index but int64 for what it is."""
+    """Return the row of a table for each state, int64: torch gives other integer dtypes another meaning."""
     return (states if states.dtype is torch.int64 else states.long()) - start
 
 
@@ -99,6 +99,6 @@ def _look_up(table: Tensor, states: Tensor, start: int) -> Tensor:
     states = _index(states, start)
     if table.shape[0] == 1:
         return nn.functional.embedding(states, table[0]) if table.ndim == 3 else table[0][states]
-    if table.shape[1] == 1:  # one state: nothing to look up
+    if table.shape[1] == 1:  # a single state needs no indexing
         return table[:, 0].expand(*states.shape, *table.shape[2:])
     return table[torch.arange(table.shape[0], device=table.device), states]

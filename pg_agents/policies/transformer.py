@@ -1,4 +1,4 @@
-"""A small causal transformer over a window of tokens, with a key-value cache as its memory."""
+"""A small causal transformer over a window of tokens, with a key–value cache as its memory."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pg_agents.spaces.action_masks import split_mask
 
 @dataclass(frozen=True)
 class KVCache:
-    """What has been read of each row: the tokens, and every layer's keys and values at their positions.
+    """The tokens that were read in each row, with every layer's keys and values.
 
-    It is a cache and nothing more: rows whose observation does not continue what was read (a new episode, a window
-    that slid and so moved every token) are read again, as is everything after the parameters have changed.
+    Rows whose observation does not continue the cached tokens (a new episode, or a window that slid and so moved every
+    token) are read again, and all rows after the parameters have changed. The cache carries no other information.
 
     Attributes:
-        version: of the parameters it was computed with.
+        version: the version of the parameters with which it was computed.
         tokens: int64 [B, W]; −1 at positions not read.
         keys: [L, B, H, W, D].
         values: [L, B, H, W, D].
@@ -54,7 +54,7 @@ class Block(nn.Module):
         return q, k, v
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """Return the block's output from its input x [N, T, width] and what its heads attended to [N, H, T, D]."""
+        """Return the block's output from its input x [N, T, width] and its attention's output [N, H, T, D]."""
         x = x + self.out(attended.transpose(1, 2).flatten(-2))
         return x + self.mlp(self.norm2(x))
 
@@ -63,14 +63,14 @@ class Trunk(nn.Module):
     """Token windows → hidden states: learned token and position embeddings, pre-norm blocks, a final norm.
 
     Args:
-        vocabulary: V, number of tokens.
-        window: W, the longest sequence.
-        width: of the hidden states.
-        layers: number of blocks.
-        heads: attention heads a block.
+        vocabulary: V, the number of tokens.
+        window: W, the length of the longest sequence.
+        width: the size of hidden states.
+        layers: the number of blocks.
+        heads: the number of attention heads of a block.
 
     Raises:
-        ValueError: width that heads do not divide.
+        ValueError: `heads` does not divide `width`.
     """
 
     def __init__(self, vocabulary: int, window: int, *, width: int = 64, layers: int = 2, heads: int = 4) -> None:
@@ -90,22 +90,22 @@ class Trunk(nn.Module):
         return [block for block in self.blocks if isinstance(block, Block)]
 
     def empty_cache(self, tokens: Tensor) -> KVCache:
-        """Return a cache for rows of windows like `tokens` [B, W], with nothing read yet."""
+        """Return an empty cache for windows of the shape of `tokens`, [B, W]."""
         batch, window = tokens.shape
         width, heads = self.tokens.embedding_dim, self.heads
         keys = self.tokens.weight.new_zeros(len(self.blocks), batch, heads, window, width // heads)
         return KVCache(self.version(), torch.full_like(tokens, -1), keys, keys.clone())
 
     def version(self) -> int:
-        """Return a number that every change of the parameters in place makes larger."""
+        """Return a number that grows with every in-place change of the parameters."""
         return sum(parameter._version for parameter in self.parameters())
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return hidden states [N, T, width] of tokens [N, T], each position seeing itself and what stands before."""
+        """Return hidden states [N, T, width] of tokens [N, T], with causal attention."""
         return self.read(tokens)[0]
 
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return hidden states [N, T, width] and all keys and values, [L, N, H, T, D] each."""
+        """Return hidden states [N, T, width], and all keys and values, [L, N, H, T, D] each."""
         x = self.tokens(tokens) + self.positions.weight[: tokens.shape[1]]
         keys, values = [], []
         for block in self.layers():
@@ -116,24 +116,25 @@ class Trunk(nn.Module):
         return self.norm(x), torch.stack(keys), torch.stack(values)
 
     def follow(self, block: TokenBlock) -> Tensor:
-        """Return the hidden states [T, B, width] at the last token that each step of a block saw."""
+        """Return the hidden states at the last visible token of each step of a block, [T, B, width]."""
         rows = torch.arange(len(block.tokens), device=block.tokens.device)
         prompt, place = block.lengths[0], torch.arange(int(block.lengths[0].max()), device=rows.device)
         seen = torch.where(place < prompt[:, None], block.tokens[:, : len(place)], -1)
         prompts, source = seen.unique(dim=0, return_inverse=True)
         if 2 * len(prompts) > len(rows):
             return self(block.tokens)[rows, block.lengths - 1]  # of [B, W, width]
-        read = self.read(prompts.clamp(min=0))  # once for all that share it; padding stands where nothing sees it
+        read = self.read(prompts.clamp(min=0))  # each distinct prompt once; no token attends to the padding behind it
         first = read[0][source, prompt - 1][:, None]
-        if len(block.lengths) == 1:  # nothing was seen behind the prompts
+        if len(block.lengths) == 1:  # there are no completions
             return first.transpose(0, 1)
         later = self._behind(block, source, place < prompt[:, None], read[1], read[2])
         return torch.cat([first, later], 1)[rows, block.lengths - prompt]
 
     def _behind(self, block: TokenBlock, source: Tensor, there: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Return the hidden states [B, T − 1, width] of completions behind prompts that were read before.
+        """Return the hidden states [B, T − 1, width] of completions whose prompts were read before.
 
-        Of these, row b's is number source[b] and fills the places there[b], of P; keys and values are [L, N, H, P, D].
+        Row b's prompt is number source[b] of N and fills the positions there[b] of P; keys and values are
+        [L, N, H, P, D].
         """
         rows, steps = len(source), len(block.lengths) - 1
         place = block.lengths[0, :, None] + torch.arange(steps, device=source.device)  # [B, T − 1]
@@ -152,9 +153,9 @@ class Trunk(nn.Module):
         """Read one more token of each row into the cache, in place, and return its hidden state, [B, width].
 
         Args:
-            cache: of what stands before.
-            tokens: int64 [B].
-            position: of each token, int64 [B].
+            cache: the cache of the tokens before.
+            tokens: the new tokens, int64 [B].
+            position: the position of each new token, int64 [B].
         """
         rows = torch.arange(len(tokens), device=tokens.device)
         x = (self.tokens(tokens) + self.positions(position))[:, None]  # [B, 1, width]
@@ -165,7 +166,7 @@ class Trunk(nn.Module):
             attended = functional.scaled_dot_product_attention(q, keys, values, attn_mask=visible[:, None, None])
             x = block.finish(x, attended)
         cache.tokens[rows, position] = tokens
-        cache.tokens[~visible] = -1  # what stands behind was read after other tokens
+        cache.tokens[~visible] = -1  # keys behind this position belong to other prefixes
         return self.norm(x)[:, 0]
 
 
@@ -174,8 +175,8 @@ def hidden_states(trunk: Trunk, observations: Tree) -> Tensor:
 
     Args:
         trunk: the transformer.
-        observations: a `TokenBlock` (one pass over its texts gives all T steps: [T, B, width]), or
-            {"tokens": [..., W], "length": [...]}, a pass over every window: [..., width].
+        observations: a `TokenBlock`, for which one pass over its texts gives all steps, [T, B, width]; or
+            {"tokens": [..., W], "length": [...]}, for which every window is read, [..., width].
     """
     if isinstance(observations, TokenBlock):
         return trunk.follow(observations)
@@ -187,14 +188,14 @@ def hidden_states(trunk: Trunk, observations: Tree) -> Tensor:
 
 
 class TransformerPolicy(Policy):
-    """π_θ(a|s), the next token after a window of tokens.
+    """π_θ(a|s), a distribution over the next token after a window of tokens.
 
     Args:
-        vocabulary: number of tokens.
-        window: longest window.
-        width: of the hidden states.
-        layers: number of blocks.
-        heads: attention heads a block.
+        vocabulary: the number of tokens.
+        window: the length of the longest window.
+        width: the size of hidden states.
+        layers: the number of blocks.
+        heads: the number of attention heads of a block.
     """
 
     def __init__(self, vocabulary: int, window: int, *, width: int = 64, layers: int = 2, heads: int = 4) -> None:
@@ -212,14 +213,14 @@ class TransformerPolicy(Policy):
     def step(self, observation: Tree, memory: KVCache | None = None) -> tuple[Categorical, KVCache]:
         """Return the distributions [B, V] after windows {"tokens": [B, W], "length": [B]}, and the cache.
 
-        One token is read where the window continues what the cache holds; where any does not, it is read from the
-        start. The cache passed in is extended in place: use the one returned.
+        If a window continues the cached tokens, only its last token is read; otherwise all of it. The cache passed in
+        is changed in place: use the returned one.
         """
         observation, mask = split_mask(observation)
         tokens, last = observation["tokens"], observation["length"] - 1
         known = memory is not None and memory.version == self.trunk.version() and memory.tokens.shape == tokens.shape
         cache = memory if memory is not None and known else self.trunk.empty_cache(tokens)
-        before = torch.arange(tokens.shape[1], device=tokens.device) < last[:, None]  # read already, if all is well
+        before = torch.arange(tokens.shape[1], device=tokens.device) < last[:, None]  # positions read before
         stale = ((cache.tokens != tokens) & before).any(1)
         if stale.any():
             self._read_again(cache, tokens[:, : int(last[stale].max())], stale)
@@ -227,7 +228,7 @@ class TransformerPolicy(Policy):
         return Categorical(allow(self.head(self.trunk.extend(cache, tokens[rows, last], last)), mask)), cache
 
     def _read_again(self, cache: KVCache, tokens: Tensor, stale: Tensor) -> None:
-        """Read the windows' tokens before the last, [B, w], where they are stale, bool [B]; equal ones once."""
+        """Read the tokens before the last, [B, w], in stale rows, bool [B]; equal windows once."""
         windows, source = tokens[stale].unique(dim=0, return_inverse=True)
         _, keys, values = self.trunk.read(windows)
         rows, width = stale.nonzero().squeeze(1), tokens.shape[1]
@@ -236,7 +237,7 @@ class TransformerPolicy(Policy):
 
 
 class TransformerCritic(Critic):
-    """V_ψ(s) of a window of tokens; the same arguments as `TransformerPolicy`."""
+    """V_ψ(s) of a window of tokens; its arguments are those of `TransformerPolicy`."""
 
     def __init__(self, vocabulary: int, window: int, *, width: int = 64, layers: int = 2, heads: int = 4) -> None:
         super().__init__()

@@ -110,7 +110,7 @@ def test_a_policy_of_ones_own_takes_one_observation_in_any_layout():
         (NUMBERS, [[1, 2], [3]], r"observation must be numbers, got \[\[1, 2\], \[3\]\]"),
         (NUMBERS, None, "observation must be numbers, got None"),
         (NUMBERS, "left", "observation must be numbers, got left"),
-        (NUMBERS, (np.zeros(2), {}), "got a tuple of 2, as env.reset and env.step return it; hand over its first"),
+        (NUMBERS, (np.zeros(2), {}), "got a tuple of 2, as env.reset and env.step return it; pass its first"),
         (NUMBERS, (np.zeros(2), 0.0, False, False, {}), "got a tuple of 5, as env.reset and env.step"),
         (Tuple([NUMBERS, NUMBERS]), ((np.zeros(2), np.zeros(2)), {}), "got a tuple of 2, as env.reset"),
         (NUMBERS, [0, np.nan], r"observation\[1\] is nan, which is not finite"),
@@ -128,8 +128,8 @@ def test_a_policy_of_ones_own_takes_one_observation_in_any_layout():
         (Dict(a=NUMBERS, b=NUMBERS), {"a": [0, 0]}, r"observation must be a dict with the keys \['a', 'b'\], got the"),
         (Dict(a=NUMBERS), [0, 0], r"observation must be a dict with the keys \['a'\], got \[0, 0\]"),
         (Tuple([NUMBERS]), (np.zeros(2), np.zeros(2)), "observation must be a tuple of 1, got"),
-        (Dict(a=NUMBERS, b=NUMBERS), {"a": [0, 0], "b": [[0, 0]]}, "of one observation or of as many; got one and 1"),
-        (Tuple([NUMBERS, Discrete(2)]), ([[0, 0]], [1, 0]), "of one observation or of as many; got 1 and 2"),
+        (Dict(a=NUMBERS, b=NUMBERS), {"a": [0, 0], "b": [[0, 0]]}, "must hold the same number of observations; got one and 1"),
+        (Tuple([NUMBERS, Discrete(2)]), ([[0, 0]], [1, 0]), "must hold the same number of observations; got 1 and 2"),
     ],
 )
 def test_what_is_no_observation_is_named(space, given, words):
@@ -169,7 +169,7 @@ def test_masks_may_be_parts_for_each_choice():
         ("yes", "holds yes; a mask is"),
         ([0, 0, 0], "an action_mask that forbids every action"),
         ([1, 1], r"action_mask.* has.* shape \(2,\)"),
-        ([[1, 1, 1]], "of one observation or of as many; got one and 1"),
+        ([[1, 1, 1]], "must hold the same number of observations; got one and 1"),
     ],
 )
 def test_what_is_no_mask_is_named(inside, mask, words):
@@ -228,7 +228,7 @@ def test_starts_are_those_of_the_actor_in_a_vector_environment():
 @pytest.mark.parametrize("episode_starts", [[True], [1, 0, 0], np.ones((3, 1), bool), "yes", True])
 def test_what_says_nothing_of_each_row_is_no_start(episode_starts):
     agent = pg.PPO.for_spaces(NUMBERS, Discrete(2), recurrent=4)
-    with pytest.raises(ValueError, match="episode_starts must be 3 bools, whether an episode begins, got"):
+    with pytest.raises(ValueError, match="episode_starts must be 3 bools, one per observation, got"):
         agent.act(drawn(NUMBERS, 3), episode_starts=episode_starts)
 
 
@@ -243,7 +243,7 @@ def test_a_memory_is_of_as_many_observations():
     agent = pg.PPO.for_spaces(NUMBERS, Discrete(2), recurrent=4)
     _, memory = agent.act(drawn(NUMBERS, 3))
     for seen, count in (([0, 0], 1), (drawn(NUMBERS, 2), 2)):
-        with pytest.raises(ValueError, match=f"memory: it is of 3 observations, and there are {count}; it is what"):
+        with pytest.raises(ValueError, match=f"memory: it has 3 rows for {count} observations; pass"):
             agent.act(seen, memory)
 
 
@@ -253,7 +253,7 @@ def test_independent_learners_act_on_one_each():
         agent.policy.logits[range(3), :, range(3)] = 99.0
     assert agent.act(np.zeros(3, int))[0].tolist() == [0, 1, 2]
     for seen, count in ((0, 1), (np.zeros(2, int), 2)):
-        with pytest.raises(ValueError, match=f"3 independent learners act on one each.*; got {count}"):
+        with pytest.raises(ValueError, match=f"3 independent learners need a batch of 3 observations; got {count}"):
             agent.act(seen)
 
 

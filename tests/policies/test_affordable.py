@@ -74,7 +74,7 @@ def test_rollouts_that_do_not_fit_are_refused(monkeypatch):
     )  # a byte less than 64 steps take twice
     env = gym.make("CartPole-v1")
     pg.train(pg.A2C.for_env(env, num_steps=63), env, total_steps=10, progress=False)
-    with pytest.raises(ValueError, match="num_steps: the observations of 64 steps of 1 environments take .* fewer"):
+    with pytest.raises(ValueError, match="num_steps: the observations of 64 steps of 1 environments take .* reduce"):
         pg.train(pg.A2C.for_env(env, num_steps=64), env, total_steps=10, progress=False)
 
 

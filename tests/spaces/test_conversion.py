@@ -195,7 +195,7 @@ def test_a_key_that_json_does_not_keep_is_refused_before_anything_is_learned(key
     [
         (Dict({}), Discrete(2), "holds no numbers"),
         (Box(-1, 1, (0,)), Discrete(2), "holds no numbers"),
-        (Discrete(2), Box(-1, 1, (0,)), "leaves nothing to choose"),
+        (Discrete(2), Box(-1, 1, (0,)), "has no components"),
     ],
 )
 def test_spaces_with_nothing_in_them_are_refused(seen, done, message):
