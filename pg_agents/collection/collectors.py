@@ -18,7 +18,7 @@ from pg_agents.collection.rollout_builder import RolloutBuilder
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import tree_leaves
 from pg_agents.policies import is_token_window
-from pg_agents.policies.affordable import gib, memory
+from pg_agents.policies.memory_limit import gib, memory
 from pg_agents.policies.policy import Policy
 
 EPISODE_LIMIT = 100_000  # steps after which an episode without a time limit is assumed never to end

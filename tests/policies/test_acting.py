@@ -128,7 +128,11 @@ def test_a_policy_of_ones_own_takes_one_observation_in_any_layout():
         (Dict(a=NUMBERS, b=NUMBERS), {"a": [0, 0]}, r"observation must be a dict with the keys \['a', 'b'\], got the"),
         (Dict(a=NUMBERS), [0, 0], r"observation must be a dict with the keys \['a'\], got \[0, 0\]"),
         (Tuple([NUMBERS]), (np.zeros(2), np.zeros(2)), "observation must be a tuple of 1, got"),
-        (Dict(a=NUMBERS, b=NUMBERS), {"a": [0, 0], "b": [[0, 0]]}, "must hold the same number of observations; got one and 1"),
+        (
+            Dict(a=NUMBERS, b=NUMBERS),
+            {"a": [0, 0], "b": [[0, 0]]},
+            "must hold the same number of observations; got one and 1",
+        ),
         (Tuple([NUMBERS, Discrete(2)]), ([[0, 0]], [1, 0]), "must hold the same number of observations; got 1 and 2"),
     ],
 )

@@ -10,7 +10,7 @@ import torch
 
 from pg_agents.llm import language_networks
 from pg_agents.policies import ActionCritic, Critic, Policy, make_networks
-from pg_agents.policies.affordable import Affordable
+from pg_agents.policies.memory_limit import MemoryLimit
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces.conversion import space_to_json
 
@@ -82,7 +82,7 @@ def make_agent(
         )
     needed = form.needs_critic(arguments)
     copies = 1 if asked else 4  # of a language model's parameters only some may learn
-    with torch.random.fork_rng(devices=[]), Affordable(copies):
+    with torch.random.fork_rng(devices=[]), MemoryLimit(copies):
         torch.random.default_generator.manual_seed(spawn(seed, Purpose.PARAMETERS))
         policy, critic = build(
             observation_space, action_space, critic=needed, action_values=form.action_values, **networks

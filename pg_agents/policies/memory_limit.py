@@ -1,4 +1,4 @@
-"""Networks that this machine's memory holds, known before they are made."""
+"""Refuses networks that need more memory than this machine has, before they are made."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch.overrides import TorchFunctionMode
 
 from pg_agents.errors import UnsupportedSpaceError
 
-MAKERS = (torch.empty, torch.zeros, torch.ones, torch.full)  # what parameters are made by
+MAKERS = (torch.empty, torch.zeros, torch.ones, torch.full)  # functions that allocate parameters
 GIB = 2**30
 
 
-class Affordable(TorchFunctionMode):
-    """A context in which tensors that together take more than this machine's memory are refused, not tried.
+class MemoryLimit(TorchFunctionMode):
+    """A context in which allocating tensors beyond this machine's memory raises an error.
 
-    An operating system that promises more than it has would end the process later, without a word.
+    Without it, an operating system that promises more memory than it has ends the process later, without a message.
 
     Args:
-        copies: how many of each there are to be: 4 with a gradient and Adam's two moments.
+        copies: the number of copies of each tensor to count: 4 with a gradient and Adam's two moments.
 
     Raises:
-        UnsupportedSpaceError: at the first tensor too many; the message has the arithmetic.
+        UnsupportedSpaceError: at the first tensor that does not fit; the message has the arithmetic.
     """
 
     def __init__(self, copies: int) -> None:
@@ -39,11 +39,11 @@ class Affordable(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        """Call `func`, having counted what it makes."""
+        """Return func(*args, **kwargs), after counting the memory of the tensor that it makes."""
         kwargs = kwargs or {}
         if func in MAKERS and str(kwargs.get("device")) != "meta":
             size = kwargs.get("size", args if args and isinstance(args[0], int) else args[0] if args else ())
-            kind = torch.empty(0, dtype=kwargs.get("dtype")).dtype  # Python's bool, int and float are given, too
+            kind = torch.empty(0, dtype=kwargs.get("dtype")).dtype  # also for Python's bool, int and float
             self._count(list(size), kind)
         return func(*args, **kwargs)
 
@@ -52,7 +52,7 @@ class Affordable(TorchFunctionMode):
         self.total += taken
         if self.copies * self.total > memory():
             numbers = f"{' × '.join(f'{n:,}' for n in size if n != 1)} {str(dtype).removeprefix('torch.')} numbers"
-            before = f" beside {gib(self.total - taken)} of others" if self.total > 1.1 * taken else ""
+            before = f" in addition to {gib(self.total - taken)} of others" if self.total > 1.1 * taken else ""
             copies = f", {self.copies} times that with gradients and Adam's moments" if self.copies > 1 else ""
             raise UnsupportedSpaceError(
                 f"the networks are too large: a table or layer of {numbers} takes {gib(taken)}{before}{copies}, and "
@@ -61,12 +61,12 @@ class Affordable(TorchFunctionMode):
 
 
 def gib(count: float) -> str:
-    """Return a number of bytes as a text in GiB."""
+    """Return a number of bytes as a string in GiB."""
     return f"{count / GIB:,.0f} GiB" if count >= 10 * GIB else f"{count / GIB:.2g} GiB"
 
 
 def memory() -> float:
-    """Return how many bytes of memory this machine has; infinitely many where it does not say."""
+    """Return how many bytes of memory this machine has; infinity if unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not on Windows

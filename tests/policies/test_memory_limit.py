@@ -10,14 +10,14 @@ from support.bugs import Bug, seeded
 
 import pg_agents as pg
 from pg_agents.errors import UnsupportedSpaceError
-from pg_agents.policies import affordable
-from pg_agents.policies.affordable import Affordable, memory
+from pg_agents.policies import memory_limit
+from pg_agents.policies.memory_limit import MemoryLimit, memory
 
 
 @pytest.fixture
 def sixteen(monkeypatch):
     """A machine with 16 GiB of memory."""
-    monkeypatch.setattr(affordable, "memory", lambda: 16 * 2**30)
+    monkeypatch.setattr(memory_limit, "memory", lambda: 16 * 2**30)
 
 
 REAL = Box(0, 1, (4,))
@@ -47,7 +47,7 @@ def test_what_does_not_fit_is_refused_with_the_arithmetic(sixteen, spaces, optio
 def test_all_that_is_made_is_counted_together(sixteen):
     with (
         pytest.raises(UnsupportedSpaceError, match=r"30,000 × 30,000 .* takes 3.4 GiB beside 13 GiB of others, and"),
-        Affordable(1),
+        MemoryLimit(1),
     ):
         for _ in range(5):
             torch.empty((30_000, 30_000))
@@ -55,7 +55,7 @@ def test_all_that_is_made_is_counted_together(sixteen):
 
 def test_what_fits_is_made(sixteen):
     assert pg.PPO.for_spaces(Discrete(1000), Discrete(100)).policy.logits.shape == (1, 1000, 100)
-    with Affordable(4):
+    with MemoryLimit(4):
         assert torch.empty(2**20, 2**10, device="meta").shape == torch.empty((2**20, 2**10), device="meta").shape
         assert torch.zeros(size=(2, 3)).shape == (2, 3) and torch.full((), 2.0) == 2
         with pytest.raises(UnsupportedSpaceError, match=r"1,048,576 × 1,024 float64 numbers takes 8 GiB"):
@@ -64,7 +64,7 @@ def test_what_fits_is_made(sixteen):
 
 def test_a_machine_says_how_much_it_has_or_nothing(monkeypatch):
     assert 2**28 < memory() < 2**50
-    monkeypatch.delattr(affordable.os, "sysconf")
+    monkeypatch.delattr(memory_limit.os, "sysconf")
     assert memory() == math.inf
 
 
@@ -79,7 +79,7 @@ def test_rollouts_that_do_not_fit_are_refused(monkeypatch):
 
 
 def test_kinds_of_numbers_may_be_named_in_python():
-    with Affordable(1):
+    with MemoryLimit(1):
         assert torch.ones(2, dtype=bool).dtype == torch.bool and torch.zeros(2, dtype=int).dtype == torch.int64
 
 
