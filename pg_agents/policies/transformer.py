@@ -133,8 +133,7 @@ class Trunk(nn.Module):
     def _behind(self, block: TokenBlock, source: Tensor, there: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Return the hidden states [B, T − 1, width] of completions whose prompts were read before.
 
-        Row b's prompt is number source[b] of N and fills the positions there[b] of P; keys and values are
-        [L, N, H, P, D].
+        Row b's prompt is number source[b] of N, at the positions there[b] of P; keys and values are [L, N, H, P, D].
         """
         rows, steps = len(source), len(block.lengths) - 1
         place = block.lengths[0, :, None] + torch.arange(steps, device=source.device)  # [B, T − 1]

@@ -131,9 +131,9 @@ def test_a_policy_of_ones_own_takes_one_observation_in_any_layout():
         (
             Dict(a=NUMBERS, b=NUMBERS),
             {"a": [0, 0], "b": [[0, 0]]},
-            "must hold the same number of observations; got one and 1",
+            "the same number of observations; got one and 1",
         ),
-        (Tuple([NUMBERS, Discrete(2)]), ([[0, 0]], [1, 0]), "must hold the same number of observations; got 1 and 2"),
+        (Tuple([NUMBERS, Discrete(2)]), ([[0, 0]], [1, 0]), "the same number of observations; got 1 and 2"),
     ],
 )
 def test_what_is_no_observation_is_named(space, given, words):
@@ -173,7 +173,7 @@ def test_masks_may_be_parts_for_each_choice():
         ("yes", "holds yes; a mask is"),
         ([0, 0, 0], "an action_mask that forbids every action"),
         ([1, 1], r"action_mask.* has.* shape \(2,\)"),
-        ([[1, 1, 1]], "must hold the same number of observations; got one and 1"),
+        ([[1, 1, 1]], "the same number of observations; got one and 1"),
     ],
 )
 def test_what_is_no_mask_is_named(inside, mask, words):

@@ -46,7 +46,7 @@ def test_what_does_not_fit_is_refused_with_the_arithmetic(sixteen, spaces, optio
 
 def test_all_that_is_made_is_counted_together(sixteen):
     with (
-        pytest.raises(UnsupportedSpaceError, match=r"30,000 × 30,000 .* takes 3.4 GiB beside 13 GiB of others, and"),
+        pytest.raises(UnsupportedSpaceError, match=r"30,000 × 30,000 .* takes 3.4 GiB in addition to 13 GiB"),
         MemoryLimit(1),
     ):
         for _ in range(5):
