@@ -83,7 +83,7 @@ def test_kinds_of_numbers_may_be_named_in_python():
         assert torch.ones(2, dtype=bool).dtype == torch.bool and torch.zeros(2, dtype=int).dtype == torch.int64
 
 
-def counts_anew(self, size, dtype, right=Affordable._count):
+def counts_anew(self, size, dtype, right=MemoryLimit._count):
     self.total = 0
     right(self, size, dtype)
 
@@ -91,7 +91,7 @@ def counts_anew(self, size, dtype, right=Affordable._count):
 test_seeded_bugs = seeded(
     Bug(
         "each layer is held against the memory alone",
-        Affordable._count,
+        MemoryLimit._count,
         counts_anew,
         [test_all_that_is_made_is_counted_together],
     )
