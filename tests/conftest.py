@@ -1,6 +1,9 @@
 """What holds for every test: the pg/… ids are known, torch computes on one thread, slow tests wait to be asked for."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -27,3 +30,20 @@ def folder(tmp_path, monkeypatch):
     """An empty folder of its own, in which the test stands."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def start():
+    """Start `python -m pg_agents …` as a process that heeds Ctrl-C and does not outlive the test."""
+    processes = []
+
+    def started(*argv, **options):
+        program = [sys.executable, "-m", "pg_agents", *argv]
+        heed = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - a shell's background ignores it
+        processes.append(subprocess.Popen(program, stderr=subprocess.PIPE, text=True, preexec_fn=heed, **options))
+        return processes[-1]
+
+    yield started
+    for process in processes:
+        process.kill()
+        process.wait()

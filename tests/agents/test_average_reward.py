@@ -239,6 +239,7 @@ def test_with_the_exact_q_the_expected_step_is_the_gradient_of_the_gain(mdp: Tab
     torch.testing.assert_close(step, gradient, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_reaches_the_optimal_gain_of_two_states_and_knows_it():
     env = gym.make_vec("pg/TwoStateMDP-v0", 16)
     agent, estimates = pg.AverageReward.for_env(env, seed=3), []

@@ -33,6 +33,7 @@ AGENTS = {
     "ppo": (pg.PPO, {"critic": True}),
 }
 PENALTIES = ("reward", "k3-loss")
+KINDS = ["transformer", pytest.param("gpt2", marks=pytest.mark.slow)]
 
 
 def gpt2():
@@ -148,7 +149,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("kind", ["transformer", "gpt2"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", AGENTS)
 def test_order_and_padding_change_nothing(name, kind, penalty):
     agent = made(name, kind, penalty)
@@ -161,7 +162,7 @@ def test_order_and_padding_change_nothing(name, kind, penalty):
 
 
 @pytest.mark.parametrize("penalty", PENALTIES)
-@pytest.mark.parametrize("kind", ["transformer", "gpt2"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", AGENTS)
 def test_parts_add_up_to_the_whole(name, kind, penalty):
     agent = made(name, kind, penalty)
@@ -180,7 +181,7 @@ def update_of(name, kind, penalty, **arguments):
     return torch.cat([parameter.detach().reshape(-1) for parameter in agent.parameters()]), metrics
 
 
-@pytest.mark.parametrize("kind", ["transformer", "gpt2"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", AGENTS)
 def test_steps_differentiated_a_few_at_a_time_make_the_same_update(name, kind):
     """Also of minibatches, for those that have them; metrics are those of the whole, too."""

@@ -297,7 +297,7 @@ def test_a_policy_that_a_description_names_is_never_read_from_elsewhere(saved):
         ({}, "'policy.logits' is missing"),
         ({"policy.logits": torch.zeros(1, 5, 2), "x\x1b" * 10**5: torch.zeros(1)}, "is none of theirs"),
     ],
-    ids=str,
+    ids=["whole numbers", "complex", "turned", "empty", "missing", "one more"],
 )
 def test_parameters_that_do_not_fit_are_named(saved, change, said):
     save_file(change, saved / "agent.safetensors")

@@ -29,6 +29,7 @@ def copy(tmp_path_factory):
     return tree
 
 
+@pytest.mark.slow
 def test_a_changed_coefficient_is_noticed_where_it_matters(copy, tmp_path):
     """One run holds both: PPO's bits are others, those of the agents without the change are the same."""
     output = tmp_path / "results" / "bits.json"

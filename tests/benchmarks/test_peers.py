@@ -104,6 +104,7 @@ def test_a_side_that_fails_says_why(tmp_path):
         compare.run_side(settings | {"program": "sb3"}, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_runs_stores_and_draws(tmp_path, capsys):
     arguments = ["run", "collection", "--rounds", "1", "--steps", "4096", "--out", str(tmp_path)]
     main(arguments)

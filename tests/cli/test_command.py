@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 
 import gymnasium as gym
@@ -172,12 +171,10 @@ def test_videos(capsys, folder):
 
 
 # -- as a process ------------------------------------------------------------------------------------------------------
-def test_ctrl_c_saves_the_agent_and_exits_with_130(folder):
+@pytest.mark.slow
+def test_ctrl_c_saves_the_agent_and_exits_with_130(folder, start):
     argv = ["train", "reinforce", "pg/TwoArmedBandit-v0", "--total-steps", "1000000000", "--quiet", "--run-dir", "r"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pg_agents", *argv, "--log-every", "1000"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    process = start(*argv, "--log-every", "1000", stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
     metrics, deadline = folder / "r" / "metrics.jsonl", time.monotonic() + 60
     while not (metrics.exists() and metrics.stat().st_size > 0) and time.monotonic() < deadline:
         time.sleep(0.05)

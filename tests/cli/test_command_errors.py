@@ -202,12 +202,12 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert (found.returncode, found.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signalled", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_worker_or_an_interrupt_ends_a_run_with_asynchronous_environments(folder, signalled):
+def test_a_killed_worker_or_an_interrupt_ends_a_run_with_asynchronous_environments(folder, start, signalled):
     """The worker is killed; the interrupt is for the first process alone, whose workers then wait for it."""
     typed = ["--num-envs", "3", "--env-arg", "vectorization_mode=async", "--total-steps", "10000000", "--run-dir", "r"]
-    argv = [sys.executable, "-m", "pg_agents", "train", "a2c", "CartPole-v1", *typed, "--log-every", "100", "--quiet"]
-    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    process = start("train", "a2c", "CartPole-v1", *typed, "--log-every", "100", "--quiet")
     metrics, deadline = folder / "r" / "metrics.jsonl", time.monotonic() + 60
     while not (metrics.exists() and metrics.stat().st_size > 0) and time.monotonic() < deadline:
         time.sleep(0.05)

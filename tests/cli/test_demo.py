@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -99,11 +98,9 @@ def test_arguments_out_of_range_are_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_both_processes_and_saves_their_agents(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pg_agents", "demo", "--scale", "100", "--root", str(tmp_path)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=tmp_path,
-    )  # fmt: skip
+def test_ctrl_c_stops_both_processes_and_saves_their_agents(tmp_path, start):
+    argv = ["demo", "--scale", "100", "--root", str(tmp_path)]
+    process = start(*argv, stdout=subprocess.PIPE, start_new_session=True, cwd=tmp_path)
     deadline = time.monotonic() + 60
     while len(list(tmp_path.glob("*/*/metrics.jsonl"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -103,6 +103,7 @@ def test_nothing_is_imported_for_a_run_folder(hostile, capsys, command, changes)
     read_by(READERS[command], capsys)
 
 
+@pytest.mark.slow
 def test_the_refusal_is_the_line_to_type_and_ones_own_folder_keeps_working(tmp_path, monkeypatch, capsys):
     """Whoever wrote the module and the run types one flag more, which the training's last lines have already."""
     monkeypatch.chdir(tmp_path)

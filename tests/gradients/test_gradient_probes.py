@@ -51,6 +51,7 @@ def test_the_noise_of_a_gradient_by_the_gradients_of_each_environment():
     assert 1 < found["gradient/effective_samples"] < 5
 
 
+@pytest.mark.slow
 def test_the_signal_to_noise_ratio_is_that_of_many_updates():
     """‖E ĝ‖²/tr Cov(ĝ) of 400 updates; a single one's ratio is larger by 1 on average, as ‖ĝ‖² holds the noise too."""
     agent = pg.Reinforce(policy=tabular(SHORT), discount=0.8)

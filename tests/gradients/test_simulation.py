@@ -100,6 +100,7 @@ def test_with_the_average_of_the_same_path_it_is_always_zero():
     assert np.std(estimates) > 0.5  # though the paths differ
 
 
+@pytest.mark.slow
 def test_without_a_state_to_stop_at_the_sums_walk_at_random():
     """Σ_{k<K} (R − λ) with the exact λ: four times the steps, four times the variance (here with 400 rows × 40 seeds).
 

@@ -122,6 +122,7 @@ class Side(gym.Env):
         return self.reset()[0], right, True, False, {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("offset", "dtype"), [(1.7e9, np.float64), (-1e5, np.float64), (1e4, np.float32)])
 def test_a_task_far_from_zero_is_learned_as_it_is_at_zero(offset, dtype):
     found = []

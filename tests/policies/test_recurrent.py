@@ -201,6 +201,7 @@ def test_every_agent_updates_a_recurrent_policy(name, mode):
     assert not torch.equal(before["gru.cell.weight_hh"], after["gru.cell.weight_hh"])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_without_memory_is_done_with_it():
     """The best policy that acts on nothing but the present observation collects 1.5, and is found; a GRU finds 2."""
     small = {"num_symbols": 2, "delay": 3}
