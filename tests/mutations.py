@@ -25,13 +25,6 @@ MUTATIONS = [
         ("tests/agents/common/test_kl_regularization.py::test_what_rounding_makes_of_equal_policies_is_no_divergence",),
     ),
     Mutation(
-        "the second pass over λ-returns takes the factors of the first",
-        "pg_agents._fast.recurrence",
-        "carried[:-seen] * carried[seen:], 2 * seen",
-        "carried[:-seen], 2 * seen",
-        ("tests/functional/test_returns.py::test_lambda_returns_by_hand",),
-    ),
-    Mutation(
         "a batch mean leaves out the episodes that have ended",
         "pg_agents.agents.common.baselines",
         "rollout.mask.any(0).sum().clamp(min=1)",
@@ -109,50 +102,6 @@ MUTATIONS = [
         "advantages = targets - values",
         "advantages = values - targets",
         ("tests/agents/test_actor_critic.py::test_gradients_by_hand",),
-    ),
-    Mutation(
-        "rewards are standardised with their mean taken off in the scale",
-        "pg_agents.agents.common.reward_scale",
-        "rewards=rollout.rewards / std",
-        "rewards=(rollout.rewards - self.moments.mean) / std",
-        ("tests/policies/test_normalization.py::test_reward_scale_by_hand",),
-    ),
-    Mutation(
-        "episodes flow into each other in the scale of rewards",
-        "pg_agents.agents.common.reward_scale",
-        "torch.where(episode_starts, 0.0, self.discount * accumulated)",
-        "self.discount * accumulated",
-        ("tests/policies/test_normalization.py::test_sums_go_on_from_rollout_to_rollout_until_the_next_start",),
-    ),
-    Mutation(
-        "the first of many actions may be drawn though it is impossible",
-        "pg_agents._fast.sampling",
-        "right=True",
-        "right=False",
-        (
-            "tests/distributions/test_distributions.py::test_the_ends_of_the_unit_interval_draw_no_impossible_action[0.0]",
-        ),
-    ),
-    Mutation(
-        "workers are left behind by one that has died",
-        "pg_agents.collection.workers",
-        "if not at_rest(core):\n            kill(core)\n        return cause",
-        "return cause",
-        ("tests/collection/test_workers.py::test_a_killed_worker_is_named_and_nobody_waits_for_the_others",),
-    ),
-    Mutation(
-        "answers of workers that have been read are waited for",
-        "pg_agents.spaces.closing",
-        "if not core.closed and not at_rest(core):",
-        "if core.closed:",
-        ("tests/collection/test_workers.py::test_whatever_has_become_of_workers_they_can_be_closed[read at work]",),
-    ),
-    Mutation(
-        "a percent sign in a worker's error hides it",
-        "pg_agents.collection.workers",
-        'if "trace" in (names :=',
-        'if "nothing" in (names :=',
-        ("tests/collection/test_workers.py::test_a_percent_sign_in_a_workers_error_does_not_hide_it",),
     ),
     Mutation(
         "the gain moves away from the rewards",
@@ -434,13 +383,6 @@ MUTATIONS = [
         "arguments = defaults_for | defaults_for_policy(form, type(policy).__name__) | arguments",
         "arguments = defaults_for_policy(form, type(policy).__name__) | defaults_for | arguments",
         ("tests/agents/test_whole_texts.py::test_texts_are_learned_from_whole_whatever_their_number",),
-    ),
-    Mutation(
-        "reasons are those of texts that go on",
-        "pg_agents.collection.rollout_builder",
-        "for reason in reasons[done].tolist()]",
-        "for reason in reasons[~done].tolist()]",
-        ("tests/training/test_progress.py::test_a_rollout_knows_why_its_texts_ended",),
     ),
     Mutation(
         "saving an agent deletes files of others",

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.bugs import Bug, seeded
 
 from pg_agents._fast.sampling import WORTH_INVERTING, inversion, plain_sample, race, sample
 
@@ -45,3 +46,17 @@ def test_few_race_and_many_are_inverted(actions, expected):
     assert torch.equal(*drawn)
     assert sample(unnormalized.view(5, 10, actions), None).shape == (5, 10)
     assert plain_sample(unnormalized.view(5, 10, actions), None).shape == (5, 10)
+
+
+def finds_the_first_that_is_no_less(*numbers, right, search=torch.searchsorted):
+    return search(*numbers, right=False)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the first of many actions may be drawn though it is impossible",
+        (torch, "searchsorted"),
+        finds_the_first_that_is_no_less,
+        [test_an_inversion_by_hand],
+    )
+)

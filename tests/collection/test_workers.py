@@ -13,9 +13,10 @@ from support.broken_envs import Broken, Quits, TwoArgumentsError
 from support.bugs import Bug, seeded
 
 import pg_agents as pg
+from pg_agents.collection import workers as collection_workers
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.errors import FaultyEnvironmentError
-from pg_agents.spaces.closing import close, closing
+from pg_agents.spaces.closing import at_rest, close, closing
 
 STILL = np.zeros(3, np.int64)
 
@@ -179,5 +180,23 @@ test_seeded_bugs = seeded(
         lambda adapter, actions: adapter.env.step(actions),
         [test_sys_exit_in_an_environment_is_a_fault],
         raises=SystemExit,
+    ),
+    Bug(
+        "workers are left behind by one that has died",
+        collection_workers.kill,
+        lambda core: None,
+        [test_a_killed_worker_is_named_and_nobody_waits_for_the_others],
+    ),
+    Bug(
+        "answers of workers that have been read are waited for",
+        at_rest,
+        lambda core: True,
+        [(test_whatever_has_become_of_workers_they_can_be_closed, "read at work")],
+    ),
+    Bug(
+        "a percent sign in a worker's error hides it",
+        collection_workers._in_worker,
+        lambda error: collection_workers.Cause(str(error), None, error),
+        [test_a_percent_sign_in_a_workers_error_does_not_hide_it],
     ),
 )

@@ -252,6 +252,16 @@ def forward_in_32_bits(self, observations, right=ObservationScale.forward):
     return right(self, observations.float() if self.real else observations)
 
 
+def scales_what_differs_from_the_mean(self, rollout, right=RewardScale.forward):
+    scaled = right(self, rollout)
+    return replace(scaled, rewards=scaled.rewards - self.moments.mean / self.moments.std())
+
+
+def scales_as_one_episode(self, rollout, right=RewardScale.forward):
+    joined = replace(rollout, episode_starts=torch.zeros_like(rollout.episode_starts))
+    return replace(rollout, rewards=right(self, joined).rewards)
+
+
 test_seeded_bugs = seeded(
     Bug(
         "observations are rounded before their mean comes off",
@@ -267,5 +277,17 @@ test_seeded_bugs = seeded(
         normalization._refresh,
         lambda scale, _: None,
         [test_statistics_of_earlier_versions_are_read],
+    ),
+    Bug(
+        "rewards are standardised with their mean taken off in the scale",
+        RewardScale.forward,
+        scales_what_differs_from_the_mean,
+        [test_reward_scale_by_hand],
+    ),
+    Bug(
+        "episodes flow into each other in the scale of rewards",
+        RewardScale.forward,
+        scales_as_one_episode,
+        [test_sums_go_on_from_rollout_to_rollout_until_the_next_start],
     ),
 )

@@ -10,9 +10,10 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 from pg_envs import TokenEnv, TokenVectorEnv
-from support.bugs import Bug, seeded
+from support.bugs import Bug, seeded, with_arguments
 
 import pg_agents as pg
+from pg_agents.collection import rollout_builder
 from pg_agents.policies import TransformerPolicy
 from pg_agents.training.progress import RunProgress
 
@@ -194,5 +195,11 @@ test_seeded_bugs = seeded(
         RunProgress.untimed,
         lambda self: nullcontext(),
         [test_time_spent_on_anything_else_is_not_counted],
+    ),
+    Bug(
+        "reasons are those of texts that go on",
+        rollout_builder._texts,
+        with_arguments(rollout_builder._texts, done=np.logical_not),
+        [test_a_rollout_knows_why_its_texts_ended],
     ),
 )
