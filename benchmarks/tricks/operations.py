@@ -21,7 +21,6 @@ from pg_agents._fast import (
     module_calls,
     recurrence,
     sampling,
-    token_windows,
 )
 from pg_agents.agents.common.flat_optimizer import FlatOptimizer
 from pg_agents.data.metrics import WeightedMetrics
@@ -133,14 +132,6 @@ def submodules() -> Operation:
     return lambda: (holder.encoder, holder.network, holder.head)
 
 
-def windows() -> Operation:
-    """A step of 64 texts in windows of 1,024 tokens."""
-    read = token_windows.TokenWindows(torch.device("cpu")).read
-    tokens, length = np.ones((64, 1024), np.int64), np.full(64, 512)
-    none = np.zeros(64, bool)
-    return lambda: read({"tokens": tokens, "length": length}, none)
-
-
 def flags() -> Operation:
     """Whether one of 8 episodes has ended."""
     done = np.zeros(8, bool)
@@ -178,5 +169,4 @@ TRICKS = [
     Trick(*_twins(arrays.stack_rows, arrays.plain_stack_rows), stacked),
     Trick(*_twins(arrays.all_finite, arrays.plain_all_finite), finite),
     Trick(*_twins(arrays.any_true, arrays.plain_any_true), flags),
-    Trick(*_twins(token_windows.TokenWindows.read, token_windows.PlainTokenWindows.read), windows, alike=False),
 ]

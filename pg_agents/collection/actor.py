@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pg_agents._fast.token_windows import TokenWindows
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.distributions import Distribution, draw
@@ -53,7 +52,7 @@ class Actor:
         self.generator = torch.Generator(self.device).manual_seed(spawn(seed, Purpose.ACTIONS))
         self.to_env_action = to_env_action(adapter.env.single_action_space)
         self.memory: Any = None
-        self.texts, self.shown = TokenWindows(self.device), np.zeros(adapter.num_envs, np.int64)
+        self.shown = np.zeros(adapter.num_envs, np.int64)
 
     def act(
         self, *, append_only: bool = False, waiting: NDArray[np.bool_] | None = None
@@ -61,20 +60,18 @@ class Actor:
         """Return the actions for the environments, [B, …], and the policy's step from which they come.
 
         Args:
-            append_only: each step appends at most one token to each row's observation {"tokens", "length"}.
+            append_only: observations {"tokens", "length"} only grow; of the policy's step the lengths are kept alone.
             waiting: rows whose action is ignored, bool [B]; with append-only tokens the policy gets their previous
                 observation again, so that a cache has nothing to compute.
 
         Raises:
             FloatingPointError: the policy's distribution is not finite.
         """
+        seen = tree_map(np.array, self.adapter.observation)  # a copy: environments may reuse their arrays
+        shown = tree_map(self._tensor, seen)
         if append_only:
-            tokens, length = self.texts.read(self.adapter.observation, self.adapter.episode_starts)
-            self.shown = length if waiting is None else np.where(waiting, self.shown, length)
-            seen, shown = {"length": length}, {"tokens": tokens, "length": self._tensor(self.shown)}
-        else:
-            seen = tree_map(np.array, self.adapter.observation)  # a copy: environments may reuse their arrays
-            shown = tree_map(self._tensor, seen)
+            self.shown = seen["length"] if waiting is None else np.where(waiting, self.shown, seen["length"])
+            shown["length"], seen = self._tensor(self.shown), {"length": seen["length"]}
         if self.policy.recurrent and self.adapter.episode_starts.any():
             self.memory = self.policy.reset_memory(
                 self.memory, torch.from_numpy(self.adapter.episode_starts).to(self.device)

@@ -10,7 +10,6 @@ from pg_envs import TokenVectorEnv
 from support.bugs import Bug, seeded, with_arguments
 from torch import nn
 
-from pg_agents._fast.token_windows import TokenWindows
 from pg_agents.collection.actor import Actor
 from pg_agents.collection.collectors import EpisodeCollector, collect_episodes, collect_steps
 from pg_agents.data.rollout import TokenBlock
@@ -86,16 +85,6 @@ def test_a_policy_is_shown_the_same_windows_as_without_the_short_cut(mode, cap, 
         visible = torch.arange(one["tokens"].shape[1]) < one["length"][:, None]
         assert torch.equal(one["tokens"] * visible, other["tokens"] * visible)
         assert copy is False or torch.equal(one["tokens"], other["tokens"])  # and what stands behind the texts
-
-
-def test_texts_that_grow_by_several_tokens_or_shrink_are_read_whole():
-    texts = TokenWindows(torch.device("cpu"))
-    none = np.zeros(2, bool)
-    for rows in ([[1, 0, 0, 0], [2, 3, 0, 0]], [[1, 4, 5, 6], [2, 3, 4, 0]], [[3, 0, 0, 0], [2, 3, 4, 0]]):
-        tokens = np.array(rows)
-        length = (tokens > 0).sum(1)
-        shown, _ = texts.read({"tokens": tokens, "length": length}, none)
-        assert shown.tolist() == rows
 
 
 def test_rows_that_wait_are_shown_what_they_were_shown_last():
@@ -176,12 +165,6 @@ test_seeded_bugs = seeded(
         Actor.act,
         with_its_window,
         [test_a_window_of_2048_is_kept_once_a_row_and_not_once_a_step],
-    ),
-    Bug(
-        "a new episode is read as if it continued the one before",
-        TokenWindows.read,
-        with_arguments(TokenWindows.read, episode_starts=np.zeros_like),
-        [test_a_policy_is_shown_the_same_windows_as_without_the_short_cut],
     ),
     Bug(
         "the last token of texts that have ended is read",
