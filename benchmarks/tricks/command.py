@@ -94,7 +94,8 @@ def measure(tricks: Sequence[Trick], workloads: Sequence[str], seconds: float) -
             measured, times = compare(trick.trick, trick.twin, WORKLOADS[name], each), found[name][1]
             saved = operation.plain_seconds - operation.seconds
             count = times[trick.trick.__code__]
-            by_calls = count * saved / in_operation / measured.seconds if count and trick.alike else None
+            alike = count and (trick.alike is None or name in trick.alike)
+            by_calls = count * saved / in_operation / measured.seconds if alike else None
             shares[name] = Share(measured, by_calls)
         yield {
             "trick": trick.name,

@@ -35,13 +35,13 @@ class Trick(NamedTuple):
         trick: the function.
         twin: what takes its place.
         operation: what the trick is for.
-        alike: whether a call saves about as much in small workloads, whatever it is called with.
+        alike: workloads in which a call saves about as much as in the operation; None: in all.
     """
 
     trick: FunctionType
     twin: FunctionType
     operation: Make
-    alike: bool = True
+    alike: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -157,13 +157,13 @@ def _twins(trick: Callable, twin: Callable) -> tuple[FunctionType, FunctionType]
 
 TRICKS = [
     Trick(*_twins(flat_vectors.lay_out, flat_vectors.plain_lay_out), step_of_adam),
-    Trick(*_twins(logistic_tanh.tanh, logistic_tanh.plain_tanh), hyperbolic_tangent, alike=False),
+    Trick(*_twins(logistic_tanh.tanh, logistic_tanh.plain_tanh), hyperbolic_tangent, alike=()),
     Trick(*_twins(module_calls.call, module_calls.plain_call), module_of_three),
     Trick(*_twins(module_calls.hold_directly, module_calls.plain_hold_directly), submodules),
     Trick(*_twins(sampling.race, sampling.plain_sample), draw(sampling.race, 8, 2)),  # type: ignore[arg-type]
-    Trick(*_twins(sampling.inversion, sampling.plain_sample), draw(sampling.inversion, 64, 256), alike=False),  # type: ignore[arg-type]
-    Trick(*_twins(recurrence.backward_recurrence, recurrence.plain_backward_recurrence), returns, alike=False),
-    Trick(*_twins(gru_rows.run_cell, gru_rows.plain_run_cell), gru, alike=False),
+    Trick(*_twins(sampling.inversion, sampling.plain_sample), draw(sampling.inversion, 64, 256), alike=("tokens",)),  # type: ignore[arg-type]
+    Trick(*_twins(recurrence.backward_recurrence, recurrence.plain_backward_recurrence), returns, alike=("PPO",)),
+    Trick(*_twins(gru_rows.run_cell, gru_rows.plain_run_cell), gru, alike=()),
     Trick(*_twins(means.summary, means.plain_summary), metrics),
     Trick(*_twins(gathers.deal_out, gathers.plain_deal_out), minibatches),
     Trick(*_twins(arrays.stack_rows, arrays.plain_stack_rows), stacked),
