@@ -1,15 +1,20 @@
 """Bootstrapped targets against numbers worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Discrete
 from gymnasium.vector import AutoresetMode
 from pg_envs import RowsVectorEnv
+from support.bugs import Bug, seeded, with_arguments, with_result
 from support.hand_made import gradients, padded, prepare, rollout
 
 from pg_agents.agents import ActorCritic
+from pg_agents.agents.common import advantages
 from pg_agents.collection.collectors import collect_episodes, collect_steps
+from pg_agents.functional import losses, returns
 from pg_agents.policies import TabularCritic, TabularPolicy
 
 MODES = list(AutoresetMode)
@@ -161,3 +166,63 @@ def test_rows_without_a_decision_teach_nothing(optimizer):
     metrics = agent.update(rollout([None]))
     assert all(torch.equal(old, new) for old, new in zip(before, agent.parameters(), strict=True))
     assert all(torch.isfinite(value) for name, value in metrics.items() if name != "explained_variance")
+
+
+def towards_what_was_worse(prepared):
+    batch, metrics = prepared
+    return replace(batch, advantages=-batch.advantages), metrics
+
+
+def from_the_rollouts_start(rollout, discount):
+    return discount ** torch.ones_like(rollout.rewards).cumsum(0) / discount
+
+
+def of_the_next_row(critic, rollout, right=advantages.state_values):
+    values, _ = right(critic, rollout)
+    return values, torch.cat([values[1:], torch.zeros_like(values[:1])])
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the final observation is not looked at",
+        advantages.state_values,
+        of_the_next_row,
+        [test_targets_by_hand, test_targets_from_an_environment_in_every_mode],
+    ),
+    Bug(
+        "the advantage has the wrong sign",
+        ActorCritic.prepare,
+        with_result(ActorCritic.prepare, towards_what_was_worse),
+        [test_gradients_by_hand],
+    ),
+    Bug(
+        "γ^t is left out where it was asked for",
+        advantages.time_weights,
+        with_result(advantages.time_weights, torch.ones_like),
+        [test_discounted_time_weighs_by_the_time_in_the_episode],
+    ),
+    Bug(
+        "γ^t is counted from the rollout's start, not the episode's",
+        advantages.time_weights,
+        from_the_rollouts_start,
+        [test_discounted_time_weighs_by_the_time_in_the_episode],
+    ),
+    Bug(
+        "the value of the next state is used after termination",
+        returns.step_discounts,
+        with_arguments(returns.step_discounts, terminated=torch.zeros_like),
+        [test_targets_by_hand],
+    ),
+    Bug(
+        "nothing is cut at truncation",
+        returns.step_lambdas,
+        with_arguments(returns.step_lambdas, truncated=torch.zeros_like),
+        [test_targets_by_hand],
+    ),
+    Bug(
+        "the mask is shifted by one row",
+        losses.mean_over_steps,
+        with_arguments(losses.mean_over_steps, mask=lambda mask: mask.roll(1, 0)),
+        [test_targets_by_hand],
+    ),
+)

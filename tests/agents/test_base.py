@@ -9,11 +9,14 @@ import gymnasium as gym
 import pytest
 import torch
 from gymnasium.vector import AutoresetMode
+from support.bugs import Bug, seeded, with_arguments
 from support.hand_made import column, rollout
 
 import pg_agents as pg
 from pg_agents.agents import ActorCritic, Reinforce, ReinforceBaseline
+from pg_agents.agents.common import gradient_accumulation
 from pg_agents.collection.collectors import collect_episodes, collect_steps
+from pg_agents.functional import losses
 from pg_agents.gradients.simulation import estimate_gain
 from pg_agents.policies import TabularActionCritic, TabularCritic, TabularPolicy
 from pg_agents.training.loop import make_collector
@@ -290,3 +293,20 @@ def test_networks_that_are_none_are_named():
         pg.Reinforce(policy=torch.nn.Linear(4, 2))
     with pytest.raises(ValueError, match=r"^critic must be a pg_agents.Critic, got torch.*Linear; subclass it"):
         pg.A2C(policy=TabularPolicy(2, 2), critic=torch.nn.Linear(4, 1))
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "certainty is rewarded",
+        losses.with_entropy,
+        with_arguments(losses.with_entropy, weight=lambda weight: -weight),
+        [test_entropy_is_rewarded_with_its_weight],
+    ),
+    Bug(
+        "minibatches of independent learners are of some learners",
+        gradient_accumulation.unit_of,
+        lambda policy, batch: "environment",
+        [test_rewards_of_one_learner_move_its_own_parameters_alone],
+        raises=RuntimeError,
+    ),
+)

@@ -10,9 +10,13 @@ import pytest
 import torch
 import transformers
 from pg_envs import TokenVectorEnv
+from support.bugs import Bug, seeded, with_result
 
 import pg_agents as pg
+from pg_agents.agents.common import gradient_accumulation
+from pg_agents.data import minibatches
 from pg_agents.data.rollout import TokenBlock
+from pg_agents.functional import losses
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.huggingface_critic import HuggingFaceCritic
 from pg_agents.policies import TransformerCritic, TransformerPolicy
@@ -295,3 +299,25 @@ def test_a_reference_reads_no_more_at_once_than_is_differentiated():
     record = played(agent.policy)
     agent.update(record)
     assert sum(seen) == 12 and len(seen) == -(-record.num_transitions // 9)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "gradients of micro-batches count twice",
+        gradient_accumulation._gradients,
+        with_result(gradient_accumulation._gradients, lambda gradients: [2 * gradient for gradient in gradients]),
+        [test_steps_differentiated_a_few_at_a_time_make_the_same_update],
+    ),
+    Bug(
+        "minibatches weigh as if they were the batch",
+        minibatches.columns_of,
+        with_result(minibatches.columns_of, lambda part: replace(part, weights=part.weights / part.weights.sum())),
+        [test_parts_add_up_to_the_whole],
+    ),
+    Bug(
+        "tokens are counted with their padding",
+        losses.mean_over_steps,
+        lambda mask, num_learners=1, dtype=torch.float32: mask.to(dtype) / mask.numel(),
+        [test_order_and_padding_change_nothing],
+    ),
+)

@@ -7,11 +7,13 @@ from typing import get_args
 import gymnasium as gym
 import pytest
 import torch
+from support.bugs import Bug, seeded, with_arguments, with_result
 from support.grouped_episodes import EPISODES, PROBLEM, TABLE, grouped, tabular
 from support.hand_made import gradients, padded, prepare, rollout
 
 import pg_agents as pg
 from pg_agents.agents import GRPO
+from pg_agents.functional import comparisons, losses
 from pg_agents.functional.comparisons import Comparison
 from pg_agents.gradients.catalogue import LENGTH, estimators_of
 from pg_agents.gradients.instrument import Instrument
@@ -174,3 +176,28 @@ def test_its_expectation_is_not_the_gradient_and_dr_grpos_is_a_multiple():
 def test_arguments_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         GRPO.for_spaces(gym.spaces.Discrete(2), gym.spaces.Discrete(2), **arguments)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "groups of equal returns weigh what the others do",
+        comparisons.compare,
+        with_result(comparisons.compare, lambda compared: (compared[0], compared[1] + 1)),
+        [
+            test_groups_of_equal_returns_weigh_nothing_and_the_others_no_more,
+            test_where_all_returns_are_equal_nothing_moves,
+        ],
+    ),
+    Bug(
+        "what is beyond ε is reported as clipped, whatever ε_high is",
+        losses.ratio_metrics,
+        with_arguments(losses.ratio_metrics, clip_high=lambda clip: None),
+        [test_loss_by_hand],
+    ),
+    Bug(
+        "tokens are counted with their padding",
+        losses.aggregation_weights,
+        with_arguments(losses.aggregation_weights, mask=torch.ones_like),
+        [test_weights_by_hand, test_padding_changes_nothing],
+    ),
+)

@@ -415,5 +415,11 @@ test_seeded_bugs = seeded(
         lambda states, start: states - start,
         [test_an_agent_is_at_home_in_spaces_of_any_dtype],
         raises=RuntimeError,
-    )
+    ),
+    Bug(
+        "an agent of an earlier version is loaded with numbers scaled that it saw as they were",
+        as_before,
+        lambda space: space,
+        [test_agents_that_saw_pictures_as_mere_numbers_still_do],
+    ),
 )

@@ -11,6 +11,7 @@ from support.bugs import Bug, seeded
 
 import pg_agents as pg
 from pg_agents.agents import SavedAgentError
+from pg_agents.agents.common import files
 from pg_agents.distributions import Categorical, distribution
 from pg_agents.gradients.simulation import estimate_gain
 from pg_agents.policies import TabularPolicy
@@ -172,5 +173,11 @@ test_seeded_bugs = seeded(
         distribution.draw,
         lambda policy, where, *, greedy=False, generator=None: policy.mode() if greedy else policy.sample(generator),
         [test_the_environment_the_step_and_the_seed_are_named],
+    ),
+    Bug(
+        "parameters that are not finite are saved without a word and loaded",
+        files.not_finite,
+        lambda module: None,
+        [test_such_agents_are_saved_with_a_warning_and_not_loaded],
     ),
 )

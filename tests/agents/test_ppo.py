@@ -6,10 +6,12 @@ from dataclasses import replace
 import gymnasium as gym
 import pytest
 import torch
+from support.bugs import Bug, seeded, with_arguments, with_result
 from support.hand_made import prepare, rollout
 
 import pg_agents as pg
 from pg_agents.agents import A2C, PPO
+from pg_agents.functional import losses, returns
 from pg_agents.functional.losses import ratio_metrics
 from pg_agents.policies import TabularCritic, TabularPolicy
 
@@ -186,3 +188,37 @@ def test_the_update_ends_half_as_far_again_as_the_target():
     agent = agent_of(PPO, target_kl=0.02)
     assert [agent.should_stop_early({"kl": torch.tensor(kl)}) for kl in (0.029, 0.031)] == [False, True]
     assert not agent_of(PPO).should_stop_early({"kl": torch.tensor(9.0)})
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the ratio is of the old policy to the new one",
+        losses.clipped_surrogate,
+        with_arguments(losses.clipped_surrogate, log_ratio=torch.neg),
+        [test_the_gradient_where_it_acted_is_that_of_a2c],
+    ),
+    Bug(
+        "the critic weighs twice what it is to weigh",
+        losses.squared_error,
+        with_result(losses.squared_error, lambda error: 2 * error),
+        [test_the_loss_by_hand],
+    ),
+    Bug(
+        "certainty is rewarded",
+        losses.with_entropy,
+        with_arguments(losses.with_entropy, weight=lambda weight: -weight),
+        [test_the_loss_by_hand],
+    ),
+    Bug(
+        "advantages of a minibatch are divided by the deviation over n",
+        returns.standardize,
+        with_arguments(returns.standardize, correction=lambda correction: 0),
+        [test_advantages_can_be_standardized_over_each_minibatch],
+    ),
+    Bug(
+        "advantages are rounded before they are standardised",
+        returns.bootstrapped_returns,
+        with_result(returns.bootstrapped_returns, lambda targets: targets.float()),
+        [test_advantages_far_from_zero_are_standardized_by_what_they_differ_by],
+    ),
+)

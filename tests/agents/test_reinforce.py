@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 from pg_envs import GaussianBanditVector
+from support.bugs import Bug, seeded, with_arguments, with_result
 from support.hand_made import Problem, gradients, padded, prepare, rollout
 
 from pg_agents.agents import Reinforce
+from pg_agents.agents.common import advantages
 from pg_agents.collection.collectors import collect_episodes
+from pg_agents.functional import losses
 from pg_agents.policies import TabularPolicy
 
 LOGITS = torch.tensor([[[0.3, -0.2], [-0.5, 0.4]]], dtype=torch.float64)
@@ -178,3 +181,31 @@ def test_act_is_greedy_or_sampled_and_adds_the_spaces_start():
     counts = np.bincount([agent.act(np.int64(4), generator=generator)[0] - 7 for _ in range(2000)], minlength=3)
     p = np.exp([0, 1, 0]) / np.exp([0, 1, 0]).sum()
     assert (np.abs(counts - 2000 * p) < 4 * np.sqrt(2000 * p * (1 - p))).all()  # four standard errors
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "γ^t is left out where it was asked for",
+        advantages.time_weights,
+        with_result(advantages.time_weights, torch.ones_like),
+        [test_expected_gradient_is_the_exact_gradient],
+    ),
+    Bug(
+        "the sign of the policy gradient is flipped",
+        losses.policy_gradient,
+        with_result(losses.policy_gradient, torch.neg),
+        [test_expected_gradient_is_the_exact_gradient],
+    ),
+    Bug(
+        "certainty is rewarded",
+        losses.with_entropy,
+        with_arguments(losses.with_entropy, weight=lambda weight: -weight),
+        [test_gradient_of_the_entropy_bonus],
+    ),
+    Bug(
+        "padding counts",
+        losses.mean_over_episodes,
+        with_arguments(losses.mean_over_episodes, mask=torch.ones_like),
+        [test_padding_changes_nothing],
+    ),
+)

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 from pg_envs import GaussianBanditVector
+from support.bugs import Bug, seeded, with_result
 from support.hand_made import Fork, Problem, gradients, padded, prepare, rollout
 
 from pg_agents.agents import Reinforce, ReinforceBaseline
+from pg_agents.agents.common.baselines import BatchMean, Constant, RunningAverage
 from pg_agents.collection.collectors import collect_episodes
+from pg_agents.functional.returns import mean_by_time
 from pg_agents.policies import TabularCritic, TabularPolicy
 
 LOGITS = torch.tensor([[[0.3, -0.2], [-0.5, 0.4]]], dtype=torch.float64)
@@ -156,3 +159,41 @@ def test_columns_that_never_started_are_no_episodes_of_the_mean():
 def test_baselines_that_make_no_sense_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         ReinforceBaseline(**{"policy": TabularPolicy(2, 2), **arguments})
+
+
+def of_those_that_go_on(baseline, rollout, returns):
+    sums, counts = (mean_by_time(x, rollout.times, rollout.mask, 1) for x in (returns, torch.ones_like(returns)))
+    return sums / counts
+
+
+def with_this_rollout(baseline, rollout, returns, right=RunningAverage.forward):
+    right(baseline, rollout, returns)
+    return (baseline.total / baseline.count.clamp(min=1)).to(returns.dtype).expand_as(returns)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "a batch mean leaves out the episodes that have ended",
+        BatchMean.forward,
+        of_those_that_go_on,
+        [test_batch_mean_by_hand],
+    ),
+    Bug(
+        "the running average includes the return it is compared with",
+        RunningAverage.forward,
+        with_this_rollout,
+        [test_running_average_is_equation_13],
+    ),
+    Bug(
+        "the baseline is added",
+        RunningAverage.forward,
+        with_result(RunningAverage.forward, torch.neg),
+        [test_running_average_is_equation_13],
+    ),
+    Bug(
+        "a baseline that sees the action",
+        Constant.forward,
+        lambda baseline, rollout, returns: baseline.constant * rollout.actions.to(returns.dtype),
+        [test_constants_and_values_leave_the_expected_gradient_alone],
+    ),
+)

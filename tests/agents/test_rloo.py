@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 from pg_envs import MDPVectorEnv
+from support.bugs import Bug, seeded, with_arguments
 from support.grouped_episodes import EPISODES, LOGITS, PROBLEM, TABLE, TASK, tabular
 from support.hand_made import gradients, padded, prepare, rollout
 
 from pg_agents.agents import RLOO
+from pg_agents.agents.common import groups
 from pg_agents.collection.collectors import collect_episodes
+from pg_agents.functional import comparisons
 from pg_agents.gradients.exact import exact_gradient
 from pg_agents.gradients.instrument import measure
 
@@ -142,3 +145,19 @@ def test_samples_of_groups_agree_with_the_exact_gradient():
 def test_arguments_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         RLOO.for_spaces(gym.spaces.Discrete(2), gym.spaces.Discrete(2), **arguments)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "groups are compared with each other",
+        comparisons.leave_one_out,
+        with_arguments(comparisons.leave_one_out, group_ids=lambda ids: None),
+        [test_advantages_and_weights_by_hand],
+    ),
+    Bug(
+        "only the last reward counts for an episode",
+        groups.returns_of_columns,
+        lambda rollout, discount: (rollout.rewards * rollout.terminated).sum(0),
+        [test_advantages_and_weights_by_hand],
+    ),
+)

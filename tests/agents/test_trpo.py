@@ -9,6 +9,7 @@ import pytest
 import torch
 from gymnasium import spaces
 from pg_envs import TabularMDP
+from support.bugs import Bug, seeded, with_arguments
 from support.hand_made import padded, prepare, rollout
 from torch import nn
 
@@ -411,3 +412,19 @@ def test_the_divergence_is_of_all_steps_where_the_fisher_matrix_is_of_some(kind,
     after = agent.policy(torch.arange(2)).logits.detach()
     assert sizes == [4]
     assert float(metrics["kl"]) == pytest.approx(float(0.5 * (before.exp() * (before - after)).sum()), rel=1e-9)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the natural step goes down",
+        natural.natural_step,
+        with_arguments(natural.natural_step, gradient=torch.neg),
+        [test_the_natural_gradient_of_a_table_is_the_advantage],
+    ),
+    Bug(
+        "a step out of the trust region is taken",
+        natural.line_search,
+        with_arguments(natural.line_search, max_kl=lambda max_kl: math.inf),
+        [test_the_step_is_shortened_until_it_is_near_enough],
+    ),
+)

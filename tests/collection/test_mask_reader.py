@@ -82,6 +82,7 @@ class Native(VectorEnv):
         return {"action_mask": self.masks} if self.clock >= self.late else {}
 
     def reset(self, *, seed=None, options=None):
+        self.clock = 0
         return np.zeros((2, 1), np.float32), self.infos()
 
     def step(self, actions):

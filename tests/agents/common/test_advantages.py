@@ -5,10 +5,13 @@ from dataclasses import replace
 import gymnasium as gym
 import pytest
 import torch
+from support.bugs import Bug, seeded
 from support.hand_made import prepare, rollout
 
 import pg_agents as pg
+from pg_agents.agents.common import advantages
 from pg_agents.agents.common.advantages import generalized_advantages, state_values
+from pg_agents.functional.returns import explained_variance
 from pg_agents.policies import TabularCritic
 
 
@@ -44,3 +47,19 @@ def test_rounding_of_values_is_no_advantage(at_once):
             critic.values.copy_(torch.tensor([values]))
             advantages, _, _ = generalized_advantages(critic, record, 0.9, 0.9, normalize=True, at_once=at_once)
         assert len(critic.values.unique()) == 2 and bool(advantages.any()) is found
+
+
+def of_the_same_state(critic, rollout, right=state_values):
+    values, _ = right(critic, rollout)
+    return values, values
+
+
+test_seeded_bugs = seeded(
+    Bug("the next value is that of the same state", state_values, of_the_same_state, [test_state_values_by_hand]),
+    Bug(
+        "a critic is said to explain its own noise",
+        advantages.fit,
+        lambda values, targets, rollout: explained_variance(values, targets, rollout.mask),
+        [test_targets_that_are_made_of_the_critic_alone_explain_nothing],
+    ),
+)

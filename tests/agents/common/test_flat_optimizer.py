@@ -5,6 +5,7 @@ from copy import deepcopy
 import gymnasium as gym
 import pytest
 import torch
+from support.bugs import Bug, seeded, with_arguments
 from torch import nn
 
 import pg_agents as pg
@@ -231,3 +232,19 @@ def test_parameters_of_two_dtypes_are_two_vectors():
     assert len(descent.members) == 2
     loss = module[0](torch.ones(2)).sum() + module[1](torch.ones(2).double()).sum()
     assert descent.step(loss, None) == pytest.approx(12**0.5)  # 12 entries, each 1
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "gradients are not clipped",
+        FlatOptimizer.step,
+        with_arguments(FlatOptimizer.step, max_norm=lambda norm: None),
+        [test_steps_are_those_of_torch_on_single_parameters],
+    ),
+    Bug(
+        "Adam has torch's ε, whatever is given",
+        FlatOptimizer.__init__,
+        with_arguments(FlatOptimizer.__init__, epsilon=lambda epsilon: 1e-8),
+        [test_the_first_step_of_adam_by_hand, test_the_epsilon_of_adam_is_an_argument_of_every_agent],
+    ),
+)

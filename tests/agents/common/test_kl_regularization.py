@@ -7,12 +7,14 @@ import gymnasium as gym
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
-from support.bugs import Bug, seeded
+from support.bugs import Bug, seeded, with_arguments, with_result
 from support.hand_made import gradients, prepare, rollout
 
 import pg_agents as pg
 from pg_agents.agents import A2C, GRPO, PPO, RLOO, ActorCritic, Reinforce, ReinforceBaseline
+from pg_agents.agents.common import advantages, kl_regularization
 from pg_agents.agents.common.kl_regularization import beside_reference
+from pg_agents.functional import comparisons, losses, returns
 from pg_agents.policies import GRUPolicy, MLPPolicy, Policy, TabularCritic, TabularPolicy
 from pg_agents.training.loop import make_collector
 
@@ -270,11 +272,69 @@ def test_what_rounding_makes_of_equal_policies_is_no_divergence():
     assert agent.prepare(moved)[1]["kl_reference"] > 5e-4
 
 
+def unrounded(rollout):
+    return (rollout.log_probs - rollout.reference_log_probs) * rollout.mask
+
+
 test_seeded_bugs = seeded(
+    Bug(
+        "the policy is pushed away from the reference",
+        kl_regularization.penalized,
+        with_arguments(kl_regularization.penalized, weight=lambda weight: -weight),
+        [test_a_penalty_in_the_rewards_is_summed_to_the_end, test_a_bandit_ends_where_theory_says],
+    ),
+    Bug(
+        "the reference's ratio is upside down",
+        kl_regularization.log_ratios,
+        with_result(kl_regularization.log_ratios, torch.neg),
+        [test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others],
+    ),
+    Bug(
+        "the penalty of a step is not that of what follows it",
+        returns.reward_to_go,
+        lambda rewards, terminated, truncated, discount: rewards,
+        [test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others],
+    ),
+    Bug(
+        "the divergence to go forgets the time that has passed",
+        advantages.time_weights,
+        with_result(advantages.time_weights, torch.ones_like),
+        [test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others],
+    ),
+    Bug(
+        "the divergence of the whole group is compared, one's own too",
+        comparisons.leave_one_out,
+        lambda scores, group_ids=None: comparisons.group_centre(scores, group_ids)[0],
+        [test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others],
+    ),
+    Bug(
+        "what rounding makes of equal policies is a divergence",
+        kl_regularization.log_ratios,
+        unrounded,
+        [test_what_rounding_makes_of_equal_policies_is_no_divergence],
+    ),
+    Bug(
+        "the reference is asked with gradients",
+        beside_reference,
+        torch.enable_grad()(beside_reference.__wrapped__),
+        [test_it_is_the_policy_as_it_was_and_stays],
+    ),
+    Bug(
+        "k2 and k3 are mistaken for each other",
+        losses.kl_term,
+        with_arguments(losses.kl_term, form={"k2": "k3", "k3": "k2"}.get),
+        [test_a_penalty_in_the_loss_by_hand],
+    ),
+    Bug(
+        "a penalty in the loss is in the rewards as well",
+        kl_regularization.penalized,
+        with_arguments(kl_regularization.penalized, penalty=lambda penalty: "reward"),
+        [test_a_penalty_in_the_loss_by_hand],
+    ),
     Bug(
         "the reference learns",
         Policy.frozen_copy,
         lambda self: self,
         [test_it_is_the_policy_as_it_was_and_stays],
-    )
+    ),
 )

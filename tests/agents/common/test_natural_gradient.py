@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
+from support.bugs import Bug, seeded, with_arguments, with_result
 from torch import nn
 
 from pg_agents.agents.common.natural_gradient import (
@@ -21,6 +22,7 @@ from pg_agents.agents.common.natural_gradient import (
 )
 from pg_agents.data.rollout import Batch
 from pg_agents.distributions import Categorical
+from pg_agents.functional.divergences import kl_divergence
 from pg_agents.policies import GRUPolicy, MLPPolicy, TabularPolicy, TransformerPolicy
 
 F64 = torch.float64
@@ -341,3 +343,63 @@ def test_parameters_are_changed_in_place_and_seen_to_be():
     assert flatten(parameters).tolist() == [0, 1, 2, 3] and parameters[1].shape == (2, 1)
     assert places == [p.data_ptr() for p in parameters]
     assert all(p._version > version for p, version in zip(parameters, versions, strict=True))
+
+
+def of_the_new_policy(divergence, policy, batch, right=MeanKL.__init__):
+    right(divergence, policy, batch)
+    divergence.old = policy(*divergence.seen)
+
+
+def steepest(product, target, iterations, tolerance=1e-5, right=conjugate_gradient):
+    solution = torch.zeros_like(target)
+    for _ in range(iterations):
+        solution = solution + right(product, target - product(solution), 1)[0]
+    return solution, (target - product(solution)).norm() / target.norm()
+
+
+def refused_and_left(parameters, step, measure, max_kl, backtrack, trials, right=line_search):
+    before = flatten(parameters)
+    found = right(parameters, step, measure, max_kl, backtrack, trials)
+    if not found[0]:
+        assign(parameters, before + backtrack ** (trials - 1) * step)
+    return found
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "what the old policy holds moves with the new one",
+        MeanKL.__init__,
+        of_the_new_policy,
+        [test_the_fisher_matrix_of_a_linear_gaussian_is_its_closed_form],
+    ),
+    Bug(
+        "the divergence is from the new policy to the old one",
+        MeanKL.__call__,
+        lambda self: (self.weights * kl_divergence(self.policy(*self.seen), self.old)).sum(),
+        [test_the_divergence_is_from_the_policy_as_it_was],
+    ),
+    Bug(
+        "conjugate gradients forget the direction before",
+        conjugate_gradient,
+        steepest,
+        [test_as_many_iterations_as_unknowns_solve_the_system],
+    ),
+    Bug(
+        "the step is as long as if the divergence were the whole square",
+        natural_step,
+        with_result(natural_step, lambda found: (0.5**0.5 * found[0], found[1])),
+        [test_the_divergence_of_the_step_is_delta_to_second_order],
+    ),
+    Bug(
+        "a step out of the trust region is taken",
+        line_search,
+        with_arguments(line_search, max_kl=lambda max_kl: math.inf),
+        [test_the_first_step_that_is_better_and_near_enough_is_taken],
+    ),
+    Bug(
+        "a step that was refused stays",
+        line_search,
+        refused_and_left,
+        [test_where_no_step_is_taken_the_parameters_are_what_they_were],
+    ),
+)
