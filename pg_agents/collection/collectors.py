@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -20,7 +24,9 @@ from pg_agents.data.tree import tree_leaves
 from pg_agents.policies import is_token_window
 from pg_agents.policies.memory_limit import gib, memory
 from pg_agents.policies.policy import Policy
+from pg_agents.spaces.environments import open_env
 
+AnyCollector = TypeVar("AnyCollector", bound="Collector")
 EPISODE_LIMIT = 100_000  # steps after which an episode without a time limit is assumed never to end
 
 
@@ -157,18 +163,49 @@ class EpisodeCollector(Collector):
         return builder.rollout()
 
 
-def collect_steps(env: gym.Env | VectorEnv, policy: Policy, num_steps: int, *, seed: int = 0) -> StepCollector:
-    """Return an endless iterator over rollouts of `num_steps` steps of every environment; see `Collector`."""
-    return StepCollector(env, policy, num_steps, seed=seed)
+def collect_steps(
+    env: gym.Env | VectorEnv | str,
+    policy: Policy,
+    num_steps: int,
+    *,
+    num_envs: int | None = None,
+    env_args: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> StepCollector:
+    """Return an endless iterator over rollouts of `num_steps` steps of every environment; see `Collector`.
+
+    `env` may also be the id of an environment, of which `num_envs` (8 unless given) are made with the constructor
+    arguments `env_args`; they are closed when the collector is deleted.
+    """
+    with ExitStack() as opened:
+        made = opened.enter_context(open_env(env, num_envs, env_args))
+        return _closing_with(StepCollector(made, policy, num_steps, seed=seed), opened.pop_all())
 
 
 def collect_episodes(
-    env: gym.Env | VectorEnv,
+    env: gym.Env | VectorEnv | str,
     policy: Policy,
     *,
+    num_envs: int | None = None,
+    env_args: Mapping[str, Any] | None = None,
     max_episode_steps: int | None = None,
     group_size: int = 1,
     seed: int = 0,
 ) -> EpisodeCollector:
-    """Return an endless iterator over rollouts of one whole episode of every environment; see `EpisodeCollector`."""
-    return EpisodeCollector(env, policy, max_episode_steps=max_episode_steps, group_size=group_size, seed=seed)
+    """Return an endless iterator over rollouts of one whole episode of every environment; see `EpisodeCollector`.
+
+    `env` may also be the id of an environment, of which `num_envs` (8 unless given) are made with the constructor
+    arguments `env_args`; they are closed when the collector is deleted.
+    """
+    with ExitStack() as opened:
+        made = opened.enter_context(open_env(env, num_envs, env_args, a_seed_each=group_size != 1))
+        collector = EpisodeCollector(
+            made, policy, max_episode_steps=max_episode_steps, group_size=group_size, seed=seed
+        )
+        return _closing_with(collector, opened.pop_all())
+
+
+def _closing_with(collector: AnyCollector, opened: ExitStack) -> AnyCollector:
+    """Return the collector; `opened` is closed when nothing refers to it any more."""
+    weakref.finalize(collector, opened.close)
+    return collector

@@ -11,7 +11,7 @@ import gymnasium as gym
 import pytest
 import torch
 
-from pg_agents import AGENTS, load
+from pg_agents import AGENTS, Reinforce, load, train
 from pg_agents.cli import main
 from pg_agents.spaces.environments import make_env
 
@@ -76,6 +76,21 @@ def test_a_run_from_training_to_evaluation(capsys, folder):
     assert main(["evaluate", "a run", "--episodes", "10", "--stochastic"]) == 0
     out = capsys.readouterr().out
     assert "actor-critic on pg/GridWorld-v0, sampled actions, 10 episodes" in out and "random" in out
+
+
+def test_a_run_that_is_stopped_says_why(capsys, folder):
+    typed = ["--env-arg", "probabilities=(1.0,1.0)", "--num-envs", "10", "--stop-return", "1", "--run-dir", "r"]
+    assert main(["train", "reinforce", "pg/BernoulliBandit-v0", *typed]) == 0
+    said = "stop_return=1: the newest 100 episodes return 1"
+    assert f"stopped  {said}\n" in capsys.readouterr().out
+    assert json.loads((folder / "r" / "summary.json").read_text())["stopped"] == said
+
+
+def test_a_run_that_python_trained_in_an_id_is_evaluated_by_its_folder(capsys):
+    agent = Reinforce.for_env(gym.make("pg/GridWorld-v0"))
+    train(agent, "pg/GridWorld-v0", total_steps=100, env_args={"slip": 0.0}, run_dir="r", progress=False)
+    assert main(["evaluate", "r", "--episodes", "5"]) == 0
+    assert "reinforce on pg/GridWorld-v0, greedy actions, 5 episodes" in capsys.readouterr().out
 
 
 def test_the_best_agent_of_a_run_is_evaluated_by_its_folder(capsys, folder):
@@ -182,5 +197,6 @@ def test_ctrl_c_saves_the_agent_and_exits_with_130(folder, start):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == "" and err == "interrupted: the agent is saved in r/agent\n"
-    assert json.loads((folder / "r" / "summary.json").read_text())["total_steps"] >= 1000
+    summary = json.loads((folder / "r" / "summary.json").read_text())
+    assert summary["total_steps"] >= 1000 and (summary["stopped"], summary["cut_off"]) == (None, "KeyboardInterrupt")
     assert main(["evaluate", "r", "--episodes", "5", "--json"]) == 0

@@ -19,6 +19,7 @@ from pg_agents.collection.collectors import collect_episodes, collect_steps
 from pg_agents.collection.rollout_builder import RolloutBuilder
 from pg_agents.errors import FaultyEnvironmentError
 from pg_agents.policies import MLPCritic, TabularPolicy
+from pg_agents.spaces import environments
 
 NAMES = [mode.name for mode in MODES]
 
@@ -246,6 +247,45 @@ def test_rewards_are_as_precise_as_the_environment_gives_them():
     for policy in (chosen(env), chosen(env).to(torch.bfloat16)):
         rewards = next(collect_steps(env, policy, 3)).rewards
         assert rewards.dtype == torch.float64 and set(rewards.unique().tolist()) == {0.0, 1e6 + 1e-3}
+
+
+# -- environments by their ids -----------------------------------------------------------------------------------------
+def some_steps(env, **given):
+    return collect_steps(env, TabularPolicy(12, 4), 7, **given)
+
+
+def episodes(env, **given):
+    return collect_episodes(env, TabularPolicy(12, 4), **given)
+
+
+@pytest.mark.parametrize("collect", [some_steps, episodes])
+def test_an_id_is_collected_from_as_its_environment_is_and_closed_with_the_collector(collect):
+    torch.manual_seed(0)
+    by_id = collect("pg/GridWorld-v0", num_envs=3, env_args={"slip": 0.5}, seed=2)
+    torch.manual_seed(0)
+    made = gym.make_vec("pg/GridWorld-v0", 3, slip=0.5)
+    assert torch.equal(next(by_id).actions, next(collect(made, seed=2)).actions)
+    env = by_id.adapter.env
+    assert env.num_envs == 3 and not env.closed
+    del by_id
+    assert env.closed and not made.closed
+
+
+def test_an_id_whose_environment_does_not_fit_is_closed_too(monkeypatch):
+    made, make = [], environments.make_env
+    monkeypatch.setattr(environments, "make_env", lambda *a, **named: made.append(make(*a, **named)) or made[-1])
+    with pytest.raises(ValueError, match="num_steps must be a whole number, 1 or above, got 0"):
+        collect_steps("pg/Chain-v0", TabularPolicy(5, 2), 0)
+    assert [env.closed for env in made] == [True]
+
+
+def test_groups_in_environments_of_an_id_begin_alike():
+    policy = TabularPolicy(16, 4)
+    rollout = next(collect_episodes("FrozenLake-v1", policy, num_envs=4, group_size=2, max_episode_steps=5))
+    assert rollout.mask.shape[1] == 4
+    policy = Reinforce.for_env(gym.make("CartPole-v1")).policy
+    first = next(collect_episodes("CartPole-v1", policy, num_envs=4, group_size=2)).observations[0]
+    assert torch.equal(first[0], first[1]) and torch.equal(first[2], first[3]) and not torch.equal(first[0], first[2])
 
 
 def of_the_clipped_action(acted):
