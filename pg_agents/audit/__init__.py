@@ -1,1 +1,1 @@
-"""Whether the policy that acted is the policy that learns."""
+"""Checks that the policy that sampled the actions is the policy being trained."""

@@ -1,8 +1,9 @@
-"""The audit of a run: what acted and what learns must be the same policy, at its start and wherever texts grow longer.
+"""The audit of a run: the policy that sampled the actions must be the policy being trained.
 
-Importance ratios, KL divergences and gradients are all wrong where the log-probabilities that learning computes are not
-those that actions were sampled with. Both are known before the first update: the recorded ones come from the
-distributions that were sampled from, step by step, and learning computes its own from the whole rollout at once.
+Importance ratios, KL divergences and gradients are wrong if learning computes other log-probabilities than those with
+which actions were sampled. Both are known before the first update: the recorded ones come from each step's
+distribution, and learning computes its own from the whole rollout at once. The audit runs at the start, and again when
+texts become longer than any before.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pg_agents.data.tree import Tree, tree_map
 from pg_agents.errors import AuditError
 from pg_agents.policies import Policy
 
-DECISIONS, FEW = 16_384, 1024  # as many are looked at, of a first rollout and of texts that are longer than before
+DECISIONS, FEW = 16_384, 1024  # how many are compared in the first rollout, and in texts longer than any before
 UNKNOWN = (
     "none of the usual ones explains it alone (dropout, temperature, truncation, precision, end of sequence, padding, "
     "memory)"
@@ -34,20 +35,20 @@ def audit(
     most: int | None = None,
     decode: Callable[[Sequence[int]], str] | None = None,
 ) -> float:
-    """Return the largest |ln π_learned(A_t|S_t) − ln π_recorded(A_t|S_t)| of a rollout; NaN where nothing was compared.
+    """Return the largest |ln π_learned(A_t|S_t) − ln π_recorded(A_t|S_t)| of a rollout; NaN if nothing was compared.
 
-    Policies that act by the function that they learn by, on observations that are not stored as texts, are not looked
-    at: there is nothing in between.
+    Nothing is compared for a policy that acts and learns by the same function (it does not override `Policy.step`), on
+    observations that are not stored as texts.
 
     Args:
-        policy: in the mode in which it learns, not updated since it acted.
-        rollout: what it did.
-        most: decisions that are looked at, the first ones, up to 16,384; None: so many.
-        decode: ids → text, for the message.
+        policy: the policy, in the mode in which it learns, not updated since it acted.
+        rollout: its rollout.
+        most: the number of decisions to compare, the first ones, at most 16,384; None: 16,384.
+        decode: maps ids to text, for the message.
 
     Raises:
-        AuditError: they differ by more than rounding does: by 1e-3, or, where parameters have 16 bits, by more than
-            `ROUNDING` says; or actions were drawn otherwise than recorded (`drawn_otherwise`).
+        AuditError: log-probabilities differ by more than rounding: by 1e-3, or for parameters of 16 bits by more than
+            `ROUNDING`; or actions were not drawn from the recorded distribution (`drawn_otherwise`).
     """
     if not isinstance(rollout.observations, TokenBlock) and type(policy).step is Policy.step:
         return float("nan")
@@ -58,10 +59,10 @@ def audit(
 
 
 class Audits:
-    """The audits of a run: `audit` of its first rollout, then of the texts that are longer than any before.
+    """The audits of a run: `audit` of its first rollout, then a comparison of each text that is longer than any before.
 
-    Of these the longest is looked at, with those beside it; whether actions were drawn as recorded is not asked again,
-    as texts that are chosen for their length are no fair sample.
+    The longest text is compared together with its neighbours. Whether actions were drawn from the recorded distribution
+    is not tested again, as texts chosen by their length are a biased sample.
 
     Args:
         policy: as in `audit`.
@@ -73,10 +74,10 @@ class Audits:
         self, policy: Policy, *, most: int | None = None, decode: Callable[[Sequence[int]], str] | None = None
     ) -> None:
         self.policy, self.most, self.decode = policy, most, decode
-        self.longest: int | None = None  # tokens of the longest text that was looked at
+        self.longest: int | None = None  # the number of tokens of the longest text compared
 
     def __call__(self, rollout: Rollout) -> None:
-        """Raise AuditError where what acted in `rollout` is not what learns from it; see `audit`."""
+        """Raise AuditError if the policy that sampled `rollout` is not the policy being trained; see `audit`."""
         if self.longest is None:
             audit(self.policy, rollout, most=self.most, decode=self.decode)
             part = beginning(rollout, self.most)
@@ -102,12 +103,12 @@ def beginning(rollout: Rollout, most: int | None = None) -> Rollout:
 
 
 def _text_lengths(seen: Tree, mask: Tensor) -> Tensor:
-    """Return the tokens that each text had at its last decision, [B]; zeros where observations are no texts."""
+    """Return the number of tokens of each text at its last decision, [B]; zeros if observations are not texts."""
     return (seen.lengths * mask).amax(0) if isinstance(seen, TokenBlock) else mask.new_zeros(mask.shape[1]).long()
 
 
 def _columns(rollout: Rollout, decisions: int, *, beside: int = 0) -> slice:
-    """Return texts that stand side by side, one of them `beside`, with no more than so many decisions in all."""
+    """Return consecutive columns around `beside` with at most `decisions` decisions, but at least one column."""
     steps, texts = rollout.mask.shape
     few = min(texts, max(1, decisions // steps))
     first = max(0, min(beside - few // 2, texts - few))
@@ -115,7 +116,7 @@ def _columns(rollout: Rollout, decisions: int, *, beside: int = 0) -> slice:
 
 
 def _part(rollout: Rollout, at: tuple[slice, slice]) -> Rollout:
-    """Return some steps of some environments; texts are always whole."""
+    """Return the steps and environments `at` of a rollout; texts are kept whole."""
     seen: Tree = rollout.observations
     if isinstance(seen, TokenBlock):
         mask = None if seen.mask is None else seen.mask[at]
@@ -129,7 +130,7 @@ def _part(rollout: Rollout, at: tuple[slice, slice]) -> Rollout:
 def _compared(
     policy: Policy, part: Rollout, what: str, decode: Callable[[Sequence[int]], str] | None, first: int = 0
 ) -> Mismatch:
-    """Return recorded and learned log-probabilities side by side; AuditError where rounding does not explain them."""
+    """Return recorded and learned log-probabilities; AuditError if they differ by more than rounding."""
     mismatch = Mismatch(policy, part)
     if not mismatch.agree(mismatch.learned):
         raise AuditError(_message(mismatch, what, decode, first))
@@ -148,7 +149,7 @@ def _message(mismatch: Mismatch, what: str, decode: Callable[[Sequence[int]], st
     found = "; ".join(likely_causes(mismatch)) or UNKNOWN
     average, rounding = float(mismatch.difference[rollout.mask].mean()), mismatch.rounding
     return (
-        f"audit: what acted and what learns are not the same policy: log-probabilities of {what} differ by "
+        f"audit: the policy that acted is not the policy that learns: log-probabilities of {what} differ by "
         f"up to {largest:.3g}, {average:.2g} on average (rounding: {rounding.most:g}, {rounding.mean:g}), in "
         f"{int(wrong.sum())} of {int(rollout.mask.sum())} decisions, {where}: recorded {recorded:.4f}, learned "
         f"{learned:.4f}. Likely cause: {found}"

@@ -1,4 +1,4 @@
-"""Why what acted and what learns differ: each usual cause is tried."""
+"""Finds why recorded and learned log-probabilities differ, by testing each usual cause."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pg_agents.audit.mismatch import Mismatch, evaluating
 from pg_agents.data.rollout import TokenBlock
 from pg_agents.data.tree import Tree, tree_map
 
-FEW = 256  # decisions of which all actions' probabilities are looked at
+FEW = 256  # decisions for which the probabilities of all actions are computed
 
 
 def likely_causes(mismatch: Mismatch) -> list[str]:
-    """Return what explains a mismatch, the most certain first."""
+    """Return the causes that explain a mismatch, the most certain first."""
     noise = _tried(of_noise, mismatch)
     if noise:
-        return [noise]  # whatever else is tried would be random too
+        return [noise]  # tests of other causes would be random too
     for certain in (of_temperature, of_truncation, of_precision):
         if found := _tried(certain, mismatch):
             return [found]
@@ -28,7 +28,7 @@ def likely_causes(mismatch: Mismatch) -> list[str]:
 
 
 def _tried(cause: Callable[[Mismatch], str | None], mismatch: Mismatch) -> str | None:
-    """Return what a cause says; None where a policy cannot be asked, which must not hide the mismatch."""
+    """Return cause(mismatch); None if it raises an error, which must not hide the mismatch."""
     try:
         return cause(mismatch)
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError):
@@ -47,7 +47,7 @@ def of_noise(mismatch: Mismatch) -> str | None:
 
 
 def _few(mismatch: Mismatch) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Return ln π of all actions [n, A] as learning has it, the actions [n] and what was recorded [n], of a few."""
+    """Return the learned ln π of all actions [n, A], the actions [n] and the recorded ln π [n] of some decisions."""
     rollout, z = mismatch.rollout, mismatch.of_all_actions(slice(FEW))
     if z is None:
         return None
@@ -55,7 +55,7 @@ def _few(mismatch: Mismatch) -> tuple[Tensor, Tensor, Tensor] | None:
 
 
 def of_temperature(mismatch: Mismatch) -> str | None:
-    """There is a number that, multiplied with learning's logits, gives what was recorded."""
+    """Multiplying the learned logits by a number gives the recorded log-probabilities: temperature."""
     found = _few(mismatch)
     if found is None:
         return None
@@ -66,7 +66,7 @@ def of_temperature(mismatch: Mismatch) -> str | None:
         return float((scaled - recorded).abs().nan_to_num(nan=math.inf).mean())
 
     low, high = math.log(0.02), math.log(50.0)
-    for _ in range(5):  # each look is closer than the one before
+    for _ in range(5):  # each grid is finer than the one before
         grid = [math.exp(low + (high - low) * i / 40) for i in range(41)]
         errors = [error(scale) for scale in grid]
         best = errors.index(min(errors))
@@ -80,7 +80,7 @@ def of_temperature(mismatch: Mismatch) -> str | None:
 
 
 def of_truncation(mismatch: Mismatch) -> str | None:
-    """What was recorded is what learning has, divided by the probability of as many of the most probable actions."""
+    """Dividing learned probabilities by the sum over the most probable actions gives the recorded ones: truncation."""
     found = _few(mismatch)
     if found is None:
         return None
@@ -88,7 +88,7 @@ def of_truncation(mismatch: Mismatch) -> str | None:
     learned = z.gather(-1, taken[:, None]).squeeze(-1)
     ordered = z.exp().sort(descending=True).values
     kept = ordered.cumsum(-1)
-    shares = (learned - recorded).exp()[:, None]  # what was left, if something was left out
+    shares = (learned - recorded).exp()[:, None]  # the probability of the kept actions, if some were left out
     count = ((kept - shares).abs()).argmin(-1, keepdim=True)
     fits = (kept.gather(-1, count).log() - shares.log()).abs() <= mismatch.tolerance
     if not fits.all() or float(shares.max()) > math.exp(mismatch.tolerance):
@@ -102,7 +102,7 @@ def of_truncation(mismatch: Mismatch) -> str | None:
 
 @torch.no_grad()
 def of_precision(mismatch: Mismatch) -> str | None:
-    """With the other number of bits learning moves by as much as it is away from what was recorded."""
+    """Changing between 16 and 32 bits moves the learned log-probabilities by as much as they are off: precision."""
     policy, kind = mismatch.policy, mismatch.rollout.mask.device.type
     if next(policy.parameters()).dtype.itemsize < 4:
         moved = mismatch.learn(copy.deepcopy(policy).float())
@@ -120,7 +120,7 @@ def of_precision(mismatch: Mismatch) -> str | None:
 
 
 def of_last_token(mismatch: Mismatch) -> str | None:
-    """Only the last decisions of episodes differ."""
+    """Only the last decisions of episodes differ: the end of sequence."""
     rollout = mismatch.rollout
     following = torch.zeros_like(rollout.mask)
     following[:-1] = rollout.mask[1:] & ~rollout.episode_starts[1:]
@@ -131,7 +131,7 @@ def of_last_token(mismatch: Mismatch) -> str | None:
 
 
 def of_padding(mismatch: Mismatch) -> str | None:
-    """Texts with short prompts differ, or a text has other log-probabilities alone than among others."""
+    """Texts with short prompts differ, or a text has other log-probabilities alone than in a batch: padding."""
     block = mismatch.rollout.observations
     if not isinstance(block, TokenBlock):
         return None
@@ -151,7 +151,7 @@ def of_padding(mismatch: Mismatch) -> str | None:
 
 
 def _alone(mismatch: Mismatch, column: int) -> Tensor:
-    """Return ln π of one text's actions, [T, 1], read without any other text and without padding."""
+    """Return ln π of one text's actions, [T, 1], read alone and without padding."""
     rollout, block = mismatch.rollout, mismatch.rollout.observations
     assert isinstance(block, TokenBlock)
     steps = rollout.mask[:, column].nonzero()
@@ -165,7 +165,7 @@ def _alone(mismatch: Mismatch, column: int) -> Tensor:
 
 @torch.no_grad()
 def of_memory(mismatch: Mismatch) -> str | None:
-    """A step without memory gives what learning has, and not what was recorded."""
+    """A step without memory gives the learned log-probability, not the recorded one: memory."""
     policy, rollout = mismatch.policy, mismatch.rollout
     if policy.recurrent:
         return None

@@ -1,4 +1,4 @@
-"""Recorded and learned log-probabilities, side by side."""
+"""Compares recorded and learned log-probabilities."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pg_agents.policies import Policy
 
 
 class Rounding(NamedTuple):
-    """By how much rounding may move log-probabilities: a single one at most, and on average."""
+    """How much rounding may change log-probabilities: at most, and on average."""
 
     most: float
     mean: float
 
 
-# SmolLM2-135M moves by up to 3e-5 in float32, 0.03 (0.005 on average) in float16, 0.5 (0.04) in bfloat16.
+# SmolLM2-135M: up to 3e-5 in float32, 0.03 (0.005 on average) in float16, 0.5 (0.04) in bfloat16.
 ROUNDING = {torch.float16: Rounding(0.25, 0.03), torch.bfloat16: Rounding(2.0, 0.15)}
 EXACT = Rounding(1e-3, 1e-3)
 
@@ -32,14 +32,14 @@ class Mismatch:
     """Recorded and learned log-probabilities of a rollout.
 
     Args:
-        policy: in the mode in which it learns.
-        rollout: what it did.
+        policy: the policy, in the mode in which it learns.
+        rollout: its rollout.
 
     Attributes:
-        rounding: what the precision of the parameters excuses.
-        tolerance: from where on the difference of a single decision is worth a look.
+        rounding: the differences that the precision of the parameters explains.
+        tolerance: the smallest difference of a single decision that counts as wrong.
         learned: ln π of the actions as learning computes it, [T, B].
-        difference: |learned − recorded|, [T, B]; 0 where no decision was taken, ∞ where one of them is no number.
+        difference: |learned − recorded|, [T, B]; 0 where no decision was taken, ∞ where one of them is NaN.
     """
 
     def __init__(self, policy: Policy, rollout: Rollout) -> None:
@@ -53,7 +53,7 @@ class Mismatch:
 
     @torch.no_grad()
     def _passed(self, policy: Policy, skip: int = 0) -> Distribution:
-        """Return what a pass over the rollout gives, after `skip` random numbers; none of the run's are used up."""
+        """Return the distributions of the rollout, after `skip` random numbers; the run's generator is not changed."""
         rollout, device = self.rollout, self.rollout.mask.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.rand(skip, device=device)
@@ -61,14 +61,14 @@ class Mismatch:
 
     @torch.no_grad()
     def learn(self, policy: Policy | None = None) -> Tensor:
-        """Return ln π of the actions, [T, B], as learning computes it, by another pass, with other random numbers."""
+        """Return the learned ln π of the actions, [T, B], from another pass with other random numbers."""
         return self._passed(policy or self.policy, skip=1).log_prob(self.rollout.actions)
 
     @torch.no_grad()
     def of_all_actions(self, rows: slice) -> Tensor | None:
-        """Return ln π of all actions of some of the decisions, [n, A], as learning has it; None where there are no A.
+        """Return the learned ln π of all actions at some decisions, [n, A]; None if actions are not categorical.
 
-        Decisions are counted as `mask` does.
+        `rows` counts valid decisions only.
         """
         mask, taken = self.rollout.mask, self.rollout.actions
         if taken.ndim != mask.ndim:
@@ -83,7 +83,7 @@ class Mismatch:
         return z.double().log_softmax(-1)
 
     def distance(self, log_probs: Tensor, other: Tensor | None = None) -> Tensor:
-        """Return |log_probs − other| where decisions were taken, [T, B]; of the recorded ones unless given."""
+        """Return |log_probs − other| where decisions were taken, else 0, [T, B]; `other`: the recorded ones if None."""
         other = self.rollout.log_probs if other is None else other
         gap = (log_probs.double() - other.double()).abs().nan_to_num(nan=math.inf)
         same = log_probs == other.to(log_probs.dtype)  # −∞ on both sides
@@ -91,17 +91,17 @@ class Mismatch:
 
     @property
     def wrong(self) -> Tensor:
-        """Where they differ by more than rounding, bool [T, B]."""
+        """Where recorded and learned log-probabilities differ by more than rounding, bool [T, B]."""
         return self.difference > self.tolerance
 
     @cached_property
     def worst(self) -> tuple[int, int]:
-        """The decision (t, b) where they differ most."""
+        """The decision (t, b) with the largest difference."""
         t, b = divmod(int(self.difference.argmax()), self.difference.shape[1])
         return t, b
 
     def agree(self, log_probs: Tensor) -> bool:
-        """Return whether the recorded ones are these, [T, B]."""
+        """Return whether `log_probs`, [T, B], equal the recorded ones up to rounding."""
         distance = self.distance(log_probs)[self.rollout.mask]
         return float(distance.max()) <= self.rounding.most and float(distance.mean()) <= self.rounding.mean
 

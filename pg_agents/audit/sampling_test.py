@@ -1,8 +1,8 @@
-"""Were actions drawn from the distribution that was recorded?
+"""Tests whether actions were drawn from the recorded distributions.
 
-With the entropy H_t of the distribution π_t that a decision was drawn from, X_t = ln π_t(A_t) + H_t has mean zero given
-all that came before, whatever the policy. Where actions are drawn otherwise (colder, hotter, the best of several), the
-sum drifts away; by how much chance alone moves it is bounded by Freedman's inequality,
+If A_t is drawn from π_t, with entropy H_t, then X_t = ln π_t(A_t) + H_t has conditional mean zero for any policy. If
+actions are drawn otherwise (colder, hotter, the best of several), the sum drifts away; its random fluctuations are
+bounded by Freedman's inequality,
 
     P(Σ X_t ≥ s) ≤ exp(−s² / 2(V + b s/3)),   V = Σ_t Var[X_t],   X_t ≤ b.
 
@@ -24,9 +24,10 @@ UNLIKELY = 1e-9
 
 @torch.no_grad()
 def drawn_otherwise(mismatch: Mismatch) -> str | None:
-    """Return how the actions differ from draws of what was recorded; None where chance explains them, or none can tell.
+    """Return how the actions differ from draws of the recorded distributions; None if chance explains them.
 
-    Recorded and learned log-probabilities have to agree already: the latter are known for all actions.
+    Recorded and learned log-probabilities must agree, as the learned ones of all actions stand in for the recorded
+    ones. None too if actions are not categorical.
     """
     rollout = mismatch.rollout
     count = min(LOOKED_AT, int(rollout.mask.sum()))

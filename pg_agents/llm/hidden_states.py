@@ -1,4 +1,4 @@
-"""Tokens → hidden states, by the trunk of a causal language model of transformers."""
+"""Hidden states of tokens, from the trunk of a causal language model of transformers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pg_agents.spaces.action_masks import split_mask
 
 
 def turn_off_dropout(model: nn.Module) -> None:
-    """Set every probability of dropping something to 0: what acts and what learns are the same function."""
+    """Set every dropout probability to 0, so that acting and learning compute the same function."""
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
@@ -23,12 +23,12 @@ def turn_off_dropout(model: nn.Module) -> None:
 
 
 def decision_states(trunk: nn.Module, observations: Tree) -> tuple[Tensor, Tensor]:
-    """Return the hidden states at the N decisions of observations, [N, D], and where those are in […], bool.
+    """Return the hidden states at the N decisions of observations, [N, D], and which positions these are, bool […].
 
     Args:
-        trunk: tokens → hidden states.
-        observations: a `TokenBlock`, [T, B], whose prompts are read once where they are equal, or
-            {"tokens": [..., W], "length": [...]}, every window of which is read.
+        trunk: maps tokens to hidden states.
+        observations: a `TokenBlock` [T, B], whose equal prompts are read once, or {"tokens": [..., W],
+            "length": [...]}, for which every window is read.
     """
     observations, config = unmasked(observations), trunk.config
     if isinstance(observations, TokenBlock):
@@ -42,13 +42,13 @@ def decision_states(trunk: nn.Module, observations: Tree) -> tuple[Tensor, Tenso
     length = observations["length"].clamp(min=1)
     tokens = observations["tokens"].flatten(0, -2)[:, : int(length.max())]
     check_length(config, tokens.shape[1])
-    hidden = trunk(tokens, use_cache=False).last_hidden_state  # padding stands behind, where nothing sees it
+    hidden = trunk(tokens, use_cache=False).last_hidden_state  # padding is at the end, where no token attends to it
     rows = torch.arange(len(tokens), device=tokens.device)
     return hidden[rows, length.flatten() - 1], torch.ones_like(length, dtype=torch.bool)
 
 
 def unmasked(observations: Tree) -> Tree:
-    """Return the observations; ValueError where they come with action masks."""
+    """Return the observations; ValueError if they have action masks."""
     observations, mask = split_mask(observations)
     if mask is not None:
         raise ValueError("env: language models take no action masks; leave them out, or give top_k or top_p")

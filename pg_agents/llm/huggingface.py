@@ -1,4 +1,4 @@
-"""Any causal language model of transformers as a policy, and as a critic."""
+"""Any causal language model of transformers as a policy."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ class HuggingFacePolicy(Policy):
 
         π_θ(a|s) ∝ exp(z_a(s) / τ) on the tokens that top-k and top-p keep
 
-    The same function acts and is learned from. A prompt that several rows share is read once, in acting and, with
-    gradient, in learning; logits are computed only where a decision was taken, and never all of them at once.
+    Acting and learning compute the same function. A prompt that several rows share is read once, in acting and, with
+    its gradient, in learning; logits are computed only where a decision was taken, `chunk` rows at a time.
 
     Args:
-        model: any causal language model of transformers, used as it is but for dropout, which is turned off.
+        model: any causal language model of transformers; its dropout is turned off.
         temperature: τ.
         top_k: keep the k most probable tokens; None: all.
         top_p: keep the fewest tokens whose probabilities add up to p; None: all.
-        chunk: rows of logits that are computed at once in learning.
-        vocabulary: choose among the model's first so many tokens; None: all.
-        tokenizer: kept with the policy and saved with it; None: it reads ids.
+        chunk: the number of rows of logits computed at once in learning.
+        vocabulary: the number of the model's first tokens to choose among; None: all.
+        tokenizer: saved with the policy; None: the policy reads ids.
 
     Raises:
-        ValueError: arguments out of range, or a model whose logits are not a linear function of its hidden states or
-            that cannot read texts side by side. Windows that are too long for it are refused where they are first seen.
+        ValueError: an argument is out of range, the model's logits are not linear in its hidden states, or it cannot
+            read packed texts; in `step`: a window is too long for the model.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class HuggingFacePolicy(Policy):
         try_out(self, SHORT)
 
     def admit(self, window: int) -> None:
-        """Check that texts of up to `window` tokens can be acted and learned on, by a trial if they are new.
+        """Check that the policy can act on and learn from texts of up to `window` tokens, by a trial if they are new.
 
         Raises:
-            ValueError: they are longer than the model's positions, or than what each of its layers sees; or the trial
-                has other logits than the model.
+            ValueError: they are longer than the model's positions or than a layer's window, or the trial's logits
+                differ from the model's.
         """
         if window > self.tried:
             check_length(self.trunk.config, window)
@@ -90,12 +90,12 @@ class HuggingFacePolicy(Policy):
 
     @property
     def trunk(self) -> Any:  # noqa: ANN401
-        """Tokens → hidden states."""
+        """The module that maps tokens to hidden states."""
         return self.model.get_decoder()
 
     @property
     def head(self) -> Any:  # noqa: ANN401
-        """Hidden states → logits, of the tokens that are chosen among."""
+        """The function from hidden states to the logits of the tokens to choose among."""
         head = self.model.get_output_embeddings()
         whole = self.vocabulary is None or self.vocabulary == getattr(head, "out_features", None)
         return head if whole else FirstTokens(head.weight[: self.vocabulary], _first(head.bias, self.vocabulary))
@@ -112,15 +112,15 @@ class HuggingFacePolicy(Policy):
         return TokenCategorical(hidden, where, self.head, self.sampling, self.chunk)
 
     def frozen_copy(self) -> Policy:
-        """Return the policy as it is now; where it learns adapters alone, which change nothing yet, it without them."""
+        """Return a frozen copy; if only adapters are trained and change nothing yet, the model without adapters."""
         return WithoutAdapters(self) if adapters_begin(self.model) else super().frozen_copy()
 
     @torch.no_grad()
     def step(self, observation: Tree, memory: TokenCache | None = None) -> tuple[Categorical, TokenCache]:
         """Return the distributions [B, V] after windows {"tokens": [B, W], "length": [B]}, and the cache.
 
-        One token is read where a window continues what the cache holds, nothing where it is what the cache holds, and
-        all of it elsewhere, once for equal windows. The cache passed in is extended in place: use the one returned.
+        If a window continues the cached tokens, its last token is read; if it equals them, none; otherwise all of it,
+        once for equal windows. The cache passed in is changed in place: use the returned one.
         """
         observation = unmasked(observation)
         tokens, length = observation["tokens"], observation["length"].clamp(min=1)
@@ -135,7 +135,7 @@ class HuggingFacePolicy(Policy):
         grown = differs.any(1) & ~stale
         training = self.model.training
         if self.model.is_activation_checkpointing:
-            self.model.eval()  # a model that is to recompute what it learns from takes no cache while it is training
+            self.model.eval()  # with gradient checkpointing, a model in train() mode takes no cache
         if stale.any():
             self._read(cache, seen, stale.nonzero().squeeze(1))
         if grown.any():
@@ -178,7 +178,7 @@ class HuggingFacePolicy(Policy):
         cache.tokens[rows] = seen[rows]
 
     def write_files(self, folder: Path) -> None:
-        """Write the model's configuration and the tokenizer, of which `new_model` makes a model of the same form."""
+        """Write the model's configuration and the tokenizer, from which `new_model` makes a model of the same shape."""
         self.model.config.save_pretrained(folder)
         self.model.generation_config.save_pretrained(folder)
         if self.tokenizer is not None:
@@ -187,13 +187,13 @@ class HuggingFacePolicy(Policy):
 
 @dataclass(frozen=True)
 class FirstTokens:
-    """The part of a linear head that gives the first V tokens' logits: rows of its weight, [V, D], and bias."""
+    """The part of a linear head for the first V tokens: the first rows of its weight, [V, D], and of its bias, [V]."""
 
     weight: Tensor
     bias: Tensor | None
 
     def __call__(self, hidden: Tensor) -> Tensor:
-        """Return logits […, V] of hidden states […, D]."""
+        """Return the logits […, V] of hidden states […, D]."""
         return functional.linear(hidden, self.weight, self.bias)
 
     @property
@@ -207,19 +207,19 @@ def _first(bias: Tensor | None, count: int | None) -> Tensor | None:
 
 
 class WithoutAdapters(Policy):
-    """A policy as it was before its adapters learned: the same model with them turned off, which takes no memory.
+    """A policy before its adapters were trained: the same model with adapters turned off, which shares its memory.
 
     Args:
-        policy: whose model has adapters.
+        policy: a policy whose model has adapters.
     """
 
     def __init__(self, policy: HuggingFacePolicy) -> None:
         super().__init__()
-        self.shared = (policy,)  # not a module of its own: neither saved nor moved twice
+        self.shared = (policy,)  # in a tuple, so that it is not a submodule: neither saved nor moved twice
 
     @property
     def outputs(self) -> int | None:
-        """How many tokens there are."""
+        """The number of tokens."""
         return self.shared[0].outputs
 
     def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Any:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""A critic that reads with a language model."""
+"""A critic on the hidden states of a language model."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pg_agents.policies.policy import Critic, Memory
 class HuggingFaceCritic(Critic):
     """V_ψ(s) of a window of tokens: a linear function of the hidden states of a language model.
 
-    It reads with a copy of the model's trunk, all of which it trains: values then never disturb the policy, and are
-    more than a linear function of the policy's features. Freezing `trunk` leaves that function of the features as they
-    were at the start, which takes less memory and time.
+    The critic trains a copy of the model's trunk: its gradients never change the policy, and values are more than a
+    linear function of the policy's features. Freezing `trunk` saves memory and time; values are then linear in the
+    features before training.
 
     Args:
-        model: any causal language model of transformers; it is copied.
+        model: any causal language model of transformers; its trunk is copied.
     """
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Keys and values of texts that grow, as transformers' attention layers read and write them."""
+"""Caches of attention's keys and values, in the form that transformers' layers read and write."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch.nn import functional
 
 
 class PrefillCache:
-    """Takes the place of a cache while texts are read from their start: it keeps each layer's keys and values."""
+    """The cache passed to a model that reads texts from their start: it keeps each layer's keys and values."""
 
     def __init__(self) -> None:
         self.keys: list[Tensor] = []
         self.values: list[Tensor] = []
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Return the number of tokens read before: none."""
+        """Return 0, the number of tokens read before."""
         return 0
 
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
@@ -28,18 +28,18 @@ class PrefillCache:
 
 
 class TokenCache:
-    """What has been read of each row: its tokens, every layer's keys and values, and the logits of what comes next.
+    """The tokens that were read in each row, every layer's keys and values, and the logits of the next token.
 
-    It is a cache and nothing more: rows whose window does not continue what was read (a new episode, a window that
-    slid) are read again, as is everything after the parameters have changed; rows whose window is what was read last
-    cost nothing.
+    Rows whose window does not continue the cached tokens (a new episode, a window that slid) are read again, and all
+    rows after the parameters have changed; rows whose window has not changed are not computed. The cache carries no
+    other information.
 
     Attributes:
-        version: of the parameters it was computed with.
+        version: the version of the parameters with which it was computed.
         tokens: int64 [B, W]; −1 at positions not read.
-        keys: of each layer, [B, H, w, D], with room w ≤ W that grows.
+        keys: of each layer, [B, H, w, D], with a capacity w ≤ W that grows.
         values: of each layer, [B, H, w, D].
-        logits: [B, V]; never changed in place, as distributions are made of them.
+        logits: [B, V]; never changed in place, as distributions hold them.
     """
 
     def __init__(self, version: int, like: Tensor) -> None:
@@ -50,7 +50,7 @@ class TokenCache:
         self.logits = like.new_zeros(0)
 
     def store(self, rows: Tensor, reading: PrefillCache, source: Tensor) -> None:
-        """Store what was read: that of text source[i] belongs to rows[i]."""
+        """Store keys and values of prefilled texts: those of text source[i] in rows[i]."""
         if not self.keys:
             self.keys = [part.new_zeros(len(self.tokens), *part.shape[1:]) for part in reading.keys]
             self.values = [part.new_zeros(len(self.tokens), *part.shape[1:]) for part in reading.values]
@@ -60,7 +60,7 @@ class TokenCache:
             mine[rows, :, :width] = read[source]
 
     def make_room(self, width: int) -> None:
-        """Make room for `width` tokens, and for as many again as there are, so that this happens rarely."""
+        """Grow the capacity to `width` tokens or to twice the current capacity, so that growing is rare."""
         room = self.keys[0].shape[2]
         if width > room:
             more = min(max(width, 2 * room), self.tokens.shape[1]) - room
@@ -77,14 +77,14 @@ class TokenCache:
 
 
 class DecodeCache:
-    """Takes the place of a cache while one token of each of `rows` is read at its `position`, int64 [n] each."""
+    """The cache passed to a model that reads one token of each of `rows` at its `position`, int64 [n] each."""
 
     def __init__(self, cache: TokenCache, rows: Tensor, position: Tensor) -> None:
         self.cache, self.rows, self.position = cache, rows, position
         self.width = width = int(position.max()) + 1
         cache.make_room(width)
         self.all = len(rows) == len(cache.tokens)
-        self.alike = self.all and bool((position == width - 1).all())  # one slice of memory is written
+        self.alike = self.all and bool((position == width - 1).all())  # then one slice of memory is written
 
     @property
     def visible(self) -> Tensor:
@@ -92,7 +92,7 @@ class DecodeCache:
         return torch.arange(self.width, device=self.position.device) <= self.position[:, None]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        """Return the number of tokens read before, of the longest row."""
+        """Return the number of tokens read before in the longest row."""
         return self.width - 1
 
     def update(self, keys: Tensor, values: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""Models on disk, offline: a folder of transformers, or a GGUF file."""
+"""Loads models from disk without network access: a folder of transformers, or a GGUF file."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  #
 def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[Any, Any]:
     """Return a causal language model in float32 and its tokenizer; nothing is downloaded, and no file runs code.
 
-    A model or tokenizer with code of its own is for you to load, with trust_remote_code=True where you trust it:
+    If a model or tokenizer brings code that you trust, load it yourself with trust_remote_code=True and pass it to
     `HuggingFacePolicy(model, tokenizer=tokenizer)`.
 
     Args:
-        path: a folder as transformers' `save_pretrained` writes it, or a .gguf file.
-        cache: a folder for what a .gguf file holds, de-quantised: written at first, read from then on.
+        path: a folder written by transformers' `save_pretrained`, or a .gguf file.
+        cache: a folder for the de-quantised content of a .gguf file: written by the first call, read by later ones.
 
     Raises:
         ImportError: transformers, gguf or accelerate is not installed.
-        ValueError: there are no weights, a .gguf file comes without `cache`, the tokenizer has more ids than the model,
-            there is no end-of-sequence id, or the folder needs code of its own or holds adapters.
+        ValueError: there are no weights, a .gguf file is given without `cache`, the tokenizer has more ids than the
+            model, there is no end-of-sequence id, the folder brings code, or it holds adapters.
     """
     path = model_folder(path, cache=cache)
     if not path.is_dir() or not any(found for pattern in WEIGHTS for found in path.glob(pattern)):
@@ -44,7 +44,7 @@ def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[An
 
 
 def model_folder(path: str | Path, *, cache: str | Path | None = None) -> Path:
-    """Return the folder of a model: `path` itself, or where a .gguf file's content is cached; see `load_model`."""
+    """Return the folder of a model: `path` itself, or the folder that caches a .gguf file; see `load_model`."""
     path = Path(path).expanduser()
     if path.suffix != ".gguf":
         return path
@@ -58,7 +58,7 @@ def new_model(folder: str | Path) -> tuple[Any, Any]:
 
     Raises:
         ImportError: transformers, gguf or accelerate is not installed.
-        ValueError: there is no config.json, it needs code of its own, or the tokenizer has more ids than the model.
+        ValueError: there is no config.json, the folder brings code, or the tokenizer has more ids than the model.
     """
     folder = Path(folder).expanduser()
     if not (folder / "config.json").is_file():
@@ -77,7 +77,7 @@ def new_model(folder: str | Path) -> tuple[Any, Any]:
 
 
 def _configuration(transformers: Any, folder: Path) -> Any:  # noqa: ANN401
-    """Return a folder's configuration, without what it says of kernels to compute with, which could be anybody's."""
+    """Return a folder's configuration without its choice of attention kernels, which could be anyone's code."""
     config = transformers.AutoConfig.from_pretrained(folder, **OURS)
     config._attn_implementation = config._experts_implementation = None
     return config
@@ -92,26 +92,26 @@ def _tokenizer(transformers: Any, folder: Path) -> Any:  # noqa: ANN401
 
 
 def _without_code(path: Path, error: Exception) -> None:
-    """Raise ValueError where transformers refuses a folder because its files would have to be run."""
+    """Raise ValueError if transformers refuses a folder because it would have to run the folder's code."""
     if "trust_remote_code" in str(error):
         raise ValueError(
-            f"path: {path} brings code of its own, which is not run; where you trust it, load model and tokenizer "
-            "yourself with trust_remote_code=True and hand over HuggingFacePolicy(model, tokenizer=tokenizer)"
+            f"path: {path} brings code of its own, which is not run; if you trust it, load model and tokenizer "
+            "yourself with trust_remote_code=True and pass HuggingFacePolicy(model, tokenizer=tokenizer)"
         ) from error
 
 
 def _without_adapters(folder: Path) -> None:
-    """Raise ValueError where reading a folder would read another model too, the one that its adapters belong to."""
+    """Raise ValueError if a folder holds adapters, as reading it would read their base model from elsewhere."""
     if (folder / ADAPTERS).is_file():
         raise ValueError(
-            f"path: {folder} holds adapters ({ADAPTERS}) beside or in place of a model; save the model with them "
-            "merged (merge_and_unload of peft) and give that folder"
+            f"path: {folder} holds adapters ({ADAPTERS}), with or without a model; merge them into the model "
+            "(merge_and_unload of peft), save it and give that folder"
         )
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """A context in which what transformers says of a damaged or an unknown model becomes a ValueError of one line."""
+    """A context in which transformers' errors about damaged or unknown models become a ValueError of one line."""
     from safetensors import SafetensorError
 
     try:
@@ -139,14 +139,14 @@ def _check(path: Path, model: Any, tokenizer: Any) -> None:  # noqa: ANN401
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
         raise ValueError(
-            f"path: {path}: its tokenizer has {len(tokenizer)} ids, its model {rows}; take those that belong"
+            f"path: {path}: its tokenizer has {len(tokenizer)} ids, its model {rows}; use the model's own tokenizer"
         )
     if not end_ids(model, tokenizer):
         raise ValueError(f"path: {path} names no eos_token_id; set one in its generation_config.json")
 
 
 def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401
-    """Return all end-of-sequence ids that a model and its tokenizer name, in ascending order."""
+    """Return all end-of-sequence ids of a model and its tokenizer, in ascending order."""
     named = [tokenizer.eos_token_id, model.config.eos_token_id, model.generation_config.eos_token_id]
     ids = {i for name in named if name is not None for i in (name if isinstance(name, list | tuple) else [name])}
     return tuple(sorted(ids))
@@ -154,7 +154,7 @@ def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401
 
 def _dequantized(file: Path, folder: Path) -> Path:
     """Return `folder`, with the model of a .gguf file in it."""
-    if (folder / "tokenizer_config.json").exists():  # what is written last
+    if (folder / "tokenizer_config.json").exists():  # it is written last
         return folder
     if not file.is_file():
         raise ValueError(f"path: there is no file {file}")

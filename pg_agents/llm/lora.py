@@ -1,4 +1,4 @@
-"""Adapters: few parameters that learn beside a model's own, which stay as they are."""
+"""LoRA adapters: few trainable parameters in addition to a model's own, which are frozen."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ INSTALL = "pip install 'pg-agents[lora]'"
 
 
 def with_lora(model: Any, rank: int = 8, *, alpha: float | None = None) -> Any:  # noqa: ANN401
-    """Return a causal language model whose linear layers, but for the head, learn a change of low rank.
+    """Return a causal language model with low-rank adapters on all linear layers except the head.
 
-        h ↦ W h + (α / r) B A h,   A [r, n] random, B [m, r] zero at first
+        h ↦ W h + (α / r) B A h,   A [r, n] random, B [m, r] initially zero
 
-    W is frozen. Nothing is dropped out: what acts and what learns are the same function.
+    W is frozen. There is no dropout, so that acting and learning compute the same function.
 
     Args:
-        model: of transformers; its layers are changed in place.
+        model: a model of transformers; its layers are changed in place.
         rank: r.
         alpha: α; None: 2 r.
 
     Raises:
         ImportError: peft is not installed.
-        ValueError: a rank below 1.
+        ValueError: the rank is below 1.
 
     Reference: Hu et al. (2022).
     """
@@ -40,7 +40,7 @@ def with_lora(model: Any, rank: int = 8, *, alpha: float | None = None) -> Any: 
 
 
 def adapters_begin(model: Any) -> bool:  # noqa: ANN401
-    """Return whether a model learns adapters alone, and these change nothing yet: without them it is what it is now."""
+    """Return whether only a model's adapters are trained and their output is still zero."""
     if not hasattr(model, "disable_adapter"):
         return False
     with torch.enable_grad(), model.disable_adapter():

@@ -1,4 +1,4 @@
-"""Texts that begin alike, laid side by side behind one copy of their beginning."""
+"""Packs completions with equal prompts into one sequence behind one copy of the prompt."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor
 from pg_agents.data.rollout import TokenBlock
 from pg_agents.llm.reach import Limit
 
-ROOM = 256  # tokens of completions that may share a prompt, or as many as the prompt has: attention costs their square
+ROOM = 256  # completion tokens in a sequence, or as many as its prompt has: attention's cost is quadratic in them
 
 
 @dataclass(frozen=True)
 class Packs:
-    """K sequences of S tokens: a prompt, then completions of it, none of which sees another.
+    """K sequences of S tokens: a prompt, then completions that do not attend to each other.
 
     Attributes:
         tokens: int64 [K, S].
-        positions: of each token in its own text, int64 [K, S].
-        texts: which completion a token belongs to, int64 [K, S]; 0: the prompt, −1: padding.
-        decisions: where in K · S the policy took its N decisions, int64 [N], those of the first step first.
+        positions: the position of each token in its own text, int64 [K, S].
+        texts: the completion that a token belongs to, int64 [K, S]; 0: the prompt, −1: padding.
+        decisions: the indices in K · S of the N decisions, int64 [N], ordered by step.
     """
 
     tokens: Tensor
@@ -31,34 +31,34 @@ class Packs:
     decisions: Tensor
 
     def attention_mask(self, dtype: torch.dtype) -> Tensor:
-        """Return what is added to attention scores, [K, 1, S, S]: 0 where the prompt or the own text stood before."""
+        """Return the additive attention mask, [K, 1, S, S]: 0 for earlier tokens of the prompt or of the same text."""
         query, key = self.texts[:, :, None], self.texts[:, None]
         before = self.positions[:, None] <= self.positions[:, :, None]
         return additive(before & ((key == 0) | (key == query)), dtype)[:, None]
 
 
 def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return 0 where `visible`, elsewhere the least number there is: every kind of attention understands it."""
+    """Return an additive attention mask: 0 where `visible`, else the least number of `dtype`."""
     return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(~visible, torch.finfo(dtype).min)
 
 
 def visible_windows(tokens: Tensor, length: Tensor) -> Tensor:
-    """Return windows [B, W] with −1 behind their length [B]: what stands there is nothing."""
+    """Return windows [B, W] with −1 at positions beyond their length [B]."""
     return torch.where(torch.arange(tokens.shape[1], device=tokens.device) < length[:, None], tokens, -1)
 
 
 def pack(block: TokenBlock, longest: Limit | None = None) -> Packs:
-    """Return the texts of a block, each distinct prompt once for as many completions as there is room for.
+    """Return the texts of a block in sequences, each with a prompt and as many of its completions as fit.
 
-    Texts in which no decision was taken are left out, and so are tokens behind the last decision.
+    Texts without a decision are left out, and tokens after the last decision too.
 
     Args:
-        block: texts, each within `longest`.
-        longest: no sequence has more tokens; None: it may have any number.
+        block: texts of at most `longest` tokens.
+        longest: the most tokens of a sequence; None: any number.
     """
     taken = torch.ones_like(block.lengths, dtype=torch.bool) if block.mask is None else block.mask
     prompt = block.lengths[0]  # [B]
-    extra = ((block.lengths * taken).amax(0) - prompt).clamp(min=0)  # tokens of completions to be read
+    extra = ((block.lengths * taken).amax(0) - prompt).clamp(min=0)  # the number of completion tokens to read
     used = taken.any(0).nonzero().squeeze(1)
     _, same = visible_windows(block.tokens[used], prompt[used]).unique(dim=0, return_inverse=True)
     sequence, offset, leaders = _places(used, same, prompt, extra, longest.tokens if longest else sys.maxsize)
@@ -74,17 +74,17 @@ def pack(block: TokenBlock, longest: Limit | None = None) -> Packs:
     at = sequence[row], offset[row] + step
     tokens[at], positions[at], texts[at] = block.tokens[row, prompt[row] + step], prompt[row] + step, row + 1
 
-    last = block.lengths - 1  # what a decision was taken on, [T, B]
+    last = block.lengths - 1  # the position of the last token before a decision, [T, B]
     column = torch.where(last < prompt, last, last - prompt + offset)
     return Packs(tokens, positions, texts, (sequence * size + column)[taken])
 
 
 def _places(used: Tensor, same: Tensor, prompt: Tensor, extra: Tensor, longest: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each text's sequence and where its completion begins in it, [B] each, and each sequence's first text."""
+    """Return each text's sequence and the offset of its completion there, [B] each, and each sequence's first text."""
     sequence, offset, leaders = torch.zeros_like(prompt), prompt.clone(), []
     kind, filled = -1, 0
     lengths, sizes = prompt.tolist(), extra.tolist()
-    even = int(1.25 * int(extra[used].sum()) / (int(same.max()) + 1))  # a much longer sequence would make others wait
+    even = int(1.25 * int(extra[used].sum()) / (int(same.max()) + 1))  # all sequences are padded to the longest
     order = same.argsort(stable=True)
     for row, group in zip(used[order].tolist(), same[order].tolist(), strict=True):
         if group != kind or filled + sizes[row] > min(max(ROOM, lengths[row]), even, longest - lengths[row]):

@@ -1,4 +1,4 @@
-"""How long a text may be for a language model to be the function that it was made to be, as its configuration says."""
+"""The longest text for which a language model attends to all earlier tokens, read from its configuration."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "model_max_length", "max_target_positions")
-WINDOWS = (  # how far back a layer looks that does not look back to the start
+WINDOWS = (  # names of the window of a layer that does not attend to all earlier tokens
     "sliding_window",
     "sliding_window_size",
     "window_size",
@@ -19,7 +19,7 @@ WINDOWS = (  # how far back a layer looks that does not look back to the start
 
 
 class Limit(NamedTuple):
-    """A number of tokens, and what a configuration calls it."""
+    """A number of tokens, and its name in a configuration."""
 
     name: str
     tokens: int
@@ -29,19 +29,19 @@ class Limit(NamedTuple):
 
 
 def limit(config: Any) -> Limit | None:  # noqa: ANN401
-    """Return the most tokens of a text that a model reads as one function of what stood before, None: any number.
+    """Return the most tokens for which every layer attends to all earlier tokens in the same way; None: no limit.
 
-    Beyond it there are no positions; or some layers look back only so far, or turn their keys by other angles, while
-    texts are read here by layers that look back to the start, side by side and token by token.
+    Longer texts have no positions, exceed the window of some layers, or change the angles of rotary embeddings, while
+    packing and caches here assume attention to all earlier tokens.
 
     Args:
-        config: of the model's trunk.
+        config: the configuration of the model's trunk.
     """
     return min(_limits(config), key=lambda found: found.tokens, default=None)
 
 
 def check_length(config: Any, length: int) -> None:  # noqa: ANN401
-    """Raise ValueError where a text of `length` tokens is longer than `limit`."""
+    """Raise ValueError if a text of `length` tokens is longer than `limit`."""
     least = limit(config)
     if least is not None and length > least.tokens:
         raise ValueError(
@@ -57,10 +57,10 @@ def _limits(config: Any) -> Iterator[Limit]:  # noqa: ANN401
         tokens = getattr(config, name, None)
         if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens > 0:
             yield Limit(name, tokens)
-    if getattr(config, "attn_temperature_tuning", False):  # of Llama 4: attention grows sharper with the position
+    if getattr(config, "attn_temperature_tuning", False):  # Llama 4: attention is scaled by the position
         yield Limit("floor_scale", config.floor_scale)
     rotations = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     for rotation in (rotations, *(inner for inner in rotations.values() if isinstance(inner, dict))):
         tokens = rotation.get("original_max_position_embeddings")
-        if tokens and "longrope" in (rotation.get("rope_type"), rotation.get("type")):  # two sets of angles
+        if tokens and "longrope" in (rotation.get("rope_type"), rotation.get("type")):  # has two sets of angles
             yield Limit("original_max_position_embeddings", int(tokens))

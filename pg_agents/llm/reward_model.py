@@ -1,4 +1,4 @@
-"""Learning from preferences: which of two texts was preferred → a reward model → scores for an environment."""
+"""Reward models trained on preferences between pairs of texts, which score texts for an environment."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Preferences:
 
     Attributes:
         preferred: {"tokens": int64 [N, W], "length": int64 [N]}, prompts with their completions.
-        other: what was not, in the same form.
+        other: the texts that were not preferred, in the same form.
 
     Raises:
-        ValueError: not as many texts on both sides, or a length that is not within the window.
+        ValueError: the sides have different numbers of texts, or a length is not within the window.
     """
 
     preferred: Texts
@@ -36,7 +36,7 @@ class Preferences:
     def __post_init__(self) -> None:
         counts = {len(side[name]) for side in (self.preferred, self.other) for name in ("tokens", "length")}
         if len(counts) > 1:
-            raise ValueError(f"preferred, other: they must hold as many texts each, got {sorted(counts)}")
+            raise ValueError(f"preferred, other: they must hold the same number of texts, got {sorted(counts)}")
         for name, side in (("preferred", self.preferred), ("other", self.other)):
             if ((side["length"] < 1) | (side["length"] > side["tokens"].shape[1])).any():
                 raise ValueError(f"{name}: lengths must be from 1 to the window's, {side['tokens'].shape[1]}")
@@ -65,13 +65,13 @@ def whole_texts(rollout: Rollout) -> Texts:
 
 
 def simulated_preferences(rollout: Rollout, generator: torch.Generator | None = None) -> Preferences:
-    """Return what somebody prefers whose utility u is the episodes' score: rows 2i and 2i + 1 make a pair.
+    """Return preferences of a simulated person whose utility u is the episodes' score; rows 2i and 2i + 1 are a pair.
 
         P(y preferred to y′) = σ(u(x, y) − u(x, y′))
 
     Args:
-        rollout: of token episodes in groups of two that share a prompt.
-        generator: of the choices; None: torch's default.
+        rollout: token episodes in groups of two that share a prompt.
+        generator: the random numbers of the choices; None: torch's default generator.
 
     Reference: Bradley & Terry (1952).
     """
@@ -90,14 +90,14 @@ def simulated_preferences(rollout: Rollout, generator: torch.Generator | None = 
 
 
 class RewardModel(nn.Module):
-    """r_φ(x, y), how good a completion is, so that σ(r_φ(x, y) − r_φ(x, y′)) is the probability that y is preferred.
+    """r_φ(x, y), the reward of a completion: σ(r_φ(x, y) − r_φ(x, y′)) is the probability that y is preferred to y′.
 
-    Preferences say nothing about a number that is added to all rewards; `fit` chooses it so that the texts it has seen
-    have mean 0.
+    Preferences do not determine a constant added to all rewards; `fit` chooses it so that the mean reward of its texts
+    is 0.
 
     Args:
-        network: texts {"tokens": [N, W], "length": [N]} → values [N], as `TransformerCritic` and `HuggingFaceCritic`
-            are.
+        network: maps texts {"tokens": [N, W], "length": [N]} to values [N], like `TransformerCritic` and
+            `HuggingFaceCritic`.
 
     Reference: Christiano et al. (2017); Ouyang et al. (2022).
     """
@@ -117,7 +117,7 @@ class RewardModel(nn.Module):
     def scores(
         self, prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], _: object = None
     ) -> list[float]:
-        """Return the rewards of completions: what a token environment takes as `score_batch`."""
+        """Return the rewards of completions, in the form of a token environment's `score_batch`."""
         texts = [[*prompt, *completion] for prompt, completion in zip(prompts, completions, strict=True)]
         length = torch.tensor([len(text) for text in texts])
         tokens = torch.zeros(len(texts), int(length.max()), dtype=torch.int64)
@@ -143,14 +143,14 @@ class RewardModel(nn.Module):
         """Minimise −ln σ(r(x, y⁺) − r(x, y⁻)) over the pairs with Adam; return the mean loss of each epoch.
 
         Args:
-            preferences: to explain.
-            epochs: passes over them.
-            batch_size: pairs in a step.
-            learning_rate: of Adam, falling to 0 in a straight line; 1e-5 suits a pretrained model.
-            seed: of the order of pairs.
+            preferences: the pairs.
+            epochs: the number of passes over them.
+            batch_size: the number of pairs in a step.
+            learning_rate: Adam's initial learning rate, which falls linearly to 0; 1e-5 suits a pretrained model.
+            seed: the seed of the order of pairs.
 
         Raises:
-            ValueError: no pairs, or an argument below 1.
+            ValueError: there are no pairs, or an argument is below 1.
         """
         epochs, batch_size = whole_number("epochs", epochs, 1), whole_number("batch_size", batch_size, 1)
         if not len(preferences):

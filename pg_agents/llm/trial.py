@@ -1,4 +1,4 @@
-"""A language model tried on texts whose logits are known: those that it gives each of them alone."""
+"""A trial of a language model: packed and cached texts must have the logits that each text has alone."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pg_agents.data.rollout import TokenBlock
 from pg_agents.llm.hidden_states import decision_states
 
 SHORT = 5  # tokens of the first trial
-ROOM = 5e9  # parameters times tokens of a text: longer texts would take more than a second or two
+ROOM = 5e9  # the most parameters times tokens of a text, which take a second or two
 
 
 def affordable(model: nn.Module, length: int) -> int:
-    """Return the length of a trial of a model whose texts have up to `length` tokens."""
+    """Return how many tokens the trial of a model has whose texts have up to `length` tokens."""
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return max(SHORT, min(length, int(ROOM / max(parameters, 1))))
 
 
 @torch.no_grad()
 def try_out(policy: Any, length: int) -> None:  # noqa: ANN401
-    """Raise ValueError unless texts side by side, and token by token, have the logits that they have alone.
+    """Raise ValueError unless texts, packed or read token by token, have the logits that each has alone.
 
-    Two texts share all but their last three tokens, and so do two short ones that are read with them.
+    Two long texts share all but their last three tokens, and so do two short ones in the same batch.
 
     Args:
-        policy: the `HuggingFacePolicy` that the model is made to be.
-        length: of the texts, in tokens, `SHORT` or more.
+        policy: the `HuggingFacePolicy` of the model.
+        length: the number of tokens of the long texts, `SHORT` or more.
     """
     refuse = f"model: {type(policy.model).__name__} cannot be a policy"
     ids, device = policy.head.out_features, policy.head.weight.device
@@ -45,19 +45,19 @@ def try_out(policy: Any, length: int) -> None:  # noqa: ANN401
         found["token by token"] = torch.stack(stepped)
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{refuse}: it takes no mask, positions or cache as other models do: {error}") from error
-    rounding = 5e-2 if policy.head.weight.dtype.itemsize < 4 else 1e-3  # SmolLM2's move by 2e-6, and 2e-2
+    rounding = 5e-2 if policy.head.weight.dtype.itemsize < 4 else 1e-3  # SmolLM2: 2e-2 and 2e-6
     for how, seen in found.items():
         if not _size(seen.float() - expected) <= rounding * _size(expected):
             raise ValueError(f"{refuse}: its texts of {length} tokens have other logits {how} than alone")
 
 
 def _size(values: Tensor) -> float:
-    """Return the root of the mean square; NaN where something is no number."""
+    """Return the root mean square; NaN if any value is NaN."""
     return float(values.square().mean().sqrt())
 
 
 def _texts(length: int, ids: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return four texts, [4, length], and how much of each is there at four decisions, [4, 4]."""
+    """Return four texts, [4, length], and their lengths at four decisions, [4, 4]."""
     position = torch.arange(length, device=device)
     first = position * (position + 1) // 2 + position // ids
     long = first + (position >= length - 3) * (1 + position % 2)

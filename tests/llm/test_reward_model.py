@@ -113,7 +113,7 @@ def test_bad_input():
         nothing = {"tokens": torch.zeros(0, 3, dtype=torch.int64), "length": torch.zeros(0, dtype=torch.int64)}
         RewardModel(Counting()).fit(Preferences(nothing, nothing))
     two = {"tokens": torch.zeros(2, 3, dtype=torch.int64), "length": torch.tensor([1, 3])}
-    with pytest.raises(ValueError, match=r"preferred, other: they must hold as many texts each, got \[0, 2\]"):
+    with pytest.raises(ValueError, match=r"preferred, other: they must hold the same number of texts, got \[0, 2\]"):
         Preferences(two, nothing)
     for wrong in (0, 4):
         with pytest.raises(ValueError, match="other: lengths must be from 1 to the window's, 3"):
