@@ -61,33 +61,11 @@ MUTATIONS = [
         ("tests/agents/test_average_reward.py::test_statistics_of_observations_take_each_row_once",),
     ),
     Mutation(
-        "a squashed action reaches the environment before its tanh",
-        "pg_agents.collection.actor",
-        "self.to_env_action(self.policy.unscale_action(actions))",
-        "self.to_env_action(actions)",
-        ("tests/agents/test_every_space.py::test_a_squashed_policy_finds_a_point_inside_its_box",),
-    ),
-    Mutation(
-        "rows that cut their episodes themselves are thought to do so where others of their kind are cut",
-        "pg_agents.agents.common.make_agent",
-        'own = one.unwrapped if hasattr(one, "num_envs") else None',
-        "own = None",
-        ("tests/agents/test_published.py::test_a_constant_length_is_that_of_the_environments_longest_episode",),
-    ),
-    Mutation(
         "how far all independent learners have moved ends the update of each",
         "pg_agents.agents.common.config",
         '"normalize_rewards", "target_kl")',
         '"normalize_rewards")',
         ("tests/agents/test_base.py::test_what_would_couple_independent_learners_is_refused",),
-    ),
-    Mutation(
-        "statistics of observations change before what was seen is learned from",
-        "pg_agents.agents.base",
-        "            batch, metrics = self.prepare(",
-        "            [scale.update(rollout.observations, rollout.mask) for scale in self.observation_scales]\n"
-        "            batch, metrics = self.prepare(",
-        ("tests/policies/test_normalization.py::test_an_agent_learns_with_the_statistics_that_it_acted_with",),
     ),
     Mutation(
         "a token's entropy has the gradient of its cross-entropy",
@@ -104,13 +82,6 @@ MUTATIONS = [
         ("tests/distributions/test_tokens_categorical.py::test_kept_tokens_by_hand",),
     ),
     Mutation(
-        "texts are cut by a number of steps",
-        "pg_agents.agents.common.make_agent",
-        "arguments = defaults_for | defaults_for_policy(form, type(policy).__name__) | arguments",
-        "arguments = defaults_for_policy(form, type(policy).__name__) | defaults_for | arguments",
-        ("tests/agents/test_whole_texts.py::test_texts_are_learned_from_whole_whatever_their_number",),
-    ),
-    Mutation(
         "saving an agent deletes files of others",
         "pg_agents.agents.common.files",
         "        if name not in written:",
@@ -123,20 +94,6 @@ MUTATIONS = [
         "if unknown := arguments.keys() - set(form.argument_names()):",
         "if unknown := arguments.keys() - {*form.argument_names(), 'policy'}:",
         ("tests/agents/test_loading.py::test_a_policy_that_a_description_names_is_never_read_from_elsewhere",),
-    ),
-    Mutation(
-        "a language model's agent is saved without its configuration",
-        "pg_agents.agents.common.files",
-        "        write_model(fresh / MODEL)\n",
-        "",
-        ("tests/llm/test_make_language_networks.py::test_a_run_from_a_pretrained_model_to_its_evaluation",),
-    ),
-    Mutation(
-        "a pretrained model learns with a small network's step size",
-        "pg_agents.agents.common.make_agent",
-        '(general if kind == "HuggingFacePolicy" else {})',
-        "{}",
-        ("tests/llm/test_make_language_networks.py::test_a_run_from_a_pretrained_model_to_its_evaluation",),
     ),
     Mutation(
         "the penalty is part of the scores that a group standardises",

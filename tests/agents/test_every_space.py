@@ -7,8 +7,10 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from support.any_space import Anything
+from support.bugs import Bug, seeded
 
 import pg_agents as pg
+from pg_agents.collection.actor import Actor
 from pg_agents.data.tree import tree_leaves
 
 MODES = list(AutoresetMode)
@@ -185,3 +187,20 @@ def test_going_up_the_gradient_of_the_entropy_makes_policies_more_random(action,
         assert after == pytest.approx(np.log(sizes[action]), abs=0.02)
     elif squash:  # no density in a box is wider than the uniform one, ln of its volume
         assert after < np.log(np.prod(space.high.astype(float) - space.low))
+
+
+def acts_before_the_tanh(actor, right=Actor.act, **options):
+    actor.policy.unscale_action = lambda actions: actions
+    taken = right(actor, **options)
+    del actor.policy.unscale_action
+    return taken
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "a squashed action reaches the environment before its tanh",
+        Actor.act,
+        acts_before_the_tanh,
+        [test_a_squashed_policy_finds_a_point_inside_its_box],
+    )
+)

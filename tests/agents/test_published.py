@@ -3,8 +3,10 @@
 import gymnasium as gym
 import pytest
 from gymnasium.wrappers import TimeLimit
+from support.bugs import Bug, seeded
 
 import pg_agents as pg
+from pg_agents.agents.common import make_agent
 
 
 @pytest.mark.parametrize("name", pg.PUBLISHED)
@@ -44,3 +46,19 @@ def test_a_constant_length_that_nothing_says_is_asked_for():
     env = gym.make_vec("pg/Chain-v0", 4, max_episode_steps=None)
     with pytest.raises(ValueError, match="'constant-length' divides by max_episode_steps, got None"):
         pg.PUBLISHED["Dr. GRPO"].for_env(env)
+
+
+def longest_by_what_one_of_them_is_registered_with(env):
+    one = getattr(env.unwrapped, "envs", [env])[0]
+    cap = getattr(getattr(one.unwrapped, "task", None), "max_new_tokens", None)
+    return cap or getattr(one.spec or env.spec, "max_episode_steps", None)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "rows that cut their episodes themselves are thought to do so where others of their kind are cut",
+        make_agent._longest_episode,
+        longest_by_what_one_of_them_is_registered_with,
+        [(test_a_constant_length_is_that_of_the_environments_longest_episode, "rows with a limit of their own")],
+    )
+)

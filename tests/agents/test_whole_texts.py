@@ -3,9 +3,11 @@
 import gymnasium as gym
 import pytest
 import torch
+from support.bugs import Bug, seeded, with_result
 
 import pg_agents as pg
 from pg_agents.agents import A2C, PPO, TRPO, ActorCritic, NaturalPolicyGradient
+from pg_agents.agents.common import make_agent
 from pg_agents.data.rollout import EpisodeCadence, StepCadence, TokenBlock
 from pg_agents.training.loop import make_collector
 
@@ -63,3 +65,17 @@ def test_saved_and_loaded_it_still_learns_from_whole_texts(tmp_path):
     agent = PPO.for_env(gym.make_vec("pg/Reverse-v0", 4))
     agent.save(tmp_path / "agent")
     assert pg.load(tmp_path / "agent").cadence == EpisodeCadence()
+
+
+def but_for_its_steps(defaults):
+    return {name: value for name, value in defaults.items() if name != "num_steps"}
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "texts are cut by a number of steps",
+        make_agent.defaults_for_policy,
+        with_result(make_agent.defaults_for_policy, but_for_its_steps),
+        [test_texts_are_learned_from_whole_whatever_their_number],
+    )
+)

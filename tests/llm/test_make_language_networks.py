@@ -12,13 +12,15 @@ import transformers
 from pg_envs import TokenTask, TokenVectorEnv
 from pg_envs.tokens import tasks
 from pg_envs.tokens.token_env import TokenEnv
-from support.bugs import Bug, seeded
+from support.bugs import Bug, seeded, with_arguments
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import pg_agents as pg
+from pg_agents.agents.common import make_agent
+from pg_agents.agents.common.files import write_agent
 from pg_agents.cli import main
 from pg_agents.cli.environments import parse_arguments
-from pg_agents.errors import UnsupportedSpaceError
+from pg_agents.errors import SavedAgentError, UnsupportedSpaceError
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.huggingface_critic import HuggingFaceCritic
 
@@ -395,5 +397,18 @@ test_seeded_bugs = seeded(
         HuggingFacePolicy.head,
         lambda self: self.model.get_output_embeddings(),
         [test_an_architecture_with_new_weights_and_no_tokenizer],
+    ),
+    Bug(
+        "a language model's agent is saved without its configuration",
+        write_agent,
+        with_arguments(write_agent, write_model=lambda _: lambda folder: None),
+        [test_a_run_from_a_pretrained_model_to_its_evaluation],
+        raises=SavedAgentError,
+    ),
+    Bug(
+        "a pretrained model learns with a small network's step size",
+        (make_agent, "PRETRAINED"),
+        {},
+        [test_a_run_from_a_pretrained_model_to_its_evaluation],
     ),
 )

@@ -262,6 +262,12 @@ def scales_as_one_episode(self, rollout, right=RewardScale.forward):
     return replace(rollout, rewards=right(self, joined).rewards)
 
 
+def prepares_what_it_has_taken_in(self, rollout, right=pg.PPO.prepare):
+    for scale in self.observation_scales:
+        scale.update(rollout.observations, rollout.mask)
+    return right(self, rollout)
+
+
 test_seeded_bugs = seeded(
     Bug(
         "observations are rounded before their mean comes off",
@@ -289,5 +295,11 @@ test_seeded_bugs = seeded(
         RewardScale.forward,
         scales_as_one_episode,
         [test_sums_go_on_from_rollout_to_rollout_until_the_next_start],
+    ),
+    Bug(
+        "statistics of observations change before what was seen is learned from",
+        pg.PPO.prepare,
+        prepares_what_it_has_taken_in,
+        [test_an_agent_learns_with_the_statistics_that_it_acted_with],
     ),
 )
