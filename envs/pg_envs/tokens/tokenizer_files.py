@@ -50,7 +50,7 @@ def read_tokenizer(folder: str | Path) -> TokenizerFolder:
     except (ImportError, OSError, ValueError, KeyError, TypeError) as error:
         if "trust_remote_code" in str(error):
             raise ValueError(
-                f"tokenizer: {path} brings code of its own, which is not run; where you trust it, load the tokenizer "
+                f"tokenizer: {path} brings code of its own, which is not run; if you trust it, load the tokenizer "
                 "yourself with trust_remote_code=True and give that"
             ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
