@@ -19,8 +19,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Leave out what is slow, unless everything, a mark, or a single test is asked for."""
-    named = any("::" in argument for argument in config.args)
+    """Leave out what is slow, unless everything is asked for, a mark is, or a file or a test is named."""
+    named = any(".py" in argument for argument in config.args)
     if not (config.option.everything or config.option.markexpr or named):
         config.option.markexpr = "not slow"
 

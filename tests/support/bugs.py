@@ -70,7 +70,8 @@ def with_arguments(original: Any, **changes: Callable[[Any], Any]) -> Callable[.
 def seeded(*bugs: Bug) -> Callable[..., None]:
     """Return the test that each of `bugs` is caught: cases that fail with it pass without it (the control arm)."""
 
-    @pytest.mark.parametrize("bug", [pytest.param(bug, id=bug.name, marks=_marks(bug)) for bug in bugs])
+    @pytest.mark.slow  # each is some tests, twice
+    @pytest.mark.parametrize("bug", bugs, ids=[bug.name for bug in bugs])
     def test_seeded_bugs(bug: Bug, request: pytest.FixtureRequest) -> None:
         outcomes = _in_a_fork(request.node, bug, bug.caught_by)
         for case, error in outcomes:
@@ -79,15 +80,6 @@ def seeded(*bugs: Bug) -> Callable[..., None]:
             assert error is None, f"{case} fails without the bug: {error}"
 
     return test_seeded_bugs
-
-
-def _marks(bug: Bug) -> list[pytest.MarkDecorator]:
-    tests = [test[0] if isinstance(test, tuple) else test for test in bug.caught_by]
-    return (
-        [pytest.mark.slow]
-        if any(mark.name == "slow" for test in tests for mark in getattr(test, "pytestmark", []))
-        else []
-    )
 
 
 def _in_a_fork(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) -> list[tuple[str, str | None]]:
