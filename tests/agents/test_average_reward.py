@@ -11,10 +11,12 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import TimeLimit
 from pg_envs import TabularMDP, solve
 from pg_envs.mdps.problems import garnet, river_swim, two_state
+from support.bugs import Bug, seeded, with_arguments, with_result
 from support.hand_made import prepare, rollout
 
 import pg_agents as pg
 from pg_agents.collection.collectors import collect_steps
+from pg_agents.distributions import Categorical
 from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.policies import MLPPolicy, TabularActionCritic, TabularPolicy
 
@@ -334,3 +336,61 @@ def test_rewards_and_gain_far_from_zero_are_what_they_differ_by():
             agent.update(replace(row, rewards=row.rewards + shift))
         learned.append(torch.cat([critic.values.flatten(), policy.logits.flatten(), (agent.gain - shift).float()]))
     torch.testing.assert_close(*(vector.detach() for vector in learned), rtol=0, atol=1e-5)
+
+
+def moves_its_gain_away(self, rollout, right=pg.AverageReward.update):
+    before = self.gain.clone()
+    metrics = right(self, rollout)
+    self.gain.copy_(2 * before - self.gain)
+    return metrics
+
+
+def takes_in_twice(self, rollout, right=pg.AverageReward.update):
+    metrics = right(self, rollout)
+    for scale in self.observation_scales:
+        scale.update(rollout.observations, rollout.mask)
+    return metrics
+
+
+def targets_with_the_value_of_the_same_action(self, rollout, right=pg.AverageReward.prepare):
+    batch, metrics = right(self, rollout)
+    taken = self.critic(rollout.observations).gather(-1, rollout.actions[..., None]).squeeze(-1)
+    return replace(batch, targets=batch.targets - taken[1:] + taken[:-1]), metrics
+
+
+def without_starts(rollout):
+    return replace(rollout, episode_starts=torch.zeros_like(rollout.episode_starts))
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "the gain moves away from the rewards",
+        pg.agents.Agent.update,
+        moves_its_gain_away,
+        [test_three_steps_of_one_environment_by_hand],
+    ),
+    Bug(
+        "the next action's value is this action's",
+        pg.AverageReward.prepare,
+        targets_with_the_value_of_the_same_action,
+        [test_three_steps_of_one_environment_by_hand],
+    ),
+    Bug(
+        "the action's value is not compared with the policy's",
+        Categorical.probabilities,
+        with_result(Categorical.probabilities, torch.zeros_like),
+        [test_three_steps_of_one_environment_by_hand],
+    ),
+    Bug(
+        "a step is learned from across a reset",
+        pg.AverageReward.prepare,
+        with_arguments(pg.AverageReward.prepare, rollout=without_starts),
+        [test_nothing_passes_a_truncation],
+    ),
+    Bug(
+        "average-reward counts what it has seen twice",
+        pg.agents.Agent.update,
+        takes_in_twice,
+        [test_statistics_of_observations_take_each_row_once],
+    ),
+)

@@ -14,7 +14,7 @@ from support.hand_made import column, rollout
 
 import pg_agents as pg
 from pg_agents.agents import ActorCritic, Reinforce, ReinforceBaseline
-from pg_agents.agents.common import gradient_accumulation
+from pg_agents.agents.common import config, gradient_accumulation
 from pg_agents.collection.collectors import collect_episodes, collect_steps
 from pg_agents.functional import losses
 from pg_agents.gradients.simulation import estimate_gain
@@ -308,5 +308,11 @@ test_seeded_bugs = seeded(
         lambda policy, batch: "environment",
         [test_rewards_of_one_learner_move_its_own_parameters_alone],
         raises=RuntimeError,
+    ),
+    Bug(
+        "how far all independent learners have moved ends the update of each",
+        (config, "COUPLING"),
+        tuple(name for name in config.COUPLING if name != "target_kl"),
+        [test_what_would_couple_independent_learners_is_refused],
     ),
 )

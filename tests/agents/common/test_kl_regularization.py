@@ -16,6 +16,7 @@ from pg_agents.agents.common import advantages, kl_regularization
 from pg_agents.agents.common.kl_regularization import beside_reference
 from pg_agents.functional import comparisons, losses, returns
 from pg_agents.policies import GRUPolicy, MLPPolicy, Policy, TabularCritic, TabularPolicy
+from pg_agents.policies.normalization import scales_of
 from pg_agents.training.loop import make_collector
 
 EPISODIC = [Reinforce, ReinforceBaseline, RLOO, GRPO]
@@ -276,6 +277,24 @@ def unrounded(rollout):
     return (rollout.log_probs - rollout.reference_log_probs) * rollout.mask
 
 
+def prepares_scores_less_the_penalty(self, rollout, right=GRPO.prepare):
+    beside, _ = beside_reference(rollout, self.reference, None)
+    less = kl_regularization.penalized(beside, self.kl_penalty, self.current("kl_weight"))
+    return right(self, replace(rollout, rewards=less.rewards))
+
+
+def prepares_groups_that_differ(self, rollout, right=GRPO.prepare):
+    batch, metrics = right(self, rollout)
+    _, std = comparisons.group_centre(rollout.rewards.sum(0), rollout.group_ids)
+    return replace(batch, weights=batch.weights * (std > 0)), metrics
+
+
+def updates_its_reference(self, rollout, right=pg.agents.Agent.update):
+    for scale in scales_of(self.reference):
+        scale.update(rollout.observations, rollout.mask)
+    return right(self, rollout)
+
+
 test_seeded_bugs = seeded(
     Bug(
         "the policy is pushed away from the reference",
@@ -335,6 +354,24 @@ test_seeded_bugs = seeded(
         "the reference learns",
         Policy.frozen_copy,
         lambda self: self,
+        [test_it_is_the_policy_as_it_was_and_stays],
+    ),
+    Bug(
+        "the penalty is part of the scores that a group standardises",
+        GRPO.prepare,
+        prepares_scores_less_the_penalty,
+        [test_groups_compare_scores_without_the_penalty_and_its_rest_with_the_others],
+    ),
+    Bug(
+        "groups of equal scores do not feel the penalty",
+        GRPO.prepare,
+        prepares_groups_that_differ,
+        [test_groups_of_equal_scores_still_feel_the_penalty],
+    ),
+    Bug(
+        "the reference's statistics of observations move",
+        pg.agents.Agent.update,
+        updates_its_reference,
         [test_it_is_the_policy_as_it_was_and_stays],
     ),
 )
