@@ -1,11 +1,12 @@
 """What prose says about the code is true: names, paths, options and commands in it exist."""
 
+import ast
 import importlib
 import re
 from itertools import pairwise
 
 import pytest
-from support.names import PAGES, ROOT, comments, docstrings, files, known_names, known_pairs
+from support.names import PAGES, ROOT, comments, docstrings, files, known_names, known_pairs, tree
 
 import benchmarks.__main__
 
@@ -120,3 +121,21 @@ def test_former_names_are_gone(name):
     texts = [*prose(), *((where, text) for path in files() for where, text in comments(path))]
     wrong = [where for where, text in texts if pattern.search(text) and "test" not in where and "renamed" not in where]
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_readme_counts_seeded_bugs_right():
+    bugs = [
+        node
+        for path in files()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Bug", "Mutation")
+    ]
+    (least,) = re.findall(r"more than (\d+) seeded bugs", (ROOT / "README.md").read_text())
+    assert len(bugs) > int(least)
+
+
+def test_every_room_stands_in_the_map():
+    rooms = {path.parent.relative_to(ROOT / "pg_agents") for path in ROOT.glob("pg_agents/**/*.py")}
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    missing = [str(room) for room in rooms if str(room) != "." and f"| `{room}/` |" not in text]
+    assert not missing
