@@ -145,8 +145,8 @@ def finite() -> Operation:
 
 
 def stacked() -> Operation:
-    """128 observations of 8 environments."""
-    rows = [np.ones((8, 4), np.float32) for _ in range(128)]
+    """16 rewards of 16 environments."""
+    rows = [np.ones(16) for _ in range(16)]
     return lambda: arrays.stack_rows(rows)
 
 
@@ -166,7 +166,7 @@ TRICKS = [
     Trick(*_twins(gru_rows.run_cell, gru_rows.plain_run_cell), gru, alike=()),
     Trick(*_twins(means.summary, means.plain_summary), metrics),
     Trick(*_twins(gathers.deal_out, gathers.plain_deal_out), minibatches),
-    Trick(*_twins(arrays.stack_rows, arrays.plain_stack_rows), stacked),
+    Trick(*_twins(arrays.stack_rows, arrays.plain_stack_rows), stacked, alike=("tables",)),
     Trick(*_twins(arrays.all_finite, arrays.plain_all_finite), finite),
     Trick(*_twins(arrays.any_true, arrays.plain_any_true), flags),
 ]
