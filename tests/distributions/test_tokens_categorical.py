@@ -152,6 +152,18 @@ def without_the_temperature(ctx, of_value, of_entropy, right=HeadLogProbs.backwa
     return tuple(None if gradient is None else gradient * ctx.sampling.temperature for gradient in found)
 
 
+def keeps_no_entropy(ctx, hidden, weight, bias, actions, sampling, chunk, right=HeadLogProbs.forward):
+    log_probs, entropy = right(ctx, hidden, weight, bias, actions, sampling, chunk)
+    ctx.save_for_backward(hidden, weight, bias, actions, torch.zeros_like(entropy))
+    return log_probs, entropy
+
+
+def the_next_above(self, z, right=Sampling._least):
+    least = right(self, z)
+    above = torch.where(z > least, z, z.amax(-1, keepdim=True))
+    return above.amin(-1, keepdim=True) if self.top_p else least
+
+
 test_seeded_bugs = seeded(
     Bug(
         "the gradient of a token's log-probability forgets the temperature",
@@ -170,5 +182,17 @@ test_seeded_bugs = seeded(
         Sampling.__call__,
         with_arguments(Sampling.__call__, taken=lambda taken: None),
         [test_what_was_taken_is_kept],
+    ),
+    Bug(
+        "a token's entropy has the gradient of its cross-entropy",
+        HeadLogProbs.forward,
+        keeps_no_entropy,
+        [test_values_and_gradients_are_those_of_the_plain_formula],
+    ),
+    Bug(
+        "top-p keeps one token too few",
+        Sampling._least,
+        the_next_above,
+        [test_kept_tokens_by_hand],
     ),
 )

@@ -92,6 +92,12 @@ def compared_with_the_batch(how, scores, group_ids=None, *args, right=compare, *
     return right(how, scores, None if how == "batch-standardized" else group_ids, *args, **options)
 
 
+def divides_by_n(scores, group_ids=None, right=group_centre):
+    centred, std = right(scores, group_ids)
+    counts = torch.ones_like(scores).sum(-1) if group_ids is None else (group_ids[:, None] == group_ids).sum(0)
+    return centred, std * ((counts - 1) / counts).sqrt()
+
+
 test_seeded_bugs = seeded(
     Bug(
         "the mean of the others includes the sample itself",
@@ -122,5 +128,11 @@ test_seeded_bugs = seeded(
         group_centre,
         centred_at_once,
         [test_equal_scores_of_a_group_are_standardized_to_zero],
+    ),
+    Bug(
+        "the group's deviation divides by n",
+        group_centre,
+        divides_by_n,
+        [test_group_standardize_by_hand],
     ),
 )
