@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.bugs import Bug, seeded
 
 from pg_agents._fast.arrays import all_finite, any_true, plain_all_finite, plain_any_true, plain_stack_rows, stack_rows
 
@@ -29,3 +30,19 @@ def test_stack_rows(shape, dtype):
     stacked, plain = stack_rows(rows), plain_stack_rows(rows)
     assert stacked.dtype == plain.dtype
     np.testing.assert_array_equal(stacked, plain)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "numbers whose squares are infinite are taken for infinite",
+        all_finite,
+        lambda values: bool(np.isfinite(np.vdot(values, values))),
+        [test_all_finite],
+    ),
+    Bug(
+        "rows stand side by side instead of behind each other",
+        stack_rows,
+        lambda rows: np.stack(rows, -1).reshape(len(rows), *rows[0].shape),
+        [test_stack_rows],
+    ),
+)

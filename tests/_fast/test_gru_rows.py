@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.bugs import Bug, seeded, with_arguments
 from torch import nn
 
 from pg_agents._fast.gru_rows import Recurrence, plain_run_cell, run_cell
@@ -36,3 +37,13 @@ def test_first_and_second_derivatives_by_differences():
     arguments = (gates, keep, h, cell.weight_hh, cell.bias_hh)
     assert torch.autograd.gradcheck(Recurrence.apply, arguments)
     assert torch.autograd.gradgradcheck(Recurrence.apply, arguments)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "a row begins with the memory of the episode before",
+        run_cell,
+        with_arguments(run_cell, keep=torch.ones_like),
+        [test_values_and_derivatives_are_those_of_cells],
+    ),
+)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.bugs import Bug, seeded
 
 from pg_agents._fast.means import AVERAGED_AT_ONCE, plain_summary, summary, weighted_mean
 
@@ -20,3 +21,16 @@ def test_a_summary_has_the_means_and_the_weight_of_its_rows(count):
     expected = (weights * term).sum() / weights.sum()
     for mean in (weighted_mean(kept, terms["x"]), weighted_mean(plain, plain_terms["x"])):
         torch.testing.assert_close(mean, expected, rtol=1e-12, atol=0)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "rows that become one count once",
+        plain_summary,
+        lambda weights, terms: (
+            weights.new_ones(1),
+            {name: weighted_mean(weights, x)[None] for name, x in terms.items()},
+        ),
+        [test_a_summary_has_the_means_and_the_weight_of_its_rows],
+    ),
+)
