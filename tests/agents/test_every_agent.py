@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import spaces
+from support.agents import CONTINUING_AGENTS, EPISODIC_AGENTS
 
 import pg_agents as pg
 
@@ -87,8 +88,6 @@ CONTINUING = {
 }
 # The same where episodes are to begin alike, which takes a seed for each environment.
 SEEDED = {"control": sync(lambda: gym.make("CartPole-v1"))}
-EPISODIC_AGENTS = [name for name, agent in pg.AGENTS.items() if not agent.continuing]
-CONTINUING_AGENTS = [name for name, agent in pg.AGENTS.items() if agent.continuing]
 # What an agent needs besides its defaults to learn a family within these steps.
 ARGUMENTS = {
     ("reinforce", "box"): {"normalize_advantages": True},

@@ -10,6 +10,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 from safetensors.torch import save_file
+from support.agents import EPISODIC_AGENTS
 from support.any_space import Anything
 from support.bugs import Bug, seeded
 
@@ -20,8 +21,6 @@ from pg_agents.data.tree import tree_map
 from pg_agents.policies import Critic, MLPCritic, MLPPolicy, tabular
 from pg_agents.shown import SCREEN
 from pg_agents.spaces.pictures import as_before
-
-EPISODIC = [name for name, agent in pg.AGENTS.items() if not getattr(agent, "continuing", False)]
 
 
 def trained(name, env, **arguments):
@@ -35,7 +34,7 @@ def same_state(first, second):
     return mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in mine)
 
 
-@pytest.mark.parametrize("name", EPISODIC)
+@pytest.mark.parametrize("name", EPISODIC_AGENTS)
 @pytest.mark.parametrize("env_id", ["pg/GridWorld-v0", "pg/Copy-v0", "CartPole-v1", "Pendulum-v1"])
 def test_a_loaded_agent_acts_as_the_saved_one_to_the_bit(tmp_path, name, env_id):
     groups = "group_size" in pg.AGENTS[name].argument_names() and not env_id.startswith("pg/")  # they take seeds each

@@ -5,21 +5,12 @@ import pytest
 import torch
 from pg_envs import GaussianBanditVector
 from support.bugs import Bug, seeded, with_arguments, with_result
-from support.hand_made import Problem, gradients, padded, prepare, rollout
+from support.hand_made import LOGITS, Problem, exact_gradient, gradients, padded, prepare, rollout, tabular
 
 from pg_agents.agents import Reinforce
 from pg_agents.agents.common import advantages
 from pg_agents.collection.collectors import collect_episodes
 from pg_agents.functional import losses
-from pg_agents.policies import TabularPolicy
-
-LOGITS = torch.tensor([[[0.3, -0.2], [-0.5, 0.4]]], dtype=torch.float64)
-
-
-def tabular(logits=LOGITS):
-    policy = TabularPolicy(*logits.shape[1:], num_learners=len(logits)).double()
-    policy.logits.data.copy_(logits)
-    return policy
 
 
 def expected_gradient(agent, problem):
@@ -28,11 +19,6 @@ def expected_gradient(agent, problem):
     trajectories = problem.trajectories(policy)
     assert sum(p for _, p in trajectories) == pytest.approx(1, abs=1e-12)
     return -sum(p * gradients(agent, rollout(rows))["policy.logits"][0] for rows, p in trajectories)
-
-
-def exact_gradient(problem, discount):
-    logits = LOGITS[0].clone().requires_grad_()
-    return torch.autograd.grad(problem.expected_return(logits, discount), logits)[0]
 
 
 @pytest.mark.parametrize("discount", [0.6, 1.0])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pg_envs import GaussianBanditVector
 from support.bugs import Bug, seeded, with_result
-from support.hand_made import Fork, Problem, gradients, padded, prepare, rollout
+from support.hand_made import LOGITS, Fork, Problem, exact_gradient, gradients, padded, prepare, rollout, tabular
 
 from pg_agents.agents import Reinforce, ReinforceBaseline
 from pg_agents.agents.common.baselines import BatchMean, Constant, RunningAverage
@@ -15,24 +15,11 @@ from pg_agents.collection.collectors import collect_episodes
 from pg_agents.functional.returns import mean_by_time
 from pg_agents.policies import TabularCritic, TabularPolicy
 
-LOGITS = torch.tensor([[[0.3, -0.2], [-0.5, 0.4]]], dtype=torch.float64)
-
-
-def tabular(logits=LOGITS):
-    policy = TabularPolicy(*logits.shape[1:], num_learners=len(logits)).double()
-    policy.logits.data.copy_(logits)
-    return policy
-
 
 def critic_of(*values):
     critic = TabularCritic(len(values)).double()
     critic.values.data[0] = torch.tensor(values)
     return critic
-
-
-def exact_gradient(problem, discount):
-    logits = LOGITS[0].clone().requires_grad_()
-    return torch.autograd.grad(problem.expected_return(logits, discount), logits)[0]
 
 
 def expected_gradient(agent, problem, num_envs=1):

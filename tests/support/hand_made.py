@@ -6,6 +6,7 @@ import torch
 
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import tree_map
+from pg_agents.policies import TabularPolicy
 
 
 def rollout(*columns, final=None, dtype=torch.float64):
@@ -99,6 +100,16 @@ def gradients(agent, record):
     return {name: one.grad.clone() for name, one in agent.named_parameters() if one.requires_grad}
 
 
+LOGITS = torch.tensor([[[0.3, -0.2], [-0.5, 0.4]]], dtype=torch.float64)
+
+
+def tabular(logits=LOGITS):
+    """Return a tabular policy with these logits, [learners, S, A]."""
+    policy = TabularPolicy(*logits.shape[1:], num_learners=len(logits)).double()
+    policy.logits.data.copy_(logits)
+    return policy
+
+
 class Problem:
     """Two states, two actions, at most three steps: every trajectory can be listed, every expectation computed.
 
@@ -145,3 +156,9 @@ class Fork(Problem):
     initial = (1.0, 0.0)
     transitions = (((0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
     rewards = (((0.0, 1.0, 0.0), (0.0, 0.0, 3.0)), ((0.5, 0.0, 0.0), (0.0, 0.0, -2.0)))
+
+
+def exact_gradient(problem, discount):
+    """Return ∇J in LOGITS, [S, A]."""
+    logits = LOGITS[0].clone().requires_grad_()
+    return torch.autograd.grad(problem.expected_return(logits, discount), logits)[0]

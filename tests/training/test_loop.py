@@ -11,6 +11,7 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 from gymnasium.vector import SyncVectorEnv
+from support.agents import EPISODIC_AGENTS
 from support.bugs import Bug, seeded
 from support.tiny_envs import MODES, OneStep, dice
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -19,8 +20,6 @@ import pg_agents as pg
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.training import loop
 from pg_agents.training.evaluation import Evaluations
-
-EPISODIC = [name for name, agent in pg.AGENTS.items() if not getattr(agent, "continuing", False)]
 
 
 class Countdown(gym.Env):
@@ -58,7 +57,7 @@ def run(name, env_id, run_dir, seed=3, **env_arguments):
     return parameters(agent), timeless
 
 
-@pytest.mark.parametrize("name", EPISODIC)
+@pytest.mark.parametrize("name", EPISODIC_AGENTS)
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "pg/GridWorld-v0", "pg/Copy-v0", "Pendulum-v1"])
 def test_the_same_seed_gives_the_same_bits(tmp_path, name, env_id):
     first, rows = run(name, env_id, tmp_path / "a")
@@ -69,7 +68,7 @@ def test_the_same_seed_gives_the_same_bits(tmp_path, name, env_id):
     assert torch.equal(first, second) and rows == again
 
 
-@pytest.mark.parametrize("name", EPISODIC)
+@pytest.mark.parametrize("name", EPISODIC_AGENTS)
 def test_another_seed_gives_others(tmp_path, name):
     (first, rows), (second, others) = (run(name, "pg/GridWorld-v0", tmp_path / str(seed), seed) for seed in (3, 4))
     assert not torch.equal(first, second) and rows != others
