@@ -1,6 +1,7 @@
 """What prose says about the code is true: names, paths, options and commands in it exist."""
 
 import ast
+import functools
 import importlib
 import re
 from itertools import pairwise
@@ -33,11 +34,15 @@ def pages():
             yield str(page.relative_to(ROOT)), re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
 
 
+@functools.cache
 def prose():
-    """Yield (where, text) of all that is written about the code."""
-    yield from pages()
-    for path in files():
-        yield from docstrings(path)
+    """Return (where, text) of all that is written about the code."""
+    return [*pages(), *(found for path in files() for found in docstrings(path))]
+
+
+@functools.cache
+def prose_and_comments():
+    return [*prose(), *(found for path in files() for found in comments(path))]
 
 
 def spans():
@@ -118,7 +123,7 @@ def test_commands_exist():
 @pytest.mark.parametrize("name", FORMER)
 def test_former_names_are_gone(name):
     pattern = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
-    texts = [*prose(), *((where, text) for path in files() for where, text in comments(path))]
+    texts = prose_and_comments()
     wrong = [where for where, text in texts if pattern.search(text) and "test" not in where and "renamed" not in where]
     assert not wrong, "\n".join(wrong)
 
