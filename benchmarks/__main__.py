@@ -91,6 +91,7 @@ COMMANDS = {  # with arguments of their own; imported where they are asked for, 
     "tricks": "benchmarks.tricks.command",
     "language": "benchmarks.language",
     "decoding": "benchmarks.decoding",
+    "mutants": "benchmarks.mutants",
 }
 PLOTS = {
     "bandits": plot_bandits,

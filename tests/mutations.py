@@ -18,10 +18,31 @@ class Mutation(NamedTuple):
 
 MUTATIONS = [
     Mutation(
-        "saving an agent deletes files of others",
-        "pg_agents.agents.common.files",
-        "        if name not in written:",
-        "        if name not in written and not name.startswith(MODEL):",
-        ("tests/agents/test_loading.py::test_files_that_are_not_ours_are_never_deleted",),
+        "the group's deviation divides by n",
+        "pg_agents.functional.comparisons",
+        "(counts - 1).clamp(min=1)).sqrt()",
+        "counts).sqrt()",
+        ("tests/functional/test_comparisons.py::test_group_standardize_by_hand",),
+    ),
+    Mutation(
+        "a token's entropy has the gradient of its cross-entropy",
+        "pg_agents.distributions.tokens",
+        "(finite + entropy[rows, None])",
+        "finite",
+        ("tests/distributions/test_tokens_categorical.py::test_values_and_gradients_are_those_of_the_plain_formula",),
+    ),
+    Mutation(
+        "top-p keeps one token too few",
+        "pg_agents.distributions.tokens",
+        ".clamp(min=1) - 1)",
+        ".clamp(min=2) - 2)",
+        ("tests/distributions/test_tokens_categorical.py::test_kept_tokens_by_hand",),
+    ),
+    Mutation(
+        "a description of an agent names a model to read",
+        "pg_agents.agents.loading",
+        "if unknown := arguments.keys() - set(form.argument_names()):",
+        "if unknown := arguments.keys() - {*form.argument_names(), 'policy'}:",
+        ("tests/agents/test_loading.py::test_a_policy_that_a_description_names_is_never_read_from_elsewhere",),
     ),
 ]

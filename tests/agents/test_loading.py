@@ -15,7 +15,8 @@ from support.any_space import Anything
 from support.bugs import Bug, seeded
 
 import pg_agents as pg
-from pg_agents.agents import SavedAgentError, loading
+from pg_agents.agents import SavedAgentError
+from pg_agents.agents.common import files
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.data.tree import tree_map
 from pg_agents.policies import Critic, MLPCritic, MLPPolicy, tabular
@@ -407,12 +408,6 @@ def test_an_agent_that_is_not_known_is_named(tmp_path):
         pg.load(tmp_path)
 
 
-def makes_what_arguments_name(form, description, path, given, state, right=loading._make):
-    arguments = dict(description["arguments"])
-    named = {"policy": arguments.pop("policy")} if "policy" in arguments else {}
-    return right(form, description | {"arguments": arguments}, path, given | named, state)
-
-
 test_seeded_bugs = seeded(
     Bug(
         "states are counted from the start in their own few bits",
@@ -428,9 +423,9 @@ test_seeded_bugs = seeded(
         [test_agents_that_saw_pictures_as_mere_numbers_still_do],
     ),
     Bug(
-        "a description of an agent names a model to read",
-        loading._make,
-        makes_what_arguments_name,
-        [test_a_policy_that_a_description_names_is_never_read_from_elsewhere],
+        "saving an agent deletes files of others",
+        files._check_replaceable,
+        lambda path: None,
+        [test_files_that_are_not_ours_are_never_deleted],
     ),
 )
