@@ -29,6 +29,7 @@ def test_group_standardize_by_hand():
     assert group_standardize(scores, groups).tolist() == [0, 0, 0, 0, 0]
     pair = group_standardize(tensor([3, 0, 5])[0], torch.tensor([1, 0, 1]))
     assert pair.tolist() == pytest.approx([-1 / (2**0.5 + 1e-4), 0, 1 / (2**0.5 + 1e-4)])
+    assert compare("standardized", tensor([3, 5])[0])[0].tolist() == pair[[0, 2]].tolist()
 
 
 def test_comparisons_by_hand():

@@ -49,6 +49,10 @@ MASK = torch.tensor([[1, 1, 1, 1], [1, 0, 1, 0], [1, 0, 0, 0]]).bool()
 def test_mean_over_episodes_by_hand():
     assert mean_over_episodes(MASK).tolist() == [[0.25] * 4, [0.25, 0, 0.25, 0], [0.25, 0, 0, 0]]
     assert torch.equal(mean_over_episodes(MASK, num_learners=4), MASK.float())  # each learner its own episode
+    assert mean_over_episodes(MASK[:, :2], num_learners=2)[0].tolist() == [1, 1]
+    assert mean_over_episodes(MASK[:, :1]).flatten().tolist() == [1, 1, 1]
+    for learners in (1, 4):
+        assert mean_over_episodes(MASK, learners, torch.float64).dtype == torch.float64
 
 
 def test_mean_over_steps_by_hand():
@@ -99,6 +103,9 @@ def test_clipped_surrogate_by_hand():
     torch.testing.assert_close(loss, expected)
     loss.sum().backward()  # flat where the ratio has left the interval in the advantage's direction
     torch.testing.assert_close(log_ratio.grad, torch.tensor([-0.5, -1, 0, 0, 1, 1.5], dtype=torch.float64))
+    times_nine = clipped_surrogate(log_ratio, 9 * advantages, 0.2)
+    torch.testing.assert_close(times_nine, 9 * expected)
+    torch.testing.assert_close(clipped_surrogate(log_ratio, advantages / 9, 0.2), expected / 9)
     wide = clipped_surrogate(log_ratio, advantages, 0.2, 0.6)
     torch.testing.assert_close(wide[2], torch.tensor(-1.5, dtype=torch.float64))
 

@@ -165,6 +165,24 @@ def test_standardize_by_hand():
     torch.testing.assert_close(standardize(values, mask), expected, rtol=0, atol=1e-7)
     smaller = expected * 0.75**0.5  # by n − 1: the variance is 20/3
     torch.testing.assert_close(standardize(values, mask, correction=1), smaller, rtol=0, atol=1e-7)
+    torch.testing.assert_close(standardize(values, mask, epsilon=1.0), expected * root / (root + 1), rtol=0, atol=1e-12)
+    pair = standardize(tensor([1, 3]), flags([1, 1]), 0.0, correction=1)  # a variance of 2
+    assert pair.flatten().tolist() == pytest.approx([-(0.5**0.5), 0.5**0.5])
+
+
+def test_centre_by_hand():
+    """1, 3, 5, 7: less their mean, and √5, in the precision of what came."""
+    for dtype in (torch.float32, torch.float64):
+        centred, std = module.centre(tensor([1, 3, 100], [5, 7, 100]).to(dtype), flags([1, 1, 0], [1, 1, 0]))
+        assert centred.tolist() == [[-3, -1, 0], [1, 3, 0]] and std.item() == pytest.approx(5**0.5)
+        assert centred.dtype == std.dtype == dtype
+
+
+def test_precision_is_that_of_what_numbers_were_rounded_to():
+    assert module.precision(torch.ones(1)) == 4 * torch.finfo(torch.float32).eps
+    halves, tenths, whole = tensor([0.5, 1]), tensor([0.1, 1]), tensor([3, 1])
+    expected = [torch.finfo(torch.float32).eps, 2.0**-38, 2.0**-38]
+    assert [module.precision(values) for values in (halves, tenths, whole)] == expected
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -213,6 +231,10 @@ def test_rounding_of_what_was_taken_off_is_no_difference():
     assert len(advantages.unique()) == 2
     assert not standardize(advantages, mask, less=values).any()
     assert standardize(advantages + 0.01 * sign, mask, less=values).abs().min() > 0.99
+    twice = 0.3 + 6e-8 * sign  # less than the last digit of 1, which both were rounded to
+    assert not standardize(torch.ones(64, 1, dtype=torch.float64) - twice, mask, less=twice).any()
+    assert not standardize(sums(64, 1e6), mask, less=torch.zeros(64, 1, dtype=torch.float64)).any()
+    assert math.isnan(explained_variance(values, 0.7 + values.double(), mask))
 
 
 def test_a_row_of_large_values_does_not_silence_the_others():
@@ -250,6 +272,8 @@ def test_explained_variance_by_hand():
     """Targets 1, 3 vary by 1, residuals 0, 1 by ¼; masked rows are not looked at."""
     targets, predictions, mask = tensor([1, 3, 77]), tensor([1, 2, 5]), flags([1, 1, 0])
     assert float(explained_variance(predictions, targets, mask)) == pytest.approx(0.75, abs=1e-7)
+    twice = explained_variance(2 * predictions, 2 * targets, mask)
+    assert float(twice) == pytest.approx(0.75, abs=1e-7)
     assert float(explained_variance(targets, targets, mask)) == 1
     assert float(explained_variance(tensor([9, 9, 0]), targets, mask)) == 0
     assert math.isnan(explained_variance(predictions, torch.zeros(1, 3), mask))
