@@ -12,7 +12,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 from safetensors.torch import save_file
 from support.agents import EPISODIC_AGENTS
 from support.any_space import Anything
-from support.bugs import Bug, seeded
+from support.bugs import Bug, seeded, with_result
 
 import pg_agents as pg
 from pg_agents.agents import SavedAgentError
@@ -408,6 +408,12 @@ def test_an_agent_that_is_not_known_is_named(tmp_path):
         pg.load(tmp_path)
 
 
+def policy_of_an_argument(description):
+    if "policy" in description["arguments"]:
+        description["networks"]["policy"] = description["arguments"].pop("policy")
+    return description
+
+
 test_seeded_bugs = seeded(
     Bug(
         "states are counted from the start in their own few bits",
@@ -427,5 +433,11 @@ test_seeded_bugs = seeded(
         files._check_replaceable,
         lambda path: None,
         [test_files_that_are_not_ours_are_never_deleted],
+    ),
+    Bug(
+        "a description of an agent names a model to read",
+        files.read_description,
+        with_result(files.read_description, policy_of_an_argument),
+        [test_a_policy_that_a_description_names_is_never_read_from_elsewhere],
     ),
 )
