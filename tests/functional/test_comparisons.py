@@ -89,13 +89,6 @@ def centred_at_once(scores, group_ids=None, right=group_centre):
     return scores - (scores @ same) / same.sum(0), right(scores, group_ids)[1]
 
 
-def deviation_over_n(scores, group_ids=None, right=group_centre):
-    centred, std = right(scores, group_ids)
-    ids = torch.zeros(scores.shape[-1]) if group_ids is None else group_ids
-    counts = (ids[:, None] == ids).sum(0)
-    return centred, std * ((counts - 1) / counts).sqrt()
-
-
 def compared_with_the_batch(how, scores, group_ids=None, *args, right=compare, **options):
     return right(how, scores, None if how == "batch-standardized" else group_ids, *args, **options)
 
@@ -124,12 +117,6 @@ test_seeded_bugs = seeded(
         compare,
         with_arguments(compare, began=lambda began: None),
         [test_columns_that_never_began_are_not_in_the_deviation_of_the_batch],
-    ),
-    Bug(
-        "the group's deviation divides by n",
-        group_centre,
-        deviation_over_n,
-        [test_group_standardize_by_hand, test_comparisons_by_hand],
     ),
     Bug(
         "a group's scores are equal beside a large one of another group",
