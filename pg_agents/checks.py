@@ -1,4 +1,4 @@
-"""Numbers that people give, checked."""
+"""Checks of numbers from users."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def whole_number(name: str, value: Any, least: int = 0) -> int:  # noqa: ANN401
-    """Return `value` as an int; numpy's integers are welcome.
+    """Return `value` as an int; numpy's integers are accepted.
 
     Raises:
         ValueError: it is not a whole number, is below `least`, or does not fit into 63 bits.
@@ -28,7 +28,7 @@ def finite_number(name: str, value: Any) -> float:  # noqa: ANN401
     """Return `value` as a float.
 
     Raises:
-        ValueError: it is no number, or not finite.
+        ValueError: it is not a finite number.
     """
     number = math.nan if isinstance(value, bool | str) else _float(value)
     if not math.isfinite(number):

@@ -2,17 +2,17 @@
 
 
 class UnsupportedSpaceError(ValueError):
-    """A space for which there is no network; the message names it and the way out."""
+    """A space is not supported; the message names the space and the fix."""
 
 
 class UserError(ValueError):
-    """Something that was asked for cannot be done; the message names the argument, its value and the way out.
+    """A request cannot be carried out; the message names the argument, its value and the fix.
 
-    Raised for an unknown environment's id, a package that is missing, and whatever is typed on the command line.
+    Raised for an unknown environment id, a missing package, and invalid arguments on the command line.
 
     Args:
-        message: that.
-        again: what makes the same command line do it, typed at its end.
+        message: the message.
+        again: the text to append to the same command line so that it works.
     """
 
     def __init__(self, message: str, again: str = "") -> None:
@@ -21,7 +21,7 @@ class UserError(ValueError):
 
 
 class SavedAgentError(ValueError):
-    """A folder that holds no agent, or a damaged one; the message names it."""
+    """A folder holds no agent, or a damaged one; the message names the folder."""
 
 
 class FaultyEnvironmentError(RuntimeError):
@@ -29,4 +29,4 @@ class FaultyEnvironmentError(RuntimeError):
 
 
 class AuditError(RuntimeError):
-    """What acted and what learns are not the same policy; the message says where they differ, and what explains it."""
+    """The policy that sampled the actions is not the policy being trained; the message has the place and the cause."""

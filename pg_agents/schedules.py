@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LinearSchedule:
-    """A number that goes in a straight line from `start` at a run's beginning to `end` at its end.
+    """A number that changes linearly from `start` at a run's beginning to `end` at its end.
 
-        x(p) = start + (end − start) p,   p ∈ [0, 1] the part of the run that is over
+        x(p) = start + (end − start) p,   p ∈ [0, 1] the completed share of the run
 
     Written "start:end" on the command line and in files.
     """
@@ -18,7 +18,7 @@ class LinearSchedule:
     end: float
 
     def at(self, progress: float) -> float:
-        """Return the number when the part `progress` of the run is over."""
+        """Return the number after the share `progress` of the run."""
         return self.start + (self.end - self.start) * progress
 
     def __str__(self) -> str:
@@ -26,7 +26,7 @@ class LinearSchedule:
 
     @classmethod
     def parse(cls, text: str) -> LinearSchedule:
-        """Return the schedule written as "start:end"; ValueError where it is written otherwise."""
+        """Return the schedule written as "start:end"; ValueError for any other text."""
         start, end = text.split(":")
         return cls(float(start), float(end))
 
@@ -35,10 +35,10 @@ Scheduled = float | LinearSchedule | str  # a constant, a schedule, or a schedul
 
 
 def scheduled(name: str, value: Scheduled | None) -> float | LinearSchedule | None:
-    """Return the argument `name` with a schedule's text made a schedule.
+    """Return the value of the argument `name`, parsed if it is a string.
 
     Raises:
-        ValueError: it is neither a number nor a schedule.
+        ValueError: the string is neither a number nor a schedule.
     """
     if not isinstance(value, str):
         return value

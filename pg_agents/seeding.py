@@ -1,4 +1,4 @@
-"""One seed, many generators: a seed of its own for each purpose, so that no two of them share a stream."""
+"""Derives a different seed for each purpose from one seed, so that no two generators draw the same numbers."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ ENVIRONMENT_BITS = 31  # of the seeds that environments are given: some keep the
 
 
 class Purpose(IntEnum):
-    """What random numbers are drawn for; the values stay, as they decide what a seed gives."""
+    """The purposes of random numbers; their values never change, as the derived seeds depend on them."""
 
     PARAMETERS = 0
     MINIBATCHES = 1
     ENVIRONMENTS = 2
     ACTIONS = 3
-    GROUPS = 4  # the seeds of episodes that begin alike
+    GROUPS = 4  # the seeds of episodes that begin in the same state
     EVALUATION = 5
-    SELECTION = 6  # the evaluations on the way, by which a run's best agent is chosen
+    SELECTION = 6  # evaluations during training, by which a run's best agent is chosen
     SIMULATION = 7
     PREFERENCES = 8
     PROBLEM = 9  # arms and prompts of a finite problem
     REFERENCE = 10
     PATHS = 11
-    EARLIER = 12  # paths from before those that are measured
+    EARLIER = 12  # paths sampled before the measured ones
 
 
 def spawn(seed: int, purpose: Purpose) -> int:
-    """Return the seed that `seed` has for one purpose, of 63 bits.
+    """Return the seed derived from `seed` for one purpose, of 63 bits.
 
-    A generator that begins with it has nothing in common with that of another purpose or another seed; purposes can be
-    nested. It depends on `seed` and the purpose alone, not on what else was drawn.
+    Generators of different purposes or seeds are independent; purposes can be nested. The result depends only on `seed`
+    and the purpose, not on other draws.
 
     Reference: numpy's SeedSequence (O'Neill's seed_seq), with the purpose as spawn key.
     """
@@ -39,6 +39,6 @@ def spawn(seed: int, purpose: Purpose) -> int:
 
 
 def environment_seeds(seed: int, count: int) -> list[int]:
-    """Return different seeds for `count` environments, ints in [0, 2³¹); those of fewer are the first of them."""
+    """Return distinct seeds for `count` environments, ints in [0, 2³¹); a smaller count returns the first of them."""
     words = np.random.SeedSequence(seed, spawn_key=(Purpose.ENVIRONMENTS,)).generate_state(2 * count)
     return list(dict.fromkeys((words >> np.uint32(32 - ENVIRONMENT_BITS)).tolist()))[:count]

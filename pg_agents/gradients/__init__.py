@@ -1,4 +1,4 @@
-"""Exact policy gradients in small problems, and every estimator measured against them."""
+"""Exact policy gradients in small problems, and measurements of every estimator against them."""
 
 from pg_agents.gradients.catalogue import estimators_of
 from pg_agents.gradients.estimators import Estimator, from_psi

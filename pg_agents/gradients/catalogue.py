@@ -1,4 +1,4 @@
-"""The estimators that are measured: every form of Ψ, with every baseline, in its biased and unbiased versions."""
+"""The catalogue of estimators: every form of Ψ, with every baseline, in its biased and unbiased versions."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def _of_steps(
 ) -> Learner:
     """Return an agent's first step.
 
-    Of TRPO and NPG it is what they multiply by F⁻¹, which turns it, as √(2δ/xᵀFx) scales it: their step is an estimate
-    of no multiple of the gradient.
+    For TRPO and NPG it is the gradient before multiplication by F⁻¹ and scaling by √(2δ/xᵀFx), as their whole step does
+    not estimate a multiple of the gradient.
     """
     networks: dict[str, Any] = {"policy": setting.policy(), "critic": setting.critic(values)}
     discount = setting.problem.discount
@@ -122,8 +122,8 @@ def optimal_constant(setting: Setting, paths: Paths | None) -> float:
         b* = E[‖g‖² G] / E[‖g‖²]
 
     Args:
-        setting: problem and policy; ‖g‖ is of the gradient with respect to ln π's table.
-        paths: all trajectories; None: the earlier rollout, which is independent of what is measured, stands for them.
+        setting: problem and policy; g is the gradient with respect to the table ln π.
+        paths: all trajectories; None: the setting's earlier rollout, which is independent of the measured ones.
 
     Reference: Weaver & Tao (2001); Greensmith, Bartlett & Baxter (2004).
     """

@@ -22,7 +22,7 @@ def _gain(setting: Setting) -> float:
 
 
 def _actor_critic(setting: Setting, action_values: Tensor) -> Learner:
-    """Return the average-reward actor-critic with Q_ψ = `action_values` [S, A]."""
+    """Return the average-reward actor-critic's learner with Q_ψ = `action_values` [S, A]."""
     critic = TabularActionCritic(*action_values.shape).double()
     with torch.no_grad():
         critic.values.copy_(action_values)

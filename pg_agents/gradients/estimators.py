@@ -1,4 +1,4 @@
-"""Estimators of the policy gradient: from a rollout to a gradient, by the agents' own code.
+"""Estimators of the policy gradient: a rollout → a gradient, by the agents' own code.
 
 An estimator prepares a `Batch` (returns, advantages, weights) and differentiates a loss, as every agent does. Here the
 policy is the table ln π(a|s) of the policy that is measured; the chain rule does the rest (`instrument.measure`).
@@ -24,7 +24,7 @@ from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Memory, TabularCritic, TabularPolicy
 from pg_agents.seeding import Purpose, spawn
 
-WARM = 64  # earlier episodes, from which baselines and critics were learned
+WARM = 64  # earlier episodes, on which baselines and critics were trained
 
 
 class StatePolicy(TabularPolicy):
@@ -43,15 +43,15 @@ class StatePolicy(TabularPolicy):
 
 @dataclass(frozen=True)
 class Setting:
-    """What an estimator may know: the problem, the policy, exact values, and what was learned from earlier episodes.
+    """The information available to an estimator: problem, policy, exact values, and a V learned from earlier episodes.
 
     Attributes:
-        problem: what is played.
+        problem: the finite problem.
         table: ln π(a|s), [S, A].
         solution: exact values.
-        earlier: a rollout from before, independent of what is measured.
-        learned: V of the nodes as learned from it: the mean return-to-go where a node was visited, else 0. For the
-            average reward, half of the exact V.
+        earlier: an earlier rollout, independent of the measured ones.
+        learned: V of the nodes learned from the earlier rollout: the mean reward-to-go of visited nodes, else 0. For
+            the average reward, half of the exact V.
     """
 
     problem: Problem
@@ -96,7 +96,7 @@ def _mean_returns(problem: Problem, rollout: Rollout, nodes: int) -> Tensor:
 
 
 class Reinforced(nn.Module):
-    """The loss Σ weights · (−Ψ_t ln π(A_t|S_t)), for forms of Ψ that no agent has."""
+    """The loss Σ weights · (−Ψ_t ln π(A_t|S_t)), for forms of Ψ that no agent uses."""
 
     def __init__(self, policy: TabularPolicy) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Reinforced(nn.Module):
 
 @dataclass(frozen=True)
 class Learner:
-    """An estimator at work: `prepare` as an agent's, `module` with a parameter `policy.logits` and an agent's loss."""
+    """An estimator in one setting: an agent's `prepare`, and its loss `module` with the parameter `policy.logits`."""
 
     prepare: Callable[[Rollout], Batch]
     module: nn.Module
@@ -144,10 +144,10 @@ class Estimator:
     """A way to estimate the policy gradient from a batch of trajectories.
 
     Attributes:
-        name: in tables.
-        make: from a setting to a learner.
-        unbiased: whether theory says that its expectation is the gradient, in a problem.
-        separable: whether a batch's estimate is the mean of its trajectories' (else they are compared with each other).
+        name: its name in tables.
+        make: maps a setting to a learner.
+        unbiased: whether, in theory, its expectation is the gradient of a problem.
+        separable: whether a batch's estimate is the mean of its trajectories' (else it compares trajectories).
     """
 
     name: str
@@ -177,11 +177,11 @@ def from_psi(
     """Return the estimator Σ_t Ψ_t ∇ ln π(A_t|S_t), with Ψ = `psi`(setting, rollout) [T, B].
 
     Args:
-        name: in tables.
-        psi: Ψ, the γ^t included where it belongs.
-        unbiased: what theory says.
+        name: its name in tables.
+        psi: Ψ, including γ^t where the gradient has it.
+        unbiased: see `Estimator`.
         separable: see `Estimator`.
-        weights: of the rows, from the mask; the mean over episodes of the sum over steps unless given.
+        weights: maps the mask to the weights of rows; by default the mean over episodes of the sum over steps.
     """
 
     def make(setting: Setting) -> Learner:

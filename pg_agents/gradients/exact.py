@@ -23,8 +23,8 @@ def log_table(policy: Policy, problem: Problem) -> Tensor:
     """Return ln π_θ(a|s) for all states, float64 [S, A], differentiable in the parameters of `policy`.
 
     Args:
-        policy: with Categorical actions, in float64 (`double` makes a copy that is).
-        problem: whose states are looked at.
+        policy: a policy with Categorical actions, in float64 (see `double`).
+        problem: the problem with the states.
 
     Raises:
         ValueError: other distributions, independent learners, or a probability of zero, at which ln π has no gradient.
@@ -84,7 +84,7 @@ def jacobian(problem: Problem, policy: Policy) -> Tensor:
             f"policy: {size:,} parameters times {problem.mdp.num_states} states and {problem.mdp.num_actions} actions "
             f"are more than {MAX_ENTRIES:,} derivatives; measure a smaller policy, or in a smaller problem"
         )
-    log_table(policy, problem)  # says what is wrong with the policy
+    log_table(policy, problem)  # raises an error for an unsuitable policy
     parameters = list(policy.parameters())
     rows = []
     for state in torch.arange(problem.mdp.num_states):  # each on its own: no state's ln π depends on another's
@@ -102,13 +102,13 @@ def _categorical(policy: Policy, observations: Tree) -> Categorical:
 
 @dataclass(frozen=True)
 class Solution:
-    """What a policy is worth.
+    """The objective and the values of a policy.
 
     Attributes:
         objective: J.
-        values: V of the nodes, [S], or [T · S] where they depend on the time.
+        values: V of the nodes, [S], or [T · S] if they depend on the time.
         action_values: Q of the nodes, [S, A] or [T · S, A].
-        start: where estimators begin: ρ, or the stationary distribution μ for the gain, [S].
+        start: the distribution of the estimators' first state, [S]: ρ, or for the gain the stationary distribution μ.
     """
 
     objective: Tensor
@@ -126,7 +126,7 @@ def solve(problem: Problem, table: Tensor) -> Solution:
     """Return J, V and Q of the policy ln π = `table` [S, A], all differentiable.
 
     - horizon: V_T = 0, V_t = Σ_a π (r + γ P V_{t+1})
-    - none: (I − γ P_π) V = r_π on the states that are reached, V = 0 in terminal ones; J = ρᵀ V
+    - no horizon: (I − γ P_π) V = r_π on the states that are reached, V = 0 in terminal ones; J = ρᵀ V
     - average: μᵀ P_π = μᵀ, J = λ = μᵀ r_π, (I − P_π + 1 μᵀ) V = r_π − λ 1
 
     A weight β of KL(π‖π_ref) makes r into r − β ln(π/π_ref).
@@ -153,7 +153,7 @@ def solve(problem: Problem, table: Tensor) -> Solution:
 
 
 def policy_gradient_theorem(problem: Problem, policy: Policy) -> Tensor:
-    """Return ∇λ as the theorem has it, without differentiating μ or Q, float64 [P].
+    """Return ∇λ by the policy-gradient theorem, without differentiating μ or Q, float64 [P].
 
         ∇λ_θ = Σ_{s,a} μ_θ(s) π_θ(a|s) Q_π(s,a) ∇ ln π_θ(a|s)     (21)
 
@@ -199,7 +199,7 @@ def _gain(problem: Problem, policy: Tensor, chances: Tensor, rewards: Tensor) ->
 
 
 def _ending(problem: Problem) -> np.ndarray:
-    """Return the states that matter and are not terminal, bool [S], after checking that their values exist."""
+    """Return the non-terminal states that are reached, bool [S], after checking that their values exist."""
     mdp = problem.mdp
     edges = mdp.transitions.sum(1) > 0
     found = reachable(edges, mdp.initial > 0) & ~mdp.terminal

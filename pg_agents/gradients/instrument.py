@@ -1,4 +1,4 @@
-"""The measuring instrument: an estimator's expectation and spread against the gradient it claims to estimate."""
+"""Measures an estimator's expectation and variance against the exact gradient."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from pg_agents.gradients.paths import Paths, columns_of, count_paths, enumerate_
 from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Policy
 
-MAX_COLUMNS = 6_000  # trajectories, or batches of them, that are enumerated
-ROUNDING = 1e-10  # what a sum over all trajectories may be off by
+MAX_COLUMNS = 6_000  # the most trajectories, or batches of them, that are enumerated
+ROUNDING = 1e-10  # the largest rounding error of a sum over all trajectories
 LARGEST_SNR = 1e12
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What an estimator ĝ, of a batch of n trajectories, came to; all numbers are finite.
+    """The measurement of an estimator ĝ of batches of n trajectories; all numbers are finite.
 
     Attributes:
         estimator: its name.
-        unbiased: whether theory says E ĝ = ∇J in this problem.
+        unbiased: whether E ĝ = ∇J in this problem, in theory.
         bias: ‖E ĝ − ∇J‖, with E ĝ by enumeration or the mean of samples.
         error: the standard error of E ĝ, √(variance / number of batches); 0 by enumeration.
         cosine: of the angle between E ĝ and ∇J; 0 where one of them is zero.
-        scale: E ĝ · ∇J / ‖∇J‖², how much of ∇J is in E ĝ; 0 where ∇J is zero.
+        scale: E ĝ · ∇J / ‖∇J‖², the component of E ĝ along ∇J; 0 where ∇J is zero.
         variance: the trace of ĝ's covariance matrix, of one batch of n.
-        snr: ‖E ĝ‖² / (variance · E steps), the signal-to-noise ratio of one environment step: by 1/snr steps the mean
-            of estimates is as long as its standard error; at most 1e12.
+        snr: ‖E ĝ‖² / (variance · E steps), the signal-to-noise ratio of one environment step: after 1/snr steps the
+            mean of estimates is as long as its standard error; at most 1e12.
         z: the largest |E ĝ − ∇J| of a component over its standard error. Sampled: the error of the samples' mean. A
             component's standard error is told as if four more draws had been as far out as the farthest (rare draws
             that were fewer than expected also spread less), and counts as at least 3/√K times the largest component's,
             for K batches: what was never drawn may still have a probability of 3/K. By enumeration: 0 where no
             component is off by more than rounding, else what a mean of `samples` trajectories would show.
         enumerated: whether the expectation is a sum over all trajectories (or batches).
-        samples: trajectories that were drawn, or of which z is told.
-        steps: E of the environment steps in a batch.
+        samples: the number of trajectories that were drawn, or to which z refers.
+        steps: the expected number of environment steps in a batch.
         expected: E ĝ, [P].
         exact: ∇J, [P].
     """
@@ -71,15 +71,15 @@ class Measurement:
 
 
 class Instrument:
-    """Everything that measurements of one policy in one problem share.
+    """Measures estimators of the gradient of one policy in one problem; their shared samples are drawn once.
 
     Args:
-        problem: finite.
-        policy: any differentiable policy with Categorical actions; it is left as it is.
-        samples: trajectories for Monte Carlo, and for z.
-        batch_size: n, trajectories in a batch; 2 or above, as they are compared with each other.
-        seed: of the samples.
-        enumerate_all: sum over all trajectories where there are few enough; False: always sample.
+        problem: the finite problem.
+        policy: any differentiable policy with Categorical actions; it is not changed.
+        samples: the number of trajectories for Monte Carlo, and for z.
+        batch_size: n, trajectories in a batch; at least 2, as they are compared with each other.
+        seed: the seed of the samples.
+        enumerate_all: sum over all trajectories if there are few enough; False: always sample.
 
     Raises:
         ValueError: arguments out of range, or see `exact_gradient`.
@@ -113,7 +113,7 @@ class Instrument:
         self._drawn: Rollout | None = None
 
     def measure(self, estimator: Estimator) -> Measurement:
-        """Return what `estimator` comes to."""
+        """Return the measurement of `estimator`."""
         learner = estimator.make(self.setting)
         n = self.batch_size
         if estimator.separable and self.paths is not None:
@@ -223,9 +223,9 @@ def measure(estimator: Estimator, problem: Problem, policy: Policy, **options: A
     """Return bias, cosine, variance, signal-to-noise ratio and z of an estimator; see `Measurement`, `Instrument`.
 
     Args:
-        estimator: what is measured.
-        problem: where.
-        policy: of which policy's gradient.
+        estimator: the estimator to measure.
+        problem: the finite problem.
+        policy: the policy whose gradient is estimated.
         **options: `samples`, `batch_size`, `seed`, `enumerate_all`.
     """
     return Instrument(problem, policy, **options).measure(estimator)

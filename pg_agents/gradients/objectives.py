@@ -1,4 +1,4 @@
-"""Estimators of the gradient of J − β KL(π‖π_ref), of whole episodes, by agents with a reference."""
+"""Estimators of the gradient of J − β KL(π‖π_ref), the KL of whole episodes, by agents with a reference."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pg_agents.functional.losses import kl_term, policy_gradient
 from pg_agents.gradients.estimators import Estimator, Learner, Setting, always, learner_of, never, of_steps
 from pg_agents.gradients.psi import exact_if_one_step, exact_without_discount
 
-LENGTH = 10  # that Dr. GRPO divides by; it scales
+LENGTH = 10  # the divisor in Dr. GRPO's loss, a mere scale
 
 
 def beside(setting: Setting, agent: type[Agent], **arguments: Any) -> Agent:  # noqa: ANN401
@@ -60,10 +60,10 @@ def _published(name: str) -> Estimator:
 
 
 class InTheLoss(nn.Module):
-    """Σ weights · [−Ψ_t ln π(A_t|S_t) + β x_t], or with ½ (Σ_t x_t)² of each episode: what no agent of ours adds.
+    """Σ weights · [−Ψ_t ln π(A_t|S_t) + β x_t], or with ½ (Σ_t x_t)² of each episode: terms that no agent here has.
 
     Args:
-        setting: with a reference.
+        setting: a setting with a reference.
         form: "k1" or "sequence k2".
     """
 

@@ -1,4 +1,4 @@
-"""Trajectories as rollouts: all of them, with their probabilities, or samples; and all completions of a token task."""
+"""Trajectories as rollouts: enumerated with their probabilities, or sampled; and all completions of a token task."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pg_agents.policies import Policy
 from pg_agents.seeding import Purpose, spawn
 
 MAX_TRAJECTORIES = 50_000
-MAX_STEPS = 10_000  # of one sampled episode
+MAX_STEPS = 10_000  # the most steps of a sampled episode
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Trajectories, a column each.
+    """Trajectories, one per column.
 
     Attributes:
         rollout: of nodes [T, N]: observation n is state n % S (at time n // S, where values depend on the time).
@@ -36,7 +36,7 @@ class Paths:
 
 
 def count_paths(problem: Problem) -> float:
-    """Return the number of trajectories, infinity where some are endless."""
+    """Return the number of trajectories; infinity if some are endless."""
     mdp = problem.mdp
     edges = (mdp.transitions > 0).sum(1).astype(np.float64)  # [S, S], actions that may lead there
     ends = mdp.terminal
@@ -117,7 +117,7 @@ def _rollout(problem: Problem, steps: Sequence[tuple[NDArray[Any], ...]], table:
     last = (times == length - 1) & valid
     terminated = torch.tensor(mdp.terminal)[following] & valid
     if problem.timed and length == problem.horizon:
-        terminated = terminated | last  # the limit is part of the objective: nothing is worth anything behind it
+        terminated = terminated | last  # the horizon is part of the objective: values after it are 0
     truncated = last & ~terminated
     rows = truncated.nonzero()
     return Rollout(
@@ -161,7 +161,7 @@ def columns_of(rollout: Rollout, columns: Tensor) -> Rollout:
 
 # -- sums over all trajectories ----------------------------------------------------------------------------------------
 def log_probs_of(policy: Policy, rollout: Rollout) -> Tensor:
-    """Return ln π_θ of each column's actions, Σ_t ln π(A_t|S_t), [N]; `rollout` holds what the policy sees."""
+    """Return ln π_θ of each column's actions, Σ_t ln π(A_t|S_t), [N]; `rollout` has the policy's observations."""
     distribution = policy(rollout.observations, rollout.memory, rollout.episode_starts)
     return (distribution.log_prob(rollout.actions) * rollout.mask).sum(0)
 
@@ -187,7 +187,7 @@ def enumerate_completions(task: TokenTask, prompts: Sequence[Sequence[int]], lim
     """
     eos = {task.eos} if isinstance(task.eos, int) else set(task.eos)
     going: list[tuple[list[int], list[int]]] = [(list(prompt), []) for prompt in prompts]
-    pairs: list[tuple[list[int], list[int]]] = []  # that have ended
+    pairs: list[tuple[list[int], list[int]]] = []  # prompts with completions that have ended
     for length in range(1, task.max_new_tokens + 1):
         longer = [(prompt, [*text, token]) for prompt, text in going for token in range(task.vocabulary)]
         over = [text[-1] in eos or task.stops(tuple(prompt), text) for prompt, text in longer]

@@ -1,4 +1,4 @@
-"""A finite problem whose policy gradient can be computed exactly: a process, what a policy sees of it, an objective."""
+"""Finite problems, whose policy gradients can be computed exactly: a process, a policy's observations, an objective."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor
 from pg_agents.data.tree import Tree, tree_map
 
 Objective = Literal["discounted", "total", "average"]
-MAX_STATES = 3000  # of which a dense linear system is solved
+MAX_STATES = 3000  # the largest dense linear system that is solved
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A `TabularMDP`, what a policy sees in each of its states, and what is to be maximised.
+    """A `TabularMDP`, the observations of its states, and an objective J to maximise.
 
     | objective | J(θ) |
     |---|---|
@@ -33,18 +33,18 @@ class Problem:
     J(θ) − β E Σ_t γ^t ln [π(A_t|S_t) / π_ref(A_t|S_t)].
 
     Args:
-        mdp: the process; its own discount is not looked at.
-        observations: [S, …], what the policy sees in state s; None: the state's number.
+        mdp: the process; its own discount is ignored.
+        observations: the observation of each state, [S, …]; None: the state's number.
         discount: γ.
         horizon: T; None: episodes end by themselves.
-        average: the gain instead of a sum.
+        average: maximise the gain instead of a sum.
         reference: ln π_ref, float64 [S, A].
         kl_weight: β.
-        name: for tables.
+        name: its name in tables.
 
     Raises:
-        ValueError: a discount outside [0, 1]; a horizon below 1 or missing for the gain; a KL with the gain; more
-            states than a linear system is solved for.
+        ValueError: a discount outside [0, 1]; a horizon below 1 or missing for the gain; a KL with the gain; more than
+            3,000 states without a horizon.
     """
 
     mdp: TabularMDP
@@ -73,7 +73,7 @@ class Problem:
 
     @property
     def objective(self) -> Objective:
-        """What is maximised, by name."""
+        """The name of the objective: "discounted", "total" or "average"."""
         return "average" if self.average else "discounted" if self.discount < 1 else "total"
 
     @property
@@ -88,19 +88,19 @@ class Problem:
         return self.horizon == 1 or bool((self.mdp.transitions[initial][..., ~self.mdp.terminal] == 0).all())
 
     def inputs(self) -> Tree:
-        """Return what the policy sees in each state, [S, …]."""
+        """Return the observation of each state, [S, …]."""
         return torch.arange(self.mdp.num_states) if self.observations is None else self.observations
 
     def seen(self, states: Tensor) -> Tree:
-        """Return what the policy sees in `states` […]."""
+        """Return the observations of `states` […]."""
         return tree_map(lambda leaf: leaf[states], self.inputs())
 
     def beside(self, reference: Tensor, kl_weight: float) -> Problem:
-        """Return the problem of being paid and staying close to ln π_ref: J − β KL(π‖π_ref)."""
+        """Return the problem with a KL penalty: J − β KL(π‖π_ref)."""
         return replace(self, reference=reference, kl_weight=kl_weight, name=f"{self.name}, J − {kl_weight:g} KL")
 
     def kl_only(self, reference: Tensor) -> Problem:
-        """Return the problem of staying close to ln π_ref alone: J = −KL(π‖π_ref), without rewards."""
+        """Return the problem without rewards whose objective is −KL(π‖π_ref)."""
         mdp = self.mdp
         silent = TabularMDP(mdp.transitions, np.zeros_like(mdp.rewards), mdp.initial, mdp.discount, mdp.terminal)
         return replace(self, mdp=silent, reference=reference, kl_weight=1.0, name=f"{self.name}, KL")

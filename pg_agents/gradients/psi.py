@@ -1,4 +1,4 @@
-"""Forms of Ψ along a rollout, and what an estimator knows of a problem."""
+"""Forms of Ψ along a rollout, and properties of a problem on which an estimator's bias depends."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LAMBDA = 0.9
 
 
 def exact_without_discount(problem: Problem) -> bool:
-    """Return whether leaving γ^t out changes nothing."""
+    """Return whether leaving out γ^t keeps the expected gradient unchanged."""
     return problem.discount == 1 or problem.one_step
 
 
 def exact_if_one_step(problem: Problem) -> bool:
-    """Return whether nothing is bootstrapped, as no decision follows the first."""
+    """Return whether every episode is one decision, so that no estimator bootstraps."""
     return problem.one_step
 
 

@@ -1,4 +1,4 @@
-"""What the measurements of a problem came to: a table, a picture, a folder that TensorBoard opens."""
+"""Reports of the measurements in a problem: a table, a picture, a folder for TensorBoard."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pg_agents.seeding import Purpose, spawn
 from pg_agents.training.writers import RunWriter
 
 COLUMNS = ("estimator", "bias", "cosine", "variance", "snr", "z", "unbiased")
-THEORY = {True: "#00798c", False: "#d1495b"}  # the colours of what theory calls unbiased, and of the rest
+THEORY = {True: "#00798c", False: "#d1495b"}  # colours of estimators that are unbiased in theory, and of the others
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Report:
     """The measurements of one policy in one problem.
 
     Attributes:
-        problem: where.
-        instrument: what they were made with.
-        measurements: an estimator each.
+        problem: the finite problem.
+        instrument: the instrument that made the measurements.
+        measurements: one for each estimator.
     """
 
     problem: Problem
@@ -41,7 +41,7 @@ class Report:
     measurements: tuple[Measurement, ...]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a row of numbers an estimator, the columns of the table first."""
+        """Return a row of numbers for each estimator, the columns of the table first."""
         rows = [measurement.row() for measurement in self.measurements]
         return [{name: row[name] for name in COLUMNS} | row for row in rows]
 
@@ -89,11 +89,11 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def report_on(problem: Problem, policy: Policy, **options: Any) -> Report:  # noqa: ANN401
-    """Measure every estimator that suits the problem.
+    """Return the report on every estimator of the problem's objective.
 
     Args:
-        problem: finite.
-        policy: whose gradient is estimated.
+        problem: the finite problem.
+        policy: the policy whose gradient is estimated.
         **options: of `Instrument`.
     """
     instrument = Instrument(problem, policy, **options)
@@ -118,7 +118,7 @@ def random_policy(env: gym.Env, problem: Problem, seed: int) -> Policy:
 
 
 def reports_on(env: gym.Env, problem: Problem, *, seed: int = 0, **options: Any) -> list[Report]:  # noqa: ANN401
-    """Return the report on a random policy and, for a token task, that on its KL divergence from another one."""
+    """Return the report on a random policy and, for a token task, the one on its KL divergence from another policy."""
     policy = random_policy(env, problem, seed)
     reports = [report_on(problem, policy, seed=seed, **options)]
     if is_token_window(env.observation_space):
@@ -150,7 +150,7 @@ def draw(report: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a matplotlib figur
     signal.scatter([row["snr"] or np.nan for row in rows], places, c=colours)
     signal.set(title="signal-to-noise of a step", xscale="log")
     for axes in (spread, signal):
-        axes.xaxis.set_minor_formatter("")  # the numbers of less than a decade would overlap
+        axes.xaxis.set_minor_formatter("")  # minor labels would overlap
     for axes in (bias, spread, signal):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="0.9", linewidth=0.8)

@@ -1,4 +1,4 @@
-"""Simulated paths from where an environment stands: the rollout estimate of relative action values."""
+"""Simulated paths from an environment's current state, which estimate relative action values."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Env = gym.Env | VectorEnv
 
 
 def fork(env: Env, seed: int) -> Env:
-    """Return a copy of `env` in the same state whose future is drawn anew; `env` itself is left as it is.
+    """Return a copy of `env` in the same state with new random numbers; `env` itself is not changed.
 
-    The copy gets generators of its own: with copied ones it would only repeat what the environment is going to do.
-    An environment that draws numbers ahead has a method `reseed(seed)`; of others `np_random` is replaced.
+    The copy gets generators of its own: copied ones would repeat the environment's own future. Environments that draw
+    numbers ahead have a method `reseed(seed)`; in others `np_random` is replaced.
 
     Raises:
         TypeError: the environment lives in other processes.
@@ -54,13 +54,13 @@ def estimate_gain(env: Env, observation: Tree, policy: Policy, *, steps: int, se
     Args:
         env: as in `rollout_values`.
         observation: as in `rollout_values`.
-        policy: whose gain is estimated.
-        steps: to average over; the standard error falls with √(steps · B).
-        seed: of the simulation; another one than that of the paths the estimate is used for.
-        skip: steps to take before, in which the first state is forgotten.
+        policy: the policy whose gain is estimated.
+        steps: the number of steps to average over; the standard error is proportional to 1/√(steps · B).
+        seed: the seed of the simulation; it must differ from that of the paths for which the estimate is used.
+        skip: the number of steps before averaging, which make the estimate independent of the first state.
 
     Raises:
-        ValueError: an episode ended: the gain is one of tasks that go on for ever.
+        ValueError: an episode ended, as the gain is defined for continuing tasks.
     """
     path = _path(env, observation, policy, None, seed)
     return float(np.mean([rewards for t, (rewards, _) in zip(range(skip + steps), path, strict=False) if t >= skip]))
@@ -89,19 +89,19 @@ def rollout_values(
 
     Args:
         env: single or vector, of B rows; copied, and left as it is.
-        observation: what it shows at present, [B, …]; of a single environment without the leading dimension.
+        observation: its current observation, [B, …]; for a single environment without the leading dimension.
         policy: π.
         actions: A_t as the policy samples them, int64 [B]; None: drawn from π, which gives V̂(S_t).
         gain: λ̂.
-        reference: the observation of the reference state, one that the policy comes back to from everywhere.
-        seed: of the simulation.
-        max_steps: after which a path that has not come back is given up.
+        reference: the observation of the reference state, which the policy reaches from every state.
+        seed: the seed of the simulation.
+        max_steps: the most steps of a path.
 
     Returns:
         Q̂, float64 [B].
 
     Raises:
-        ValueError: a path did not come back, or its episode ended before it did.
+        ValueError: a path did not reach the reference state, or its episode ended before.
 
     Reference: Van Roy's lecture note, section 2.3, stopped at a reference state.
     """
@@ -125,7 +125,7 @@ def rollout_values(
 def _path(
     env: Env, observation: Tree, policy: Policy, actions: Tensor | None, seed: int
 ) -> Iterator[tuple[NDArray[np.float64], Tree]]:
-    """Yield the rewards [B] and next observations [B, …] of a simulated path without end, from where `env` stands."""
+    """Yield the rewards [B] and next observations [B, …] of an endless path simulated from the state of `env`."""
     if not isinstance(env, VectorEnv):
         observation = tree_map(lambda leaf: np.asarray(leaf)[None], observation)
     simulated = as_vector_env(fork(env, seed))

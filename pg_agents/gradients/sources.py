@@ -1,4 +1,4 @@
-"""Environments → finite problems."""
+"""Finite problems of environments."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pg_envs import TabularMDP, TokenTask
 from pg_agents.gradients.problem import Problem
 from pg_agents.seeding import Purpose, environment_seeds, spawn
 
-MAX_TEXTS = 600  # prefixes of completions, over all prompts
-NUM_PROMPTS = 2  # of a task that draws them
+MAX_TEXTS = 600  # the most prefixes of completions, over all prompts
+NUM_PROMPTS = 2  # the number of prompts used of a task that draws them
 
 Text = tuple[int, ...]
 
@@ -24,7 +24,7 @@ Text = tuple[int, ...]
 def problem_of(
     env: gym.Env, *, discount: float | None = None, horizon: int | None = None, window: int = 3, seed: int = 0
 ) -> Problem:
-    """Return what `env` plays as a finite problem.
+    """Return the environment's process and objective as a finite problem.
 
     Ends that the environment does not show (those of bandits) look like its last state, where no decision is taken.
     Bandits are processes of one decision; a token task that draws its prompts is asked the first two that `seed` gives.
@@ -35,8 +35,8 @@ def problem_of(
         env: a single environment, as `gym.make` returns it.
         discount: γ; None: the process's own, for token tasks and bandits 1.
         horizon: cut episodes at that many steps; None: as the environment does.
-        window: see above.
-        seed: of drawn arms and prompts.
+        window: the length of windows for a continuing task.
+        seed: the seed of drawn arms and prompts.
 
     Raises:
         ValueError: an environment without tables; one that is too large; a discount that a continuing task would
