@@ -1,1 +1,1 @@
-"""What all environments are made of."""
+"""The parts that all environments share."""

@@ -1,4 +1,4 @@
-"""Random numbers drawn ahead, one generator a row."""
+"""Random numbers drawn in blocks, from one generator per row."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]  # indices of the rows an operation is about
+Rows = NDArray[np.int64]  # indices of rows
 Draw = Callable[[np.random.Generator, int], NDArray[Any]]
 
 
 class Blocks:
     """Random numbers for B rows: each row draws from its own generator, `size` numbers ahead.
 
-    Row b's numbers depend on its generator alone, whatever the other rows do, so a row of a vector environment and a
-    single environment with the same seed see the same numbers. A `draw` may return vectors, [size, …].
+    Row b's numbers depend only on its own generator, so that a row of a vector environment and a single environment
+    with the same seed get the same numbers. A `draw` may return vectors, [size, …].
     """
 
     def __init__(self, generators: Sequence[np.random.Generator], draw: Draw, size: int = 512) -> None:
@@ -34,7 +34,7 @@ class Blocks:
         if self.spare <= 0:
             self._refill(rows)
         self.spare -= 1
-        if len(rows) == self.num_rows:  # all of them: no need to gather the cursors
+        if len(rows) == self.num_rows:  # all rows need no gathering of cursors
             taken = self.values.take(self.cursor, axis=0)
             self.cursor += self.num_rows
         else:
@@ -44,7 +44,7 @@ class Blocks:
         return taken
 
     def _refill(self, rows: Rows) -> None:
-        """Draw anew for those of `rows` that have run out; the others wait until they are asked for."""
+        """Draw a new block for those of `rows` that have used up theirs."""
         for row in rows[self.cursor[rows] >= len(self.values)].tolist():
             self.values[row :: self.num_rows] = self.draw(self.generators[row], self.size)
             self.cursor[row] = row

@@ -1,4 +1,4 @@
-"""What is known of an environment before anything is learned in it."""
+"""Known expected returns of an environment."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class KnownReturns:
-    """What the uniformly random policy and the best policy are expected to collect, undiscounted; None: not known.
+    """The expected undiscounted returns of the uniformly random policy and of the best policy; None: unknown.
 
     `per` is "episode" (expected return of one episode, under the environment's own time limit) or, for continuing
-    tasks without one, "step" (the gain). `memoryless` is what the best policy collects that acts on nothing but the
-    present observation, where observations hide something.
+    tasks without one, "step" (the gain). `memoryless` is the return of the best policy that uses only the current
+    observation, in partially observed tasks.
     """
 
     random: float | None = None

@@ -13,22 +13,21 @@ from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
 Outcome = tuple[float, int, float, bool]  # probability, next state, reward, terminated
-Table = Mapping[int, Mapping[int, Sequence[Outcome]]]  # outcomes by state and action, as Gymnasium's toy text has them
+Table = Mapping[int, Mapping[int, Sequence[Outcome]]]  # outcomes by state and action, as in Gymnasium's toy text
 
 
 @dataclass(frozen=True, init=False, eq=False)
 class TabularMDP:
     """A finite Markov decision process: P(s'|s,a), r(s,a,s'), ρ(s), γ, and the states in which an episode is over.
 
-    The arrays are read-only. Nothing happens after the end: whatever is given for them, terminal states lead to
-    themselves and pay nothing.
+    The arrays are read-only. Terminal states lead to themselves with reward 0, whatever the arguments hold for them.
 
     Args:
         transitions: P, [S, A, S].
-        rewards: r, [S, A, S], or r(s,a), [S, A], where the next state does not matter.
+        rewards: r(s,a,s'), [S, A, S], or r(s,a), [S, A].
         initial: ρ, the distribution of the first state, [S].
         discount: γ in [0, 1].
-        terminal: the states whose entering ends the episode, as booleans [S] or as indices; none: a continuing task.
+        terminal: the states in which episodes end, as booleans [S] or as indices; none: a continuing task.
 
     Raises:
         ValueError: a wrong shape, a number that is not finite, a row that is not a distribution, a terminal state that
@@ -71,17 +70,17 @@ class TabularMDP:
         object.__setattr__(self, "discount", float(discount))
 
     def __reduce__(self) -> tuple[type[TabularMDP], tuple[Any, ...]]:
-        # Copies and pickles of an array are writable; built anew, an MDP stays read-only.
+        # Copied and unpickled arrays are writable; constructing the MDP again makes them read-only.
         return type(self), (self.transitions, self.rewards, self.initial, self.discount, self.terminal)
 
     @property
     def num_states(self) -> int:
-        """S."""
+        """S, the number of states."""
         return self.transitions.shape[0]
 
     @property
     def num_actions(self) -> int:
-        """A."""
+        """A, the number of actions."""
         return self.transitions.shape[1]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The two Gymnasium forms of one environment, from dynamics that are written once for B independent rows."""
+"""Single and vector environments from one implementation of the dynamics, for B independent rows."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class RowsVectorEnv(VectorEnv):
 
     Args:
         num_envs: B, the number of rows.
-        observation_space: of one row.
-        action_space: of one row.
+        observation_space: the space of one row's observations.
+        action_space: the space of one row's actions.
         max_episode_steps: the step at which an episode is truncated; None: never.
-        autoreset_mode: what happens to a row whose episode has ended.
+        autoreset_mode: when a row whose episode has ended is reset.
 
     Raises:
         ValueError: num_envs or max_episode_steps below 1.
@@ -66,7 +66,7 @@ class RowsVectorEnv(VectorEnv):
 
     # -- what a subclass writes --------------------------------------------------------------------------------------
     def _seed(self, generators: Sequence[np.random.Generator]) -> None:
-        """Take new generators, one a row, and make the `Blocks` that are drawn from."""
+        """Make the `Blocks` of random numbers from new generators, one per row."""
         self.uniforms = Blocks(generators, uniform)
 
     @abstractmethod
@@ -79,7 +79,7 @@ class RowsVectorEnv(VectorEnv):
 
     @abstractmethod
     def _observe(self) -> Any:  # noqa: ANN401 - an array or a dict of arrays, as the space says
-        """Return all rows' observations, [B, …], in arrays that no later step writes to."""
+        """Return all rows' observations, [B, …], in arrays that later steps do not change."""
 
     def _describe(self) -> dict[str, Any]:
         """Return the info of all rows, a dict of arrays [B, …]."""
@@ -105,7 +105,7 @@ class RowsVectorEnv(VectorEnv):
         return self._observe(), self._infos()
 
     def step(self, actions: Any) -> tuple[Any, NDArray, NDArray, NDArray, dict[str, Any]]:  # noqa: ANN401
-        """Take one step in every row; rows that have ended are reset or left alone, as the autoreset mode says."""
+        """Take one step in every row; rows that have ended are reset or kept, according to the autoreset mode."""
         rows, waiting = self.all_rows, None
         if np.count_nonzero(self.ended):
             rows, waiting = np.flatnonzero(~self.ended), np.flatnonzero(self.ended)
@@ -130,7 +130,7 @@ class RowsVectorEnv(VectorEnv):
         return self.all_rows if np.count_nonzero(mask) == self.num_envs else np.flatnonzero(mask)
 
     def _index(self, rows: Rows) -> Rows | slice:
-        """Return what to index arrays by: for all rows a slice, which numpy copies several times faster."""
+        """Return an index for arrays: a slice for all rows, which numpy copies several times faster, else `rows`."""
         return slice(None) if rows is self.all_rows else rows
 
     def reseed(self, seed: int | Sequence[int] | None) -> None:
@@ -149,14 +149,14 @@ class RowsVectorEnv(VectorEnv):
         self.elapsed[at], self.ended[at] = 0, False
 
     def _wait(self, waiting: Rows) -> None:
-        """Pass one step over rows that had ended before it: NEXT_STEP resets them, DISABLED leaves them as they are."""
+        """Handle rows that had ended before the step: NEXT_STEP resets them, DISABLED keeps them unchanged."""
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
             self._restart(waiting)
         else:
             self.ended[waiting] = True
 
     def _reset_ended(self, infos: dict[str, Any]) -> dict[str, Any]:
-        """Reset the rows that ended in this very step; what they last saw goes to `final_obs`."""
+        """Reset the rows that ended in this step; their last observations become `final_obs`."""
         ended, final = self.ended.copy(), self._observe()
         if isinstance(final, dict):  # Gymnasium's form: an object array of single observations
             single = np.full(self.num_envs, None, object)
@@ -193,14 +193,14 @@ class RowEnv(gym.Env):
         return self.rows.known_returns(max_episode_steps)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Start a new episode; `seed` makes a new generator, None goes on with the present one."""
+        """Start a new episode; `seed` makes a new generator, None keeps the current one."""
         if seed is not None or not self.rows.generators:
             self.reseed(seed)
         observations, infos = self.rows.reset(options=options)
         return _first(observations), _first_info(infos)
 
     def reseed(self, seed: int | None) -> None:
-        """Make a new generator; the environment stays in its state."""
+        """Make a new generator; the state does not change."""
         super().reset(seed=seed)
         self.rows.generators = [self.np_random]
         self.rows._seed(self.rows.generators)
@@ -221,15 +221,15 @@ def _first_info(infos: dict[str, Any]) -> dict[str, Any]:
 
 
 def known_returns(env: gym.Env | VectorEnv) -> KnownReturns:
-    """Return what is known of a pg/… environment, single or vector, under its own time limit; of others nothing.
+    """Return the known returns of a pg/… environment, single or vector, under its own time limit; all None for others.
 
-    Nothing is known of one whose rewards a wrapper changes.
+    They are None too if a wrapper changes rewards.
     """
     core, layer = env.unwrapped, env
     while layer is not core:
         if isinstance(layer, gym.RewardWrapper | gym.vector.VectorRewardWrapper):
             return KnownReturns()
-        layer = layer.env  # type: ignore[union-attr] # what is not the core is a wrapper
+        layer = layer.env  # type: ignore[union-attr] # a wrapper
     if isinstance(core, gym.vector.SyncVectorEnv):
         return known_returns(core.envs[0])
     if not isinstance(core, RowEnv | RowsVectorEnv):

@@ -1,1 +1,1 @@
-"""Finite Markov decision processes, and what is made of them."""
+"""Environments of finite Markov decision processes."""

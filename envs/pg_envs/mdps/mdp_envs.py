@@ -121,7 +121,7 @@ class MDPEnv(RowEnv):
 
     @property
     def mdp(self) -> TabularMDP:
-        """The process that is played."""
+        """The environment's process."""
         return self.rows.mdp
 
 

@@ -1,4 +1,4 @@
-"""A task that cannot be done without memory: `Recall`."""
+"""`Recall`, a task that requires memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Markov chains with a finite number of states: what is reached, where it stays, and what that earns.
+"""Finite Markov chains: reachable states, recurrent classes, stationary distributions, gains and biases.
 
 A chain is its matrix P(s'|s), [S, S]. Sets of states are booleans [S].
 """
@@ -80,7 +80,7 @@ def stationary(chain: FloatArray) -> FloatArray:
 
 
 def gain_and_bias(chain: FloatArray, rewards: FloatArray, classes: Sequence[IntArray]) -> tuple[FloatArray, FloatArray]:
-    """Return the long-run reward per step from every state, g, and what the start is worth beside it, h, both [S].
+    """Return the gain g (long-run reward per step) and the bias h (relative value) of every state, [S] each.
 
     g = P g,   g + h = r + P h,   Σ_{s ∈ C} μ_C(s) h(s) = 0 in every recurrent class C
 

@@ -1,4 +1,4 @@
-"""What a given policy is worth, and where it spends its time, under each of the three criteria."""
+"""Values and occupancies of a given policy under each of the three criteria."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Criterion = Literal["discounted", "total", "average"]
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """What a policy is worth.
+    """The values, the gain and the objective of a policy.
 
     Q(s,a) = r(s,a) − λ + γ Σ_s' P(s'|s,a) V(s'),   V(s) = Σ_a π(a|s) Q(s,a),   A(s,a) = Q(s,a) − V(s)
 

@@ -1,4 +1,4 @@
-"""Policies as tables, and what is asked of them."""
+"""Policies as tables: uniform ones, checks, and the Markov chain of a policy."""
 
 from __future__ import annotations
 

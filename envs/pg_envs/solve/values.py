@@ -1,4 +1,4 @@
-"""The questions one asks of a process: `evaluate`, `occupancy`, `gains`, and shorter names for their parts."""
+"""The functions `evaluate`, `occupancy` and `gains` of a process, and shorter names for their parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the token environments ask and how they score the answer."""
+"""The tasks of the token environments: prompts, right answers and scores."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def addition(
 
 
 def shorter(*, length: int = 4, symbols: int = 4, max_new_tokens: int = 8) -> TokenTask:
-    """Ask for nothing but an early end."""
+    """Ask for an early end of sequence."""
     letters = _letters(symbols)
     vocabulary = FIRST + symbols
     _check_size("max_new_tokens", max_new_tokens)

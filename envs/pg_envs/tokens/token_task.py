@@ -1,4 +1,4 @@
-"""What a token environment needs to know: prompts, scores and the vocabulary they are written in."""
+"""The task of a token environment: prompts, scores and the vocabulary they are written in."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _shortened(value: Any) -> str:  # noqa: ANN401
 
 
 def _in_order(values: Any) -> bool:  # noqa: ANN401
-    """Return whether `values` are several that can be read in their order, and would not be read as keys or letters."""
+    """Return whether `values` is an ordered collection of several values, neither a mapping nor a string."""
     several = hasattr(values, "__iter__") and getattr(values, "shape", None) != ()
     return several and not isinstance(values, str | bytes | Mapping | Set)
 
@@ -122,7 +122,7 @@ class TokenTask:
 
     @property
     def longest_prompt(self) -> int | None:
-        """The length of the longest prompt, None where it is not known."""
+        """The length of the longest prompt; None if unknown."""
         if self.max_prompt_length is not None or callable(self.prompts):
             return self.max_prompt_length
         return max(map(len, self.prompts))

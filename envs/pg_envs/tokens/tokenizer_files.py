@@ -1,4 +1,4 @@
-"""Tokenizers on disk: folders as transformers writes them, beside a model or alone."""
+"""Tokenizers on disk: folders written by transformers, with or without a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONFIGS = ("config.json", "generation_config.json")
 
 
 class TokenizerFolder(NamedTuple):
-    """What a folder says of the tokens that a model reads and writes.
+    """A folder's tokenizer, its end-of-sequence ids and the size of its vocabulary.
 
     Attributes:
         tokenizer: of transformers.

@@ -18,11 +18,11 @@ from pg_envs.tokens.token_task import DRAWN, Completion, Prompt, TokenTask, room
 
 
 class TokenVectorEnv(RowsVectorEnv):
-    """B texts grown side by side, one token a step; the batch form of `TokenEnv`, whose arguments it shares.
+    """B texts that grow by one token per step; the vector form of `TokenEnv`, whose arguments it shares.
 
-    The default autoreset mode is DISABLED and ended rows absorb: stepping one ignores its action, changes nothing and
-    is rewarded 0, until `reset` starts it again. `metadata["absorbing"]` says so; `metadata["append_only"]` is True
-    where the window can never slide, so that an episode's last observation holds all of its earlier ones.
+    The default autoreset mode is DISABLED and ended rows absorb (`metadata["absorbing"]`): stepping one ignores its
+    action, changes nothing and has reward 0, until `reset` starts it again. `metadata["append_only"]` is True if the
+    window can never slide, so that an episode's last observation contains all earlier ones.
 
     Rows g·G … g·G + G − 1 form group g = `info["group_id"]`: they answer one prompt, drawn by the group's first row,
     and are reset together. Every prompt and score costs Python time where a row starts and ends; other steps do where
