@@ -11,18 +11,29 @@ from pg_agents.agents import (
     PUBLISHED,
     RLOO,
     TRPO,
+    A2CConfig,
     ActorCritic,
+    ActorCriticConfig,
     Agent,
     AverageReward,
+    AverageRewardConfig,
+    GRPOConfig,
     NaturalPolicyGradient,
+    NaturalPolicyGradientConfig,
+    PPOConfig,
     Reinforce,
     ReinforceBaseline,
+    ReinforceBaselineConfig,
+    ReinforceConfig,
+    RLOOConfig,
+    TRPOConfig,
     load,
 )
 from pg_agents.collection.collectors import collect_episodes, collect_steps
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
 from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedAgentError, UnsupportedSpaceError, UserError
-from pg_agents.policies import Critic, Policy
+from pg_agents.llm import LanguageConfig
+from pg_agents.policies import Critic, NetworkConfig, Policy
 from pg_agents.schedules import LinearSchedule
 from pg_agents.training.evaluation import Evaluation, evaluate
 from pg_agents.training.loop import train
@@ -40,26 +51,38 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "A2C",
+    "A2CConfig",
     "AGENTS",
     "GRPO",
+    "GRPOConfig",
     "PPO",
+    "PPOConfig",
     "PUBLISHED",
     "RLOO",
+    "RLOOConfig",
     "TRPO",
+    "TRPOConfig",
     "ActorCritic",
+    "ActorCriticConfig",
     "Agent",
     "AuditError",
     "AverageReward",
+    "AverageRewardConfig",
     "Batch",
     "Critic",
     "EpisodeCadence",
     "Evaluation",
     "FaultyEnvironmentError",
+    "LanguageConfig",
     "LinearSchedule",
     "NaturalPolicyGradient",
+    "NaturalPolicyGradientConfig",
+    "NetworkConfig",
     "Policy",
     "Reinforce",
+    "ReinforceConfig",
     "ReinforceBaseline",
+    "ReinforceBaselineConfig",
     "Rollout",
     "Run",
     "SavedAgentError",

@@ -38,7 +38,7 @@ def test_the_optimizer_follows_the_run(tmp_path):
     rates = []
 
     def probe(run):
-        rates.append([group["lr"] for group in run.agent.descent.optimizer.param_groups])
+        rates.append([group["lr"] for group in run.agent.flat_optimizer.optimizer.param_groups])
         return {}
 
     pg.train(agent, env, total_steps=80, log_every=20, progress=False, probes=[probe], run_dir=tmp_path / "r")

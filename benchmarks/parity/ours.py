@@ -44,7 +44,7 @@ class Watch:
         self.seen: dict[str, list[Tensor]] = {}
         self.of_surrogate = isinstance(agent, pg.TRPO)  # whose policy no optimizer moves
         if not self.of_surrogate:
-            agent.descent.optimizer.register_step_pre_hook(lambda *_: self.note_gradients())
+            agent.flat_optimizer.optimizer.register_step_pre_hook(lambda *_: self.note_gradients())
 
     def note_gradients(self) -> None:
         """Append the gradients as the optimizer sees them."""
@@ -62,7 +62,7 @@ class Watch:
     def note_slope(self, rollout: pg.Rollout) -> None:
         """Append the policy's gradient of what is maximised."""
         with torch.no_grad():
-            batch, _ = self.agent.prepare(rollout)
+            batch, _ = self.agent.prepared(rollout)
         loss, _ = self.agent(batch)
         for name, parameter in self.parameters.items():
             slope = torch.autograd.grad(-loss, parameter, retain_graph=True, materialize_grads=True)[0]
@@ -141,7 +141,7 @@ def _texts(cell: Cell, seed: int) -> tuple[Arrays, Arrays]:
 
     def advantages(rollout: pg.Rollout) -> Tensor:
         with torch.no_grad():
-            return agent.prepare(rollout)[0].advantages[0]
+            return agent.prepared(rollout)[0].advantages[0]
 
     watch = Watch(agent, names, advantages)
     begin = {f"initial/{name}": p.detach().numpy().copy() for name, p in watch.parameters.items()}

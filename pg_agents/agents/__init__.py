@@ -3,19 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-from pg_agents.agents.a2c import A2C
-from pg_agents.agents.actor_critic import ActorCritic
-from pg_agents.agents.average_reward import AverageReward
+from pg_agents.agents.a2c import A2C, A2CConfig
+from pg_agents.agents.actor_critic import ActorCritic, ActorCriticConfig
+from pg_agents.agents.average_reward import AverageReward, AverageRewardConfig
 from pg_agents.agents.base import Agent
-from pg_agents.agents.grpo import GRPO
-from pg_agents.agents.loading import load_agent
-from pg_agents.agents.npg import NaturalPolicyGradient
-from pg_agents.agents.ppo import PPO
+from pg_agents.agents.common.loading import read_agent
+from pg_agents.agents.grpo import GRPO, GRPOConfig
+from pg_agents.agents.npg import NaturalPolicyGradient, NaturalPolicyGradientConfig
+from pg_agents.agents.ppo import PPO, PPOConfig
 from pg_agents.agents.published import PUBLISHED
-from pg_agents.agents.reinforce import Reinforce
-from pg_agents.agents.reinforce_baseline import ReinforceBaseline
-from pg_agents.agents.rloo import RLOO
-from pg_agents.agents.trpo import TRPO
+from pg_agents.agents.reinforce import Reinforce, ReinforceConfig
+from pg_agents.agents.reinforce_baseline import ReinforceBaseline, ReinforceBaselineConfig
+from pg_agents.agents.rloo import RLOO, RLOOConfig
+from pg_agents.agents.trpo import TRPO, TRPOConfig
 from pg_agents.errors import SavedAgentError
 
 AGENTS: dict[str, type[Agent]] = {
@@ -36,18 +36,28 @@ AGENTS: dict[str, type[Agent]] = {
 
 __all__ = [
     "A2C",
+    "A2CConfig",
     "AGENTS",
     "GRPO",
+    "GRPOConfig",
     "PPO",
+    "PPOConfig",
     "PUBLISHED",
     "RLOO",
+    "RLOOConfig",
     "TRPO",
+    "TRPOConfig",
     "ActorCritic",
+    "ActorCriticConfig",
     "Agent",
     "AverageReward",
+    "AverageRewardConfig",
     "NaturalPolicyGradient",
+    "NaturalPolicyGradientConfig",
     "Reinforce",
+    "ReinforceConfig",
     "ReinforceBaseline",
+    "ReinforceBaselineConfig",
     "SavedAgentError",
     "load",
 ]
@@ -63,4 +73,4 @@ def load(path: str | Path, **networks: Any) -> Agent:  # noqa: ANN401
     Raises:
         SavedAgentError: no agent there, a damaged one, or parameters that do not fit the networks.
     """
-    return load_agent(Path(path), AGENTS, networks)
+    return read_agent(Path(path), AGENTS, networks)

@@ -41,11 +41,13 @@ class Published:
         agent: the class.
         arguments: of its constructor.
         paper: where it comes from.
+        command: its name on the command line, where the agents' own names are taken.
     """
 
     agent: type[Agent]
     arguments: dict[str, Any]
     paper: str
+    command: str
 
     def make(self, **arguments: Any) -> Agent:  # noqa: ANN401
         """Return the agent; `arguments` are the networks, and what is to be different."""
@@ -55,8 +57,8 @@ class Published:
         """Return the agent with networks and defaults that suit the environment, or the model of policy="hf:PATH".
 
         Args:
-            env: as in `Agent.for_env`.
-            **arguments: of `Agent.for_env`, and what is to be different.
+            env: as in `for_env`.
+            **arguments: of `for_env`, and what is to be different.
         """
         return self.agent.for_env(env, **self.arguments | arguments)
 
@@ -66,25 +68,34 @@ PUBLISHED: dict[str, Published] = {
         GRPO,
         {"advantage": "standardized", "aggregation": "sequence-mean", "kl_weight": 0.04, "kl_penalty": "k3-loss"},
         "Shao et al. (2024), DeepSeekMath",
+        "deepseekmath",
     ),
     "GRPO without deviation": Published(
-        GRPO, {"advantage": "centred", "aggregation": "sequence-mean"}, "Liu et al. (2025), one of its two changes"
+        GRPO,
+        {"advantage": "centred", "aggregation": "sequence-mean"},
+        "Liu et al. (2025), one of its two changes",
+        "grpo-centred",
     ),
-    "Dr. GRPO": Published(GRPO, {"advantage": "centred", "aggregation": "constant-length"}, "Liu et al. (2025)"),
+    "Dr. GRPO": Published(
+        GRPO, {"advantage": "centred", "aggregation": "constant-length"}, "Liu et al. (2025)", "dr-grpo"
+    ),
     "DAPO": Published(
         GRPO,
         {"advantage": "standardized", "aggregation": "token-mean", "clip": 0.2, "clip_high": 0.28},
         "Yu et al. (2025)",
+        "dapo",
     ),
-    "RLOO": Published(RLOO, {"kl_weight": 0.05, "kl_penalty": "reward"}, "Ahmadian et al. (2024)"),
+    "RLOO": Published(RLOO, {"kl_weight": 0.05, "kl_penalty": "reward"}, "Ahmadian et al. (2024)", "rloo-kl"),
     "REINFORCE++": Published(
         Reinforce,
         {"discount": 1.0, "normalize_advantages": True, "kl_weight": 0.01, "kl_penalty": "reward"},
         "Hu (2025)",
+        "reinforce++",
     ),
     "RLHF's PPO": Published(
         PPO,
         {"discount": 1.0, "gae_lambda": 0.95, "kl_weight": 0.02, "kl_penalty": "reward"},
         "Ouyang et al. (2022), InstructGPT",
+        "rlhf-ppo",
     ),
 }

@@ -16,7 +16,7 @@ from torch import Tensor
 from pg_agents.audit.diagnosis import likely_causes
 from pg_agents.audit.mismatch import Mismatch
 from pg_agents.audit.sampling_test import drawn_otherwise
-from pg_agents.data.rollout import Rollout, TokenBlock
+from pg_agents.data.rollout import Rollout, TokenBlock, map_steps
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.errors import AuditError
 from pg_agents.policies import Policy
@@ -123,8 +123,7 @@ def _part(rollout: Rollout, at: tuple[slice, slice]) -> Rollout:
         seen = TokenBlock(seen.tokens[at[1]], seen.lengths[at], mask)
     else:
         seen = tree_map(lambda leaf: leaf[at], seen)
-    fields = {name: getattr(rollout, name)[at] for name in ("actions", "log_probs", "mask", "episode_starts", "times")}
-    return replace(rollout, observations=seen, **fields)
+    return replace(map_steps(lambda leaf: leaf[at], replace(rollout, observations={})), observations=seen)
 
 
 def _compared(

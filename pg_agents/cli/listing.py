@@ -10,7 +10,7 @@ import gymnasium as gym
 import pg_envs
 
 from pg_agents.agents import AGENTS
-from pg_agents.cli.options import summary
+from pg_agents.cli.agent_options import summary
 from pg_agents.policies import is_token_window
 
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import sys
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from pg_agents.agents import AGENTS, Agent
-from pg_agents.agents.common.make_agent import LANGUAGE_OPTIONS, NETWORK_OPTIONS, defaults_for_policy
+from pg_agents.agents.published import PUBLISHED
+from pg_agents.cli.agent_options import agent_form, summary
 from pg_agents.cli.environments import UserError, nearest
-from pg_agents.llm import language_networks
-from pg_agents.policies import make_networks
-from pg_agents.schedules import LinearSchedule
 from pg_agents.training.tuned import tuned_settings
 
 PROGRAM = "pg-agents"
@@ -159,7 +155,9 @@ def parse(argv: Sequence[str]) -> Options:
     command, rest = _choose(argv, COMMANDS, "command", PROGRAM)
     if command != "train":
         return tyro.cli(COMMANDS[command], args=rest, prog=f"{PROGRAM} {command}", config=CONFIG)
-    forms = {name: agent_form(agent) for name, agent in AGENTS.items()}
+    published = {one.command: one for one in PUBLISHED.values()}
+    forms = {name: agent_form(agent, RunOptions) for name, agent in AGENTS.items()}
+    forms |= {name: agent_form(one.agent, RunOptions, one) for name, one in published.items()}
     name, rest = _choose(rest, forms, "agent", f"{PROGRAM} train")
     parsed: Any = tyro.cli(forms[name], args=rest, prog=f"{PROGRAM} train {name}", config=CONFIG)
     typed = {
@@ -169,66 +167,21 @@ def parse(argv: Sequence[str]) -> Options:
     }
     given = vars(parsed.networks) | vars(parsed.language) | vars(parsed.agent)
     arguments = {key: value for key, value in given.items() if key in typed}
+    agent, own = AGENTS.get(name), {}
+    if agent is None:
+        agent, own = published[name].agent, published[name].arguments
     run = parsed.run
     if run.tuned and "policy" in arguments:
         raise UserError("tuned: the settings that ship are for new networks, not for a language model; leave one out")
     if run.tuned:
-        settings = tuned_settings(name, run.env)
+        settings = tuned_settings(agent.name, run.env)
         sizes = {"num_envs": settings.num_envs, "total_steps": settings.total_steps}
         run = dataclasses.replace(run, **{key: value for key, value in sizes.items() if key not in typed})
-        arguments = settings.arguments | arguments
-    return TrainOptions(AGENTS[name], run, arguments)
+        own = settings.arguments | own
+    return TrainOptions(agent, run, own | arguments)
 
 
 CONFIG = (tyro.conf.FlagCreatePairsOff,)
-
-
-def agent_form(agent: type[Agent]) -> type:
-    """Return a dataclass with `RunOptions`, the options of networks and those of the agent's constructor."""
-    unprefixed = tyro.conf.arg(name="")
-    arguments = _form(agent.__init__, agent.argument_names(), agent.__name__, agent)
-    networks = _form(make_networks, [name for name in NETWORK_OPTIONS if name != "num_learners"], "Networks")
-    language = _form(language_networks, list(LANGUAGE_OPTIONS), "LanguageModel")
-    parts = {"run": RunOptions, "networks": networks, "language": language, "agent": arguments}
-    form = dataclasses.make_dataclass(
-        agent.__name__, [(key, Annotated[part, unprefixed]) for key, part in parts.items()]
-    )
-    form.__doc__ = summary(agent)
-    return form
-
-
-def _form(function: Callable[..., Any], names: Sequence[str], title: str, agent: type[Agent] | None = None) -> type:
-    """Return a dataclass with fields for the arguments `names` of a function."""
-    hints, parameters = typing.get_type_hints(function), inspect.signature(function).parameters
-    fields: list[Any] = []
-    for name in names:
-        required = parameters[name].default is inspect.Parameter.empty
-        default = None if required else parameters[name].default
-        policy_defaults = (
-            {}
-            if agent is None
-            else {**agent.policy_defaults, "language model": defaults_for_policy(agent, "HuggingFacePolicy")}
-        )
-        kinds = "".join(f"; {own[name]} for a {kind}" for kind, own in policy_defaults.items() if name in own)
-        shown = tyro.conf.arg(help_behavior_hint=f"(default: {default}{kinds})")
-        option: Any = Annotated[_as_typed(hints[name] | None if required else hints[name]), shown]
-        fields.append((name, option, dataclasses.field(default=default)))
-    form = dataclasses.make_dataclass(f"{title}Arguments", fields)
-    form.__doc__ = function.__doc__ if agent is None else agent.__doc__
-    return form
-
-
-def _as_typed(hint: Any) -> Any:  # noqa: ANN401
-    """Return the type of what is typed for an argument: schedules as text, sequences as several words."""
-    kinds = set(typing.get_args(hint))
-    if LinearSchedule in kinds:
-        return float | str | None if type(None) in kinds else float | str
-    return tuple[int, ...] | None if Sequence[int] in kinds else hint
-
-
-def summary(thing: object) -> str:
-    """Return the first sentence of a docstring."""
-    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())
 
 
 def _choose(argv: Sequence[str], forms: dict[str, type], what: str, prog: str) -> tuple[str, list[str]]:

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from pg_agents._fast.gathers import deal_out
-from pg_agents.data.rollout import Batch, TokenBlock
+from pg_agents.data.rollout import Batch, TokenBlock, step_fields
 from pg_agents.data.tree import tree_leaves, tree_map
 
-PER_STEP = ("observations", "actions", "weights", "advantages", "log_probs", "targets", "reference_log_probs")
-
+SINGLE = tuple(name for name in step_fields(Batch) if name != "episode_starts")  # what a step on its own consists of
 
 Unit = Literal["step", "environment", "row"]  # what a minibatch never splits
 
@@ -42,7 +41,7 @@ def _rows(batch: Batch, size: int, generator: torch.Generator | None) -> Iterato
     times, learners = batch.weights.shape
     parts = min(times, -(-times * learners // size))
     for rows in _permutation(times, generator, batch.weights.device).tensor_split(parts):
-        fields = {name: _each(getattr(batch, name), itemgetter(rows)) for name in PER_STEP}
+        fields = {name: _each(getattr(batch, name), itemgetter(rows)) for name in SINGLE}
         yield Batch(**fields | {"weights": fields["weights"] * parts})
 
 
@@ -53,8 +52,7 @@ def _steps(batch: Batch, size: int, generator: torch.Generator | None) -> Iterat
     ends = [len(order) * i // parts for i in range(parts + 1)]
     batch = replace(batch, weights=batch.weights * parts)
     fields = {
-        name: _each(getattr(batch, name), lambda leaf: deal_out(leaf.flatten(0, last), order, ends))
-        for name in PER_STEP
+        name: _each(getattr(batch, name), lambda leaf: deal_out(leaf.flatten(0, last), order, ends)) for name in SINGLE
     }
     for i in range(parts):
         yield Batch(**{name: _each(dealt, itemgetter(i)) for name, dealt in fields.items()})
@@ -78,9 +76,7 @@ def without_idle_columns(batch: Batch) -> Batch:
 
 def columns_of(batch: Batch, chosen: Tensor, scale: float = 1.0) -> Batch:
     """Return the columns `chosen`, int64 [b], of a batch as a batch [T, b], with weights multiplied by `scale`."""
-    fields = {
-        name: _each(getattr(batch, name), lambda leaf: leaf[:, chosen]) for name in (*PER_STEP[1:], "episode_starts")
-    }
+    fields = {name: _each(getattr(batch, name), lambda leaf: leaf[:, chosen]) for name in step_fields(Batch)[1:]}
     seen = batch.observations
     if isinstance(seen, TokenBlock):
         mask = None if seen.mask is None else seen.mask[:, chosen]

@@ -13,8 +13,10 @@ Row t of environment b: after `observations[t, b]` the policy took `actions[t, b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import torch
 from torch import Tensor
@@ -26,9 +28,13 @@ from pg_agents.renamed import renamed
 
 @dataclass(frozen=True)
 class StepCadence:
-    """A cadence: a rollout is `num_steps` steps of each environment, and may begin and end within episodes."""
+    """A cadence: a rollout is `num_steps` steps of each environment, and may begin and end within episodes.
+
+    Its last `overlap` steps are learned from again, in front of the next rollout.
+    """
 
     num_steps: int
+    overlap: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,13 @@ class EpisodeCadence:
     group_size: int = 1
 
 
-def steps_or_episodes(num_steps: int | None) -> StepCadence | EpisodeCadence:
-    """Return `StepCadence(num_steps)`, or `EpisodeCadence()` for None."""
-    return EpisodeCadence() if num_steps is None else StepCadence(num_steps)
+PerStep = Annotated[Tensor, "per step"]  # a value for each step of each environment, [T, B, …]
+
+
+@cache
+def step_fields(cls: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the names of the fields of `Rollout` or `Batch` with a value for each step, `observations` first."""
+    return tuple(name for name, hint in get_type_hints(cls, include_extras=True).items() if "per step" in str(hint))
 
 
 @dataclass(frozen=True)
@@ -102,15 +112,15 @@ class Rollout:
         reference_log_probs: ln π_ref(a|s) under a reference policy; None without one.
     """
 
-    observations: Tree
-    actions: Tensor
-    log_probs: Tensor
-    rewards: Tensor
-    terminated: Tensor
-    truncated: Tensor
-    mask: Tensor
-    episode_starts: Tensor
-    times: Tensor
+    observations: Annotated[Tree, "per step"]
+    actions: PerStep
+    log_probs: PerStep
+    rewards: PerStep
+    terminated: PerStep
+    truncated: PerStep
+    mask: PerStep
+    episode_starts: PerStep
+    times: PerStep
     final_observations: Tree
     final_rows: Tensor
     episode_returns: Tensor
@@ -118,7 +128,7 @@ class Rollout:
     stop_reasons: Any = ()
     memory: Any = None
     group_ids: Tensor | None = None
-    reference_log_probs: Tensor | None = None
+    reference_log_probs: PerStep | None = None
 
     starts = renamed("starts", "episode_starts")
 
@@ -131,7 +141,7 @@ class Rollout:
         """Return a copy on `device`; the rollout itself if it is there already."""
         if self.rewards.device == torch.device(device):
             return self
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
         return Rollout(**{name: tree_map(lambda leaf: _move(leaf, device), value) for name, value in values.items()})
 
 
@@ -157,15 +167,15 @@ class Batch:
         reference_log_probs: ln π_ref(a|s) under a reference policy, [T, B]; None without one.
     """
 
-    observations: Tree
-    actions: Tensor
-    weights: Tensor
-    advantages: Tensor
-    log_probs: Tensor
-    targets: Tensor | None = None
-    episode_starts: Tensor | None = None
+    observations: Annotated[Tree, "per step"]
+    actions: PerStep
+    weights: PerStep
+    advantages: PerStep
+    log_probs: PerStep
+    targets: Annotated[Any, "per step"] = None
+    episode_starts: PerStep | None = None
     memory: Any = None
-    reference_log_probs: Tensor | None = None
+    reference_log_probs: PerStep | None = None
 
     starts = renamed("starts", "episode_starts")
 
@@ -176,18 +186,12 @@ class Batch:
         Advantages and targets are computed in the rewards' precision before, as they are differences of large numbers.
         """
         dtype = torch.promote_types(rollout.log_probs.dtype, torch.float32)
-        reference = rollout.reference_log_probs
-        return cls(
-            observations=rollout.observations,
-            actions=rollout.actions,
-            weights=weights.to(dtype),
-            advantages=advantages.to(dtype),
-            log_probs=rollout.log_probs,
-            targets=None if targets is None else targets.to(dtype),
-            episode_starts=rollout.episode_starts,
-            memory=rollout.memory,
-            reference_log_probs=None if reference is None else reference.to(dtype),
-        )
+        own = {one.name for one in fields(cls)}
+        same = {one.name: getattr(rollout, one.name) for one in fields(rollout) if one.name in own}
+        reference = None if rollout.reference_log_probs is None else rollout.reference_log_probs.to(dtype)
+        targets = None if targets is None else targets.to(dtype)
+        learned = {"weights": weights.to(dtype), "advantages": advantages.to(dtype), "targets": targets}
+        return cls(**same | learned | {"reference_log_probs": reference})
 
     def sum(self, term: Tensor) -> Tensor:
         """Return Σ weights · term, a scalar, for a term [T, B]."""
@@ -196,3 +200,21 @@ class Batch:
     def means(self, **terms: Tensor) -> WeightedMetrics:
         """Return the weighted means of terms [T, B], by name, for an update's metrics."""
         return WeightedMetrics(self.weights, terms)
+
+
+Record = TypeVar("Record", Rollout, Batch)
+
+
+def map_steps(function: Callable[..., Any], record: Record, *others: Record) -> Record:
+    """Return a rollout or a batch with `function` applied to every array of steps, [T, B, …].
+
+    Args:
+        function: of an array of `record`, and of the same array of each of `others`.
+        record: the first; whatever is not of steps stays as it has it.
+        others: more of its kind.
+    """
+    fields = {}
+    for name in step_fields(type(record)):  # type: ignore[arg-type] # classes are hashable
+        if getattr(record, name) is not None:
+            fields[name] = tree_map(function, *(getattr(one, name) for one in (record, *others)))
+    return replace(record, **fields)

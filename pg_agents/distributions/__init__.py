@@ -6,7 +6,7 @@ since they happen at every step of an environment; quantities for learning are c
 """
 
 from pg_agents.distributions.categorical import Categorical
-from pg_agents.distributions.distribution import Distribution, draw
+from pg_agents.distributions.distribution import Distribution, draw, probabilities_of
 from pg_agents.distributions.gaussian import DiagonalGaussian
 from pg_agents.distributions.multi import Bernoulli, MultiCategorical
 from pg_agents.distributions.squashed import SquashedGaussian
@@ -22,4 +22,5 @@ __all__ = [
     "SquashedGaussian",
     "TokenCategorical",
     "draw",
+    "probabilities_of",
 ]

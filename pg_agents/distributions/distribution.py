@@ -71,3 +71,17 @@ def draw(
         f"{where(rows[0] if rows else None)}: its parameters or outputs have become NaN or too large; train again with "
         "a smaller learning rate"
     )
+
+
+def probabilities_of(distribution: Distribution) -> Tensor:
+    """Return π(a|s) of all actions, […, A].
+
+    Raises:
+        TypeError: the actions are not Discrete.
+    """
+    if not hasattr(distribution, "probabilities"):
+        raise TypeError(
+            "policy: a sum over all actions needs Discrete ones, got a policy whose distribution "
+            f"({type(distribution).__name__}) has no probabilities()"
+        )
+    return distribution.probabilities()

@@ -21,7 +21,7 @@ from pg_agents.agents import (
     ReinforceBaseline,
 )
 from pg_agents.agents.published import PUBLISHED
-from pg_agents.data.rollout import Batch, Rollout
+from pg_agents.data.rollout import Batch, Rollout, map_steps
 from pg_agents.functional.comparisons import group_standardize
 from pg_agents.gradients.continuing import AVERAGE
 from pg_agents.gradients.estimators import (
@@ -68,8 +68,8 @@ def _running_average(setting: Setting) -> Learner:
         discount=setting.problem.discount,
         signal="discounted-reward-to-go",
     )
-    agent.prepare(setting.earlier)
-    return Learner(lambda rollout: deepcopy(agent).prepare(rollout)[0], agent)  # the average stays as it was
+    agent.prepared(setting.earlier)
+    return Learner(lambda rollout: deepcopy(agent).prepared(rollout)[0], agent)  # the average stays as it was
 
 
 def _leave_one_out(setting: Setting) -> Learner:
@@ -94,11 +94,9 @@ def _temporal_difference(setting: Setting, values: Tensor) -> Learner:
     )
 
     def prepare(rollout: Rollout) -> Batch:
-        batch, _ = agent.prepare(as_single_steps(rollout))
+        batch, _ = agent.prepared(as_single_steps(rollout))
         scale, shape = rollout.mask.sum().double() / rollout.mask.any(0).sum(), rollout.mask.shape
-        fields = ("observations", "actions", "advantages", "log_probs", "targets", "episode_starts")
-        shaped = {name: getattr(batch, name).reshape(shape) for name in fields}
-        return replace(batch, **shaped, weights=(batch.weights * scale).reshape(shape))
+        return map_steps(lambda leaf: leaf.reshape(shape), replace(batch, weights=batch.weights * scale))
 
     return Learner(prepare, agent)
 

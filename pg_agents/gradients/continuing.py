@@ -27,7 +27,7 @@ def _actor_critic(setting: Setting, action_values: Tensor) -> Learner:
     with torch.no_grad():
         critic.values.copy_(action_values)
     agent = AverageReward(policy=setting.policy(), critic=critic)
-    return Learner(lambda rollout: agent.prepare(rollout)[0], agent)
+    return Learner(lambda rollout: agent.prepared(rollout)[0], agent)
 
 
 AVERAGE = (

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pg_agents.agents.base import Agent
-from pg_agents.data.rollout import Batch, Rollout
+from pg_agents.data.rollout import Batch, Rollout, map_steps
 from pg_agents.data.tree import Tree
 from pg_agents.distributions import Categorical
 from pg_agents.functional.losses import mean_over_episodes, policy_gradient
@@ -126,14 +126,14 @@ class Learner:
 
 def learner_of(agent: Agent) -> Learner:
     """Return an agent's first step, in which the policy is still the one that acted."""
-    return Learner(lambda rollout: agent.prepare(rollout)[0], agent)
+    return Learner(lambda rollout: agent.prepared(rollout)[0], agent)
 
 
 def of_steps(agent: Agent) -> Learner:
     """Return an agent's first step, its mean over steps made a mean over episodes of the sum over steps."""
 
     def prepare(rollout: Rollout) -> Batch:
-        batch, _ = agent.prepare(rollout)
+        batch, _ = agent.prepared(rollout)
         return replace(batch, weights=batch.weights * rollout.mask.sum().double() / rollout.mask.any(0).sum())
 
     return Learner(prepare, agent)
@@ -209,12 +209,8 @@ def as_single_steps(rollout: Rollout) -> Rollout:
     """
     length, columns = rollout.mask.shape
     rows, following = nodes_after(rollout)
-    names = ("actions", "log_probs", "rewards", "terminated", "mask", "episode_starts", "times")
-    flat = {name: getattr(rollout, name).reshape(1, -1) for name in names}
     return replace(
-        rollout,
-        **flat,
-        observations=rollout.observations.reshape(1, -1),
+        map_steps(lambda leaf: leaf.reshape(1, -1), rollout),
         truncated=torch.zeros(1, length * columns, dtype=torch.bool),
         final_observations=following,
         final_rows=torch.stack([torch.zeros_like(rows[:, 0]), rows[:, 0] * columns + rows[:, 1]], 1),

@@ -84,7 +84,7 @@ class InTheLoss(nn.Module):
 
 def _in_the_loss(setting: Setting, form: Literal["k1", "sequence k2"]) -> Learner:
     agent = beside(setting, Reinforce, signal="discounted-reward-to-go", kl_penalty="k2-loss")
-    return Learner(lambda rollout: agent.prepare(rollout)[0], InTheLoss(setting, form))
+    return Learner(lambda rollout: agent.prepared(rollout)[0], InTheLoss(setting, form))
 
 
 OBJECTIVES = (

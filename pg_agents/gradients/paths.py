@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pg_envs import TokenTask
 from torch import Tensor
 
-from pg_agents.data.rollout import Rollout, TokenBlock
+from pg_agents.data.rollout import Rollout, TokenBlock, map_steps
 from pg_agents.data.tree import tree_map
 from pg_agents.gradients.problem import Problem
 from pg_agents.policies import Policy
@@ -146,11 +146,8 @@ def columns_of(rollout: Rollout, columns: Tensor) -> Rollout:
     rows = rollout.final_rows[kept].clone()
     if len(rows):
         rows[:, 1] = torch.cat(place)
-    names = ("actions", "log_probs", "rewards", "terminated", "truncated", "mask", "episode_starts", "times")
     return replace(
-        rollout,
-        **{name: getattr(rollout, name)[:, columns] for name in names},
-        observations=tree_map(lambda leaf: leaf[:, columns], rollout.observations),
+        map_steps(lambda leaf: leaf[:, columns], rollout),
         final_observations=tree_map(lambda leaf: leaf[kept], rollout.final_observations),
         final_rows=rows,
         episode_returns=rollout.episode_returns[columns],

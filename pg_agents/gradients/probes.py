@@ -106,10 +106,10 @@ def optimum(problem: Problem) -> float:
 def _batch(agent: Agent, rollout: Rollout) -> Batch:
     """Return what the agent would learn from; its running statistics are not touched."""
     memo: dict[int, object] = {id(parameter): parameter for parameter in agent.parameters()}
-    memo[id(agent.descent)] = agent.descent
+    memo[id(agent.flat_optimizer)] = agent.flat_optimizer
     twin = deepcopy(agent, memo)  # the same parameters, its own statistics
     with torch.no_grad():
-        return twin.prepare(rollout if twin.reward_scale is None else twin.reward_scale(rollout))[0]
+        return twin.prepared(rollout if twin.reward_scale is None else twin.reward_scale(rollout))[0]
 
 
 def _descent(agent: Agent, batch: Batch) -> Tensor:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 from zlib import crc32
 
 import gymnasium as gym
 import torch
 
-from pg_agents.checks import whole_number
 from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.huggingface_critic import HuggingFaceCritic
+from pg_agents.llm.language_config import LanguageConfig
 from pg_agents.llm.loading import load_model, model_folder, new_model
 from pg_agents.llm.lora import with_lora
 from pg_agents.llm.reach import limit
@@ -21,8 +21,6 @@ from pg_agents.policies.make_networks import check_action_values, is_token_windo
 PRETRAINED, ARCHITECTURE = "hf:", "hf-config:"  # with the weights of the folder; with new ones
 CACHE = Path("~/.cache/pg-agents")  # of what .gguf files hold, de-quantised
 
-Precision = Literal["float32", "bfloat16", "float16"]
-
 
 def language_networks(
     observation_space: gym.Space,
@@ -30,14 +28,8 @@ def language_networks(
     *,
     critic: bool,
     action_values: bool = False,
-    policy: str,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    chunk: int = 512,
-    dtype: Precision = "float32",
-    gradient_checkpointing: bool = False,
-    lora: int | None = None,
+    config: LanguageConfig | None = None,
+    **options: Any,  # noqa: ANN401
 ) -> tuple[HuggingFacePolicy, HuggingFaceCritic | None]:
     """Return a language model as a policy and, if `critic`, a copy of it as a critic, for windows of tokens.
 
@@ -48,40 +40,30 @@ def language_networks(
         action_space: of one environment.
         critic: whether to make one.
         action_values: Q(s,·) instead of V(s), which no language model gives.
-        policy: "hf:PATH", a pretrained causal language model, in a folder of transformers or a .gguf file;
-            "hf-config:PATH", its architecture with new weights.
-        temperature: of a language model's policy, in acting and in learning.
-        top_k: a language model chooses among the k most probable tokens; None: among all.
-        top_p: a language model chooses among the fewest tokens whose probabilities add up to p; None: among all.
-        chunk: rows of a language model's logits that are computed at once in learning; fewer take less memory.
-        dtype: of a language model's parameters: float32, bfloat16 or float16. In the latter two, changes of a parameter
-            by less than a 256th, or a 2048th, of it are lost.
-        gradient_checkpointing: compute a language model's layers once more for the gradient, which takes time and saves
-            memory.
-        lora: the rank of the adapters that learn in place of a language model's own parameters (LoRA); None: all of
-            its parameters learn. A critic learns all of its own.
+        config: the model and its options; None: all of them are among `options`.
+        **options: options that are to be different.
 
     Raises:
         ImportError: transformers, or peft for `lora`, is not installed.
         UnsupportedSpaceError: no windows of tokens, or more tokens or longer ones than the model knows.
         ValueError: no model in the folder, or an option out of range.
     """
+    config = LanguageConfig(**options) if config is None else config.replace(**options)
+    policy, lora = config.policy, config.lora
     if not is_token_window(observation_space, action_space):
         raise UnsupportedSpaceError(f"policy={policy!r} reads windows of tokens, got {observation_space}")
     if critic and action_values:
         check_action_values(observation_space, action_space)
-    if dtype not in get_args(Precision):
-        raise ValueError(f"dtype must be one of {', '.join(get_args(Precision))}, got {dtype!r}")
     model, tokenizer = _read(policy)
     tokens, window = int(action_space.n), int(observation_space["length"].n) - 1  # type: ignore[attr-defined]
     _check_sizes(policy, model, window, tokens)
-    model = model.to(getattr(torch, dtype))
-    if gradient_checkpointing:
+    model = model.to(getattr(torch, config.dtype))
+    if config.gradient_checkpointing:
         model.activation_checkpointing_enable()
     value = HuggingFaceCritic(model) if critic else None  # a copy of the model without adapters
-    model = model if lora is None else with_lora(model, whole_number("lora", lora, 1))
-    sampling: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    network = HuggingFacePolicy(model, **sampling, chunk=chunk, vocabulary=tokens, tokenizer=tokenizer)
+    model = model if lora is None else with_lora(model, lora)
+    sampling: dict[str, Any] = {"temperature": config.temperature, "top_k": config.top_k, "top_p": config.top_p}
+    network = HuggingFacePolicy(model, **sampling, chunk=config.chunk, vocabulary=tokens, tokenizer=tokenizer)
     network.admit(window)
     return network.train(), value
 

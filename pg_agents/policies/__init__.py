@@ -5,6 +5,7 @@ from pg_agents.policies.encoder import Encoder
 from pg_agents.policies.image_encoder import ImageEncoder
 from pg_agents.policies.make_networks import is_token_window, make_networks
 from pg_agents.policies.mlp import MLPActionCritic, MLPCritic, MLPPolicy
+from pg_agents.policies.network_config import NetworkConfig
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy, check_learners
 from pg_agents.policies.recurrent import GRUCritic, GRUPolicy
 from pg_agents.policies.tabular import TabularActionCritic, TabularCritic, TabularPolicy
@@ -23,6 +24,7 @@ __all__ = [
     "MLPCritic",
     "MLPPolicy",
     "Memory",
+    "NetworkConfig",
     "Policy",
     "TabularActionCritic",
     "TabularCritic",

@@ -9,11 +9,11 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from pg_agents.checks import whole_number
 from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.policies.action_heads import check_mask, make_head
 from pg_agents.policies.encoder import has_images
-from pg_agents.policies.mlp import Activation, MLPActionCritic, MLPCritic, MLPPolicy
+from pg_agents.policies.mlp import MLPActionCritic, MLPCritic, MLPPolicy
+from pg_agents.policies.network_config import NetworkConfig
 from pg_agents.policies.normalization import ObservationScale, has_real
 from pg_agents.policies.policy import ActionCritic, Critic, Policy
 from pg_agents.policies.recurrent import GRUCritic, GRUPolicy
@@ -28,13 +28,8 @@ def make_networks(
     *,
     critic: bool,
     action_values: bool = False,
-    num_learners: int = 1,
-    hidden: Sequence[int] | None = None,
-    activation: Activation | None = None,
-    squash: bool = False,
-    initial_log_std: float = 0.0,
-    normalize_observations: bool = False,
-    recurrent: int | None = None,
+    config: NetworkConfig | None = None,
+    **options: Any,  # noqa: ANN401
 ) -> tuple[Policy, Critic | ActionCritic | None]:
     """Return a policy and, if `critic`, a critic for the spaces of one environment: V, or Q if `action_values`.
 
@@ -46,28 +41,24 @@ def make_networks(
         action_space: of one environment.
         critic: whether to make one.
         action_values: Q(s,·) instead of V(s).
-        num_learners: independent learners, a table each.
-        hidden: sizes of the hidden layers of MLPs; None: (64, 64), and none behind the encoder of an image.
-        activation: of the hidden layers of MLPs, "tanh" or "relu"; None: "tanh". Where `hidden`, `activation` or
-            `recurrent` is given there are no tables for Discrete observations and actions.
-        squash: for bounded Box actions: a Gaussian squashed into the bounds by tanh, instead of one that is clipped.
-        initial_log_std: ln σ at the start, for Box actions, in units of half the width between the bounds.
-        normalize_observations: standardise what is real in observations by its running mean and standard deviation.
-        recurrent: the size of the memory of a recurrent policy, a GRU. `hidden` are then the layers behind the memory;
-            None: none in the policy, (64, 64) in the critic.
+        config: the networks' options; None: the defaults.
+        **options: options that are to be different.
 
     Raises:
         UnsupportedSpaceError: for spaces without a network, for action values of other than Discrete actions, or for
             independent learners outside finite problems.
         ValueError: for options that the networks for these spaces do not have.
     """
+    config = (config or NetworkConfig()).replace(**options)
+    hidden, recurrent, num_learners = config.hidden, config.recurrent, config.num_learners
     if critic and action_values:
         check_action_values(observation_space, action_space)
-    hidden, num_learners = _sizes(hidden), whole_number("num_learners", num_learners, 1)
-    head = make_head(action_space, squash=squash, initial_log_std=initial_log_std)
+    box: dict[str, Any] = {"squash": config.squash, "initial_log_std": config.initial_log_std}
+    head = make_head(action_space, **box)
     check_mask(observation_space, action_space)
-    features, chosen = without_mask(observation_space), any(o is not None for o in (hidden, activation, recurrent))
-    if normalize_observations and not has_real(features):
+    features = without_mask(observation_space)
+    chosen = any(option is not None for option in (hidden, config.activation, recurrent))
+    if config.normalize_observations and not has_real(features):
         raise ValueError(f"normalize_observations needs observations with real numbers, got {observation_space}")
     if isinstance(features, spaces.Discrete) and isinstance(action_space, spaces.Discrete) and not chosen:
         return _tables(features, int(action_space.n), num_learners, critic, action_values)
@@ -81,9 +72,8 @@ def make_networks(
             raise ValueError("recurrent, hidden, activation must be left out for windows of tokens: give policy=...")
         sizes = int(action_space.n), int(features["length"].n) - 1  # type: ignore[attr-defined] # Discrete
         return TransformerPolicy(*sizes), TransformerCritic(*sizes) if critic else None
-    scale = ObservationScale(features) if normalize_observations else None
-    form: dict[str, Any] = {"activation": activation or "tanh", "scale": scale}
-    box: dict[str, Any] = {"squash": squash, "initial_log_std": initial_log_std}
+    scale = ObservationScale(features) if config.normalize_observations else None
+    form: dict[str, Any] = {"activation": config.activation or "tanh", "scale": scale}
     if recurrent is not None:
         return _recurrent(observation_space, action_space, recurrent, critic, action_values, hidden, box, form)
     form["hidden"] = tuple(hidden) if hidden is not None else () if has_images(features) else (64, 64)
@@ -121,7 +111,6 @@ def _recurrent(
         raise UnsupportedSpaceError(
             f"recurrent={size} comes with a critic V, and this agent needs Q: choose another agent, or leave it out"
         )
-    size = whole_number("recurrent", size, 1)
     policy = GRUPolicy(observation_space, action_space, size=size, hidden=tuple(hidden or ()), **box, **form)
     layers = (64, 64) if hidden is None else tuple(hidden)
     return policy, GRUCritic(policy, observation_space, hidden=layers, **form) if critic else None
@@ -156,11 +145,3 @@ def is_token_window(space: gym.Space, action_space: gym.Space | None = None) -> 
     if action_space is None:
         return bool(low.min() >= 0)
     return isinstance(action_space, spaces.Discrete) and bool(low.min() >= 0 and high.max() < action_space.n)
-
-
-def _sizes(hidden: Any) -> tuple[int, ...] | None:  # noqa: ANN401
-    if hidden is None:
-        return None
-    if isinstance(hidden, str) or not isinstance(hidden, Sequence):
-        raise ValueError(f"hidden must be the sizes of the hidden layers, like (64, 64), got {hidden!r}")
-    return tuple(whole_number(f"hidden[{i}]", size, 1) for i, size in enumerate(hidden))

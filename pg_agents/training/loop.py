@@ -150,7 +150,7 @@ def _stop_at_return(run: Run) -> None:
 def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int) -> Collector:
     """Return the collector of what the agent learns from."""
     if isinstance(agent.cadence, StepCadence):
-        check_batch(agent.policy, agent.cadence, agent.minibatch_size, getattr(env, "num_envs", 1))
+        check_batch(agent.policy, agent.cadence, agent.current("minibatch_size"), getattr(env, "num_envs", 1))
         return StepCollector(env, agent.policy, agent.cadence.num_steps, seed=seed)
     return EpisodeCollector(env, agent.policy, **asdict(agent.cadence), seed=seed)
 

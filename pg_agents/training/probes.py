@@ -76,7 +76,7 @@ def default_probes(agent: Agent, env: gym.Env | VectorEnv) -> list[Probe]:
 def schedules(run: Run) -> dict[str, Value]:
     """Return what the agent's schedules have come to, by the names of its arguments."""
     agent = run.agent
-    names = [name for name, value in vars(agent).items() if isinstance(value, LinearSchedule)]
+    names = [name for name, value in agent.arguments.items() if isinstance(value, LinearSchedule)]
     return {f"train/{name}": agent.current(name) for name in names}
 
 

@@ -13,7 +13,7 @@ class Tuned:
     Attributes:
         num_envs: environments that are stepped together.
         total_steps: to learn from.
-        arguments: of `Agent.for_env`.
+        arguments: of `for_env`.
     """
 
     num_envs: int

@@ -271,9 +271,8 @@ def test_needs_discrete_actions():
         pg.AverageReward.for_env(gym.make_vec("pg/Copy-v0", 2))
     own = MLPPolicy(Discrete(2), Box(-1, 1, (1,)), hidden=())
     agent = pg.AverageReward(policy=own, critic=TabularActionCritic(2, 2))
-    agent.update(rollout([(0, 1, 5, "")], dtype=torch.float32))
     with pytest.raises(TypeError, match="DiagonalGaussian.*has no probabilities"):
-        agent.update(later((1, 0, 1, "")))
+        agent.update(rollout([(0, 1, 5, "")], dtype=torch.float32))
 
 
 @pytest.mark.parametrize(("name", "value"), [("gain_learning_rate", 0.0), ("initial_gain", float("nan"))])
@@ -289,7 +288,7 @@ def test_a_saved_agent_keeps_its_gain(tmp_path):
     agent.save(tmp_path / "agent")
     loaded = pg.load(tmp_path / "agent")
     assert float(loaded.gain) == float(agent.gain) != 1.0 and loaded.arguments == agent.arguments
-    assert torch.equal(loaded.critic.values, agent.critic.values) and loaded.last is None
+    assert torch.equal(loaded.critic.values, agent.critic.values) and loaded.overlap.last is None
 
 
 # -- what it has seen, and how large it is -----------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """What all agents share: independent learners, refused arguments, gradients that are not finite."""
 
-import inspect
 import math
 import re
 from dataclasses import replace
@@ -211,11 +210,11 @@ def test_gradients_that_are_not_finite_change_nothing(kind, limit, reward):
     agent = make(kind, 1, max_grad_norm=limit, learning_rate=0.1)
     agent.update(rollout([(0, 0, 1, "T")]))
     before = {name: value.clone() for name, value in agent.state_dict().items()}
-    moments = [value.clone() for state in agent.descent.optimizer.state.values() for value in state.values()]
+    moments = [value.clone() for state in agent.flat_optimizer.optimizer.state.values() for value in state.values()]
     with pytest.raises(FloatingPointError, match="learning_rate"):
         agent.update(rollout([(0, 0, reward, "T")]))
     assert all(torch.equal(value, before[name]) for name, value in agent.state_dict().items())
-    after = [value for state in agent.descent.optimizer.state.values() for value in state.values()]
+    after = [value for state in agent.flat_optimizer.optimizer.state.values() for value in state.values()]
     assert all(torch.equal(old, new) for old, new in zip(moments, after, strict=True))
     agent.update(rollout([(0, 0, 1, "T")]))
     assert all(torch.isfinite(parameter).all() for parameter in agent.parameters())
@@ -252,7 +251,7 @@ def test_the_loss_is_additive_over_parts_of_the_batch(kind, arguments):
     agent = make(kind, 1, **arguments)
     record = rollout([(0, 0, 1, ""), (1, 0, 2, "T")], [(2, 1, 3, "T")], [(1, 1, 5, ""), (0, 0, 1, "T")])
     with torch.no_grad():
-        batch, _ = agent.prepare(record)
+        batch, _ = agent.prepared(record)
         parts = [agent(replace(batch, weights=batch.weights * part)) for part in torch.eye(3, dtype=torch.float64)]
         torch.testing.assert_close(sum(loss for loss, _ in parts), agent(batch)[0], rtol=0, atol=1e-12)
 
@@ -263,7 +262,7 @@ def test_the_loss_is_additive_over_parts_of_the_batch(kind, arguments):
         ("gamma", "did you mean discount?"),
         ("n_steps", "did you mean num_steps?"),
         ("learnin_rate", "did you mean learning_rate?"),
-        ("zzz", "it takes num_steps, epochs, "),
+        ("zzz", "it takes adam_epsilon, learning_rate, "),
     ],
 )
 def test_arguments_of_other_libraries_are_answered_with_ours(name, way_out):
@@ -275,14 +274,15 @@ def test_arguments_of_other_libraries_are_answered_with_ours(name, way_out):
 def test_entropy_is_rewarded_with_its_weight(form):
     """A uniform policy between two actions, H = ln 2: the loss falls by η ln 2 times the weights."""
     networks = {"policy": TabularPolicy(5, 2).double()}
-    if "critic" in inspect.signature(form).parameters:
+    if form.needs_critic(form.config_class()):
         networks["critic"] = (TabularActionCritic(5, 2) if form.action_values else TabularCritic(5)).double()
-    record = rollout([(0, 1, 5, ""), (1, 0, 1, "T")], [(1, 0, 2, "T")])
+    end = "" if form.continuing else "T"
+    record = rollout([(0, 1, 5, ""), (1, 0, 1, end)], [(1, 0, 2, end), (0, 0, 2, end)][: 1 + form.continuing])
     losses = []
     for weight in (0.0, 0.7):
         agent = form(**networks, entropy_weight=weight)
         with torch.no_grad():
-            batch, _ = agent.prepare(record)
+            batch, _ = agent.prepared(record)
             losses.append(agent(batch)[0])
     assert float(losses[0] - losses[1]) == pytest.approx(0.7 * math.log(2) * float(batch.weights.sum()), abs=1e-12)
     assert float(batch.weights.sum()) > 0.9

@@ -80,7 +80,7 @@ def test_an_update_takes_epochs_times_minibatches_steps():
     env = gym.make_vec("Pendulum-v1", 4)
     agent = PPO.for_env(env, num_steps=32, minibatch_size=50, epochs=3)  # 128 steps: 3 parts
     pg.train(agent, env, total_steps=128, progress=False)
-    assert {int(state["step"]) for state in agent.descent.optimizer.state.values()} == {9}
+    assert {int(state["step"]) for state in agent.flat_optimizer.optimizer.state.values()} == {9}
 
 
 @pytest.mark.parametrize("networks", [{}, {"recurrent": 4}], ids=["rows", "columns"])
@@ -131,7 +131,7 @@ def test_an_update_ends_where_the_policy_has_gone_too_far():
     for target in (None, 1e-6):
         agent = PPO.for_env(env, num_steps=32, minibatch_size=32, epochs=10, learning_rate=0.01, target_kl=target)
         pg.train(agent, env, total_steps=128, progress=False)
-        steps.append(max(int(state["step"]) for state in agent.descent.optimizer.state.values()))
+        steps.append(max(int(state["step"]) for state in agent.flat_optimizer.optimizer.state.values()))
     assert steps[0] == 40 and 1 <= steps[1] <= 3  # the first minibatch is of the policy that acted: its KL is 0
 
 

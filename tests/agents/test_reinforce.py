@@ -66,7 +66,7 @@ def test_bandit_updates_are_the_closed_form():
 )
 def test_signals_by_hand(signal, advantages):
     record = rollout([(0, 1, 1, ""), (1, 0, 2, ""), (0, 0, 4, "T")], [(1, 1, 8, "X")], final={(0, 1): 0})
-    batch, _ = Reinforce(policy=tabular(), discount=0.5, signal=signal).prepare(record)
+    batch, _ = Reinforce(policy=tabular(), discount=0.5, signal=signal).prepared(record)
     assert (batch.advantages * record.mask).tolist() == advantages
     assert batch.weights.tolist() == [[0.5, 0.5], [0.5, 0], [0.5, 0]]
 
@@ -107,7 +107,7 @@ def test_equal_returns_teach_nothing_when_normalized(reward):
     """Every row has the same return: rounding of their mean must not be blown up into advantages."""
     columns = [[(0, 1, 0, "")] * 20 + [(1, 0, reward, "T")] for _ in range(7)]
     agent = Reinforce(policy=tabular().float(), discount=1.0, normalize_advantages=True)
-    batch, _ = agent.prepare(rollout(*columns, dtype=torch.float32))
+    batch, _ = agent.prepared(rollout(*columns, dtype=torch.float32))
     assert batch.advantages.abs().max() < 0.01
 
 

@@ -53,7 +53,7 @@ def test_batch_mean_scales_the_expected_gradient_by_n_minus_one_over_n(signal, n
 def test_batch_mean_by_hand():
     """γ = ½: returns to go 3, 4, 4 and 8; means at times 0, 1, 2: 5.5, 4/2 and 4/2, as the second has ended."""
     record = rollout([(0, 1, 1, ""), (1, 0, 2, ""), (0, 0, 4, "T")], [(1, 1, 8, "T")])
-    batch, _ = ReinforceBaseline(policy=tabular(), baseline="batch-mean", discount=0.5).prepare(record)
+    batch, _ = ReinforceBaseline(policy=tabular(), baseline="batch-mean", discount=0.5).prepared(record)
     assert (batch.advantages * record.mask).tolist() == [[-2.5, 2.5], [2, 0], [2, 0]]
 
 
@@ -137,8 +137,8 @@ def test_columns_that_never_started_are_no_episodes_of_the_mean():
     ("arguments", "message"),
     [
         ({"baseline": "mean"}, "baseline must be one of"),
-        ({"baseline": "value"}, "a critic goes with 'value' alone"),
-        ({"baseline": "constant", "critic": TabularCritic(2)}, "a critic goes with 'value' alone"),
+        ({"baseline": "value"}, "critic: ReinforceBaseline with these options needs one"),
+        ({"baseline": "constant", "critic": TabularCritic(2)}, "critic: .* has no critic: leave it out"),
         ({"baseline": "batch-mean", "policy": TabularPolicy(2, 2, num_learners=3)}, "each of 3 learners"),
         ({"baseline": "constant", "constant": float("nan")}, "constant must be a finite number"),
     ],

@@ -94,7 +94,7 @@ def test_padding_changes_nothing(kind):
     plain = acted(agents[0], ended)
     for agent, record in zip(agents, (plain, padded(plain, 3)), strict=True):
         batch, _ = prepare(agent, record)
-        agent.epochs, agent.minibatch_size = 2, 100
+        agent.config = agent.config.replace(epochs=2, minibatch_size=100)
         agent.optimize(batch)
     torch.testing.assert_close(agents[0].policy.logits, agents[1].policy.logits, rtol=0, atol=1e-10)
     torch.testing.assert_close(agents[0].critic.values, agents[1].critic.values, rtol=0, atol=1e-10)
@@ -154,7 +154,7 @@ def test_the_natural_gradient_of_a_table_is_the_advantage(kind):
 
 
 def _without_critic(agent, batch):
-    agent.epochs = 1
+    agent.config = agent.config.replace(epochs=1)
     return replace(batch, targets=torch.zeros_like(batch.weights))
 
 
@@ -253,8 +253,8 @@ def test_the_step_is_shortened_until_it_is_near_enough():
 
 def test_a_step_in_the_wrong_direction_is_never_taken(monkeypatch):
     """With the sign of the step wrong the surrogate gets worse, near enough as it is."""
-    right = natural.natural_step
-    monkeypatch.setattr(trpo, "natural_step", lambda *given: (-right(*given)[0], torch.zeros(())))
+    right = natural.natural_step_of
+    monkeypatch.setattr(trpo, "natural_step_of", lambda *given: (-right(*given)[0], torch.zeros(())))
     agent = make()
     before = agent.policy.logits.detach().clone()
     metrics = agent.update(acted(agent, RECORD))
@@ -324,7 +324,7 @@ def test_the_critic_regresses_on_its_targets(kind):
     metrics = agent.update(record)
     means = [float(targets[record.observations == state].mean()) for state in (0, 1)]
     np.testing.assert_allclose(agent.critic.values[0].detach(), means, rtol=0, atol=0.05)
-    assert agent.descent.groups == [[agent.critic.values]]
+    assert agent.flat_optimizer.groups == [[agent.critic.values]]
     assert math.isfinite(metrics["value_loss"])
 
 
@@ -333,9 +333,9 @@ def test_the_critic_leaves_the_policy_alone(kind):
     agent = make(kind)
     batch, _ = prepare(agent, acted(agent, RECORD))
     before = agent.policy.logits.detach().clone()
-    agent.descent.set_learning_rates([agent.current("critic_learning_rate")])
+    agent.flat_optimizer.set_learning_rates([agent.current("critic_learning_rate")])
     natural.fit_values(agent.critic, agent.parts(batch), agent.optimizer_step)
-    assert torch.equal(agent.policy.logits, before) and not agent.policy.logits.grad.any()
+    assert torch.equal(agent.policy.logits, before) and agent.policy.logits.grad is None
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------

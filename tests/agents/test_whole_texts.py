@@ -40,7 +40,7 @@ def test_with_lambda_and_discount_1_the_target_is_the_score_at_every_token(form)
     score = rollout.rewards.sum(0).float()
     assert score.min() < score.max()
     with torch.no_grad():
-        batch, _ = agent.prepare(rollout)
+        batch, _ = agent.prepared(rollout)
         values = agent.critic(rollout.observations)
     torch.testing.assert_close(batch.targets * rollout.mask, score * rollout.mask)
     torch.testing.assert_close(batch.advantages * rollout.mask, (score - values) * rollout.mask)
@@ -54,7 +54,7 @@ def test_a_text_read_once_has_the_gradient_of_its_windows():
     gradients = []
     for observations in (rollout.observations, rollout.observations.windows()):
         with torch.no_grad():
-            batch, _ = agent.prepare(pg.Rollout(**{**vars(rollout), "observations": observations}))
+            batch, _ = agent.prepared(pg.Rollout(**{**vars(rollout), "observations": observations}))
         gradients.append(torch.autograd.grad(agent(batch)[0], list(agent.parameters())))
     assert sum(gradient.abs().sum() for gradient in gradients[0]) > 0
     for once, again in zip(*gradients, strict=True):

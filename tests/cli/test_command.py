@@ -121,7 +121,7 @@ def test_flags_come_from_the_constructor(capsys):
         for argument in agent.argument_names():
             typed = argument.replace("_", "-")
             assert f"--{typed}" in out or f"--no-{typed}" in out  # the latter for what is on unless typed
-        assert "--policy {None}|STR" in out and "--critic " not in out and ("α" in out or "γ" in out)  # the docstring
+        assert "--policy {None}|STR" in out and "--critic " not in out and "ε of Adam" in out  # the help text
     typed = ["--signal", "whole-return", "--normalize-advantages", "--max-grad-norm", "0.5", "--max-episode-steps", "9"]
     assert (
         main(["train", "reinforce", "pg/GridWorld-v0", "--quiet", "--total-steps", "9", "--run-dir", "r", *typed]) == 0

@@ -98,7 +98,7 @@ def test_gradient_through_the_block_is_that_through_the_windows():
     gradients = []
     for rollout in (block, stack):
         with torch.no_grad():
-            batch, _ = agent.prepare(rollout)
+            batch, _ = agent.prepared(rollout)
         agent.zero_grad()
         agent(batch)[0].backward()
         gradients.append([parameter.grad.clone() for parameter in agent.parameters()])
@@ -117,7 +117,7 @@ def test_values_at_the_cut_of_token_episodes():
     agent = ActorCritic(policy=policy, critic=critic, discount=0.5)
     rollout = next(collect_episodes(token_env(), policy, max_episode_steps=2))
     with torch.no_grad():
-        batch, _ = agent.prepare(rollout)
+        batch, _ = agent.prepared(rollout)
         values = critic(rollout.final_observations)
     cut = rollout.truncated.nonzero().tolist()
     assert len(cut) >= 3

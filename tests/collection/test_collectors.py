@@ -79,7 +79,7 @@ def agents_for(env):
 
 def gradient(agent, rollout):
     with torch.no_grad():
-        batch, _ = agent.prepare(rollout)
+        batch, _ = agent.prepared(rollout)
     agent.zero_grad()
     agent(batch)[0].backward()
     return torch.cat([parameter.grad.flatten() for parameter in agent.parameters()])

@@ -148,8 +148,8 @@ test_seeded_bugs = seeded(
     ),
     Bug(
         "the reference's log-probabilities stay behind when a batch is dealt out",
-        (module, "PER_STEP"),
-        tuple(name for name in module.PER_STEP if name != "reference_log_probs"),
+        (module, "SINGLE"),
+        tuple(name for name in module.SINGLE if name != "reference_log_probs"),
         [test_fields_stay_together],
         raises=TypeError,
     ),

@@ -28,7 +28,7 @@ def now(agent, rollout):
 
 
 def step(agent, rollout):
-    batch, _ = agent.prepare(rollout)
+    batch, _ = agent.prepared(rollout)
     return -gradient_of(agent(batch)[0], agent.policy)
 
 

@@ -152,7 +152,7 @@ def test_the_chain_rule_gives_what_a_network_gets_from_the_agent():
     rollout = sample_paths(SHORT, setting.table, setting.solution.start, 5, seed=0)
     seen = replace(rollout, observations=rollout.observations % 3)
     agent = Reinforce(policy=policy, discount=SHORT.discount, signal="discounted-reward-to-go")
-    gradient = -gradient_of(agent(agent.prepare(seen)[0])[0], policy)
+    gradient = -gradient_of(agent(agent.prepared(seen)[0])[0], policy)
     learner = named(SHORT, "reward-to-go").make(setting)
     torch.testing.assert_close(learner(rollout) @ jacobian(SHORT, policy), gradient, rtol=0, atol=1e-12)
 
@@ -163,7 +163,7 @@ def test_an_agent_in_the_real_environment_follows_the_exact_gradient():
     agent = Reinforce(policy=policy, discount=SHORT.discount, signal="discounted-reward-to-go")
     env = MDPVectorEnv(EPISODES, 200, max_episode_steps=SHORT.horizon)
     collector = collect_episodes(env, policy, seed=3)
-    estimates = torch.stack([-gradient_of(agent(agent.prepare(next(collector))[0])[0], policy) for _ in range(200)])
+    estimates = torch.stack([-gradient_of(agent(agent.prepared(next(collector))[0])[0], policy) for _ in range(200)])
     errors = estimates.std(0) / math.sqrt(200)
     exact = exact_gradient(SHORT, policy)
     seen = exact != 0

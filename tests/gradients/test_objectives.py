@@ -165,7 +165,7 @@ def test_an_agents_loss_on_all_texts_has_the_gradient_of_the_objective(make, age
     more = {"baseline": "constant", "constant": 0.4} if agent is ReinforceBaseline else {}
     learner = agent(policy=policy, reference=other, kl_weight=0.3, kl_penalty=penalty, discount=1.0, **more)
     with torch.no_grad():
-        batch, metrics = learner.prepare(record)
+        batch, metrics = learner.prepared(record)
     loss, _ = learner(replace(batch, weights=batch.weights * chances * len(chances)))
     total = expected_score(policy, paths, record.episode_returns) - 0.3 * sequence_kl(policy, other, paths)
     found, exact = -gradient_of(loss, policy), gradient_of(total, policy)
@@ -188,4 +188,4 @@ def test_standardising_scores_with_the_kl_in_them_would_make_noise_of_equal_scor
     agents = [one(policy=POLICY, reference=near, kl_weight=0.1) for one in (GRPO, RLOO)]
     with torch.no_grad():
         for agent in agents:
-            assert float(agent.prepare(record)[0].advantages.abs().max()) < 1e-3
+            assert float(agent.prepared(record)[0].advantages.abs().max()) < 1e-3

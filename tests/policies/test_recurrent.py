@@ -180,7 +180,7 @@ def test_the_critic_reads_the_memory_and_leaves_it_alone():
     assert all(parameter.grad.abs().sum() > 0 for parameter in critic.parameters())
     assert not {id(p) for p in policy.parameters()} & {id(p) for p in critic.parameters()}
     agent = pg.A2C(policy=policy, critic=critic)
-    held = [parameter for group in agent.descent.groups for parameter in group]
+    held = [parameter for group in agent.flat_optimizer.groups for parameter in group]
     assert len(held) == len({id(parameter) for parameter in held}) == len(list(agent.parameters()))
 
 

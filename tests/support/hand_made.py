@@ -89,7 +89,7 @@ def padded(record, rows):
 @torch.no_grad()
 def prepare(agent, record):
     """Return the batch and metrics of a rollout, without gradients as `Agent.update` makes them."""
-    return agent.prepare(record)
+    return agent.prepared(record)
 
 
 def gradients(agent, record):

@@ -294,7 +294,7 @@ def test_what_a_run_is_given_is_checked_before_it_begins(arguments, message):
     ("arguments", "message"),
     [
         ({"hidden": 64}, "hidden must be the sizes"),
-        ({"hidden": (64, 0)}, r"hidden\[1\] must be a whole number, 1 or above, got 0"),
+        ({"hidden": (64, 0)}, r"hidden must be the sizes of the hidden layers, like .*, got \(64, 0\)"),
         ({"normalize_rewards": "false"}, "normalize_rewards must be True or False, got 'false'"),
         ({"learning_rate": True}, "learning_rate must be a finite number above 0, got True"),
         ({"critic": None}, "critic: for_env makes the networks"),

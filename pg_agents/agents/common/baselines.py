@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from pg_agents.data.rollout import Rollout
 from pg_agents.functional.returns import mean_by_time
+
+BaselineName = Literal["value", "running-average", "batch-mean", "constant"]
 
 
 class Baseline(nn.Module, ABC):
@@ -64,3 +67,19 @@ class BatchMean(Baseline):
     def forward(self, rollout: Rollout, returns: Tensor) -> Tensor:
         """Return the mean at each row's time."""
         return mean_by_time(returns, rollout.times, rollout.mask, rollout.mask.any(0).sum().clamp(min=1))
+
+
+def make_baseline(name: BaselineName, constant: float, num_learners: int) -> Baseline | None:
+    """Return the baseline called `name`; None for "value", which is a critic.
+
+    Raises:
+        ValueError: "batch-mean" of independent learners.
+    """
+    if name == "batch-mean" and num_learners > 1:
+        raise ValueError(f"baseline='batch-mean' needs a batch, and each of {num_learners} learners has one episode")
+    others: dict[str, Baseline] = {
+        "constant": Constant(constant),
+        "batch-mean": BatchMean(),
+        "running-average": RunningAverage(num_learners),
+    }
+    return others.get(name)

@@ -1,121 +1,169 @@
-"""What hyperparameters may be: a name means the same in every agent."""
+"""What agents can be told: the options that several have in common, each written once.
+
+An agent's own configuration inherits those that it has, and states other defaults where it has them. Configurations are
+data: this is the only inheritance among agents.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import Any
 
-from pg_agents.agents.common.advantages import NormalizedOver, Signal
-from pg_agents.agents.common.flat_optimizer import ADAM_EPSILON, OPTIMIZERS
+from pg_agents.agents.common.flat_optimizer import ADAM_EPSILON, OptimizerName
 from pg_agents.agents.common.kl_regularization import KLPenalty
-from pg_agents.functional.comparisons import Comparison
-from pg_agents.functional.losses import Aggregation
-from pg_agents.schedules import LinearSchedule
+from pg_agents.configuration import (
+    Configuration,
+    Count,
+    NonNegative,
+    Positive,
+    PositiveOrInfinite,
+    Scheduled,
+    Several,
+    UnitInterval,
+)
+from pg_agents.data.rollout import EpisodeCadence, StepCadence
 
-SCHEDULED = ("learning_rate", "critic_learning_rate", "entropy_weight", "clip", "kl_weight")  # over a run
 STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # what keeps a step small
-COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards", "target_kl")  # by what all have in common
-FLAGS = ("normalize_advantages", "normalize_rewards", "discounted_time")
-
-RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "learning_rate": ("a finite number above 0", lambda x: 0 < x < math.inf),
-    "critic_learning_rate": ("a finite number above 0, or None", lambda x: x is None or 0 < x < math.inf),
-    "gain_learning_rate": ("a finite number above 0, or None", lambda x: x is None or 0 < x < math.inf),
-    "initial_gain": ("a finite number", lambda x: math.isfinite(x)),
-    "discount": ("between 0 and 1", lambda x: 0 <= x <= 1),
-    "entropy_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
-    "kl_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
-    "kl_penalty": (f"one of {', '.join(get_args(KLPenalty))}", lambda x: x in get_args(KLPenalty)),
-    "gae_lambda": ("between 0 and 1", lambda x: 0 <= x <= 1),
-    "value_weight": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
-    "clip": ("a finite number above 0", lambda x: 0 < x < math.inf),
-    "clip_high": ("a number above 0, or None", lambda x: x is None or x > 0),
-    "group_size": ("a whole number, 2 or above", lambda x: _is_count(x) and x > 1),
-    "advantage": (f"one of {', '.join(get_args(Comparison))}", lambda x: x in get_args(Comparison)),
-    "aggregation": (f"one of {', '.join(get_args(Aggregation))}", lambda x: x in get_args(Aggregation)),
-    "target_kl": ("a number above 0, or None", lambda x: x is None or x > 0),
-    "epochs": ("a whole number, 1 or above", lambda x: _is_count(x)),
-    "minibatch_size": ("a whole number, 2 or above, or None", lambda x: x is None or (_is_count(x) and x > 1)),
-    "micro_batch_size": ("a whole number, 1 or above, or None", lambda x: x is None or _is_count(x)),
-    "max_kl": ("a finite number above 0", lambda x: 0 < x < math.inf),
-    "damping": ("a finite number, 0 or above", lambda x: 0 <= x < math.inf),
-    "cg_iterations": ("a whole number, 1 or above", lambda x: _is_count(x)),
-    "fisher_fraction": ("above 0 and at most 1", lambda x: 0 < x <= 1),
-    "backtrack": ("between 0 and 1, both excluded", lambda x: 0 < x < 1),
-    "line_search_trials": ("a whole number, 1 or above", lambda x: _is_count(x)),
-    "max_grad_norm": ("a number above 0, or None for no clipping", lambda x: x is None or x > 0),
-    "num_steps": ("a whole number, 1 or above, or None for whole episodes", lambda x: x is None or _is_count(x)),
-    "max_episode_steps": (
-        "a whole number, 1 or above, or None",
-        lambda x: x is None or _is_count(x),
-    ),
-    "signal": (f"one of {', '.join(get_args(Signal))}", lambda x: x in get_args(Signal)),
-    "optimizer": (f"one of {', '.join(OPTIMIZERS)}", lambda x: x in OPTIMIZERS),
-    "adam_epsilon": ("a finite number above 0", lambda x: 0 < x < math.inf),
-    "normalize_over": (f"one of {', '.join(get_args(NormalizedOver))}", lambda x: x in get_args(NormalizedOver)),
-    "constant": ("a finite number", lambda x: math.isfinite(x)),
-    **{name: ("True or False", lambda x: isinstance(x, bool)) for name in FLAGS},
+COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards", "target_kl")  # learners with each other
+ABSENT: dict[str, Any] = {  # how an agent behaves that does not have the option
+    "learning_rate": None,
+    "critic_learning_rate": None,
+    "discount": 1.0,
+    "entropy_weight": 0.0,
+    "kl_weight": 0.0,
+    "kl_penalty": "reward",
+    "normalize_rewards": False,
+    "epochs": 1,
+    "minibatch_size": None,
+    "micro_batch_size": None,
+    "max_grad_norm": None,
+    "optimizer": "adam",
 }
 
 
-def check_hyperparameters(values: Mapping[str, Any], num_learners: int = 1) -> None:
-    """Check those of `values` that are hyperparameters, for so many independent learners.
+@dataclass(frozen=True, kw_only=True)
+class AgentConfig(Configuration):
+    """The options that every agent has."""
 
-    Raises:
-        ValueError: one is out of range, does not go with another, or would couple the learners; the message names it,
-            its value and what it may be.
-    """
-    for name, (rule, holds) in RULES.items():
-        if name not in values:
-            continue
-        value = values[name]
-        ends = (value.start, value.end) if isinstance(value, LinearSchedule) else (value,)
-        # A learning rate may end at 0: the last update is made before the run is over.
-        confused = isinstance(value, bool) and name not in FLAGS  # True would be a 1
-        if confused or not all(_holds(holds, end) or (i == 1 and end == 0) for i, end in enumerate(ends)):
+    adam_epsilon: Positive = ADAM_EPSILON
+    """ε of Adam, which is added to the root that its steps are divided by."""
+
+    compares_episodes = (
+        False  # no option: whether scores are compared without the KL penalty, which is then on advantages
+    )
+
+    @property
+    def cadence(self) -> StepCadence | EpisodeCadence:
+        """What the agent learns from: so many steps of each environment, or whole episodes."""
+        raise NotImplementedError(f"{type(self).__name__} has no cadence: inherit StepsConfig or EpisodesConfig")
+
+    @classmethod
+    def defaults_for(cls, num_envs: int) -> dict[str, Any]:
+        """Return the defaults that depend on the number of environments."""
+        return {}
+
+    def check_learners(self, num_learners: int) -> None:
+        """Raise ValueError where an update of one of several independent learners would depend on the others."""
+        if num_learners == 1:
+            return
+        coupled = [name for name in COUPLING if getattr(self, name, None)]
+        if coupled:
+            raise ValueError(f"{coupled[0]} would couple the {num_learners} independent learners: leave it off")
+        if getattr(self, "minibatch_size", None) is not None and getattr(self, "num_steps", 1) is None:
             raise ValueError(
-                f"{name} must be {rule}, got {value if isinstance(value, LinearSchedule) else repr(value)}"
+                f"num_steps=None would couple the {num_learners} independent learners, whose minibatches would be as "
+                "many as the longest episode makes: give a number of steps"
             )
-    _check_together(values)
-    if num_learners > 1:
-        _check_independent(values, num_learners)
 
 
-def smaller_steps(values: Mapping[str, Any]) -> str:
-    """Return which of `values` keep a step small: "a smaller learning_rate (now 0.1) or max_grad_norm (now 0.5)"."""
-    return "a smaller " + " or ".join(f"{name} (now {value})" for name, value in values.items() if name in STEP_SIZES)
+@dataclass(frozen=True, kw_only=True)
+class GradientConfig(AgentConfig):
+    """The options of agents that go down the gradient of their loss."""
+
+    learning_rate: Scheduled[Positive] = 3e-3
+    """Step size of the policy."""
+    entropy_weight: Scheduled[NonNegative] = 0.0
+    """η: weight of the policy's entropy, which is added to the objective."""
+    max_grad_norm: PositiveOrInfinite | None = None
+    """A longer gradient is scaled down to this norm; None: never."""
+    optimizer: OptimizerName = "adam"
+    """Which optimizer takes the steps."""
+
+    def check_together(self) -> None:
+        """Raise ValueError for an ε of Adam with another optimizer."""
+        if self.optimizer != "adam" and self.adam_epsilon != ADAM_EPSILON:
+            raise ValueError(
+                f"adam_epsilon goes with optimizer='adam', got {self.adam_epsilon} with {self.optimizer!r}; leave it "
+                "out"
+            )
 
 
-def _check_together(values: Mapping[str, Any]) -> None:
-    """Raise ValueError for arguments that do not go together."""
-    optimizer, epsilon = values.get("optimizer"), values.get("adam_epsilon", ADAM_EPSILON)
-    if optimizer != "adam" and epsilon != ADAM_EPSILON:
-        raise ValueError(f"adam_epsilon goes with optimizer='adam', got {epsilon} with {optimizer!r}; leave it out")
-    if values.get("aggregation") == "constant-length" and values.get("max_episode_steps") is None:
-        raise ValueError(
-            "aggregation: 'constant-length' divides by max_episode_steps, got None; give an episode's most steps"
-        )
+@dataclass(frozen=True, kw_only=True)
+class RewardConfig(AgentConfig):
+    """The options of agents that maximise a discounted return."""
+
+    discount: UnitInterval = 0.99
+    """γ: what a reward is worth one step later."""
+    normalize_rewards: bool = False
+    """Divide rewards by the running standard deviation of the discounted return."""
 
 
-def _check_independent(values: Mapping[str, Any], num_learners: int) -> None:
-    """Raise ValueError for what would make a learner's update depend on what the others lived through."""
-    coupled = [name for name in COUPLING if values.get(name)]
-    if coupled:
-        raise ValueError(f"{coupled[0]} would couple the {num_learners} independent learners: leave it off")
-    if values.get("minibatch_size") is not None and values.get("num_steps", 1) is None:
-        raise ValueError(
-            f"num_steps=None would couple the {num_learners} independent learners, whose minibatches would be as many "
-            "as the longest episode makes: give a number of steps"
-        )
+@dataclass(frozen=True, kw_only=True)
+class KLConfig(AgentConfig):
+    """The options of agents that can stay near a reference policy."""
+
+    kl_weight: Scheduled[NonNegative] = 0.0
+    """β: weight of the KL divergence from `reference`, which is taken off the objective. Above 0 the reference is the
+    policy as it is at the start, unless another is given."""
+    kl_penalty: KLPenalty = "reward"
+    """Where the divergence is taken off: "reward", each step's reward, which is unbiased; "k2-loss" or "k3-loss", the
+    loss, which is biased as `pg_agents.agents.common.kl_regularization` says."""
 
 
-def _holds(rule: Callable[[Any], bool], value: Any) -> bool:  # noqa: ANN401
-    try:
-        return bool(rule(value))
-    except (TypeError, ValueError, OverflowError):
-        return False
+@dataclass(frozen=True, kw_only=True)
+class CriticConfig(AgentConfig):
+    """The option of agents with a critic."""
+
+    critic_learning_rate: Scheduled[Positive] | None = None
+    """Step size of the critic; None: that of the policy."""
 
 
-def _is_count(value: Any) -> bool:  # noqa: ANN401
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+@dataclass(frozen=True, kw_only=True)
+class PolicyGradientConfig(KLConfig, RewardConfig, GradientConfig):
+    """The options of agents that go up the gradient of a discounted return, less a KL penalty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdvantageConfig(CriticConfig, RewardConfig):
+    """The options of agents that learn from generalised advantage estimates Â."""
+
+    gae_lambda: UnitInterval = 0.95
+    """λ of the advantage estimate: 0 trusts the critic, 1 the rewards."""
+    normalize_advantages: bool = False
+    """Standardise Â over the rollout (mean 0, standard deviation 1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueWeightConfig(CriticConfig):
+    """The option of agents whose loss is that of the policy plus that of the critic."""
+
+    value_weight: NonNegative = 1.0
+    """c: weight of the critic's loss; it matters where the gradient is clipped or networks are shared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroBatchConfig(AgentConfig):
+    """The option of agents whose gradient may need more memory than there is."""
+
+    micro_batch_size: Count | None = None
+    """Steps that are differentiated at once, to save memory; the update is the same. None: all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinibatchConfig(AgentConfig):
+    """The options of agents that take several gradient steps on a rollout."""
+
+    epochs: Count = 10
+    """Passes over the rollout."""
+    minibatch_size: Several | None = None
+    """Steps in the minibatch of one gradient step; None: the whole rollout."""

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from pg_agents.agents.common.advantages import time_weights
 from pg_agents.data.rollout import Rollout
-from pg_agents.policies import Policy
 
 GROUP_SIZE = 8  # unless it is given
 
@@ -21,10 +20,10 @@ def returns_of_columns(rollout: Rollout, discount: float) -> Tensor:
     return (time_weights(rollout, discount) * rollout.rewards * rollout.mask).sum(0)
 
 
-def check_compared(policy: Policy) -> None:
+def check_compared(num_learners: int) -> None:
     """Raise ValueError for independent learners: an episode is compared with those of the same policy."""
-    if policy.num_learners > 1:
+    if num_learners > 1:
         raise ValueError(
-            f"num_learners must be 1, got {policy.num_learners}: the episodes of a group are compared with each other, "
+            f"num_learners must be 1, got {num_learners}: the episodes of a group are compared with each other, "
             "which would couple independent learners"
         )

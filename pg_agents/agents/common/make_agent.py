@@ -1,23 +1,24 @@
-"""An agent from the spaces of an environment."""
+"""What an agent is made of: options told apart and checked, networks that suit spaces, defaults that suit both."""
 
 from __future__ import annotations
 
 import difflib
-import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from pg_agents.llm import language_networks
-from pg_agents.policies import ActionCritic, Critic, Policy, make_networks
+from pg_agents.agents.common.config import AgentConfig
+from pg_agents.llm import LanguageConfig, language_networks
+from pg_agents.llm.huggingface import HuggingFacePolicy
+from pg_agents.policies import ActionCritic, Critic, NetworkConfig, Policy, make_networks
 from pg_agents.policies.memory_limit import MemoryLimit
+from pg_agents.renamed import OPTIONS_ELSEWHERE
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces.conversion import space_to_json
 
-GIVEN = {"observation_space", "action_space", "critic", "action_values"}
-NETWORK_OPTIONS = dict.fromkeys(name for name in inspect.signature(make_networks).parameters if name not in GIVEN)
-LANGUAGE_OPTIONS = dict.fromkeys(name for name in inspect.signature(language_networks).parameters if name not in GIVEN)
-PRETRAINED: dict[str, Any] = {  # what suits a language model, of those arguments that an agent has
+PRETRAINED: dict[str, Any] = {  # defaults with a language model, of those options that an agent has
     "num_steps": None,
     "discount": 1.0,
     "learning_rate": 1e-5,
@@ -27,90 +28,146 @@ PRETRAINED: dict[str, Any] = {  # what suits a language model, of those argument
     "max_grad_norm": 1.0,
     "optimizer": "adam",
 }
-ELSEWHERE = {  # what other libraries call these arguments
-    "gamma": "discount",
-    "lr": "learning_rate",
-    "n_steps": "num_steps",
-    "n_epochs": "epochs",
-    "batch_size": "minibatch_size",
-    "clip_range": "clip",
-    "clip_coef": "clip",
-    "ent_coef": "entropy_weight",
-    "vf_coef": "value_weight",
-    "net_arch": "hidden",
-    "num_generations": "group_size",
-    "beta": "kl_weight",
-    "kl_coef": "kl_weight",
-    "init_kl_coef": "kl_weight",
-}
 
 
-def make_agent(
-    form: type[Any],
-    observation_space: Any,  # noqa: ANN401
-    action_space: Any,  # noqa: ANN401
+@dataclass(frozen=True)
+class Form:
+    """What making an agent needs to know of its class.
+
+    Attributes:
+        title: the name of the class.
+        name: of the agent, on the command line.
+        config_class: of its configuration.
+        policy_defaults: defaults for a class of policies.
+        needs_critic: whether an agent with a configuration has a critic.
+        action_values: whether that is Q(s,·).
+        differentiates_twice: whether it needs second derivatives of its policy.
+    """
+
+    title: str
+    name: str
+    config_class: type[AgentConfig]
+    policy_defaults: dict[type[Policy], dict[str, Any]]
+    needs_critic: Callable[[Any], bool]
+    action_values: bool
+    differentiates_twice: bool
+
+    def defaults_for(self, policy: type[Policy]) -> dict[str, Any]:
+        """Return the defaults with a class of policies."""
+        general = PRETRAINED if issubclass(policy, HuggingFacePolicy) else {}
+        found = {name: value for name, value in general.items() if name in self.config_class.options()}
+        for kind, defaults in self.policy_defaults.items():
+            if issubclass(policy, kind):
+                found |= defaults
+        return found
+
+
+@dataclass
+class Parts:
+    """What an agent is made of.
+
+    Attributes:
+        networks: policy and, where it has them, critic and reference, as the constructor takes them.
+        options: of the constructor.
+        network_options: the networks' options that were given, as they are saved.
+    """
+
+    networks: dict[str, Any]
+    options: dict[str, Any]
+    network_options: dict[str, Any]
+
+
+def make_parts(
+    form: Form,
+    spaces: tuple[Any, Any],
     seed: int,
-    arguments: dict[str, Any],
-    defaults_for: dict[str, Any],
-) -> Any:  # noqa: ANN401
-    """Return an agent of the class `form` with networks that suit the spaces of one environment.
+    options: dict[str, Any],
+    *,
+    config: AgentConfig | None = None,
+    network: NetworkConfig | LanguageConfig | None = None,
+    env_defaults: dict[str, Any] | None = None,
+) -> Parts:
+    """Return networks that suit the spaces of one environment, and an agent's options.
+
+    An option that is given takes precedence over one in `config`; where there is no `config`, over the defaults of the
+    class of policies, those over the environment's, and those over the configuration's own.
 
     Args:
-        form: its class.
-        observation_space: of one environment.
-        action_space: of one environment.
-        seed: of the initial parameters and the order of minibatches.
-        arguments: of the constructor, and of `make_networks`; with policy="hf:PATH" of `language_networks`.
-        defaults_for: defaults that depend on the number of environments; those that suit the policy go first.
+        form: the agent's.
+        spaces: of observations and actions.
+        seed: of the initial parameters.
+        options: of the agent and of its networks; also `reference`, a frozen policy.
+        config: the agent's configuration.
+        network: the networks' configuration.
+        env_defaults: defaults that depend on the environment.
     """
-    if "critic" in arguments or not isinstance(arguments.get("policy", ""), str):
-        name = "critic" if "critic" in arguments else "policy"
-        hint = f"with your own, {form.__name__}(policy=…, critic=…), whose defaults are for small networks"
+    if "critic" in options or not isinstance(options.get("policy", ""), str):
+        name = "critic" if "critic" in options else "policy"
+        hint = f"with your own, {form.title}(policy=…, critic=…), whose defaults are for small networks"
         raise ValueError(f"{name}: for_env makes the networks (a language model's of policy='hf:PATH'); {hint}")
-    check_names(form, arguments)
-    asked = "policy" in arguments
-    build, options = (language_networks, LANGUAGE_OPTIONS) if asked else (make_networks, NETWORK_OPTIONS)
-    networks = {name: arguments[name] for name in options if name in arguments}
-    arguments = {name: value for name, value in arguments.items() if name not in networks}
-    for name in (NETWORK_OPTIONS if asked else LANGUAGE_OPTIONS).keys() & arguments.keys():
-        needs = "no language model" if asked else "a language model, the policy hf:PATH"
-        raise ValueError(f"{name} must be left out, or given with {needs}; got {arguments[name]!r}")
-    if asked and form.differentiates_twice:
+    given = {name: options[name] for name in ("reference",) if name in options}
+    options = {name: value for name, value in options.items() if name not in given}
+    network_options, own = _told_apart(form, network, options)
+    pretrained = "policy" in network_options
+    if pretrained and form.differentiates_twice:
         raise ValueError(
             f"policy: {form.name} needs the KL divergence's second derivatives, which a language model's policy does "
             "not have; choose another agent, such as grpo or ppo"
         )
-    needed = form.needs_critic(arguments)
-    copies = 1 if asked else 4  # of a language model's parameters only some may learn
+    if config is not None:
+        own = config.as_dict() | own
+    needed = form.needs_critic(form.config_class(**(env_defaults or {}) | own))
+    build: Callable[..., Any] = language_networks if pretrained else make_networks
+    copies = 1 if pretrained else 4  # of a language model's parameters only some may learn
     with torch.random.fork_rng(devices=[]), MemoryLimit(copies):
         torch.random.default_generator.manual_seed(spawn(seed, Purpose.PARAMETERS))
-        policy, critic = build(
-            observation_space, action_space, critic=needed, action_values=form.action_values, **networks
-        )
-    arguments = defaults_for | defaults_for_policy(form, type(policy).__name__) | arguments
-    if needed:
-        arguments["critic"] = critic
-    agent = form(policy=policy, **arguments)
-    for space in (observation_space, action_space):
+        policy, critic = build(*spaces, critic=needed, action_values=form.action_values, **network_options)
+    if config is None:
+        own = (env_defaults or {}) | form.defaults_for(type(policy)) | own
+    for space in spaces:
         space_to_json(space)  # what cannot be saved is refused before it is learned
-    agent.spaces, agent.networks = (observation_space, action_space), networks
-    agent.generator.manual_seed(spawn(seed, Purpose.MINIBATCHES))
-    return agent
+    networks = given | {"policy": policy} | ({"critic": critic} if needed else {})
+    return Parts(networks, own, network_options)
 
 
-def defaults_for_env(form: type[Any], env: Any, arguments: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
-    """Return the defaults that an agent with these arguments has from an environment.
+def _told_apart(
+    form: Form, network: NetworkConfig | LanguageConfig | None, options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options of the networks, and those of the agent.
 
-    They are what depends on how many environments there are, the size of the groups that they make, and, where a loss
-    is divided by it, the most steps that an episode can have.
+    Raises:
+        TypeError: there is no such option.
+        ValueError: options of networks that begin at random with a language model, or the other way round.
     """
-    defaults_for = form.defaults_for(getattr(env, "num_envs", 1))
+    known = [*form.config_class.options(), *NetworkConfig.options(), *LanguageConfig.options()]
+    check_names(form.title, options, known)
+    pretrained = isinstance(network, LanguageConfig) or "policy" in options
+    mine, other = (LanguageConfig, NetworkConfig) if pretrained else (NetworkConfig, LanguageConfig)
+    for name in other.options().keys() & options.keys():
+        needs = "no language model" if pretrained else "a language model, the policy hf:PATH"
+        raise ValueError(f"{name} must be left out, or given with {needs}; got {options[name]!r}")
+    if network is not None and not isinstance(network, mine):
+        raise ValueError("network: it is of networks that begin at random; give a LanguageConfig, or leave policy out")
+    given = {} if network is None else network.as_dict()
+    return (
+        given | {name: value for name, value in options.items() if name in mine.options()},
+        {name: value for name, value in options.items() if name not in mine.options()},
+    )
+
+
+def env_defaults(form: Form, env: Any, aggregation: str | None) -> dict[str, Any]:  # noqa: ANN401
+    """Return the defaults of an agent's options that depend on the environment.
+
+    They are those that depend on how many environments there are, the size of the groups that they make, and, where a
+    loss is divided by it ("constant-length"), the most steps that an episode can have.
+    """
+    found = form.config_class.defaults_for(getattr(env, "num_envs", 1))
     groups = getattr(env.unwrapped, "group_size", 1)
-    if "group_size" in defaults_for and groups > 1:
-        defaults_for["group_size"] = groups
-    if arguments.get("aggregation") == "constant-length":
-        defaults_for["max_episode_steps"] = _longest_episode(env)
-    return defaults_for
+    if "group_size" in found and groups > 1:
+        found["group_size"] = groups
+    if aggregation == "constant-length":
+        found["max_episode_steps"] = _longest_episode(env)
+    return found
 
 
 def _longest_episode(env: Any) -> int | None:  # noqa: ANN401
@@ -122,12 +179,6 @@ def _longest_episode(env: Any) -> int | None:  # noqa: ANN401
         getattr(own, "max_episode_steps", getattr(one.spec or env.spec, "max_episode_steps", None)),
     )
     return min((limit for limit in limits if limit is not None), default=None)
-
-
-def defaults_for_policy(form: type[Any], kind: str) -> dict[str, Any]:
-    """Return the defaults that an agent of the class `form` has with a policy of the class called `kind`."""
-    general = {name: value for name, value in PRETRAINED.items() if name in form.argument_names()}
-    return (general if kind == "HuggingFacePolicy" else {}) | form.policy_defaults.get(kind, {})
 
 
 def check_networks(policy: Any, critic: Any) -> None:  # noqa: ANN401
@@ -145,11 +196,20 @@ def check_networks(policy: Any, critic: Any) -> None:  # noqa: ANN401
         )
 
 
-def check_names(form: type[Any], arguments: dict[str, Any]) -> None:
-    """Raise TypeError for an argument that neither the agent nor its networks have, naming the nearest they have."""
-    known = [*form.argument_names(), *NETWORK_OPTIONS, *LANGUAGE_OPTIONS]
-    for name in arguments:
-        if name not in known and name not in inspect.signature(form).parameters:
-            meant = [ELSEWHERE[name]] if ELSEWHERE.get(name) in known else difflib.get_close_matches(name, known, 1)
+def check_needs(form: Form, config: AgentConfig, critic: Any, reference: Any) -> None:  # noqa: ANN401
+    """Raise ValueError for a critic or a reference policy that an agent does not have, or a critic that is missing."""
+    if (critic is not None) != form.needs_critic(config):
+        wanted = "has no critic: leave it out" if critic is not None else "needs one"
+        raise ValueError(f"critic: {form.title} with these options {wanted}")
+    if reference is not None and "kl_weight" not in form.config_class.options():
+        raise ValueError(f"reference: {form.title} has no KL penalty: leave it out")
+
+
+def check_names(title: str, given: Iterable[str], known: list[str]) -> None:
+    """Raise TypeError for an option that there is not, with the nearest that there is."""
+    for name in given:
+        if name not in known:
+            elsewhere = OPTIONS_ELSEWHERE.get(name)
+            meant = [elsewhere] if elsewhere in known else difflib.get_close_matches(name, known, 1)
             way_out = f"did you mean {meant[0]}?" if meant else f"it takes {', '.join(known)}"
-            raise TypeError(f"{name}: {form.__name__} has no such argument; {way_out}")
+            raise TypeError(f"{name}: {title} has no such argument; {way_out}")

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from pg_agents.agents.common.flat_optimizer import FlatOptimizer
+from pg_agents.agents.common.cadence_config import NaturalConfig
+from pg_agents.agents.common.parameter_vectors import assign, flatten, learned
 from pg_agents.data.rollout import Batch
 from pg_agents.distributions import Distribution
 from pg_agents.functional.divergences import kl_divergence
@@ -140,6 +141,27 @@ def natural_step(
     return (2 * max_kl / length).sqrt() * direction, residual
 
 
+def natural_step_of(
+    loss: Tensor,
+    policy: Policy,
+    batch: Batch,
+    config: NaturalConfig,
+    split: Callable[[Batch, int], Iterator[Batch]],
+) -> tuple[Tensor, Tensor]:
+    """Return the natural step down a loss, [P], and the residual of its system; see `natural_step`.
+
+    Args:
+        loss: with a graph to the policy's parameters.
+        policy: π_θ.
+        batch: whose states F is averaged over.
+        config: δ, λ, the iterations, and the fraction of the batch that F is an average over.
+        split: returns a random partition of a batch into parts of about so many steps.
+    """
+    gradient = -flatten(torch.autograd.grad(loss, learned(policy), materialize_grads=True))
+    fisher = Fisher(MeanKL(policy, some_of(split, batch, config.fisher_fraction)))
+    return natural_step(fisher, gradient, config.max_kl, config.damping, config.cg_iterations)
+
+
 @torch.no_grad()
 def line_search(
     parameters: Sequence[Tensor],
@@ -177,22 +199,8 @@ def line_search(
     return taken, step.new_zeros(()), step.new_zeros(())
 
 
-def critic_optimizer(critic: Critic, adam_epsilon: float) -> FlatOptimizer:
-    """Return Adam for the critic alone; `fit_values` sets its learning rate."""
-    return FlatOptimizer("adam", critic, epsilon=adam_epsilon)
-
-
-def check_networks(policy: Policy, critic: Critic) -> None:
-    """Check that a natural step of the policy moves one policy, and nothing else does.
-
-    Raises:
-        ValueError: independent learners, or a critic that shares parameters with the policy.
-    """
-    if policy.num_learners > 1:
-        raise ValueError(
-            f"policy: one step of a given KL would couple its {policy.num_learners} independent learners; use "
-            "num_learners=1, or an agent that takes plain gradient steps"
-        )
+def check_own_parameters(policy: Policy, critic: Critic) -> None:
+    """Raise ValueError where the critic shares parameters with the policy, which its learning would move."""
     own = {id(parameter) for parameter in policy.parameters()}
     if any(id(parameter) in own for parameter in critic.parameters()):
         raise ValueError(
@@ -219,28 +227,3 @@ def fit_values(critic: Critic, parts: Iterable[Batch], optimizer_step: Callable[
             optimizer_step(loss)
         losses.append(loss.detach())
     return torch.stack(losses).mean()
-
-
-def learned(module: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters that are not frozen.
-
-    Raises:
-        ValueError: all of them are.
-    """
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    if not parameters:
-        raise ValueError("policy: every parameter is frozen (requires_grad is False), so that there is no step to take")
-    return parameters
-
-
-def flatten(tensors: Iterable[Tensor]) -> Tensor:
-    """Return the entries of all tensors as one vector, [P]."""
-    return torch.cat([tensor.reshape(-1) for tensor in tensors])
-
-
-@torch.no_grad()
-def assign(parameters: Sequence[Tensor], vector: Tensor) -> None:
-    """Set the parameters, in place, to the parts of a vector [P]; the inverse of `flatten`."""
-    parts = vector.split([parameter.numel() for parameter in parameters])
-    for parameter, part in zip(parameters, parts, strict=True):
-        parameter.copy_(part.view_as(parameter))

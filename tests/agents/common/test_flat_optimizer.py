@@ -74,7 +74,7 @@ def test_the_epsilon_of_adam_is_an_argument_of_every_agent(name):
     for given, expected in (({}, 1e-8), ({"adam_epsilon": 1e-5}, 1e-5)):
         agent = pg.AGENTS[name].for_env(env, **optimizer, **given)
         assert agent.arguments["adam_epsilon"] == expected
-        assert {group["eps"] for group in agent.descent.optimizer.param_groups} == {expected}
+        assert {group["eps"] for group in agent.flat_optimizer.optimizer.param_groups} == {expected}
 
 
 @pytest.mark.parametrize("name", ["rmsprop", "sgd"])
@@ -123,7 +123,7 @@ def test_an_agent_whose_parameters_moved_learns_on_with_the_moments_it_had(move)
         agent.update(rollout)
     for one, two in zip(agents[0].parameters(), moved.parameters(), strict=True):
         torch.testing.assert_close(one, two.float(), rtol=0, atol=1e-5)
-    assert {int(state["step"]) for state in moved.descent.optimizer.state.values()} == {8}
+    assert {int(state["step"]) for state in moved.flat_optimizer.optimizer.state.values()} == {8}
 
 
 def test_a_step_shows_in_the_versions_of_the_parameters():

@@ -267,10 +267,10 @@ def test_what_rounding_makes_of_equal_policies_is_no_divergence():
     record = replace(record, rewards=torch.where(record.terminated, 1.0, 0.0).double())
     noise = 1e-6 * torch.randn(record.log_probs.shape, generator=torch.Generator().manual_seed(0))
     record = replace(record, log_probs=record.log_probs + noise)
-    batch, metrics = agent.prepare(record)
+    batch, metrics = agent.prepared(record)
     assert metrics["kl_reference"] == 0 and not batch.advantages.any()
     moved = replace(record, log_probs=record.log_probs + 1e-3)
-    assert agent.prepare(moved)[1]["kl_reference"] > 5e-4
+    assert agent.prepared(moved)[1]["kl_reference"] > 5e-4
 
 
 def unrounded(rollout):
@@ -278,8 +278,7 @@ def unrounded(rollout):
 
 
 def prepares_scores_less_the_penalty(self, rollout, right=GRPO.prepare):
-    beside, _ = beside_reference(rollout, self.reference, None)
-    less = kl_regularization.penalized(beside, self.kl_penalty, self.current("kl_weight"))
+    less = kl_regularization.penalized(rollout, self.kl_penalty, self.current("kl_weight"))
     return right(self, replace(rollout, rewards=less.rewards))
 
 

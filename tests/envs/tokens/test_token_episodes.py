@@ -214,7 +214,7 @@ def test_nothing_is_bootstrapped_where_a_verifier_stops():
     agent = ActorCritic(policy=transformer(env.window), critic=critic, discount=1.0)
     rollout = next(collect_episodes(env, agent.policy, seed=3))
     with torch.no_grad():
-        batch, _ = agent.prepare(rollout)
+        batch, _ = agent.prepared(rollout)
     assert len(rollout.mask) == 1 and rollout.terminated.all() and (rollout.actions != 3).any()
     torch.testing.assert_close(batch.targets.double(), rollout.rewards)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pg_agents.agents.base import Agent
 from pg_agents.agents.common.files import FILES, MODEL, damaged, not_finite, read_description
 from pg_agents.agents.common.make_agent import check_networks
 from pg_agents.errors import SavedAgentError
@@ -18,7 +18,7 @@ from pg_agents.spaces.conversion import space_from_json
 from pg_agents.spaces.pictures import as_before
 
 
-def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, Any]) -> Agent:
+def read_agent(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) -> Any:  # noqa: ANN401
     """Return the agent that was saved to `path`; `networks` are policy=… and critic=… where it was given its own.
 
     Raises:
@@ -55,11 +55,15 @@ def load_agent(path: Path, agents: dict[str, type[Agent]], networks: dict[str, A
 
 
 def _make(
-    form: type[Agent], description: dict[str, Any], path: Path, given: dict[str, Any], state: dict[str, Tensor]
-) -> Agent:
+    form: Any,  # noqa: ANN401
+    description: dict[str, Any],
+    path: Path,
+    given: dict[str, Any],
+    state: dict[str, Tensor],
+) -> Any:  # noqa: ANN401
     observations, actions = map(space_from_json, description["spaces"])
     networks, arguments = dict(description["networks"]), description["arguments"]
-    if unknown := arguments.keys() - set(form.argument_names()):
+    if unknown := arguments.keys() - set(form.config_class.options()):
         raise TypeError(f"arguments: {form.__name__} has none called {min(unknown)}")
     if "policy" in networks:  # its weights are among the parameters: the model it was made of is not needed
         if not (path / MODEL).is_dir():
@@ -73,11 +77,11 @@ def _make(
     return agent
 
 
-def _take(agent: Agent, state: dict[str, Tensor], path: Path) -> None:
+def _take(agent: Any, state: dict[str, Tensor], path: Path) -> None:  # noqa: ANN401
     """Give an agent the parameters in `state`, in the precision they were saved in."""
     if misfit := _misfit(agent.state_dict(), state):
         raise SavedAgentError(f"path: the parameters in {path} do not fit the networks: {misfit}")
-    parts = (agent.policy, agent.critic, getattr(agent, "reference", None))
+    parts = (agent.policy, agent.critic, agent.reference)
     for part in filter(None, parts):
         first = next(part.parameters(), None)
         if first is None:

@@ -1,0 +1,73 @@
+"""A module with a configuration, whose options are read as its attributes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, TypeVar, get_args
+
+from torch import nn
+
+from pg_agents.agents.common.config import ABSENT, AgentConfig
+from pg_agents.agents.common.make_agent import check_names
+from pg_agents.renamed import ELSEWHERE
+from pg_agents.schedules import LinearSchedule
+
+C = TypeVar("C", bound=AgentConfig)
+
+
+class Configured(nn.Module, Generic[C]):
+    """A module with a configuration of the class that its own class states: `class PPO(Agent[PPOConfig])`."""
+
+    config_class: ClassVar[type[AgentConfig]]
+    config: C
+    progress: float = 0.0  # the part of the run that is over, which schedules go by
+
+    def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401
+        super().__init_subclass__(**options)
+        for base in getattr(cls, "__orig_bases__", ()):
+            for argument in get_args(base):
+                if isinstance(argument, type) and issubclass(argument, AgentConfig):
+                    cls.config_class = argument
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name in type(self).config_class.options():
+                return getattr(self.config, name)
+            if name in ABSENT:
+                return ABSENT[name]
+            if name in ELSEWHERE:
+                raise AttributeError(f"{type(self).__name__} has no {name}: write {ELSEWHERE[name]}") from None
+            raise
+
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
+        if name in type(self).config_class.options():
+            raise AttributeError(f"{name} is an option: set agent.config = agent.config.replace({name}={value!r})")
+        super().__setattr__(name, value)
+
+    @classmethod
+    def argument_names(cls) -> list[str]:
+        """Return the names of the options."""
+        return list(cls.config_class.options())
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The options by name."""
+        return self.config.as_dict()
+
+    def current(self, name: str) -> Any:  # noqa: ANN401
+        """Return the value that an option has at this point of the run; of one that the agent has not, what it does."""
+        value = getattr(self.config, name) if hasattr(self.config, name) else ABSENT[name]
+        return value.at(self.progress) if isinstance(value, LinearSchedule) else value
+
+    @classmethod
+    def configuration(cls, config: C | None, options: dict[str, Any]) -> C:
+        """Return the configuration, `config` or the defaults, with the options that are to be different.
+
+        Raises:
+            TypeError: there is no such option.
+            ValueError: an option is out of range, or two do not go together.
+        """
+        check_names(cls.__name__, options, cls.argument_names())
+        made: Any = cls.config_class(**options) if config is None else config.replace(**options)
+        return made

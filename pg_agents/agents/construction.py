@@ -1,0 +1,135 @@
+"""How agents are made: for an environment, for spaces, from a folder; and how they are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+
+from pg_agents.agents.common.compatibility import check_batch
+from pg_agents.agents.common.configured import C, Configured
+from pg_agents.agents.common.files import write_agent
+from pg_agents.agents.common.loading import read_agent
+from pg_agents.agents.common.make_agent import Form, env_defaults, make_parts
+from pg_agents.checks import whole_number
+from pg_agents.llm import LanguageConfig
+from pg_agents.policies import NetworkConfig, Policy
+from pg_agents.seeding import Purpose, spawn
+from pg_agents.spaces.conversion import spaces_of
+from pg_agents.spaces.environments import open_env
+
+
+class Constructed(Configured[C]):
+    """A configured module with networks, which suit an environment's spaces or come from a folder."""
+
+    name: ClassVar[str]  # on the command line and in files
+    policy_defaults: ClassVar[dict[type[Policy], dict[str, Any]]] = {}  # defaults of `for_env` for a class of policies
+    action_values: ClassVar[bool] = False  # whether its critic is Q(s,·) instead of V(s)
+    differentiates_twice: ClassVar[bool] = False  # whether it needs second derivatives of its policy
+    policy: Policy
+    spaces: tuple[Any, Any] | None  # of observations and actions; None: it was given its own networks
+    networks: dict[str, Any]  # the networks' options that were given
+    generator: torch.Generator  # of the order of minibatches
+
+    def __new__(cls, *positional: Any, **named: Any) -> Self:  # noqa: ANN401, D102
+        if positional:
+            raise TypeError(f"{cls.__name__} takes no positional arguments: write {cls.__name__}.for_env(env)")
+        return super().__new__(cls)
+
+    @classmethod
+    def for_env(
+        cls,
+        env: Any,  # noqa: ANN401
+        *,
+        num_envs: int | None = None,
+        env_args: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        config: C | None = None,
+        network: NetworkConfig | LanguageConfig | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Self:
+        """Return an agent with networks that suit the environment's spaces.
+
+        Args:
+            env: any Gymnasium environment, single or vector, or the id of one.
+            num_envs: environments that the agent will learn from, for an id; None: 8.
+            env_args: for the environment's constructor, for an id.
+            seed: of the initial parameters and the order of minibatches; torch's global generator is left as it is.
+            config: the agent's configuration; None: defaults that suit the environment and the networks.
+            network: the networks' configuration, or a language model's; None: the defaults.
+            **options: fields of both that are to be different; policy="hf:PATH" makes it a language model.
+
+        Raises:
+            ValueError: an option is out of range.
+            TypeError: there is no such option.
+            UnsupportedSpaceError: there is no network for the spaces.
+            UserError: there is no environment of that id, or it cannot be made.
+        """
+        with open_env(env, num_envs, env_args) as made:
+            return cls._for(made, seed, options, config=config, network=network)
+
+    @classmethod
+    def _for(cls, env: Any, seed: int, options: dict[str, Any], *, config: Any, **how: Any) -> Self:  # noqa: ANN401
+        aggregation = options.get("aggregation", getattr(config, "aggregation", None))
+        found = env_defaults(cls.form(), env, aggregation)
+        agent = cls._made(spaces_of(env), seed, options, config=config, env_defaults=found, **how)
+        check_batch(agent.policy, agent.cadence, agent.current("minibatch_size"), getattr(env, "num_envs", 1))
+        return agent
+
+    @classmethod
+    def for_spaces(cls, observation_space: Any, action_space: Any, *, seed: int = 0, **options: Any) -> Self:  # noqa: ANN401
+        """Return an agent with networks that suit the spaces of one environment; see `for_env`."""
+        return cls._made((observation_space, action_space), seed, options)
+
+    @classmethod
+    def _made(cls, spaces: tuple[Any, Any], seed: int, options: dict[str, Any], **how: Any) -> Self:  # noqa: ANN401
+        seed = whole_number("seed", seed)
+        parts = make_parts(cls.form(), spaces, seed, options, **how)
+        agent = cls(**parts.networks, **parts.options)
+        agent.spaces, agent.networks = spaces, parts.network_options
+        agent.generator.manual_seed(spawn(seed, Purpose.MINIBATCHES))
+        return agent
+
+    @classmethod
+    def form(cls) -> Form:
+        """Return what making an agent needs to know of its class."""
+        if not hasattr(cls, "config_class"):
+            raise TypeError(f"{cls.__name__}: state its configuration: class {cls.__name__}(Agent[...Config])")
+        kinds = cls.policy_defaults, cls.needs_critic, cls.action_values, cls.differentiates_twice
+        return Form(cls.__name__, cls.name, cls.config_class, *kinds)
+
+    @classmethod
+    def needs_critic(cls, config: Any) -> bool:  # noqa: ANN401
+        """Return whether an agent with this configuration has a critic."""
+        return "critic_learning_rate" in config.options()
+
+    def save(self, path: str | Path) -> None:
+        """Write the agent to the folder `path`: its options and spaces as JSON, its parameters as safetensors.
+
+        It holds everything for acting, evaluating and fine-tuning; the optimizer's state is not saved.
+        """
+        description = {"agent": self.name, "arguments": self.arguments, "networks": self.networks}
+        write_agent(Path(path), description, self.spaces, self, self.policy.write_files)
+
+    @classmethod
+    def load(cls, path: str | Path, **networks: Any) -> Self:  # noqa: ANN401
+        """Return the agent that `save` wrote to the folder `path`; of a class that is abstract, any agent of its kind.
+
+        Args:
+            path: the folder.
+            **networks: policy=… and, where it had one, critic=…, for an agent that was given its own networks.
+
+        Raises:
+            SavedAgentError: no agent there, one of another class, a damaged one, or parameters that do not fit.
+        """
+        return read_agent(Path(path), {form.name: form for form in _concrete(cls)}, networks)
+
+
+def _concrete(cls: type[Any]) -> Iterator[type[Any]]:
+    """Yield a class and those derived from it that have a name."""
+    if hasattr(cls, "name"):
+        yield cls
+    for derived in cls.__subclasses__():
+        yield from _concrete(derived)

@@ -1,0 +1,85 @@
+"""What can be typed for an agent: dataclasses for tyro, made of the configurations."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import tyro
+
+from pg_agents.agents import Agent
+from pg_agents.agents.published import Published
+from pg_agents.configuration import Configuration, Option
+from pg_agents.llm import LanguageConfig
+from pg_agents.llm.huggingface import HuggingFacePolicy
+from pg_agents.policies import NetworkConfig
+
+
+def agent_form(agent: type[Agent], run: type, published: Published | None = None) -> type:
+    """Return a dataclass with the options of a run, the options of networks, of language models and of the agent."""
+    unprefixed = tyro.conf.arg(name="")
+    policies = {kind.__name__: kind for kind in agent.policy_defaults} | {"language model": HuggingFacePolicy}
+    defaults = {title: agent.form().defaults_for(kind) for title, kind in policies.items()}
+    own = {} if published is None else published.arguments
+    parts = {
+        "run": run,
+        "networks": _form(NetworkConfig, "Networks", without=("num_learners",)),
+        "language": _form(LanguageConfig, "LanguageModel"),
+        "agent": _form(agent.config_class, agent.__name__, own=own, defaults=defaults),
+    }
+    form = dataclasses.make_dataclass(
+        agent.__name__, [(key, Annotated[part, unprefixed]) for key, part in parts.items()]
+    )
+    form.__doc__ = summary(agent) if published is None else f"{published.paper}: {agent.name} with other defaults."
+    return form
+
+
+def _form(
+    config: type[Configuration],
+    title: str,
+    *,
+    without: Sequence[str] = (),
+    own: Mapping[str, Any] | None = None,
+    defaults: Mapping[str, Mapping[str, Any]] | None = None,
+) -> type:
+    """Return a dataclass with the options of a configuration, as they are typed.
+
+    Args:
+        config: the class.
+        title: of the dataclass.
+        without: options that are left out.
+        own: defaults in place of the configuration's.
+        defaults: for each kind of policy, defaults that it has in place of those.
+    """
+    fields: list[Any] = []
+    texts = config.help_texts()
+    for name, option in config.options().items():
+        if name in without:
+            continue
+        required = option.default is dataclasses.MISSING
+        default = (own or {}).get(name, None if required else option.default)
+        kinds = "".join(f"; {own[name]} for a {kind}" for kind, own in (defaults or {}).items() if name in own)
+        hint = _as_typed(option)
+        shown = tyro.conf.arg(
+            help=" ".join(texts[name].split()) + (" May change over the run: start:end." if option.scheduled else ""),
+            help_behavior_hint=f"(default: {default}{kinds})",
+        )
+        annotated: Any = Annotated[hint | None if required else hint, shown]
+        fields.append((name, annotated, dataclasses.field(default=default)))
+    form = dataclasses.make_dataclass(f"{title}Arguments", fields)
+    form.__doc__ = config.__doc__
+    return form
+
+
+def _as_typed(option: Option) -> Any:  # noqa: ANN401
+    """Return the type of what is typed for an option: schedules as text, sequences as several words."""
+    if option.scheduled:
+        return float | str | None if option.optional else float | str
+    return tuple[int, ...] | None if option.name == "hidden" else option.type
+
+
+def summary(thing: object) -> str:
+    """Return the first sentence of a docstring."""
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split())

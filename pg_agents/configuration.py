@@ -1,0 +1,189 @@
+"""Configurations: frozen dataclasses whose fields carry type, rule, help text and default, written once.
+
+Validation, JSON, the command line, editors' signatures and the documentation are made from the fields. A rule stands in
+the type (`clip: Scheduled[Positive] = 0.2`), the help text is the string below the field.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import math
+import operator
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Self, TypeVar
+
+from pg_agents.schedules import LinearSchedule, scheduled
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be.
+
+    Attributes:
+        text: completes "… must be …".
+        holds: whether it holds for a value; an exception counts as no.
+    """
+
+    text: str
+    holds: Callable[[Any], bool]
+
+
+def is_count(value: Any, least: int = 1) -> bool:  # noqa: ANN401
+    """Return whether a value is a whole number, Python's or numpy's, and at least `least`."""
+    return not isinstance(value, bool) and hasattr(value, "__index__") and operator.index(value) >= least
+
+
+T = TypeVar("T")
+Count = Annotated[int, Rule("a whole number, 1 or above", is_count)]
+Several = Annotated[int, Rule("a whole number, 2 or above", lambda x: is_count(x, 2))]
+Positive = Annotated[float, Rule("a finite number above 0", lambda x: 0 < x < math.inf)]
+PositiveOrInfinite = Annotated[float, Rule("a number above 0", lambda x: x > 0)]
+NonNegative = Annotated[float, Rule("a finite number, 0 or above", lambda x: 0 <= x < math.inf)]
+UnitInterval = Annotated[float, Rule("between 0 and 1", lambda x: 0 <= x <= 1)]
+OpenUnitInterval = Annotated[float, Rule("between 0 and 1, both excluded", lambda x: 0 < x < 1)]
+Fraction = Annotated[float, Rule("above 0 and at most 1", lambda x: 0 < x <= 1)]
+Finite = Annotated[float, Rule("a finite number", lambda x: math.isfinite(x))]
+Scheduled = Annotated[T | LinearSchedule | str, "scheduled"]
+"""A number that may change over a run: 3e-4, LinearSchedule(3e-4, 0), or "3e-4:0"."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One field of a configuration.
+
+    Attributes:
+        name: of the field.
+        type: as it is written there, rules included.
+        default: its default.
+        rules: all of which a value must keep.
+        optional: whether it may be None.
+        scheduled: whether it may be a schedule.
+    """
+
+    name: str
+    type: Any
+    default: Any
+    rules: tuple[Rule, ...]
+    optional: bool
+    scheduled: bool
+
+    @property
+    def rule(self) -> str:
+        """What a value must be, as text."""
+        return " and ".join(rule.text for rule in self.rules) + (", or None" if self.optional else "")
+
+    def check(self, value: Any) -> None:  # noqa: ANN401
+        """Raise ValueError for a value that breaks a rule; the message has the name, the rule and the value.
+
+        A schedule may end at 0: the last update is made before the run is over.
+        """
+        if value is None and self.optional:
+            return
+        is_schedule = isinstance(value, LinearSchedule)
+        ends = (value.start, value.end) if is_schedule else (value,)
+        if (is_schedule and not self.scheduled) or not all(
+            self._holds(end) or (position == 1 and end == 0) for position, end in enumerate(ends)
+        ):
+            raise ValueError(f"{self.name} must be {self.rule}, got {value if is_schedule else repr(value)}")
+
+    def _holds(self, value: Any) -> bool:  # noqa: ANN401
+        if isinstance(value, bool) and TRUTH not in self.rules:  # True would count as 1
+            return False
+        try:
+            return all(rule.holds(value) for rule in self.rules)
+        except (TypeError, ValueError, OverflowError):
+            return False
+
+
+TRUTH = Rule("True or False", lambda x: isinstance(x, bool))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """A set of options with defaults; a subclass adds fields, each with a type that has a rule, and a help text.
+
+    Raises:
+        ValueError: an option breaks its rule, or two do not go together.
+    """
+
+    def __post_init__(self) -> None:
+        for name, option in self.options().items():
+            value = getattr(self, name)
+            if option.scheduled:
+                value = scheduled(name, value)
+                object.__setattr__(self, name, value)
+            option.check(value)
+        self.check_together()
+
+    def check_together(self) -> None:
+        """Raise ValueError for options that are right by themselves and do not go together."""
+
+    @classmethod
+    def options(cls) -> dict[str, Option]:
+        """Return the options by name, in the order of the fields."""
+        return _options(cls)  # type: ignore[arg-type] # classes are hashable
+
+    @classmethod
+    def help_texts(cls) -> dict[str, str]:
+        """Return the options' help texts by name, read from the source."""
+        return _help_texts(cls)  # type: ignore[arg-type]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the options' values by name."""
+        return {name: getattr(self, name) for name in self.options()}
+
+    def replace(self, **changes: Any) -> Self:  # noqa: ANN401
+        """Return a configuration in which some options have other values."""
+        return dataclasses.replace(self, **changes)
+
+
+@cache
+def _options(cls: Any) -> dict[str, Option]:  # noqa: ANN401
+    hints, options = typing.get_type_hints(cls, include_extras=True), {}
+    for field in dataclasses.fields(cls):
+        hint = hints[field.name]
+        marks = list(_marks(hint))
+        rules = tuple(mark for mark in marks if isinstance(mark, Rule))
+        optional, is_scheduled = None in marks, "scheduled" in marks
+        options[field.name] = Option(field.name, hint, field.default, rules, optional, is_scheduled)
+    return options
+
+
+def _marks(hint: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Yield what a type says of its values: rules, "scheduled", None."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        yield from hint.__metadata__
+        yield from _marks(arguments[0])
+    elif origin in (typing.Union, types.UnionType):
+        for argument in arguments:
+            yield from _marks(argument)
+    elif origin is typing.Literal:
+        yield Rule(f"one of {', '.join(map(str, arguments))}", lambda x: x in arguments)
+    elif hint is bool:
+        yield TRUTH
+    elif hint is type(None):
+        yield None
+
+
+@cache
+def _help_texts(cls: Any) -> dict[str, str]:  # noqa: ANN401
+    """Return the string below each field of a dataclass and of those it inherits from."""
+    texts: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if base is object or not dataclasses.is_dataclass(base):
+            continue
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(typing.cast(type, base)))).body
+        assert isinstance(definition, ast.ClassDef)
+        for statement, below in zip(definition.body, definition.body[1:], strict=False):
+            if isinstance(statement, ast.AnnAssign) and isinstance(below, ast.Expr):
+                assert isinstance(statement.target, ast.Name) and isinstance(below.value, ast.Constant)
+                texts[statement.target.id] = inspect.cleandoc(str(below.value.value))
+    return texts

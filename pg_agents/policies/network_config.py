@@ -1,0 +1,39 @@
+"""The options of networks that begin at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pg_agents.configuration import Configuration, Count, Finite, Rule, is_count
+from pg_agents.policies.activations import Activation
+
+
+def _are_sizes(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, Sequence) and not isinstance(value, str) and all(is_count(size) for size in value)
+
+
+Sizes = Annotated[Sequence[int], Rule("the sizes of the hidden layers, like (64, 64)", _are_sizes)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig(Configuration):
+    """The options of networks that begin at random; see `make_networks` for which spaces get which."""
+
+    num_learners: Count = 1
+    """Independent learners, one for each environment, with a table each."""
+    hidden: Sizes | None = None
+    """Sizes of the hidden layers of MLPs; None: 64 64, and none behind the encoder of an image. Behind a GRU: none in
+    the policy, 64 64 in the critic. Where `hidden`, `activation` or `recurrent` is given, Discrete observations and
+    actions get an MLP instead of tables."""
+    activation: Activation | None = None
+    """Of the hidden layers of MLPs; None: tanh."""
+    squash: bool = False
+    """For bounded Box actions: a Gaussian squashed into the bounds by tanh, instead of one that is clipped to them."""
+    initial_log_std: Finite = 0.0
+    """ln σ at the start, for Box actions, in units of half the width between the bounds."""
+    normalize_observations: bool = False
+    """Standardise the real numbers in observations by their running mean and standard deviation."""
+    recurrent: Count | None = None
+    """Size of the memory of a recurrent policy, a GRU; None: no memory."""
