@@ -64,9 +64,10 @@ def test_rows_are_dealt_out_evenly_without_those_that_weigh_nothing():
     assert all(bool((part.weights != 0).all()) for part in parts(batch, 4))
 
 
-def test_the_order_is_the_generator_s():
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_order_is_the_generator_s(unit):
     batch = a_batch()
-    first, again, other = (parts(batch, 4, seed=seed)[0].actions for seed in (0, 0, 1))
+    first, again, other = (parts(batch, 4, seed=seed, unit=unit)[0].actions for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
@@ -101,6 +102,13 @@ def test_rows_keep_every_environment_in_its_place(size, rows):
         for part in found:
             assert (part.actions % B == torch.arange(B)).all()
             assert torch.equal(part.weights, len(rows) * batch.weights[part.actions[:, 0] // B])
+
+
+def test_environments_that_weigh_nothing_are_left_out():
+    batch = a_batch()
+    batch = replace(batch, weights=(batch.weights != 0) * (torch.arange(B) % 2).double())  # 1 where it weighs
+    found = parts(batch, 4, unit="environment")
+    assert sorted(column for part in found for column in (part.actions[0] % B).tolist()) == [1, 3]
 
 
 def test_trees_of_observations_are_dealt_out_leaf_by_leaf():

@@ -57,6 +57,16 @@ def test_the_ends_of_the_unit_interval_draw_no_impossible_action(uniform, monkey
     assert Categorical(logits).sample().tolist() == [29 if uniform else 20] * 400
 
 
+@pytest.mark.parametrize("actions", [7, 40])
+def test_every_shape_is_drawn_from(actions):
+    logits = randn(3, 2, actions)
+    logits[..., 1] = INF
+    logits[0, 1], logits[0, 1, 5] = -INF, 0.0
+    expected = torch.ones(3, 2, dtype=torch.int64)
+    expected[0, 1] = 5
+    assert torch.equal(Categorical(logits.clamp(max=100.0)).sample(), expected)
+
+
 def test_samples_of_different_rows_are_independent_and_of_their_own_row():
     """Two rows, π(1) = 0.2 and 0.7, 100,000 draws: means within 4 standard errors, no correlation (se 0.0032)."""
     probabilities = torch.tensor([[0.8, 0.2], [0.3, 0.7]])

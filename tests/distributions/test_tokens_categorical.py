@@ -108,6 +108,27 @@ def test_probabilities_of_the_kept_add_up_to_one_and_samples_are_among_them(samp
     assert torch.equal(distribution.mode()[distribution.where], policy.mode())
 
 
+def test_samples_are_the_generators():
+    distribution, _ = example()
+    first, again, other = (distribution.sample(torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
+    assert torch.equal(first, again) and not torch.equal(first, other) and distribution.is_finite()
+    assert TokenCategorical(*vars_of(distribution)).is_finite(), "nothing was drawn yet"
+
+
+def test_logits_of_16_bits_are_cut_in_32():
+    logits = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    assert Sampling(0.7)(logits.bfloat16()).dtype == Sampling(0.7)(logits).dtype == torch.float32
+    assert Sampling(0.7)(logits.double()).dtype == torch.float64
+    torch.testing.assert_close(Sampling(2.0)(logits), logits / 2)
+
+
+def test_where_nothing_was_decided_there_is_nothing():
+    full, actions = example()
+    nothing = TokenCategorical(full.hidden[:0], torch.zeros(3, 4, dtype=torch.bool), *vars_of(full)[2:])
+    assert not nothing.log_prob(actions).any() and not nothing.entropy().any()
+    assert nothing.log_prob(actions).shape == nothing.entropy().shape == (3, 4)
+
+
 def test_entropy_of_equal_logits_by_hand():
     distribution, actions = example(Sampling(0.3, top_k=11), bias=False)
     with torch.no_grad():
