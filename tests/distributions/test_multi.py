@@ -146,6 +146,11 @@ def test_divergence_by_enumeration(form, logits, every, masked):
         kl_divergence(p, Categorical(z))
 
 
+def test_a_bit_that_cannot_be_set_is_not_where_the_lowest_number_is_drawn(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "uniform_", lambda self, **options: self.zero_())
+    assert Bernoulli(torch.tensor([-INF, 0.0, INF])).sample().tolist() == [0, 1, 1]
+
+
 test_seeded_bugs = seeded(
     Bug(
         "the entropy of bits forgets the unlikely value",
