@@ -56,9 +56,7 @@ def copied(room: str) -> Path:
         shutil.rmtree(folder / name, ignore_errors=True)
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored, copy_function=shutil.copy)  # new: looked at again
-    (folder / "mutants" / "mutmut-stats.json").unlink(
-        missing_ok=True
-    )  # which test reaches what: tests may have changed
+    (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)  # tests may have changed
     (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text() + config(room))
     (folder / "commit").write_text(commit())
     return folder
