@@ -1,6 +1,7 @@
 """Rollouts hold the same transitions in every autoreset mode, and agents the same gradients from them."""
 
 from dataclasses import replace
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
@@ -16,7 +17,7 @@ import pg_agents.collection.collectors
 from pg_agents.agents import ActorCritic, Reinforce, ReinforceBaseline
 from pg_agents.collection.actor import Actor
 from pg_agents.collection.collectors import collect_episodes, collect_steps
-from pg_agents.collection.rollout_builder import RolloutBuilder
+from pg_agents.collection.rollout_builder import RolloutBuilder, _texts
 from pg_agents.errors import FaultyEnvironmentError
 from pg_agents.policies import MLPCritic, TabularPolicy
 from pg_agents.spaces import environments
@@ -206,13 +207,14 @@ def test_discrete_spaces_that_start_at_five():
     assert torch.equal(rollout.actions, (rollout.observations - 5) % 3)
 
 
-def test_seeds_decide_everything_and_the_global_generators_are_left_alone():
+@pytest.mark.parametrize("collect", [partial(collect_steps, num_steps=20), collect_episodes], ids=["steps", "episodes"])
+def test_seeds_decide_everything_and_the_global_generators_are_left_alone(collect):
     def run(seed):
         env = dice(AutoresetMode.NEXT_STEP)
         policy = chosen(env)
         policy.__class__ = policy.__class__.__mro__[1]
         state, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()
-        lived = transitions([next(collect_steps(env, policy, 20, seed=seed))])
+        lived = transitions([next(collect(env, policy, seed=seed))])
         assert torch.equal(torch.get_rng_state(), state) and (np.random.get_state()[1] == numbers).all()
         return lived
 
@@ -286,6 +288,14 @@ def test_groups_in_environments_of_an_id_begin_alike():
     policy = Reinforce.for_env(gym.make("CartPole-v1")).policy
     first = next(collect_episodes("CartPole-v1", policy, num_envs=4, group_size=2)).observations[0]
     assert torch.equal(first[0], first[1]) and torch.equal(first[2], first[3]) and not torch.equal(first[0], first[2])
+
+
+def test_reasons_are_those_of_rows_that_are_done():
+    done = np.array([True, False, True])
+    assert _texts(np.array(["eos", "length", "verifier"]), done) == ["eos", "verifier"]
+    assert _texts(["eos", "length", "verifier"], done) == ["eos", "verifier"]
+    assert _texts(np.array(["eos", None, None], dtype=object), done) == ["eos", ""]
+    assert _texts(np.array(["eos", "length"]), done) == [] and _texts(np.array([1, 2, 3]), done) == []
 
 
 def of_the_clipped_action(acted):

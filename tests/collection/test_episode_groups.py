@@ -76,6 +76,7 @@ def test_seeds_never_repeat_and_are_not_those_of_other_runs():
     seeds = [groups.seeds() for groups in drawn for _ in range(50)]
     assert all(s[0] == s[1] and s[2] == s[3] and s[4] == s[5] for s in seeds)
     assert len({seed for s in seeds for seed in s}) == 2 * 50 * 3
+    assert all(type(seed) is int and 0 <= seed < 2**31 for s in seeds for seed in s)
 
 
 def test_episodes_that_act_alike_share_the_noise_of_their_dynamics():

@@ -93,7 +93,7 @@ def test_rows_that_wait_are_shown_what_they_were_shown_last():
     policy.shown = []
     rollout = next(collect_episodes(token_env(5, max_new_tokens=30), policy, seed=4))
     shown = torch.stack([step["length"] for step in policy.shown])
-    assert not rollout.mask.all()
+    assert not rollout.mask.all() and torch.equal(rollout.observations.mask, rollout.mask)
     assert (shown.diff(dim=0) == rollout.mask[1:].long()).all()
 
 
