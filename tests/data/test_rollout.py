@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from support.records import record
 
-from pg_agents.data.rollout import Batch, EpisodeCadence, StepCadence, TokenBlock, steps_or_episodes
+from pg_agents.data.rollout import Batch, TokenBlock
 
 
 def test_only_valid_rows_are_transitions():
@@ -68,7 +68,3 @@ def test_a_block_moves_with_its_mask():
     block = TokenBlock(torch.zeros(2, 4), torch.ones(3, 2), torch.ones(3, 2, dtype=torch.bool))
     assert block.to("cpu").mask.all() and block.to("meta").mask.device.type == "meta"
     assert replace(block, mask=None).to("cpu").mask is None
-
-
-def test_none_stands_for_whole_episodes():
-    assert steps_or_episodes(None) == EpisodeCadence() and steps_or_episodes(5) == StepCadence(5)
