@@ -39,7 +39,7 @@ from pg_agents.training.evaluation import Evaluation, evaluate
 from pg_agents.training.loop import train
 from pg_agents.training.run import Run, Summary
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> object:

@@ -139,6 +139,14 @@ def test_every_agent_file_has_one_agent_that_is_in_the_table():
     assert all(not cls.__subclasses__() for cls in AGENTS.values())
 
 
+def test_an_agents_page_is_short():
+    from pg_agents.agents import AGENTS
+
+    for cls in AGENTS.values():
+        lines = (ROOT / (cls.__module__.replace(".", "/") + ".py")).read_text().count("\n")
+        assert lines <= 90, f"{cls.__name__} has {lines} lines"
+
+
 def test_files_and_functions_stay_small():
     for name, path in modules():
         lines = path.read_text().count("\n")

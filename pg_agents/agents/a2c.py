@@ -10,7 +10,7 @@ from torch import Tensor
 from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.advantages import generalized_advantages
 from pg_agents.agents.common.cadence_config import StepsConfig
-from pg_agents.agents.common.config import AdvantageConfig, PolicyGradientConfig, ValueWeightConfig
+from pg_agents.agents.common.config import AdvantageActorCriticConfig
 from pg_agents.agents.common.flat_optimizer import OptimizerName
 from pg_agents.configuration import Positive, PositiveOrInfinite, Scheduled
 from pg_agents.data.metrics import WeightedMetrics
@@ -20,7 +20,7 @@ from pg_agents.policies import GRUPolicy, TabularPolicy, TransformerPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
-class A2CConfig(StepsConfig, ValueWeightConfig, AdvantageConfig, PolicyGradientConfig):
+class A2CConfig(StepsConfig, AdvantageActorCriticConfig):
     """The options of A2C."""
 
     learning_rate: Scheduled[Positive] = 1.5e-3

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pg_agents.agents.base import Agent, Metrics
+from pg_agents.agents.common.cadence_config import EveryStepConfig
 from pg_agents.agents.common.config import CriticConfig, GradientConfig
-from pg_agents.agents.common.overlap import continued, steps_of
+from pg_agents.agents.common.overlap import continued, refuse_terminations, steps_of
 from pg_agents.configuration import Finite, Positive, Scheduled
 from pg_agents.data.metrics import WeightedMetrics
-from pg_agents.data.rollout import Batch, Rollout, StepCadence
+from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.distributions import probabilities_of
 from pg_agents.functional.losses import mean_over_steps, policy_gradient, squared_error
 from pg_agents.policies import TabularPolicy
 
+FOR_TABLES = {"learning_rate": 0.01, "critic_learning_rate": 0.05, "gain_learning_rate": 0.003, "initial_gain": 1.0}
+
 
 @dataclass(frozen=True, kw_only=True)
-class AverageRewardConfig(CriticConfig, GradientConfig):
+class AverageRewardConfig(EveryStepConfig, CriticConfig, GradientConfig):
     """The options of the average-reward actor-critic; equations 24 and 26 are those with optimizer="sgd"."""
 
     learning_rate: Scheduled[Positive] = 3e-4
@@ -30,11 +33,6 @@ class AverageRewardConfig(CriticConfig, GradientConfig):
     initial_gain: Finite = 0.0
     """λ_0. One above all rewards makes what was tried look poor beside what was not: it explores."""
 
-    @property
-    def cadence(self) -> StepCadence:
-        """One step of each environment, which is learned from when the next action is known."""
-        return StepCadence(1, overlap=1)
-
 
 class AverageReward(Agent[AverageRewardConfig]):
     """Average-reward actor-critic: learn in a task that never ends, from every step of it.
@@ -43,47 +41,35 @@ class AverageReward(Agent[AverageRewardConfig]):
         d = R_{t+1} − λ + Q_ψ(S_{t+1},A_{t+1}) − Q_ψ(S_t,A_t)                        (25)
         ψ ← ψ + β d ∇ Q_ψ(S_t,A_t),   λ ← λ + β_λ d                                  (26, 27)
 
-    averaged over the environments; all right-hand sides are of the parameters before the update. λ estimates the gain:
-    with a constant β_λ it stays near it, and its mean over time is closer. Where an episode was truncated no action was
-    taken in what followed: that step is left out. A termination is an error (ValueError), as tasks are endless.
+    averaged over the environments; all right-hand sides are of the parameters before the update. λ estimates the gain.
+    Steps that were truncated are left out, as no action follows them; a termination is a ValueError.
 
     Reference: Konda & Tsitsiklis (2000); Van Roy's lecture note, section 2.4.
     """
 
     name = "average-reward"
-    action_values: ClassVar[bool] = True
-    continuing: ClassVar[bool] = True
-    policy_defaults = {
-        TabularPolicy: {
-            "learning_rate": 0.01, "critic_learning_rate": 0.05, "gain_learning_rate": 0.003, "initial_gain": 1.0,
-        }
-    }  # fmt: skip
+    action_values = True
+    continuing = True
+    policy_defaults = {TabularPolicy: FOR_TABLES}
     gain: Tensor
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401
         super().__init__(**given)
-        gain = torch.full((self.policy.num_learners,), float(self.config.initial_gain), dtype=torch.float64)
-        self.register_buffer("gain", gain)
+        learners = (self.policy.num_learners,)
+        self.register_buffer("gain", torch.full(learners, self.config.initial_gain, dtype=torch.float64))
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
-        """Compute the advantages and R_{t+1} − λ + Q(S_{t+1},A_{t+1}) of all rows [T, B] but the last, [T − 1, B].
-
-        The metric `differences` is the mean d of each learner, [L].
-        """
-        if bool((rollout.terminated & rollout.mask).any()):
-            raise ValueError(
-                "env: an episode terminated, but average-reward learns in tasks that never do; take another agent "
-                "(actor-critic), or let the environment go on from its first state instead of terminating"
-            )
+        """Compute Q − Σ_a π Q and R_{t+1} − λ + Q(S_{t+1},A_{t+1}), [T − 1, B], and each learner's mean d, [L]."""
+        refuse_terminations(rollout)
         values = self.values(rollout)  # [T, B, A]
         taken = values.gather(-1, rollout.actions[..., None]).squeeze(-1)  # [T, B]
         advantages = taken - (probabilities_of(self.distribution(rollout)) * values).sum(-1)
-        rows = steps_of(rollout, slice(-1))
         weights = mean_over_steps(continued(rollout), self.policy.num_learners, taken.dtype)
-        targets = rows.rewards - self.gain + taken[1:]
+        targets = rollout.rewards[:-1] - self.gain + taken[1:]
         differences = (weights * (targets - taken[:-1])).sum(0)  # [B]
         mean = differences if self.policy.num_learners > 1 else differences.sum(0, keepdim=True)
-        return Batch.of(rows, advantages=advantages[:-1], weights=weights, targets=targets), {"differences": mean}
+        batch = Batch.of(steps_of(rollout, slice(-1)), advantages=advantages[:-1], weights=weights, targets=targets)
+        return batch, {"differences": mean}
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −[Q − Σ_a π Q] ln π(A_t|S_t) − η H(π(·|S_t)) + ½ d², averaged over the environments."""
@@ -94,9 +80,9 @@ class AverageReward(Agent[AverageRewardConfig]):
 
     def finish(self, metrics: Metrics) -> Metrics:
         """λ ← λ + β_λ d, where a step was learned from."""
-        differences = metrics.pop("differences")
-        if not metrics:
+        if len(metrics) == 1:
             return {}
+        differences = metrics.pop("differences")
         rate = self.config.gain_learning_rate or self.current("critic_learning_rate") or self.current("learning_rate")
         self.gain += rate * differences
         return metrics | {"temporal_difference": differences.mean(), "gain": self.gain.mean()}

@@ -12,8 +12,9 @@ from pg_agents.agents.common.advantages import generalized_advantages
 from pg_agents.agents.common.cadence_config import NaturalConfig
 from pg_agents.agents.common.flat_optimizer import FlatOptimizer
 from pg_agents.agents.common.natural_gradient import (
+    FOR_TRANSFORMERS,
     MeanKL,
-    check_own_parameters,
+    critic_optimizer,
     fit_values,
     natural_step_of,
 )
@@ -43,14 +44,11 @@ class NaturalPolicyGradient(Agent[NaturalPolicyGradientConfig]):
 
     name = "npg"
     differentiates_twice = True
-    policy_defaults = {
-        TransformerPolicy: {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "minibatch_size": 256}
-    }
+    policy_defaults = {TransformerPolicy: FOR_TRANSFORMERS}
 
     def make_optimizer(self) -> FlatOptimizer:
         """Return Adam for the critic alone."""
-        check_own_parameters(self.policy, self.critic)
-        return FlatOptimizer("adam", self.critic, epsilon=self.config.adam_epsilon)
+        return critic_optimizer(self.policy, self.critic, self.config.adam_epsilon)
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and the λ-returns."""

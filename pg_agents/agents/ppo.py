@@ -11,13 +11,7 @@ from torch import Tensor
 from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.advantages import NormalizedOver, generalized_advantages
 from pg_agents.agents.common.cadence_config import LongRolloutConfig
-from pg_agents.agents.common.config import (
-    AdvantageConfig,
-    MicroBatchConfig,
-    MinibatchConfig,
-    PolicyGradientConfig,
-    ValueWeightConfig,
-)
+from pg_agents.agents.common.config import AdvantageActorCriticConfig, MicroBatchConfig, MinibatchConfig
 from pg_agents.configuration import Positive, PositiveOrInfinite, Scheduled, Several
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
@@ -27,9 +21,7 @@ from pg_agents.policies import GRUPolicy, TabularPolicy, TransformerPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOConfig(
-    LongRolloutConfig, MicroBatchConfig, MinibatchConfig, ValueWeightConfig, AdvantageConfig, PolicyGradientConfig
-):
+class PPOConfig(LongRolloutConfig, MicroBatchConfig, MinibatchConfig, AdvantageActorCriticConfig):
     """The options of PPO."""
 
     learning_rate: Scheduled[Positive] = 3e-4

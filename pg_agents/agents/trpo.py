@@ -12,8 +12,9 @@ from pg_agents.agents.common.advantages import generalized_advantages
 from pg_agents.agents.common.cadence_config import NaturalConfig
 from pg_agents.agents.common.flat_optimizer import FlatOptimizer
 from pg_agents.agents.common.natural_gradient import (
+    FOR_TRANSFORMERS,
     MeanKL,
-    check_own_parameters,
+    critic_optimizer,
     fit_values,
     line_search,
     natural_step_of,
@@ -51,14 +52,11 @@ class TRPO(Agent[TRPOConfig]):
 
     name = "trpo"
     differentiates_twice = True
-    policy_defaults = {
-        TransformerPolicy: {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "minibatch_size": 256}
-    }
+    policy_defaults = {TransformerPolicy: FOR_TRANSFORMERS}
 
     def make_optimizer(self) -> FlatOptimizer:
         """Return Adam for the critic alone."""
-        check_own_parameters(self.policy, self.critic)
-        return FlatOptimizer("adam", self.critic, epsilon=self.config.adam_epsilon)
+        return critic_optimizer(self.policy, self.critic, self.config.adam_epsilon)
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and the λ-returns."""
@@ -82,12 +80,9 @@ class TRPO(Agent[TRPOConfig]):
         if not torch.isfinite(step).all():
             raise self.not_finite("the gradient")
         divergence, parameters = MeanKL(self.policy, batch), learned(self.policy)
-
-        def measure() -> tuple[Tensor, Tensor]:
-            return loss - self(batch)[0], divergence()
-
         search = (self.config.max_kl, self.config.backtrack, self.config.line_search_trials)
-        fraction, improvement, kl = line_search(parameters, step, measure, *search)
+        changes = lambda: (loss - self(batch)[0], divergence())  # noqa: E731 - of L and of the policy
+        fraction, improvement, kl = line_search(parameters, step, changes, *search)
         metrics = {"kl": kl, "step_fraction": torch.tensor(fraction), "surrogate_improvement": improvement}
         self.flat_optimizer.set_learning_rates([self.current("critic_learning_rate")])
         value_loss = fit_values(self.critic, self.parts(batch), self.optimizer_step)

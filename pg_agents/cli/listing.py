@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium as gym
 import pg_envs
 
-from pg_agents.agents import AGENTS
+from pg_agents.agents import AGENTS, PUBLISHED
 from pg_agents.cli.agent_options import summary
 from pg_agents.policies import is_token_window
 
@@ -21,10 +21,12 @@ def show_list(*, as_json: bool) -> None:
         {"name": name, "description": summary(agent), "arguments": agent.argument_names()}
         for name, agent in AGENTS.items()
     ]
+    published = [[one.command, f"{one.paper}: {one.agent.name} with other options"] for one in PUBLISHED.values()]
     if as_json:
         print(json.dumps({"agents": agents, "environments": environments}, indent=2))
         return
     print(columns(["agent", "what it does"], [[agent["name"], agent["description"]] for agent in agents]), end="\n\n")
+    print(columns(["published as", "by"], published), end="\n\n")
     head = ["environment", "observed", "done", "random return", "optimal", "per"]
     rows = [[env["id"], env["observation"], env["action"], *numbers(env), env["per"]] for env in environments]
     print(columns(head, rows, right=(3, 4)), end="\n\n")

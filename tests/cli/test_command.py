@@ -200,3 +200,15 @@ def test_ctrl_c_saves_the_agent_and_exits_with_130(folder, start):
     summary = json.loads((folder / "r" / "summary.json").read_text())
     assert summary["total_steps"] >= 1000 and (summary["stopped"], summary["cut_off"]) == (None, "KeyboardInterrupt")
     assert main(["evaluate", "r", "--episodes", "5", "--json"]) == 0
+
+
+def test_published_objectives_are_agents_of_the_command_line(folder, capsys):
+    typed = ["--total-steps", "200", "--num-envs", "8", "--quiet", "--run-dir"]
+    assert main(["train", "dapo", "pg/Copy-v0", *typed, "plain"]) == 0
+    assert main(["train", "dapo", "pg/Copy-v0", "--clip-high", "0.4", *typed, "other"]) == 0
+    plain, other = load("plain/agent"), load("other/agent")
+    assert plain.name == "grpo" and plain.config.aggregation == "token-mean"
+    assert (plain.config.clip, plain.config.clip_high) == (0.2, 0.28) and other.config.clip_high == 0.4
+    assert main(["train", "rlhf-ppo", "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Ouyang et al. (2022)" in out and "(default: 0.02)" in out

@@ -39,6 +39,16 @@ class LongRolloutConfig(StepsConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EveryStepConfig(AgentConfig):
+    """For agents that learn from a step when the action after it is known; without options."""
+
+    @property
+    def cadence(self) -> StepCadence | EpisodeCadence:
+        """One step of each environment, with the one before it in front."""
+        return StepCadence(1, overlap=1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EpisodesConfig(MicroBatchConfig):
     """The options of agents that learn from whole episodes."""
 

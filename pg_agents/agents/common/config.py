@@ -144,8 +144,8 @@ class AdvantageConfig(CriticConfig, RewardConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValueWeightConfig(CriticConfig):
-    """The option of agents whose loss is that of the policy plus that of the critic."""
+class AdvantageActorCriticConfig(AdvantageConfig, PolicyGradientConfig):
+    """The options of agents whose loss is the policy's, with advantage estimates, plus the critic's."""
 
     value_weight: NonNegative = 1.0
     """c: weight of the critic's loss; it matters where the gradient is clipped or networks are shared."""

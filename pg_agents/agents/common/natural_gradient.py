@@ -11,12 +11,15 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pg_agents.agents.common.cadence_config import NaturalConfig
+from pg_agents.agents.common.flat_optimizer import FlatOptimizer
 from pg_agents.agents.common.parameter_vectors import assign, flatten, learned
 from pg_agents.data.rollout import Batch
 from pg_agents.distributions import Distribution
 from pg_agents.functional.divergences import kl_divergence
 from pg_agents.functional.losses import squared_error
 from pg_agents.policies import Critic, Policy
+
+FOR_TRANSFORMERS = {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "minibatch_size": 256}  # defaults
 
 
 class MeanKL:
@@ -199,14 +202,19 @@ def line_search(
     return taken, step.new_zeros(()), step.new_zeros(())
 
 
-def check_own_parameters(policy: Policy, critic: Critic) -> None:
-    """Raise ValueError where the critic shares parameters with the policy, which its learning would move."""
+def critic_optimizer(policy: Policy, critic: Critic, adam_epsilon: float) -> FlatOptimizer:
+    """Return Adam for the critic alone.
+
+    Raises:
+        ValueError: the critic shares parameters with the policy, which its learning would move.
+    """
     own = {id(parameter) for parameter in policy.parameters()}
     if any(id(parameter) in own for parameter in critic.parameters()):
         raise ValueError(
             "critic: it shares parameters with the policy, and learning its values would move the policy out of its "
             "trust region; give it parameters of its own"
         )
+    return FlatOptimizer("adam", critic, epsilon=adam_epsilon)
 
 
 def fit_values(critic: Critic, parts: Iterable[Batch], optimizer_step: Callable[[Tensor], float]) -> Tensor:

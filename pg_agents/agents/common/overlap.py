@@ -41,3 +41,12 @@ def continued(rollout: Rollout) -> Tensor:
     """Return of all steps but the last whether the next step goes on from them, bool [T − 1, B]."""
     # After an end no row but a start is valid.
     return rollout.mask[:-1] & rollout.mask[1:] & ~rollout.episode_starts[1:]
+
+
+def refuse_terminations(rollout: Rollout) -> None:
+    """Raise ValueError where an episode terminated, for agents that learn in tasks that never end."""
+    if bool((rollout.terminated & rollout.mask).any()):
+        raise ValueError(
+            "env: an episode terminated, but average-reward learns in tasks that never do; take another agent "
+            "(actor-critic), or let the environment go on from its first state instead of terminating"
+        )
