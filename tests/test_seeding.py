@@ -17,6 +17,7 @@ from pg_agents.gradients.simulation import fork
 from pg_agents.seeding import Purpose, environment_seeds, spawn
 from pg_agents.training.evaluation import make_evaluations
 from pg_agents.training.loop import make_collector
+from pg_agents.training.plan import Plan
 
 
 class Asked(gym.Env):
@@ -137,7 +138,8 @@ def test_initial_weights_and_action_noise_have_no_numbers_in_common(monkeypatch)
 def test_one_seed_gives_every_generator_of_a_run_a_beginning_of_its_own():
     env = asked(2, [])
     agent = pg.PPO.for_env(env, seed=4, num_steps=8, minibatch_size=8)
-    collector, evaluations = make_collector(agent, env, 4), make_evaluations(agent, env, asked(2, []), 5, 5, 100, 4)
+    plan = Plan(total_steps=100, seed=4, log_every=100, stop_return=None)
+    collector, evaluations = make_collector(agent, env, 4), make_evaluations(agent, env, asked(2, []), 5, 5, plan)
     seeds = {
         "minibatches": agent.generator.initial_seed(),
         "actions": collector.actor.generator.initial_seed(),

@@ -3,11 +3,10 @@
 import gymnasium as gym
 import pytest
 import torch
-from support.bugs import Bug, seeded, with_result
+from support.bugs import Bug, seeded
 
 import pg_agents as pg
 from pg_agents.agents import A2C, PPO, TRPO, ActorCritic, NaturalPolicyGradient
-from pg_agents.agents.common import make_agent
 from pg_agents.data.rollout import EpisodeCadence, StepCadence, TokenBlock
 from pg_agents.training.loop import make_collector
 
@@ -74,8 +73,8 @@ def but_for_its_steps(defaults):
 test_seeded_bugs = seeded(
     Bug(
         "texts are cut by a number of steps",
-        make_agent.defaults_for_policy,
-        with_result(make_agent.defaults_for_policy, but_for_its_steps),
+        (PPO, "policy_defaults"),
+        {kind: but_for_its_steps(defaults) for kind, defaults in PPO.policy_defaults.items()},
         [test_texts_are_learned_from_whole_whatever_their_number],
     )
 )
