@@ -53,7 +53,9 @@ def renamed(old: str, new: str) -> property:
 
 def warn(old: str, new: str) -> None:
     """Warn whoever used the name `old` that it is `new` now."""
-    warnings.warn(f"{old} is called {new} now; the former name goes with version 0.3", DeprecationWarning, stacklevel=3)
+    warnings.warn(
+        f"{old} is called {new} now; the former name will be removed in version 0.3", DeprecationWarning, stacklevel=3
+    )
 
 
 def refuse_overrides(cls: type, table: Mapping[str, str]) -> None:

@@ -1,1 +1,1 @@
-"""The loop: collect, learn, evaluate, write down."""
+"""The loop: collect, learn, evaluate, record."""

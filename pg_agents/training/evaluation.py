@@ -1,4 +1,4 @@
-"""How well an agent does, measured on episodes it does not learn from."""
+"""Evaluation: an agent's returns in episodes that it does not learn from."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Evaluation:
     """Returns (undiscounted) and lengths of evaluation episodes.
 
     Attributes:
-        mean_return: over the episodes.
-        std_return: their standard deviation (dividing by n).
-        episodes: n.
-        returns: of each.
-        lengths: of each, in steps.
+        mean_return: mean of the returns.
+        std_return: standard deviation of the returns (dividing by n).
+        episodes: number of episodes, n.
+        returns: undiscounted return of each episode.
+        lengths: length of each episode, in steps.
     """
 
     mean_return: float
@@ -55,24 +55,25 @@ def evaluate(
     seed: int = 0,
     max_episode_steps: int | None = None,
 ) -> Evaluation:
-    """Run `agent` for `episodes` whole episodes and return what it collected; nothing is learned.
+    """Run `agent` for `episodes` whole episodes, without learning, and return their returns and lengths.
 
-    Every environment plays one episode, then every one its next: counting the first to end would favour short ones.
+    All environments play one episode each before any begins its next: counting the episodes that end first would favour
+    short ones.
 
     Args:
-        agent: any.
-        env: any Gymnasium environment, single or vector, which is left open; or the id of one, which is made and
-            closed.
-        episodes: how many.
-        num_envs: of an id: environments that are stepped together; None: 8, or as many as there are episodes.
-        env_args: of an id: arguments for the environment's constructor.
+        agent: the agent.
+        env: any Gymnasium environment, single or vector, which stays open; or an environment's id, from which one is
+            made and closed.
+        episodes: number of episodes.
+        num_envs: if `env` is an id, how many environments are stepped together; None: 8, or fewer for fewer episodes.
+        env_args: if `env` is an id, arguments for the environment's constructor.
         greedy: take the most probable action; False: sample.
-        seed: of the environment and of sampled actions; whatever it is, no training had the same episodes.
-        max_episode_steps: episodes are cut at that many steps, for environments without a time limit; None: where the
-            agent cuts them when it learns.
+        seed: of the environment and of sampled actions; training with the same seed has other episodes.
+        max_episode_steps: cuts episodes at that many steps, for environments without a time limit; None: the limit with
+            which the agent learns, if it has one.
 
     Raises:
-        ValueError: episodes below 1, or an episode without end and without max_episode_steps; UserError where an id is
+        ValueError: episodes below 1, or an episode without end and without max_episode_steps; UserError if the id is
             unknown or its environment cannot be made.
         FloatingPointError: the policy's distribution is not finite.
         FaultyEnvironmentError: the environment failed, or returned something not finite, of a wrong shape or outside
@@ -111,17 +112,17 @@ def _play(
 
 
 class Evaluations:
-    """What an agent reaches on the way, in an environment of its own.
+    """Evaluates an agent every so many steps of a run, in an environment used for nothing else.
 
     Args:
-        env: to evaluate in; None: there are no evaluations.
-        every: steps between them.
-        episodes: in each.
-        seed: of all of them: each plays the same episodes.
+        env: the environment for evaluations; None: there are no evaluations.
+        every: steps between evaluations.
+        episodes: episodes in each evaluation.
+        seed: of every evaluation: all play the same episodes.
 
     Attributes:
-        means: mean returns by the steps learned from.
-        improved: whether the latest call made an evaluation that is the best so far.
+        means: mean return of each evaluation, by the steps learned from before it.
+        improved: whether the latest call made an evaluation and it is the best so far.
     """
 
     def __init__(self, env: gym.Env | VectorEnv | None, every: int, episodes: int, seed: int) -> None:
@@ -132,7 +133,7 @@ class Evaluations:
         self.improved = False
 
     def __call__(self, agent: Agent, steps: int, *, last: bool = False) -> dict[str, Value]:
-        """Return curves where an evaluation is due after `steps` or the run's `last`, else nothing."""
+        """Return metrics if an evaluation is due: after `steps`, or because it is the run's `last`; else nothing."""
         self.improved = False
         if self.env is None or (steps < self.due and not last):
             return {}
@@ -150,9 +151,9 @@ class Evaluations:
 def open_eval_env(
     eval_env: gym.Env | VectorEnv | str | None, episodes: int, env_args: Mapping[str, Any] | None
 ) -> AbstractContextManager[Any]:
-    """Return a context with the environment for evaluations: the one that is given, or one made of its id.
+    """Return a context with the environment for evaluations: the given one, or one made from the given id.
 
-    Of an id there are as many copies as an evaluation has episodes.
+    From an id it makes as many copies as an evaluation has episodes.
     """
     if not isinstance(eval_env, str):
         return nullcontext(eval_env)
@@ -167,10 +168,10 @@ def make_evaluations(
     episodes: int,
     plan: Plan,
 ) -> Evaluations:
-    """Return the evaluations of a run in `env`: 20 of them where `every` is None.
+    """Return the evaluations of a run in `env`: 20 of them if `every` is None.
 
     Raises:
-        ValueError: eval_env is the run's own environment, has other spaces, or is not there though `every` is given.
+        ValueError: eval_env is the run's own environment, has other spaces, or is missing though `every` is given.
     """
     if eval_env is None:
         if every is not None:
@@ -179,7 +180,7 @@ def make_evaluations(
         raise ValueError(f"eval_env must be an environment, or the id of one, got {eval_env!r}")
     elif eval_env.unwrapped is env.unwrapped:
         raise ValueError(
-            "eval_env must be another environment than env, which evaluating would reset; make a second one"
+            "eval_env must be another environment than env, which evaluations would reset; make a second one"
         )
     else:
         check_spaces(agent.policy, agent.spaces, eval_env, name="eval_env")

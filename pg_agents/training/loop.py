@@ -44,39 +44,39 @@ def train(
     probes: Sequence[Probe] = (),
     config: Mapping[str, Any] | None = None,
 ) -> Summary:
-    """Train `agent` in `env` and return what came of it.
+    """Train `agent` in `env` and return the run's summary.
 
     Args:
-        agent: is changed in place.
-        env: any Gymnasium environment, single or vector, which is left open; or the id of one, "CartPole-v1" or
-            "module:Mine-v0", which is made and closed.
+        agent: the agent, which is changed in place.
+        env: any Gymnasium environment, single or vector, which stays open; or an environment's id ("CartPole-v1",
+            "module:Mine-v0"), from which one is made and closed.
         total_steps: valid transitions to learn from; the last rollout may go beyond.
-        num_envs: of an id: environments that are stepped together; None: 8.
-        env_args: of an id: arguments for the environment's constructor.
+        num_envs: if `env` is an id, how many environments are stepped together; None: 8.
+        env_args: if `env` is an id, arguments for the environment's constructor.
         seed: of the environment and of the actions; the same seed on the same machine gives the same bits.
         run_dir: a new or empty folder for config.json, metrics.jsonl, summary.json, TensorBoard's event files and the
-            agent; None: nothing is written. A run whose summary says `cut_off`, or that has none, has not finished.
+            agent; None: nothing is written. A run has not finished if its summary is missing or has `cut_off`.
         log_every: steps between rows of metrics; None: 1/200 of total_steps.
-        stop_return: end the run once the mean return of its last 100 training episodes is at least that, those of whole
+        stop_return: end the run once the mean return of its last 100 training episodes is at least that, counting whole
             rollouts (see `Summary.mean_return_last_100`).
-        eval_env: an environment of its own in which the agent is evaluated before the first update, on the way and at
-            the end (greedy actions); the curves are eval/…, and the best agent so far is saved as run_dir/best. An id
-            is made with `env_args`, a copy for each of an evaluation's episodes.
+        eval_env: a second environment, in which the agent is evaluated (greedy actions) before the first update, during
+            the run and at its end; the metrics are eval/…, and the best agent so far is saved as run_dir/best. From an
+            id it is made with `env_args`, one copy for each episode of an evaluation.
         eval_every: steps between evaluations; None: a 20th of total_steps.
-        eval_episodes: in each evaluation.
+        eval_episodes: episodes in each evaluation.
         progress: show a progress bar.
         probes: functions of the `Run` → metrics by name, or None, called for every row of metrics. Numbers become
             curves, strings text, arrays [height, width, 3] images. They can look at `run.agent`, `run.rollout`,
             `run.steps`, `run.total_steps`, `run.seconds` and `run.summary`, and end the run with `run.stop(reason)`.
-        config: further entries for config.json, for what only the caller knows (how the environment was made).
+        config: further entries for config.json that only the caller knows (how the environment was made).
 
     Raises:
         ValueError: an argument out of range, a run folder that is not empty, an environment whose spaces are not those
-            the agent was made for; UserError where an id is unknown or its environment cannot be made.
+            the agent was made for; UserError if an id is unknown or its environment cannot be made.
         AuditError: the log-probabilities that learning computes are not those that the policy acted with.
         FloatingPointError: the policy's distribution, a reward, or the gradient is not finite.
         FaultyEnvironmentError: the environment failed, lost a process, called sys.exit, or returned something not
-            finite, of a wrong shape or outside its space; the agent is as it was after its last update, and saved if
+            finite, of a wrong shape or outside its space; the agent stays as its last update left it, and is saved if
             there is a run folder. An AsyncVectorEnv that has lost a process is closed.
     """
     plan, probes = make_plan(total_steps, seed, log_every, stop_return), probes_of_runs(probes)
@@ -97,12 +97,12 @@ def train(
 
 
 def _carry_out(run: Run, reports: Reports, config: dict[str, Any]) -> None:
-    """Learn until the run is over, write it down, and say so where something ended it before."""
+    """Learn until the run is over, record it, and record the error if one cuts it off."""
     try:
         reports.begin(_config(run) | config)
         with reports.bar:
             _loop(run, reports)
-        # The prompts and the chance of the first rollout once more.
+        # A new collector: the prompts and random numbers of the first rollout again.
         reports.after_learning(run, lambda: next(make_collector(run.agent, run.collector.adapter.env, run.plan.seed)))
     except BaseException as error:
         run.cut_off = shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
@@ -117,7 +117,7 @@ def _loop(run: Run, reports: Reports) -> None:
         run.progress.begins()
         rollout = next(run.collector).to(run.collector.device)
         if not rollout.num_transitions:
-            continue  # resets alone: Adam's momentum would move the parameters without anything having been learned
+            continue  # only resets: an update would move the parameters by Adam's momentum alone
         with run.progress.untimed():
             audits(rollout)
             if not run.steps:
@@ -138,7 +138,7 @@ def _learn(run: Run, rollout: Rollout) -> None:
 
 
 def _stop_at_return(run: Run) -> None:
-    """Stop the run once its newest training episodes, 100 or more, return on average what they were to."""
+    """Stop the run once the mean return of its newest training episodes, 100 or more, reaches `stop_return`."""
     goal = run.plan.stop_return
     if goal is None or run.progress.episodes < LAST:
         return

@@ -1,4 +1,4 @@
-"""What a run is to do."""
+"""The plan of a run: its length, seed, and how often it is logged."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pg_agents.checks import finite_number, whole_number
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to do.
+    """The plan of a run.
 
     Attributes:
         total_steps: valid transitions to learn from.
         seed: of the environment and of the actions.
         log_every: steps between rows of metrics.
-        stop_return: the mean return of the newest training episodes at which the run ends; None: none does.
+        stop_return: mean return of the newest training episodes at which the run ends; None: it does not.
     """
 
     total_steps: int
@@ -25,7 +25,7 @@ class Plan:
 
 
 def make_plan(total_steps: int, seed: int, log_every: int | None, stop_return: float | None) -> Plan:
-    """Return the plan of a run; 200 rows where `log_every` is None.
+    """Return the plan of a run; 200 rows of metrics if `log_every` is None.
 
     Raises:
         ValueError: an argument out of range.

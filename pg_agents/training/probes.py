@@ -1,4 +1,4 @@
-"""What is looked at while an agent learns, besides its metrics: small functions of the run → values by name."""
+"""Probes: functions of the run whose values are recorded with the metrics while an agent learns."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Probe = Callable[[Run], Mapping[str, Value] | None]
 
 
 def probes_of_runs(probes: Sequence[Callable[..., Any]]) -> list[Probe]:
-    """Return probes as functions of a run; those of version 0.1, of (agent, rollout), answer with a warning.
+    """Return probes as functions of a run; the form (agent, rollout) of version 0.1 still works, with a warning.
 
     Raises:
-        ValueError: something that cannot be called with a run.
+        ValueError: a probe that cannot be called with a run.
     """
     return list(map(_probe_of_runs, probes))  # no comprehension: the warning counts the frames up to the caller
 
@@ -44,7 +44,7 @@ def _probe_of_runs(probe: Callable[..., Any]) -> Probe:
         raise ValueError(f"probes: {name} must be a function of the run: def probe(run) → metrics by name")
     warnings.warn(
         f"the probe {name} takes the run now, def probe(run), with run.agent and run.rollout; "
-        "the form (agent, rollout) goes with version 0.3",
+        "the form (agent, rollout) will be removed in version 0.3",
         DeprecationWarning,
         stacklevel=4,
     )
@@ -52,20 +52,20 @@ def _probe_of_runs(probe: Callable[..., Any]) -> Probe:
 
 
 def _takes(probe: Callable[..., Any], count: int) -> bool:
-    """Return whether something can be called with so many arguments by position."""
+    """Return whether `probe` can be called with `count` positional arguments."""
     if not callable(probe):
         return False
     try:
         inspect.signature(probe).bind(*[None] * count)
     except TypeError:
         return False
-    except ValueError:  # written in C, it does not say
+    except ValueError:  # functions written in C may have no signature
         return True
     return True
 
 
 def default_probes(agent: Agent, env: gym.Env | VectorEnv) -> list[Probe]:
-    """Return the probes that suit the policy: a table's probabilities, or samples of tokens; schedules."""
+    """Return probes for the schedules and, by policy, for a table's probabilities or for generated texts."""
     if isinstance(agent.policy, TabularPolicy):
         return [schedules, policy_probabilities]
     if "append_only" in env.metadata:
@@ -74,16 +74,16 @@ def default_probes(agent: Agent, env: gym.Env | VectorEnv) -> list[Probe]:
 
 
 def schedules(run: Run) -> dict[str, Value]:
-    """Return what the agent's schedules have come to, by the names of its arguments."""
+    """Return the current values of the agent's schedules, by the names of its arguments."""
     agent = run.agent
     names = [name for name, value in agent.arguments.items() if isinstance(value, LinearSchedule)]
     return {f"train/{name}": agent.current(name) for name in names}
 
 
 def policy_probabilities(run: Run) -> dict[str, Value]:
-    """Return π(a|s) of a tabular policy: curves where there are few, an image [states, actions] where there are more.
+    """Return π(a|s) of a tabular policy: as curves if there are few, else as an image [states, actions].
 
-    Of independent learners the mean over learners is drawn.
+    For independent learners it is the mean over learners.
     """
     policy = run.agent.policy
     assert isinstance(policy, TabularPolicy)
@@ -95,7 +95,7 @@ def policy_probabilities(run: Run) -> dict[str, Value]:
 
 
 def heat_map(table: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Return numbers in [0, 1], [rows, columns], as an image: white is 0, dark blue is 1; a row of pixels a state."""
+    """Return numbers in [0, 1], [rows, columns], as an image of square cells: white is 0, dark blue is 1."""
     scale = max(1, 256 // max(table.shape))
     low, high = np.array([255, 255, 255]), np.array([8, 48, 107])
     colours = low + table[..., None] * (high - low)
@@ -113,9 +113,9 @@ def token_samples(decode: Callable[[Sequence[int]], str] | None, count: int = 4)
 
 
 def text_table(rollout: Rollout, decode: Callable[[Sequence[int]], str] | None, count: int = 4) -> str:
-    """Return prompts, completions and scores as a table in Markdown; of environments that stand far apart.
+    """Return prompts, completions and scores of up to `count` environments, evenly spaced, as a table in Markdown.
 
-    A line break is shown as ⏎. Without `decode`, ids are. "" where no episode began and ended in the rollout.
+    A line break is shown as ⏎; without `decode`, token ids are shown. "" if no episode began and ended in the rollout.
     """
     show = decode or (lambda ids: " ".join(map(str, ids)))
     num_envs = rollout.mask.shape[1]
@@ -126,7 +126,7 @@ def text_table(rollout: Rollout, decode: Callable[[Sequence[int]], str] | None, 
 
 
 def _text(rollout: Rollout, row: int) -> tuple[list[int], list[int], float] | None:
-    """Return prompt, completion and score of the first episode of an environment that began and ended here."""
+    """Return prompt, completion and score of an environment's first episode that began and ended in the rollout."""
     seen, mask = rollout.observations, rollout.mask[:, row]
     if isinstance(seen, TokenBlock):
         start, end, tokens = 0, len(mask), seen.tokens[row, : int(seen.lengths[0, row])]
@@ -146,7 +146,7 @@ def _text(rollout: Rollout, row: int) -> tuple[list[int], list[int], float] | No
 
 
 def _cell(text: str) -> str:
-    """Return a text as code in a cell of a table, as TensorBoard reads Markdown: bars in code are no borders."""
+    """Return a text as code in a table's cell, in TensorBoard's Markdown: there a bar in code ends no cell."""
     plain = text.replace("\n", "⏎").replace("\r", "␍")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", plain)), default=0))
     room = " " if "`" in plain else ""

@@ -17,12 +17,12 @@ from torch import Tensor
 from pg_agents.data.rollout import Rollout
 from pg_agents.training.writers import Value
 
-LAST = 100  # training episodes at least, of which means are reported
+LAST = 100  # reported means are over at least that many training episodes
 STOP_REASONS = ("eos", "verifier", "length")  # of token environments
 
 
 class Ended(NamedTuple):
-    """The episodes that ended in one rollout: how many they are, and the sums of their returns and of their lengths."""
+    """The episodes that ended in one rollout: their number, and the sums of their returns and lengths."""
 
     episodes: int
     returns: float
@@ -31,24 +31,24 @@ class Ended(NamedTuple):
 
 @dataclass
 class RunProgress:
-    """What has happened so far, and what happened since the last row was written.
+    """Counts, means and times of a run so far, and its metrics since the last row.
 
-    Means are of all the episodes that ended in the newest rollouts, of as few as hold 100 together. A rollout counts
-    whole or not at all: it lists episodes in the order in which they ended, and of a rollout of whole episodes the last
-    are the longest. Rollouts of steps begin with the short episodes of a run, which end first: as everywhere, their
-    means are those of the policy once every environment has ended a few.
+    Means are over all episodes that ended in the newest rollouts, over as few rollouts as hold 100 episodes together. A
+    rollout counts whole or not at all: it lists episodes in the order in which they ended, so in a rollout of whole
+    episodes the last ones are the longest. Where rollouts have a fixed number of steps, the first means are biased
+    towards short episodes, which end first, until every environment has ended a few.
 
     Attributes:
         of_tokens: whether a step is a token.
         steps: valid transitions learned from.
-        steps_before: those before the latest rollout.
-        episodes: that ended.
-        recent: of the newest rollouts in which any ended.
-        metrics: of the updates since the last row.
-        stop_reasons: of the texts that ended since then.
+        steps_before: valid transitions learned from before the latest rollout.
+        episodes: episodes that ended.
+        recent: sums over the newest rollouts in which any episode ended, one entry a rollout.
+        metrics: metrics of the updates since the last row.
+        stop_reasons: how often each reason ended a text since the last row.
         row_before: steps and seconds at the last row.
-        since: when what is timed began.
-        seconds: of collecting and learning.
+        since: when the current stretch of timed work began.
+        seconds: seconds of collecting and learning.
     """
 
     of_tokens: bool = False
@@ -63,11 +63,11 @@ class RunProgress:
     seconds: float = 0.0
 
     def begins(self) -> None:
-        """Begin to time what `collected` or `learned` will take in."""
+        """Start timing; `collected` and `learned` add the time since."""
         self.since = time.perf_counter()
 
     def collected(self, rollout: Rollout) -> None:
-        """Take in a rollout."""
+        """Count a rollout's transitions and episodes."""
         self.steps_before = self.steps
         self.steps += rollout.num_transitions
         if ended := len(rollout.episode_returns):
@@ -80,14 +80,14 @@ class RunProgress:
         self._timed()
 
     def learned(self, metrics: Mapping[str, Tensor]) -> None:
-        """Take in what an update returned."""
+        """Keep the metrics that an update returned."""
         for name, value in metrics.items():
             self.metrics.setdefault(name, []).append(value)
         self._timed()
 
     @contextmanager
     def untimed(self) -> Iterator[None]:
-        """A context in which what is done is neither collecting nor learning."""
+        """A context whose time counts neither as collecting nor as learning."""
         began = time.perf_counter()
         yield
         self.since += time.perf_counter() - began
@@ -98,16 +98,16 @@ class RunProgress:
 
     @property
     def recent_episodes(self) -> int:
-        """How many episodes means are of."""
+        """Number of episodes that the means are over."""
         return sum(ended.episodes for ended in self.recent)
 
     @property
     def mean_return(self) -> float | None:
-        """The mean return of the recent episodes; None where none ended."""
+        """The mean return of the recent episodes; None if none has ended."""
         return sum(ended.returns for ended in self.recent) / self.recent_episodes if self.recent else None
 
     def row(self) -> dict[str, Value]:
-        """Return the scalars of the time since the last call: metrics averaged over its updates."""
+        """Return a row of metrics and begin the next: an update's metrics are averaged over the updates in between."""
         row: dict[str, Value] = {}
         if self.mean_return is not None:
             row["rollout/ep_rew_mean"] = self.mean_return
@@ -128,11 +128,11 @@ class RunProgress:
 
 
 class ProgressBar:
-    """A bar that shows how far a run has come; a context, at whose end it goes.
+    """A bar that shows how far a run has come; it is a context, and disappears at its end.
 
     Args:
-        visible: False: there is none; nor is there where output is no terminal.
-        total_steps: at which it is full.
+        visible: False: nothing is shown, as also where the output is no terminal.
+        total_steps: steps at which the bar is full.
     """
 
     def __init__(self, visible: bool, total_steps: int) -> None:

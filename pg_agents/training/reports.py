@@ -1,4 +1,4 @@
-"""What is written down and shown of a run as it goes on."""
+"""What a run writes to its folder and shows in the terminal."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from pg_agents.training.progress import ProgressBar
 from pg_agents.training.run import Run
 from pg_agents.training.writers import RunWriter, Value
 
-SAME_PROMPTS = "samples/same_prompts"  # what the untrained and the trained agent write
+SAME_PROMPTS = "samples/same_prompts"  # texts of the untrained and of the trained agent
 
 
 @dataclass
 class Reports:
-    """What a run folder and a progress bar are told: rows of metrics, the best agent and the last one.
+    """Writes rows of metrics, the best agent and the last one to a run folder, and updates the progress bar.
 
     Args:
-        writer: of the run folder; None: nothing is written.
-        probes: what is looked at for every row, besides the metrics.
-        bar: shows how far the run has come.
-        decode: token ids → text, of environments that have it.
+        writer: writes the run folder; None: nothing is written.
+        probes: functions of the run whose values are added to every row of metrics.
+        bar: the progress bar.
+        decode: token ids → text; None if the environment has no such method.
     """
 
     writer: RunWriter | None
@@ -36,33 +36,33 @@ class Reports:
     decode: Callable[[Sequence[int]], str] | None
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Write down what the run is."""
+        """Write the run's configuration."""
         if self.writer:
             self.writer.config(config)
 
     def before_learning(self, run: Run, rollout: Rollout) -> None:
-        """Write what the untrained agent does."""
+        """Write the untrained agent's evaluation and texts."""
         self._write(run, run.evaluations(run.agent, 0) | self._texts(run, rollout))
 
     def after_update(self, run: Run) -> None:
-        """Evaluate and write a row where they are due, and show how far the run has come."""
+        """Evaluate and write a row of metrics if they are due, and update the progress bar."""
         row = run.evaluations(run.agent, run.steps, last=run.over)
         if run.row_is_due:
             row |= run.progress.row()
             for probe in self.probes:
                 row |= probe(run) or {}
-            if run.over and run.steps not in run.evaluations.means:  # a probe has stopped it
+            if run.over and run.steps not in run.evaluations.means:  # a probe has stopped the run
                 row |= run.evaluations(run.agent, run.steps, last=True)
             self.bar.show(run.progress)
         self._write(run, row)
 
     def after_learning(self, run: Run, make_rollout: Callable[[], Rollout]) -> None:
-        """Write what the trained agent does, in `make_rollout()`, with what the untrained one was given."""
+        """Write the trained agent's texts in `make_rollout()`, which has the prompts of `before_learning`."""
         if self.writer and run.progress.of_tokens:
             self._write(run, self._texts(run, make_rollout()))
 
     def close(self, run: Run) -> None:
-        """Save the agent and write the summary, however the run has ended."""
+        """Save the agent and write the summary, however the run ended."""
         if self.writer:
             run.agent.save(self.writer.run_dir / "agent")
             self.writer.close(asdict(run.summary))
@@ -81,7 +81,7 @@ class Reports:
 def make_reports(
     run: Run, env: gym.Env | VectorEnv, run_dir: str | Path | None, probes: Sequence[Probe], visible: bool
 ) -> Reports:
-    """Return the reports of a run: those of a run folder with the probes that suit its agent, before one's own.
+    """Return the reports of a run; if it has a folder, the agent's default probes precede `probes`.
 
     Raises:
         ValueError: the folder is not empty, or is a file.

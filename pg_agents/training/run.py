@@ -1,4 +1,4 @@
-"""A run: where it is, and what it came to."""
+"""A run in progress, and the summary of a run."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from pg_agents.training.progress import RunProgress
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run came to, or has come to so far.
+    """The results of a run, final or so far.
 
-    It is complete where `stopped` and `cut_off` are None.
+    The run took all its steps if `stopped` and `cut_off` are None.
 
     Attributes:
-        agent: its class's name, as on the command line.
+        agent: the agent's name, as on the command line.
         env: the environment's id.
-        seed: of the run.
+        seed: the run's seed.
         total_steps: valid transitions learned from.
-        episodes: that ended.
-        mean_return_last_100: of the last of them, at least 100 where there are so many: all that ended in the newest
-            rollouts, of as few as hold 100 together; None where none ended.
-        recent_episodes: how many these are.
-        wall_seconds: of collecting and learning; the audit, evaluations and what is written are left out.
+        episodes: episodes that ended.
+        mean_return_last_100: mean return of the last episodes, at least 100 if so many ended: all that ended in the
+            newest rollouts, as few rollouts as hold 100 together; None if no episode ended.
+        recent_episodes: number of episodes in that mean.
+        wall_seconds: seconds of collecting and learning, without the audit, evaluations and writing.
         steps_per_second: total_steps / wall_seconds.
-        stop_return: where the run was to end; None: nowhere.
-        stopped: why it was stopped, by `stop_return` or a probe, after total_steps steps and wall_seconds: it ended as
-            others do, with its last evaluation; None: it was not.
-        cut_off: the error, or the interrupt, that ended it before it had finished; None: none did.
-        evaluations: mean returns by the steps after which the agent was evaluated.
+        stop_return: mean return at which the run was to end; None: it had none.
+        stopped: why `stop_return` or a probe stopped the run before all its steps; it still ended in order, with a last
+            evaluation; None: it was not stopped.
+        cut_off: the error or interrupt that ended the run before it had finished; None: there was none.
+        evaluations: mean return of each evaluation, by the steps learned from before it.
     """
 
     agent: str
@@ -53,17 +53,17 @@ class Summary:
 
 @dataclass
 class Run:
-    """A run as it is now: what probes are given, and all that there is to know of it.
+    """A run in progress; probes are called with it.
 
     Attributes:
-        agent: that learns.
-        collector: of its rollouts, with the environment and the generators.
-        plan: what is to be done.
-        evaluations: on the way.
-        progress: what has happened so far.
-        stopped: why it ends, or ended, before all steps were taken; None: it does not.
-        cut_off: the error or the interrupt that ended it; None: none did.
-        rollout: the newest, from which the agent has learned.
+        agent: the agent that learns.
+        collector: collects the rollouts; holds the environment and the generators.
+        plan: the run's length, seed, and how often it is logged.
+        evaluations: evaluations during the run.
+        progress: counts, means and times so far.
+        stopped: why the run ends before all its steps; None: it does not.
+        cut_off: the error or interrupt that ended the run; None: there was none.
+        rollout: the newest rollout, from which the agent has learned.
     """
 
     agent: Agent
@@ -73,16 +73,16 @@ class Run:
     progress: RunProgress
     stopped: str | None = None
     cut_off: str | None = None
-    rollout: Rollout = field(init=False, repr=False)  # from the first on
+    rollout: Rollout = field(init=False, repr=False)  # set with the first rollout
 
     def stop(self, reason: str) -> None:
-        """End the run after this update as others end: a last evaluation, the agent saved, files closed.
+        """End the run in order after this update: with a last evaluation, the agent saved and files closed.
 
         Args:
-            reason: is said at the end, and stands in summary.json and in `Summary.stopped`; that of a first call stays.
+            reason: printed at the end and kept in `Summary.stopped` and summary.json; a second call does not change it.
 
         Raises:
-            ValueError: it is no text, or an empty one.
+            ValueError: `reason` is not a text, or is empty.
         """
         if not isinstance(reason, str) or not reason:
             raise ValueError(f"reason must be a text that says why the run is to stop, got {reason!r}")
@@ -105,18 +105,18 @@ class Run:
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing more to learn from."""
+        """Whether the run has taken all its steps or was stopped."""
         return self.stopped is not None or self.steps >= self.total_steps
 
     @property
     def row_is_due(self) -> bool:
-        """Whether a row of metrics is to be written: `log_every` steps have passed, or the run is over."""
+        """Whether a row of metrics is due: `log_every` steps have passed, or the run is over."""
         every, (before, _) = self.plan.log_every, self.progress.row_before
         return self.over or self.steps >= (before // every + 1) * every
 
     @property
     def summary(self) -> Summary:
-        """What the run has come to."""
+        """The run's results so far."""
         progress = self.progress
         return Summary(
             agent=self.agent.name,

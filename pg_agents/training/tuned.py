@@ -1,4 +1,4 @@
-"""Settings that suit an agent and an environment better than the defaults do."""
+"""Tuned settings: better than the defaults for an agent in an environment."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Tuned:
 
     Attributes:
         num_envs: environments that are stepped together.
-        total_steps: to learn from.
-        arguments: of `for_env`.
+        total_steps: environment steps to learn from.
+        arguments: arguments of `for_env`.
     """
 
     num_envs: int
@@ -28,7 +28,7 @@ LUNAR_LANDER = Tuned(
 )
 NORMALIZED = {"normalize_observations": True, "normalize_rewards": True}
 MUJOCO = Tuned(64, 1_000_000, NORMALIZED | {"num_steps": 32, "initial_log_std": -0.5, "learning_rate": "3e-4:0"})
-# Texts, written by a transformer that begins at random.
+# Texts, written by a transformer whose weights begin at random.
 TRANSCRIBING = ("pg/Copy-v0", "pg/Reverse-v0", "pg/Sort-v0")
 TRANSCRIBERS = {
     "grpo": Tuned(256, 50_000, {"minibatch_size": 512, "learning_rate": "2e-3:0", "entropy_weight": 0.01}),
@@ -62,7 +62,7 @@ TUNED: dict[tuple[str, str], Tuned] = {
     ("ppo", "Hopper-v5"): MUJOCO,
     ("ppo", "Walker2d-v5"): MUJOCO,
     **{(agent, env): settings for agent, settings in TRANSCRIBERS.items() for env in TRANSCRIBING},
-    # A wrong bit is half right: without much entropy one answer is given to all prompts.
+    # Guessing the bit is right half the time: with little entropy the policy gives one answer to all prompts.
     ("grpo", "pg/Parity-v0"): Tuned(
         256, 80_000, {"minibatch_size": 256, "learning_rate": "1e-3:0", "entropy_weight": "0.25:0"}
     ),
@@ -107,7 +107,7 @@ def tuned_settings(agent: str, env: str) -> Tuned:
     """Return the tuned settings for an agent in an environment.
 
     Raises:
-        ValueError: there are none; the message names those there are for this agent.
+        ValueError: there are none; the message lists this agent's environments with tuned settings.
     """
     if (agent, env) in TUNED:
         return TUNED[agent, env]

@@ -1,4 +1,4 @@
-"""Writing a run down: TensorBoard's event files for looking, JSON lines for reading."""
+"""Writes a run's metrics: TensorBoard's event files to look at, JSON lines to compute with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Value = float | str | NDArray[Any]  # a point of a curve, a text, an image [heig
 
 
 class RunWriter:
-    """The one writer of a run folder.
+    """Writes a run folder.
 
     Args:
         run_dir: a folder that does not exist yet or is empty.
@@ -30,13 +30,13 @@ class RunWriter:
         self.run_dir = empty_folder(run_dir)
         with writable("run_dir", self.run_dir):
             self.lines = (self.run_dir / "metrics.jsonl").open("w", buffering=1)
-        from torch.utils.tensorboard import SummaryWriter  # takes a second to import: only where it is used
+        from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
         self.events = SummaryWriter(str(self.run_dir))
         self.started = time.time()
 
     def config(self, values: Mapping[str, Any]) -> None:
-        """Write config.json and show it as text."""
+        """Write config.json, and the same to TensorBoard as text."""
         text = json.dumps(values, indent=2, default=_plain)
         (self.run_dir / "config.json").write_text(text + "\n")
         self.events.add_text("config", f"```json\n{text}\n```", 0)
@@ -69,7 +69,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
 
 @contextmanager
 def writable(argument: str, folder: Path) -> Iterator[None]:
-    """A context in which a folder that cannot be made or written is a ValueError that names the argument it is of."""
+    """A context that turns OSErrors about `folder` into a ValueError that names the argument."""
     try:
         yield
     except OSError as error:
@@ -80,7 +80,7 @@ def writable(argument: str, folder: Path) -> Iterator[None]:
 
 
 def empty_folder(run_dir: str | Path) -> Path:
-    """Make the folder if need be and return it.
+    """Make the folder if it does not exist, and return it.
 
     Raises:
         ValueError: it is not empty, is a file, or cannot be made.
@@ -94,7 +94,7 @@ def empty_folder(run_dir: str | Path) -> Path:
 
 
 def fresh_run_dir(name: str, root: str | Path = "runs", *, argument: str = "run_dir") -> Path:
-    """Make and return a new folder root/name-date-time, with a number after it where that exists already.
+    """Make and return a new folder root/name-date-time, with a number appended if that exists already.
 
     Raises:
         ValueError: `root`, which was given as `argument`, is a file or cannot be written to.
@@ -109,4 +109,4 @@ def fresh_run_dir(name: str, root: str | Path = "runs", *, argument: str = "run_
             except FileExistsError:
                 continue
         return path
-    raise ValueError(f"run_dir: {root} has a thousand runs called {stem}; give --run-dir")
+    raise ValueError(f"run_dir: {root} has a thousand runs called {stem}; give another folder")
