@@ -1,4 +1,4 @@
-"""What can be typed for an agent: dataclasses for tyro, made of the configurations."""
+"""An agent's options on the command line: dataclasses for tyro, made from the configurations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pg_agents.policies import NetworkConfig
 
 
 def agent_form(agent: type[Agent], run: type, published: Published | None = None) -> type:
-    """Return a dataclass with the options of a run, the options of networks, of language models and of the agent."""
+    """Return a dataclass with the options of a run, of networks, of language models and of the agent."""
     unprefixed = tyro.conf.arg(name="")
     policies = {kind.__name__: kind for kind in agent.policy_defaults} | {"language model": HuggingFacePolicy}
     defaults = {title: agent.form().defaults_for(kind) for title, kind in policies.items()}
@@ -44,14 +44,14 @@ def _form(
     own: Mapping[str, Any] | None = None,
     defaults: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> type:
-    """Return a dataclass with the options of a configuration, as they are typed.
+    """Return a dataclass with a configuration's options as they are typed.
 
     Args:
-        config: the class.
-        title: of the dataclass.
-        without: options that are left out.
-        own: defaults in place of the configuration's.
-        defaults: for each kind of policy, defaults that it has in place of those.
+        config: the configuration's class.
+        title: how the dataclass's name begins.
+        without: options to leave out.
+        own: defaults that replace the configuration's.
+        defaults: for each kind of policy, defaults that replace both.
     """
     fields: list[Any] = []
     texts = config.help_texts()
@@ -74,7 +74,7 @@ def _form(
 
 
 def _as_typed(option: Option) -> Any:  # noqa: ANN401
-    """Return the type of what is typed for an option: schedules as text, sequences as several words."""
+    """Return the type that is typed for an option: a schedule is a text, a sequence several words."""
     if option.scheduled:
         return float | str | None if option.optional else float | str
     return tuple[int, ...] | None if option.name == "hidden" else option.type

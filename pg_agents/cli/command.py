@@ -1,7 +1,7 @@
 """The command line: `pg-agents list | train | evaluate | gradients | demo`.
 
-Whatever is wrong with what was typed is one sentence on standard error and exit code 2. Errors whose message does not
-begin with the name of an argument are mistakes of ours, and keep their traceback.
+Bad input gives one sentence on standard error and exit code 2. A ValueError whose message does not begin with an
+argument's name is a bug of this program, and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an arg
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what `argv` (the command line's unless given) asks for; return 0, 2 after bad input, 130 after Ctrl-C."""
+    """Run the command in `argv` (default: the command line); return 0, 2 after bad input, 130 after Ctrl-C."""
     prepare()
     typed = sys.argv[1:] if argv is None else list(argv)
     try:
         _finish(parse(typed))
-    except SystemExit as end:  # after help, and after what tyro has printed of a wrong option
+    except SystemExit as end:  # after help, and after tyro has printed an option's error
         return int(end.code or 0)
     except KeyboardInterrupt as end:
         say(f"interrupted{': ' + str(end) if str(end) else ''}", sys.stderr)
@@ -71,7 +71,7 @@ def _as_typed(name: re.Match[str]) -> str:
 
 
 def _finish(options: Options) -> None:
-    """Do what `options` ask for; whatever calls sys.exit on the way, an environment perhaps, has not finished it."""
+    """Run the command; if something in it calls sys.exit, perhaps an environment, that is an error."""
     try:
         _do(options)
     except SystemExit as end:
@@ -87,7 +87,7 @@ def _do(options: Options) -> None:
     elif isinstance(options, EvaluateOptions):
         run_evaluation(options)
     elif isinstance(options, GradientsOptions):
-        from pg_agents.cli.measure import run_gradients  # with what only this command needs
+        from pg_agents.cli.measure import run_gradients  # here: it imports what only this command needs
 
         run_gradients(options)
     else:
@@ -96,7 +96,7 @@ def _do(options: Options) -> None:
 
 # -- train -------------------------------------------------------------------------------------------------------------
 def run_training(options: TrainOptions) -> None:
-    """Make environment and agent, train, and print what came of it."""
+    """Make the environment and the agent, train, and print the results."""
     run = options.run
     device = usable_device(run.device)
     check_numbers(options)
@@ -138,7 +138,7 @@ def run_training(options: TrainOptions) -> None:
 
 
 def check_numbers(options: TrainOptions) -> None:
-    """Raise UserError for a number that was typed and is out of range."""
+    """Raise UserError for a typed number that is out of range."""
     run = options.run
     check_whole("threads", run.threads)
     for size in options.arguments.get("hidden") or ():
@@ -146,13 +146,13 @@ def check_numbers(options: TrainOptions) -> None:
     check_whole("eval_every", run.eval_every)
     check_whole("eval_episodes", run.eval_episodes)
     if run.eval_episodes is not None and run.eval_every is None:
-        raise UserError(f"eval_episodes: {run.eval_episodes} of no evaluation; say how often with --eval-every")
+        raise UserError(f"eval_episodes: {run.eval_episodes} has no effect without evaluations; give --eval-every too")
     if run.eval_env_arg and run.eval_every is None:
-        raise UserError("eval_env_arg: there are no evaluations to use it in; give --eval-every too")
+        raise UserError("eval_env_arg: it has no effect without evaluations; give --eval-every too")
 
 
 def make_agent(options: TrainOptions, env: VectorEnv) -> Agent:
-    """Return a new agent with the arguments that were typed."""
+    """Return a new agent with the typed arguments."""
     run = options.run
     try:
         return options.agent.for_env(env, seed=run.seed, **options.arguments)
@@ -163,7 +163,7 @@ def make_agent(options: TrainOptions, env: VectorEnv) -> Agent:
 
 
 def model_folder(options: TrainOptions) -> Path | None:
-    """Return the folder of the language model that was typed, or None."""
+    """Return the folder of the typed language model, or None."""
     policy = options.arguments.get("policy")
     try:
         return None if policy is None else folder_of(policy)
@@ -172,7 +172,7 @@ def model_folder(options: TrainOptions) -> Path | None:
 
 
 def result_lines(result: Summary, run_dir: Path, known: pg_envs.KnownReturns, env_id: str) -> str:
-    """Return a run's summary and what to do next, as text."""
+    """Return a run's results, and the commands to run next, as text."""
     trust = f" {TRUST}" if ":" in env_id else ""
     mean = result.mean_return_last_100
     shown = "no episode ended" if mean is None else f"{mean:.4g} (mean of the last {result.recent_episodes} episodes"

@@ -31,15 +31,14 @@ class Task:
     """An environment, and how long every agent learns in it.
 
     Attributes:
-        env: its id.
-        num_envs: stepped together.
-        total_steps: of training.
-        episodes: of the greedy evaluation; more where an episode's return is noisy.
-        env_args: for its constructor.
-        optimum: the best expected return, where `pg_envs.known_returns` does not know it.
-        continuing: it never ends; agents for such tasks learn in these and the others in the others, and returns are
-            per step.
-        arguments: what an agent, by name, is given instead of its defaults.
+        env: the environment's id.
+        num_envs: environments that are stepped together.
+        total_steps: steps to learn from.
+        episodes: episodes in the greedy evaluation; more if an episode's return is noisy.
+        env_args: arguments for the environment's constructor.
+        optimum: the best expected return, if `pg_envs.known_returns` does not know it.
+        continuing: the task never ends: only agents for continuing tasks learn in it, and returns are per step.
+        arguments: by an agent's name, arguments that replace its defaults.
     """
 
     env: str
@@ -54,21 +53,23 @@ class Task:
 
 MEANS = (0.2, -0.8, 1.5, 0.4, 1.2, -1.5, -0.2, -1.0, 0.8, -0.5)  # of a ten-armed bandit, drawn from N(0, 1)
 
-TASKS = (  # the slowest first: then both processes are busy until the end
+TASKS = (  # the slowest first, so that both processes are busy until the end
     Task("pg/Reverse-v0", 64, 50_000, 200, {"length": 3, "symbols": 3}, arguments={"actor-critic": {"num_steps": 7}}),
-    Task(  # its episodes are cut after 500 steps
+    Task(  # CartPole's episodes are cut after 500 steps, with a return of 500
         "CartPole-v1",
         16,
         200_000,
         100,
         optimum=500.0,
-        arguments={"actor-critic": {"num_steps": 4, "learning_rate": 2e-3}},  # one step is slower and less sure
+        arguments={
+            "actor-critic": {"num_steps": 4, "learning_rate": 2e-3}
+        },  # a step each learns slower and less reliably
     ),
     Task("pg/GridWorld-v0", 16, 50_000, 2_000),
     Task("pg/GaussianBandit-v0", 16, 20_000, 20_000, {"means": MEANS}),
     Task("pg/TwoStateMDP-v0", 16, 50_000, 100, continuing=True),
 )
-STEPS = 500  # of a continuing task in one evaluation episode
+STEPS = 500  # steps in an evaluation episode of a continuing task
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,13 @@ class Job:
 
     @property
     def total_steps(self) -> int:
-        """The task's, scaled."""
+        """The task's steps, scaled."""
         return max(1, round(self.task.total_steps * self.scale))
 
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a job; `seconds` is the time of training."""
+    """A job's results: mean returns, and seconds of training."""
 
     agent: str
     env: str
@@ -110,15 +111,15 @@ def demo(
     """Train every agent in every task, print a table of what they learned, and return it.
 
     Args:
-        root: where a fresh folder with the runs is made.
-        scale: of every run's length.
-        processes: that train at the same time; 1: all in this one.
+        root: the folder in which a new folder with the runs is made.
+        scale: multiplies every run's number of steps.
+        processes: how many processes train at the same time; 1: only this one.
         seed: of every run.
-        tasks: what is learned.
+        tasks: the tasks.
 
     Raises:
-        UserError: for arguments out of range.
-        KeyboardInterrupt: after the running jobs have saved their agents.
+        UserError: an argument out of range.
+        KeyboardInterrupt: after Ctrl-C, once the running jobs have saved their agents.
     """
     for name, value, fine in (("scale", scale, 0 < scale < 1e6), ("processes", processes, processes >= 1)):
         if not fine:

@@ -1,4 +1,4 @@
-"""Environments from what is typed: their arguments as key=value, a language model's tokenizer, films of episodes."""
+"""Environments for the command line: typed name=value arguments, a language model's tokenizer, videos of episodes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pg_agents.training.writers import writable
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 WORDS = {"true": True, "false": False, "none": None}
-TRUST = "--trust-run-folder"  # what lets a run's folder name modules to import
+TRUST = "--trust-run-folder"  # the option with which modules that a run's folder names are imported
 
 
 def make_video_env(env_id: str, arguments: dict[str, Any], folder: str) -> gym.Env:
-    """Return one environment of which episodes 0, 1, 8, 27, … are filmed into `folder`.
+    """Return an environment that records videos of episodes 0, 1, 8, 27, … in `folder`.
 
     Raises:
-        UserError: as `make_env`; an environment that draws no pictures; a missing package.
+        UserError: as `make_env`; an environment that cannot be drawn; a missing package.
     """
     name = import_module(env_id)
     with refusals(env_id, arguments):
@@ -33,20 +33,20 @@ def make_video_env(env_id: str, arguments: dict[str, Any], folder: str) -> gym.E
     modes = single.metadata.get("render_modes") or ["none"]
     single.close()
     if "rgb_array" not in modes:
-        raise UserError(f"video: {env_id} draws no pictures (its render modes: {', '.join(modes)}); leave --video out")
+        raise UserError(f"video: {env_id} cannot be drawn (its render modes: {', '.join(modes)}); leave --video out")
     with writable("video", Path(folder)):
         Path(folder).mkdir(exist_ok=True)
     with refusals(env_id, arguments):
         env = gym.make(name, **{**arguments, "render_mode": "rgb_array"})
         env.reset()
-        env.render()  # asks for the package that draws now, not in the middle of an episode
+        env.render()  # now, so that a missing package is noticed before the first episode
         return gym.wrappers.RecordVideo(env, folder)
 
 
 def with_tokenizer(env_id: str, arguments: dict[str, Any], folder: Path | None) -> dict[str, Any]:
-    """Return `arguments` with the tokenizer in a language model's `folder`, where the environment takes one.
+    """Return `arguments`, with the tokenizer in a language model's `folder` added if the environment takes one.
 
-    One that was typed stays.
+    A typed tokenizer stays.
     """
     if folder is None or "tokenizer" in arguments or not any((folder / name).is_file() for name in TOKENIZER_FILES):
         return arguments
@@ -60,10 +60,10 @@ def with_tokenizer(env_id: str, arguments: dict[str, Any], folder: Path | None) 
 
 
 def parse_arguments(pairs: Sequence[str], flag: str = "env_arg") -> dict[str, Any]:
-    """Return {"k": v} for texts "k=v", typed as `flag`; a value is a Python literal, true, false, none, or else a text.
+    """Return {"k": v} for texts "k=v", typed after `flag`; v is a Python literal, true, false or none, else a text.
 
     Raises:
-        UserError: no "=", no name before it, or a name that comes twice.
+        UserError: no "=", no name before it, or a name given twice.
     """
     arguments: dict[str, Any] = {}
     for pair in pairs:

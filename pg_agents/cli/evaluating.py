@@ -1,4 +1,4 @@
-"""`pg-agents evaluate`: what a run's agent collects."""
+"""`pg-agents evaluate`: plays episodes with a run's agent."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pg_agents.training.evaluation import evaluate
 
 
 def run_evaluation(options: EvaluateOptions) -> None:
-    """Load a run's agent, play episodes in its environment and print what came of it."""
+    """Load a run's agent, play episodes in its environment and print their returns."""
     check_whole("episodes", options.episodes)
     check_whole("seed", options.seed, 0)
     check_whole("max_episode_steps", options.max_episode_steps)
@@ -61,7 +61,7 @@ def run_evaluation(options: EvaluateOptions) -> None:
 
 
 def load_agent(path: Path) -> Agent:
-    """Return the saved agent; UserError where a package is missing that it needs."""
+    """Return the saved agent; UserError if a package that it needs is missing."""
     try:
         return load(path)
     except ImportError as error:
@@ -84,7 +84,7 @@ def _check_spaces(agent: Agent, env: gym.Env | VectorEnv, run_dir: Path) -> None
 
 
 def check_whole(name: str, value: int | None, least: int = 1) -> None:
-    """Raise UserError where a number that was typed is below `least`."""
+    """Raise UserError if a typed number is below `least`."""
     if value is not None and value < least:
         raise UserError(f"{name} must be a whole number, {least} or above, got {value}")
 
@@ -93,7 +93,7 @@ def usable_device(name: str) -> torch.device:
     """Return torch's device of that name.
 
     Raises:
-        UserError: torch knows no such device, or this machine has none.
+        UserError: torch has no device of that name, or it is not available here.
     """
     try:
         device = torch.device(name)
@@ -105,7 +105,7 @@ def usable_device(name: str) -> torch.device:
 
 
 def known_text(known: pg_envs.KnownReturns) -> str:
-    """Return "; random …, optimal …", as far as they are known per episode."""
+    """Return "; random …, optimal …", the known returns per episode; "" if none is known."""
     if known.per != "episode":
         return ""
     pairs = (("random", known.random), ("optimal", known.optimal))

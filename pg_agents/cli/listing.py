@@ -1,4 +1,4 @@
-"""What there is to train, and what to train it on."""
+"""`pg-agents list`: the agents and the pg/ environments."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def numbers(env: dict[str, Any]) -> list[str]:
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> str:
-    """Return a table as text, as wide as it needs to be; the columns `right` are aligned to the right."""
+    """Return a table as text; the columns with numbers in `right` are aligned to the right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = []
     for row in (head, *rows):
@@ -49,7 +49,7 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
 
 
 def describe(env_id: str) -> dict[str, Any]:
-    """Return what `list` says of an environment."""
+    """Return what `pg-agents list` shows of an environment."""
     env = gym.make(env_id)
     known = pg_envs.known_returns(env)
     return {
@@ -64,7 +64,7 @@ def describe(env_id: str) -> dict[str, Any]:
 
 
 def _space(space: gym.Space) -> str:
-    """Return a space in few words."""
+    """Return a short description of a space."""
     if is_token_window(space):
         return f"up to {space['length'].n - 1} tokens"  # type: ignore[attr-defined]
     return str(space)

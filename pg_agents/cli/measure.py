@@ -20,7 +20,7 @@ from pg_agents.spaces.environments import make_single_env
 
 
 def run_gradients(options: GradientsOptions) -> None:
-    """Measure, print the tables (or JSON), and write them with their pictures to a run folder."""
+    """Measure, print the tables (or JSON), and write them with their images to a run folder."""
     whole_number("seed", options.seed)
     if options.horizon is not None and options.horizon < 1:
         raise UserError(f"horizon must be at least 1, got {options.horizon}")

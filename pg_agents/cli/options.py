@@ -1,4 +1,4 @@
-"""What can be typed: the commands' options as dataclasses, those of an agent made from its constructor."""
+"""The commands' options as dataclasses; an agent's options are made from its configuration."""
 
 from __future__ import annotations
 
@@ -44,73 +44,73 @@ class RunOptions:
     env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """name=value for the environment's constructor."""
     eval_env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """name=value for the evaluations' environment, besides and in place of those above; for example split=held_out."""
+    """name=value for the evaluations' environment, added to --env-arg's or replacing them; e.g. split=held_out."""
     run_dir: Path | None = None
-    """A new or empty folder; a fresh one under runs/ unless given."""
+    """A new or empty folder; by default a new one under runs/."""
     tuned: bool = False
-    """Take the tuned settings for this agent and environment; what is typed besides goes first."""
+    """Use the tuned settings for this agent and environment; typed options take precedence."""
     stop_return: float | None = None
-    """End the run once the mean return of the newest training episodes, 100 or more, is at least that."""
+    """End the run once the mean return of the newest training episodes, 100 or more, is at least this."""
     eval_every: int | None = None
-    """Steps between evaluations in an environment of their own; none unless given."""
+    """Steps between evaluations, made in a second environment; by default there are none."""
     eval_episodes: int | None = None
-    """In each evaluation, of which there are some with --eval-every; 10 unless given."""
+    """Episodes in each evaluation (needs --eval-every); 10 by default."""
     device: str = "cpu"
-    """Where the networks are: cpu, cuda, cuda:1."""
+    """The device that holds the networks: cpu, cuda, cuda:1."""
     threads: int = 1
-    """Of torch; one is fastest for small networks."""
+    """Torch's threads; 1 is fastest for small networks."""
     log_every: int | None = None
-    """Steps between rows of metrics; a 200th of the total unless given."""
+    """Steps between rows of metrics; by default a 200th of the total."""
     quiet: bool = False
     """Show no progress bar and no result."""
 
 
 @dataclasses.dataclass
 class EvaluateOptions:
-    """Play episodes with a trained agent and report what it collects; nothing is learned."""
+    """Play episodes with a trained agent, without learning, and report their returns."""
 
     path: RunPath
-    """The folder of a run, as train wrote it; with /best, its agent that did best in evaluations on the way."""
+    """A run's folder, as train wrote it; with /best added, the agent that did best in the run's evaluations."""
     episodes: int = 100
-    """How many."""
+    """Number of episodes."""
     stochastic: bool = False
     """Sample the actions instead of taking the most probable ones."""
     seed: int = 0
-    """Of the environment and of sampled actions."""
+    """Seed of the environment and of sampled actions."""
     max_episode_steps: int | None = None
-    """Cut episodes at that many steps; as in training unless given."""
+    """Cut episodes at this many steps; by default as in training."""
     env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """name=value for the environment's constructor, besides and in place of training's; for example split=held_out."""
+    """name=value for the environment's constructor, added to training's or replacing them; e.g. split=held_out."""
     video: bool = False
-    """Film episodes 0, 1, 8, 27, … into the folder's videos/."""
+    """Record videos of episodes 0, 1, 8, 27, … in the folder's videos/."""
     device: str = "cpu"
-    """Where the networks are."""
+    """The device that holds the networks: cpu, cuda, cuda:1."""
     trust_run_folder: bool = False
-    """Import the modules that this folder's config.json names, which runs their code."""
+    """Import the module that the folder's config.json names, which runs its code."""
     json: bool = False
     """Write JSON to standard output."""
 
 
 @dataclasses.dataclass
 class GradientsOptions:
-    """Measure estimators of the policy gradient against the exact one, in a small problem with a random policy."""
+    """Compare estimators of the policy gradient with the exact gradient, in a small problem with a random policy."""
 
     env: Env
-    """Id of a bandit, a finite process or a token task."""
+    """Id of a bandit, a finite Markov decision process or a token task."""
     samples: int = 4_000
-    """Trajectories that are drawn where there are too many to enumerate."""
+    """Number of trajectories to draw if there are too many to enumerate."""
     batch_size: int = 4
-    """Trajectories that an estimate is made of."""
+    """Number of trajectories in one estimate."""
     discount: float | None = None
-    """Of the objective; the process's own unless given."""
+    """The objective's discount γ; by default the process's own."""
     horizon: int | None = None
-    """Cut episodes at that many steps; as the environment does unless given."""
+    """Cut episodes at this many steps; by default as the environment does."""
     seed: int = 0
-    """Of the policy, the samples and what the problem draws."""
+    """Seed of the policy, of the samples and of the problem's own random numbers."""
     env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """name=value for the environment's constructor."""
     run_dir: Path | None = None
-    """A new or empty folder; a fresh one under runs/ unless given."""
+    """A new or empty folder; by default a new one under runs/."""
     json: bool = False
     """Write JSON to standard output."""
 
@@ -120,18 +120,18 @@ class DemoOptions:
     """Train every agent on a bandit, a decision process, token generation and CartPole: under two minutes."""
 
     root: Path = Path("runs")
-    """Where the folder with the runs is made."""
+    """The folder in which a new folder with the runs is made."""
     scale: float = 1.0
-    """Of every run's length; below 1 the results are worse."""
+    """Multiplies every run's number of steps; below 1 the results are worse."""
     processes: int = 2
-    """That train at the same time."""
+    """Number of processes that train at the same time."""
     seed: int = 0
-    """Of every run."""
+    """Seed of every run."""
 
 
 @dataclasses.dataclass
 class TrainOptions:
-    """`RunOptions` and, by name, those of the agent's arguments that were typed."""
+    """`RunOptions`, and by name the agent's arguments that were typed."""
 
     agent: type[Agent]
     run: RunOptions
@@ -146,11 +146,11 @@ COMMANDS: dict[str, type] = {
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Return what `argv` asks for.
+    """Return the command and its options that `argv` asks for.
 
     Raises:
         UserError: an unknown command or agent.
-        SystemExit: 0 after help, 2 after what tyro finds wrong with an option, which it has printed.
+        SystemExit: 0 after help, 2 after an error in an option, which tyro has printed.
     """
     command, rest = _choose(argv, COMMANDS, "command", PROGRAM)
     if command != "train":
@@ -172,7 +172,9 @@ def parse(argv: Sequence[str]) -> Options:
         agent, own = published[name].agent, published[name].arguments
     run = parsed.run
     if run.tuned and "policy" in arguments:
-        raise UserError("tuned: the settings that ship are for new networks, not for a language model; leave one out")
+        raise UserError(
+            "tuned: the tuned settings are for new networks, not for a language model; leave out --tuned or --policy"
+        )
     if run.tuned:
         settings = tuned_settings(agent.name, run.env)
         sizes = {"num_envs": settings.num_envs, "total_steps": settings.total_steps}
@@ -185,7 +187,7 @@ CONFIG = (tyro.conf.FlagCreatePairsOff,)
 
 
 def _choose(argv: Sequence[str], forms: dict[str, type], what: str, prog: str) -> tuple[str, list[str]]:
-    """Return the first word of `argv` if it is one of `forms`, and the rest; help and errors end here."""
+    """Return the first word of `argv` if it is one of `forms`, and the rest; else show help or an error."""
     if argv and argv[0] in forms:
         return argv[0], list(argv[1:])
     if argv and not argv[0].startswith("-"):
@@ -197,6 +199,6 @@ def _choose(argv: Sequence[str], forms: dict[str, type], what: str, prog: str) -
     lines += ["", f"{prog} {what.upper()} --help shows the options."]
     wanted = bool(argv) and argv[0] in ("-h", "--help")
     if argv and not wanted:
-        raise UserError(f"{what}: {argv[0]} comes before it; write {prog} {what.upper()} ... {argv[0]}")
+        raise UserError(f"{what}: {argv[0]} comes before the {what}; write {prog} {what.upper()} ... {argv[0]}")
     print("\n".join(lines), file=sys.stdout if wanted else sys.stderr)
     raise SystemExit(0 if wanted else 2)

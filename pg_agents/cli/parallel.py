@@ -10,23 +10,24 @@ from typing import Any, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-Report = Callable[[str, float], None]  # takes a job's name and how much of it is done
+Report = Callable[[str, float], None]  # takes a job's name and the number of steps done
 Work = Callable[[Job, Report], Result]
 
-_worker: dict[str, Any] = {"busy": False}  # of a worker process: its queue and event to the first one, what it is doing
+_worker: dict[str, Any] = {"busy": False}  # in a worker: its queue and event to the first process, and if it is busy
 
 
 def in_processes(work: Work[Job, Result], jobs: Sequence[Job], report: Report, processes: int) -> list[Result]:
-    """Return `[work(job, report) for job in jobs]`, computed by so many new processes; by this one where it is one.
+    """Return `[work(job, report) for job in jobs]`, computed in `processes` new processes.
 
     Args:
-        work: a function of a module; it calls its second argument often, and stops where that raises.
-        jobs: that can be pickled.
-        report: is called in this process.
-        processes: how many.
+        work: a function defined in a module (so that it can be pickled); it calls its second argument often, and stops
+            if that raises.
+        jobs: the arguments of `work`, which can be pickled.
+        report: called in this process.
+        processes: number of processes; 1: the work is done in this one.
 
     Raises:
-        Whatever a job raises, as soon as it does; KeyboardInterrupt after the running jobs have been stopped.
+        Exception: the error of the first job that fails; KeyboardInterrupt after the running jobs have been stopped.
     """
     if processes == 1:
         return [work(job, report) for job in jobs]
@@ -41,7 +42,7 @@ def in_processes(work: Work[Job, Result], jobs: Sequence[Job], report: Report, p
                 while not queue.empty():
                     report(*queue.get())
                 for future in done:
-                    future.result()  # raises what went wrong, without waiting for the others
+                    future.result()  # raises the job's error, without waiting for the others
         finally:
             if waiting:
                 stop.set()
@@ -56,7 +57,7 @@ def _start(queue: Any, stop: Any) -> None:  # noqa: ANN401 - multiprocessing's t
 
 
 def _interrupt(*_: object) -> None:
-    """Stop the running job, as Ctrl-C does in the first process, and begin no other."""
+    """Stop the running job, as Ctrl-C does in the first process, and begin no other job."""
     _worker["stop"].set()
     if _worker["busy"]:
         raise KeyboardInterrupt

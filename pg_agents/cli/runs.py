@@ -1,4 +1,4 @@
-"""The folder of a run, as `train` wrote it."""
+"""A run's folder: making a new one, and reading one that `train` wrote."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pg_agents.training.writers import empty_folder, fresh_run_dir
 
 @contextmanager
 def run_folder(typed: Path | None, name: str) -> Iterator[Path]:
-    """A context with the folder of a new run: the one that was typed, else a fresh one called after `name`.
+    """A context with the folder of a new run: the typed one, else a new one whose name begins with `name`.
 
-    It is there before anything is computed, and goes again where nothing was written into it.
+    It is made before anything is computed, and removed at the end if nothing was written into it.
 
     Raises:
-        ValueError: it is not empty, or cannot be made.
+        ValueError: the folder is not empty, or cannot be made.
     """
     made = typed is None or not typed.exists()
     run_dir = fresh_run_dir(name) if typed is None else empty_folder(typed)
@@ -36,14 +36,14 @@ def run_folder(typed: Path | None, name: str) -> Iterator[Path]:
 
 
 def run_and_agent(path: Path) -> tuple[Path, Path]:
-    """Return the folders of a run and of its agent, the last or the best, whichever of them was typed."""
+    """Return the folders of a run and of its agent, given the path of either (run, run/agent or run/best)."""
     inside = path.name in ("agent", "best") and (path.parent / "config.json").exists()
     return (path.parent, path) if inside else (path, path / "agent")
 
 
 @dataclass
 class RunConfig:
-    """What a run's config.json says of its environment."""
+    """A run's environment, as its config.json describes it."""
 
     env: str
     env_args: dict[str, Any]
@@ -56,14 +56,14 @@ class RunConfig:
 
 
 def read_config(run_dir: Path, *, trusted: bool) -> RunConfig:
-    """Return what a run's config.json says.
+    """Return the environment that a run's config.json describes.
 
     Args:
-        run_dir: the folder.
-        trusted: whether the module that it names is to be imported, which runs that module's code.
+        run_dir: the run's folder.
+        trusted: allow the environment's id to name a module, which will be imported and so runs its code.
 
     Raises:
-        UserError: there is no run in the folder, its file is damaged, or it names a module and is not trusted.
+        UserError: the folder holds no run, config.json is damaged, or it names a module and is not trusted.
     """
     path = run_dir / "config.json"
     try:
@@ -76,5 +76,5 @@ def read_config(run_dir: Path, *, trusted: bool) -> RunConfig:
     module = untrusted_module(config.env)
     if module is not None and not trusted:
         names = f"path: {path} names a module, {shown(module)}, and importing it runs its code"
-        raise UserError(f"{names}; where you trust the folder", TRUST)
+        raise UserError(f"{names}; if you trust the folder", TRUST)
     return config

@@ -1,7 +1,7 @@
-"""`python -m pg_agents.cli.stubs`: signatures for editors and type checkers, made of the configurations.
+"""`python -m pg_agents.cli.stubs`: signatures for editors and type checkers, made from the configurations.
 
 It writes `pg_agents/__init__.pyi`, where every agent's constructor and `for_env` name their options with types and
-defaults. With `--check` nothing is written, and the exit status is 1 where the file is not what it would be.
+defaults. With `--check` nothing is written, and the exit status is 1 if the file is stale.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def stub() -> str:
 
 
 def _home(name: str) -> str:
-    """Return the module that something public is imported from."""
+    """Return the module from which a public name is imported."""
     thing = getattr(pg_agents, name)
     return "pg_agents.agents" if isinstance(thing, dict) else thing.__module__
 
@@ -89,7 +89,7 @@ def _arguments(config: type[Configuration], required: str = "") -> Iterator[str]
 
 
 def spelled(hint: Any) -> str:  # noqa: ANN401
-    """Return a type as it is written, without its rules."""
+    """Return a type as source text, without the rules of `Annotated`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
         return spelled(arguments[0])

@@ -269,7 +269,7 @@ def test_videos_without_moviepy_name_the_line_that_installs_it(capsys, monkeypat
 def test_videos_of_an_environment_that_draws_nothing(capsys):
     assert main([*TRAIN, "--total-steps", "8", "--run-dir", "r"]) == 0
     line = refused(capsys, "evaluate", "r", "--video")
-    assert line.startswith("error: --video: pg/GridWorld-v0 draws no pictures")
+    assert line.startswith("error: --video: pg/GridWorld-v0 cannot be drawn")
 
 
 def finishes_whoever_ends_it(options):

@@ -260,17 +260,17 @@ def test_options_that_do_not_belong_together(model, capsys):
     assert "--temperature must be left out, or given with a language model, the policy hf:PATH" in refused(
         capsys, *plain
     )
-    assert "--temperature must be a number above 0, got 0.0" in refused(
+    assert "--temperature must be a finite number above 0, got 0.0" in refused(
         capsys, *typed("pg/Copy-v0", "hf:model", *plain[4:5], "0")
     )
     assert "--lora must be a whole number, 1 or above" in refused(
         capsys, *typed("pg/Copy-v0", "hf:model", "--lora", "0")
     )
     tuned = refused(capsys, *typed("pg/Copy-v0", "hf:model", "--tuned"))
-    assert "--tuned: the settings that ship are for new networks, not for a language model" in tuned
+    assert "--tuned: the tuned settings are for new networks, not for a language model" in tuned
     assert "--hidden must be left out" in refused(capsys, *typed("pg/Copy-v0", "hf:model", "--hidden", "8"))
     lone = refused(capsys, *typed("pg/Addition-v0", "hf:model", "--eval-env-arg", "split=held_out"))
-    assert "--eval-env-arg: there are no evaluations" in lone
+    assert "--eval-env-arg: it has no effect without evaluations" in lone
 
 
 def test_a_missing_extra_gives_the_install_line(model, capsys, monkeypatch):
