@@ -140,7 +140,7 @@ def test_every_agent_trains_a_language_model_or_says_why_not(model, name, capsys
     assert code == 0
     agent = pg.load("r/agent")
     assert agent.learning_rate == 1e-5
-    if pg.AGENTS[name].needs_critic({}):
+    if pg.AGENTS[name].needs_critic(pg.AGENTS[name].config_class()):
         assert isinstance(agent.critic, HuggingFaceCritic) and agent.critic_learning_rate == 1e-5
 
 

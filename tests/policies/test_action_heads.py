@@ -218,7 +218,7 @@ def test_network_options():
             first, last = (module for module in network.network.modules() if isinstance(module, torch.nn.Linear))
             torch.testing.assert_close(network.network(x), last(activation(first(x))))
     assert isinstance(make_networks(Discrete(3), Discrete(2), critic=True, activation="tanh")[0], MLPPolicy)
-    with pytest.raises(ValueError, match="activation must be one of tanh, relu, got 'gelu'"):
+    with pytest.raises(ValueError, match="activation must be one of tanh, relu, or None, got 'gelu'"):
         make_networks(Box(-1, 1, (3,)), Discrete(2), critic=True, activation="gelu")
     tokens = Dict(tokens=Box(0, 5, (8,), np.int64), length=Discrete(9))
     with pytest.raises(ValueError, match="activation must be left out for windows of tokens"):
