@@ -1,4 +1,4 @@
-"""Bandits, Markov decision processes and token generation for Gymnasium; importing it registers the pg/… ids."""
+"""Bandits, Markov decision processes and token generation for Gymnasium; importing it registers the ids pg/…."""
 
 from pg_envs.bandits.bernoulli import BernoulliBandit, BernoulliBanditVector, ContextualBandit, ContextualBanditVector
 from pg_envs.bandits.gaussian import (

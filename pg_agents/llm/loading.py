@@ -95,7 +95,7 @@ def _without_code(path: Path, error: Exception) -> None:
     """Raise ValueError if transformers refuses a folder because it would have to run the folder's code."""
     if "trust_remote_code" in str(error):
         raise ValueError(
-            f"path: {path} brings code of its own, which is not run; if you trust it, load model and tokenizer "
+            f"path: {path} has its own code, which is not run; if you trust it, load model and tokenizer "
             "yourself with trust_remote_code=True and pass HuggingFacePolicy(model, tokenizer=tokenizer)"
         ) from error
 

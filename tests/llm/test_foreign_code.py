@@ -18,7 +18,7 @@ from pg_agents.llm import language_networks, loading
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.loading import load_model, new_model
 
-OWN_CODE = "brings code of its own, which is not run; if you trust it, load"
+OWN_CODE = "has its own code, which is not run; if you trust it, load"
 
 
 @pytest.fixture

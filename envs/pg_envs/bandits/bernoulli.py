@@ -42,7 +42,7 @@ class BanditVector(RowsVectorEnv):
 
     @abstractmethod
     def expected_rewards(self) -> NDArray[np.float64]:
-        """Return what each arm is expected to pay at the next pull, [B, k]; regret is measured against it."""
+        """Return the expected reward of each arm at the next pull, [B, k], from which regret is computed."""
 
     def _start(self, rows: Rows) -> None:
         """Nothing changes between the pulls of a bandit without context."""
@@ -60,7 +60,7 @@ class Bandit(RowEnv):
     rows: BanditVector
 
     def expected_rewards(self) -> NDArray[np.float64]:
-        """Return what each arm is expected to pay at the next pull, [k]."""
+        """Return the expected reward of each arm at the next pull, [k]."""
         return self.rows.expected_rewards()[0]
 
 
@@ -69,11 +69,11 @@ class BernoulliBanditVector(BanditVector):
 
     Args:
         num_envs: B, the number of rows.
-        probabilities: p, of each arm to pay 1, [k].
+        probabilities: p, each arm's probability of paying 1, [k].
         form: see `BanditVector`.
 
     Raises:
-        ValueError: a probability outside [0, 1], or not one list of them.
+        ValueError: a probability outside [0, 1], or not a list of numbers.
     """
 
     def __init__(self, num_envs: int, probabilities: Sequence[float] = (0.6, 0.4), **form: Any) -> None:  # noqa: ANN401
@@ -93,7 +93,7 @@ class BernoulliBanditVector(BanditVector):
 
 
 class BernoulliBandit(Bandit):
-    """A k-armed bandit whose arms pay 1 or nothing.
+    """A k-armed bandit whose arms pay 1 or 0.
 
     ## Description
     Arm a pays 1 with probability p_a and 0 otherwise, R ~ Bernoulli(p_A). One pull is an episode. With p = (0.6, 0.4)
@@ -117,7 +117,7 @@ class BernoulliBandit(Bandit):
     Terminated after one pull.
 
     ## Arguments
-    `probabilities=(0.6, 0.4)`: of each arm to pay, k numbers in [0, 1].
+    `probabilities=(0.6, 0.4)`: each arm's probability of paying 1, k numbers in [0, 1].
 
     ## References
     B. Van Roy, lecture note on policy gradients, section 1, figures 1 and 2.
@@ -134,11 +134,11 @@ class ContextualBanditVector(BanditVector):
 
     Args:
         num_envs: B, the number of rows.
-        probabilities: p, of each arm to pay 1 in each context, [n, k].
+        probabilities: p, each arm's probability of paying 1 in each context, [n, k].
         form: see `BanditVector`.
 
     Raises:
-        ValueError: a probability outside [0, 1], or not a table of them.
+        ValueError: a probability outside [0, 1], or not a table of numbers.
     """
 
     def __init__(
@@ -163,11 +163,11 @@ class ContextualBanditVector(BanditVector):
         return self.contexts.copy()
 
     def expected_rewards(self) -> NDArray[np.float64]:
-        """Return p in the context that each row is in, [B, k]."""
+        """Return p in each row's current context, [B, k]."""
         return self.probabilities[self.contexts]
 
     def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
-        """Return the mean of p and the mean over contexts of the largest."""
+        """Return the mean of p, and the mean over contexts of the largest p."""
         return KnownReturns(
             random=float(self.probabilities.mean()), optimal=float(self.probabilities.max(axis=1).mean())
         )
@@ -185,7 +185,7 @@ class ContextualBandit(Bandit):
     `Discrete(k)`: the arm to pull.
 
     ## Observation Space
-    `Discrete(n)`: the context. The observation after the pull is the same context once more.
+    `Discrete(n)`: the context. The observation after the pull is the same context.
 
     ## Rewards
     1 with probability `probabilities[context][action]`, else 0.
@@ -197,7 +197,7 @@ class ContextualBandit(Bandit):
     Terminated after one pull.
 
     ## Arguments
-    `probabilities`: of each arm to pay in each context, n lists of k numbers in [0, 1].
+    `probabilities`: each arm's probability of paying 1 in each context, n lists of k numbers in [0, 1].
 
     ## References
     R. Sutton and A. Barto, Reinforcement Learning: An Introduction, 2nd edition, section 2.9 (associative search).

@@ -16,7 +16,7 @@ from pg_envs.core.known import KnownReturns
 
 
 class GaussianBanditVector(BanditVector):
-    """The vector form of `GaussianBandit`: every row has arms of its own, unless `means` are given.
+    """The vector form of `GaussianBandit`: every row has its own arms, unless `means` are given.
 
     Args:
         num_envs: B, the number of rows.
@@ -26,7 +26,7 @@ class GaussianBanditVector(BanditVector):
         form: see `BanditVector`.
 
     Raises:
-        ValueError: means that are not one list of finite numbers, fewer than one arm, a negative reward_std.
+        ValueError: means that are not a list of finite numbers, fewer than one arm, a negative reward_std.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class GaussianBanditVector(BanditVector):
         _check_std("reward_std", reward_std)
         self.given = None if means is None else np.array(means, np.float64)
         if self.given is not None and (self.given.ndim != 1 or not np.isfinite(self.given).all()):
-            raise ValueError(f"means must be k finite numbers, one an arm, got {means}")
+            raise ValueError(f"means must be k finite numbers, one for each arm, got {means}")
         super().__init__(num_envs, num_arms if self.given is None else len(self.given), **form)
         self.reward_std = reward_std
         self.means = np.zeros((num_envs, self.num_arms))  # q*, [B, k]
@@ -58,7 +58,7 @@ class GaussianBanditVector(BanditVector):
         return self.means.copy()
 
     def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
-        """Return the mean and the largest of the given q*; where they are drawn, both in expectation over the draw."""
+        """Return the mean and the largest of the given q*; if q* is drawn, both in expectation over the draw."""
         if self.given is None:
             return KnownReturns(random=0.0, optimal=expected_maximum(self.num_arms))
         return KnownReturns(random=float(self.given.mean()), optimal=float(self.given.max()))
@@ -88,8 +88,8 @@ class GaussianBandit(Bandit):
     Terminated after one pull.
 
     ## Arguments
-    `num_arms=10`: k, when the means are drawn.
-    `means=None`: q*, k numbers, instead of drawn ones.
+    `num_arms=10`: k, if the means are drawn.
+    `means=None`: q*, k numbers; None: they are drawn.
     `reward_std=1.0`: standard deviation of the rewards.
 
     ## References
@@ -103,7 +103,7 @@ class GaussianBandit(Bandit):
 
 
 class NonStationaryBanditVector(BanditVector):
-    """The vector form of `NonStationaryBandit`: every row's arms take walks of their own.
+    """The vector form of `NonStationaryBandit`: the arms of each row drift independently.
 
     Args:
         num_envs: B, the number of rows.
@@ -135,22 +135,22 @@ class NonStationaryBanditVector(BanditVector):
         self.normals = Blocks(generators, partial(_normal_vectors, width=1 + self.num_arms), size=64)
 
     def _pull(self, arms: NDArray[np.int64], rows: Rows) -> NDArray[np.float64]:
-        normals = self.normals.take(rows)  # [len(rows), 1 + k]: of the reward, of each arm's step
+        normals = self.normals.take(rows)  # [len(rows), 1 + k]: noise of the reward, then each arm's step
         rewards = self.means[rows, arms] + self.reward_std * normals[:, 0]
         self.means[self._index(rows)] += self.walk_std * normals[:, 1:]
         return rewards
 
     def expected_rewards(self) -> NDArray[np.float64]:
-        """Return the present q*, [B, k]."""
+        """Return the current q*, [B, k]."""
         return self.means.copy()
 
     def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
-        """Return 0 for the random policy; what the best one collects grows with the walk and has no closed form."""
+        """Return 0 for the random policy; the best policy's return grows with the walk and has no closed form."""
         return KnownReturns(random=0.0)
 
 
 class NonStationaryBandit(Bandit):
-    """A k-armed bandit whose arms drift apart, so that what was learned goes stale.
+    """A k-armed bandit whose arms drift apart, so that learned values become outdated.
 
     ## Description
     All arms begin at q*(a) = 0. A pull of arm a pays R ~ N(q*(a), `reward_std`²), and then every arm takes a step,

@@ -18,16 +18,16 @@ Table = Mapping[int, Mapping[int, Sequence[Outcome]]]  # outcomes by state and a
 
 @dataclass(frozen=True, init=False, eq=False)
 class TabularMDP:
-    """A finite Markov decision process: P(s'|s,a), r(s,a,s'), ρ(s), γ, and the states in which an episode is over.
+    """A finite Markov decision process: P(s'|s,a), r(s,a,s'), ρ(s), γ, and the states in which an episode ends.
 
-    The arrays are read-only. Terminal states lead to themselves with reward 0, whatever the arguments hold for them.
+    The arrays are read-only. Terminal states lead to themselves with reward 0, whatever the arguments say.
 
     Args:
         transitions: P, [S, A, S].
         rewards: r(s,a,s'), [S, A, S], or r(s,a), [S, A].
         initial: ρ, the distribution of the first state, [S].
         discount: γ in [0, 1].
-        terminal: the states in which episodes end, as booleans [S] or as indices; none: a continuing task.
+        terminal: the states in which episodes end, as booleans [S] or as indices; empty: a continuing task.
 
     Raises:
         ValueError: a wrong shape, a number that is not finite, a row that is not a distribution, a terminal state that
@@ -92,9 +92,10 @@ class TabularMDP:
     def from_table(cls, table: Table, initial: ArrayLike, discount: float = 1.0) -> TabularMDP:
         """Build the process from `table[state][action] = [(probability, next state, reward, terminated), …]`.
 
-        Outcomes that share a next state are added up, their rewards averaged by probability. In a table, terminated
-        belongs to the transition, here to the state entered. Where some transitions into a state end the episode and
-        others do not, the process gets one more state, S, terminal, and all the transitions that end lead there.
+        Outcomes with the same next state are added up, and their rewards averaged by probability. In a table terminated
+        belongs to the transition, here to the next state. Where some transitions into a state end the episode and
+        others do not, the process gets one more state, S, which is terminal, and to which all transitions
+        lead that end an episode.
         """
         outcomes = [(s, a, *outcome) for s in table for a in table[s] for outcome in table[s][a] if outcome[0] > 0]
         ending = {next_state for *_, next_state, _, terminated in outcomes if terminated}
@@ -117,7 +118,7 @@ class TabularMDP:
         """Read the tables of FrozenLake, CliffWalking, Taxi and others that have `P` and `initial_state_distrib`.
 
         Taxi's episodes end where a passenger is delivered, in states that other transitions pass through: its process
-        has 501 states, of which the last is the end (see `from_table`).
+        has 501 states, the last of which is terminal (see `from_table`).
 
         Raises:
             ValueError: the environment has no such tables.
@@ -132,7 +133,7 @@ class TabularMDP:
 
 
 def _full_rewards(rewards: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
-    """Return r(s,a,s') of `shape` [S, A, S], also where r(s,a) is given."""
+    """Return r(s,a,s') with `shape` [S, A, S], from r(s,a,s') or r(s,a)."""
     r = np.array(rewards, np.float64)
     if r.shape not in (shape, shape[:2]):
         raise ValueError(f"rewards must have shape {shape} (s, a, s') or {shape[:2]} (s, a), got {r.shape}")
@@ -165,7 +166,7 @@ def _check_distributions(name: str, p: FloatArray) -> None:
     if wrong.any():
         raise ValueError(
             f"{name} must sum to 1, got {sums[wrong][0]:.9g}{' in ' + _first(wrong) if p.ndim > 1 else ''}: "
-            "give the probability that is missing to a state, or divide by the sum"
+            "give the missing probability to a state, or divide by the sum"
         )
 
 

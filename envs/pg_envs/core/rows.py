@@ -64,7 +64,7 @@ class RowsVectorEnv(VectorEnv):
         self.ended = np.zeros(num_envs, bool)  # rows whose episode is over and which were not reset yet
         self.all_rows: Rows = np.arange(num_envs)
 
-    # -- what a subclass writes --------------------------------------------------------------------------------------
+    # -- methods of a subclass ---------------------------------------------------------------------------------------
     def _seed(self, generators: Sequence[np.random.Generator]) -> None:
         """Make the `Blocks` of random numbers from new generators, one per row."""
         self.uniforms = Blocks(generators, uniform)
@@ -86,7 +86,7 @@ class RowsVectorEnv(VectorEnv):
         return {}
 
     def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
-        """Return what the random and the best policy collect when episodes are cut at `max_episode_steps`."""
+        """Return the returns of the random and of the best policy if episodes are cut at `max_episode_steps`."""
         return KnownReturns()
 
     # -- Gymnasium's interface ---------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ class RowsVectorEnv(VectorEnv):
 
     # -- the mechanics -----------------------------------------------------------------------------------------------
     def _select(self, mask: NDArray[np.bool_]) -> Rows:
-        """Return the rows where `mask` is True: `all_rows` itself when that is all of them."""
+        """Return the rows where `mask` is True: `all_rows` itself if it is True everywhere."""
         return self.all_rows if np.count_nonzero(mask) == self.num_envs else np.flatnonzero(mask)
 
     def _index(self, rows: Rows) -> Rows | slice:
@@ -176,7 +176,7 @@ class RowEnv(gym.Env):
     """One row of a `RowsVectorEnv` as a single environment: the same dynamics and, for the same seed, the same draws.
 
     A subclass names its vector form in `vector_form` and carries the documentation. Time limits are left to the
-    TimeLimit wrapper, which `gymnasium.make` adds where the registration asks for one.
+    TimeLimit wrapper, which `gymnasium.make` adds if the registration asks for one.
     """
 
     vector_form: ClassVar[type[RowsVectorEnv]]
@@ -189,7 +189,7 @@ class RowEnv(gym.Env):
         self.action_space = self.rows.single_action_space
 
     def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
-        """Return what the random and the best policy collect when episodes are cut at `max_episode_steps`."""
+        """Return the returns of the random and of the best policy if episodes are cut at `max_episode_steps`."""
         return self.rows.known_returns(max_episode_steps)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -221,9 +221,9 @@ def _first_info(infos: dict[str, Any]) -> dict[str, Any]:
 
 
 def known_returns(env: gym.Env | VectorEnv) -> KnownReturns:
-    """Return the known returns of a pg/… environment, single or vector, under its own time limit; all None for others.
+    """Return the known returns of a pg/… environment, single or vector, under its own time limit.
 
-    They are None too if a wrapper changes rewards.
+    They are all None for other environments, and if a wrapper changes rewards.
     """
     core, layer = env.unwrapped, env
     while layer is not core:

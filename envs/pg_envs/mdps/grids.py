@@ -9,7 +9,7 @@ import numpy as np
 from pg_envs.core.mdp import Outcome, TabularMDP
 from pg_envs.mdps.mdp_envs import ProblemEnv, ProblemVectorEnv
 
-CLASSIC = ("...G", ".#.P", "S...")  # of Russell and Norvig
+CLASSIC = ("...G", ".#.P", "S...")  # Russell and Norvig's world
 MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))  # up, right, down, left
 FREE, WALL, START, GOAL, PIT, CLIFF = ".#SGPC"
 
@@ -60,7 +60,7 @@ def _cells(layout: Sequence[str]) -> np.ndarray:
 
 
 def _neighbour(cells: np.ndarray, width: int, cell: int, move: tuple[int, int]) -> int:
-    """Return the cell a move leads to: the same one at the edge and before a wall."""
+    """Return the cell that a move leads to: the same cell at the edge and in front of a wall."""
     row, column = cell // width + move[0], cell % width + move[1]
     inside = 0 <= row < len(cells) // width and 0 <= column < width
     return row * width + column if inside and cells[row * width + column] != WALL else cell
@@ -83,7 +83,7 @@ class _GridEnv(ProblemEnv):
     layout: Sequence[str]
 
     def render(self) -> str | None:
-        """Draw the map with the walker, @, in its place."""
+        """Draw the map, with @ where the agent is."""
         if self.render_mode is None:
             return None
         width, cell = len(self.layout[0]), int(self.rows.state[0])
@@ -102,15 +102,15 @@ class GridWorldEnv(_GridEnv):
     """A walk over a map drawn as text, by default the 4 × 3 world of Russell and Norvig.
 
     ## Description
-    The map, `layout`, has one string a row: `.` free, `S` start, `G` goal, `P` pit, `#` wall, `C` cliff, which throws
-    back to the start. A move goes where it is meant to with probability 1 − slip, and to the left or right of that
-    with slip / 2 each; at the edge and before a wall it stays where it is.
+    The map, `layout`, has one string a row: `.` free, `S` start, `G` goal, `P` pit, `#` wall, `C` cliff, which leads
+    back to the start. A move goes in its direction with probability 1 − slip, and to the left or right of it with
+    slip / 2 each; a move against the edge or a wall leaves the agent where it is.
 
     ## Action Space
     `Discrete(4)`: 0 up, 1 right, 2 down, 3 left.
 
     ## Observation Space
-    `Discrete(height · width)`: row · width + column, from the upper left. Walls count and are never seen.
+    `Discrete(height · width)`: row · width + column, from the upper left. Walls are counted but never observed.
 
     ## Rewards
     `step_reward` for every step, and in addition `goal_reward`, `pit_reward` or `cliff_reward` on entering such a cell.
@@ -148,11 +148,11 @@ class CliffVectorEnv(ProblemVectorEnv):
 
 
 class CliffEnv(_GridEnv):
-    """A walk along a cliff: the shortest way leads past the edge.
+    """A walk along a cliff: the shortest path runs along the edge.
 
     ## Description
     A grid, 4 × 12 by default, with the start in the lower left corner, the goal in the lower right one and a cliff
-    between them. Moves do what they are meant to; who steps over the edge is back at the start.
+    between them. Moves are deterministic; a step over the edge leads back to the start.
 
     ## Action Space
     `Discrete(4)`: 0 up, 1 right, 2 down, 3 left.
@@ -161,7 +161,7 @@ class CliffEnv(_GridEnv):
     `Discrete(height · width)`: row · width + column, from the upper left.
 
     ## Rewards
-    −1 for every step, −100 for one over the edge.
+    −1 for every step, −100 for a step over the edge.
 
     ## Starting State
     The lower left corner.

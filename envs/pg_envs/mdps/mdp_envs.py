@@ -25,7 +25,7 @@ class MDPVectorEnv(RowsVectorEnv):
         num_envs: B, the number of rows.
         max_episode_steps: the step at which an episode is truncated; None: never.
         autoreset_mode: what happens to a row whose episode has ended.
-        render_mode: None.
+        render_mode: None; there is nothing to render.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class MDPVectorEnv(RowsVectorEnv):
         return self.state.copy()
 
     def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
-        """Return what the random and the best policy collect, exactly (the best of a time limit may watch the clock).
+        """Return the exact returns of the random and the best policy (which may depend on the time under a time limit).
 
-        Per episode under a time limit, or without one where states are terminal; else the gain, per step. None stands
-        for a value that does not exist, such as the total of a policy that may never end its episode.
+        They are per episode under a time limit or if there are terminal states; else gains, per step. None stands for a
+        value that does not exist, such as the total of a policy that may never end its episode.
         """
         if max_episode_steps not in self._known:
             self._known[max_episode_steps] = _known_returns(self.mdp, max_episode_steps)
@@ -86,7 +86,7 @@ class MDPEnv(RowEnv):
     """A `TabularMDP` as an environment; `pg_envs.register("Mine-v0", MDPEnv, mdp=mdp)` gives it the id pg/Mine-v0.
 
     ## Description
-    A finite Markov decision process, seen as it is: the observation is the state.
+    A finite Markov decision process, fully observed: the observation is the state.
 
     ## Action Space
     `Discrete(A)`.
@@ -104,7 +104,7 @@ class MDPEnv(RowEnv):
     The episode terminates in a terminal state; without one the task is continuing.
 
     ## Arguments
-    - `mdp`: the process, a `TabularMDP`. Its discount is no part of the environment.
+    - `mdp`: the process, a `TabularMDP`. The environment does not use its discount.
 
     ## References
     Puterman, "Markov Decision Processes", 1994.
@@ -126,7 +126,7 @@ class MDPEnv(RowEnv):
 
 
 class ProblemVectorEnv(MDPVectorEnv):
-    """B rows that play the process a function builds: `problem` takes the arguments that are not those of an env."""
+    """B rows that play the process built by the function `problem` from the further arguments."""
 
     problem: ClassVar[Callable[..., TabularMDP]]
 
@@ -172,9 +172,9 @@ def _known_returns(mdp: TabularMDP, limit: int | None) -> KnownReturns:
 
 
 def _inverse(distributions: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
-    """Return for each row of [N, S] its possible outcomes, [N, K], and what a uniform number must reach, [K - 1, N].
+    """Return for each row of [N, S] its possible outcomes, [N, K], and thresholds for a uniform number, [K - 1, N].
 
-    u picks outcome number Σ_k [threshold_k <= u]; thresholds after a row's last outcome are infinite.
+    u selects outcome number Σ_k [threshold_k <= u]; thresholds after a row's last outcome are infinite.
     """
     possible = distributions > 0
     counts = possible.sum(1)

@@ -29,27 +29,27 @@ class ChainVectorEnv(ProblemVectorEnv):
 
 
 class ChainEnv(ProblemEnv):
-    """A chain whose end pays well, and from every state of which a small reward tempts back to the beginning.
+    """A chain whose end pays well, while every state offers a small reward for going back to the beginning.
 
     ## Description
     States 0 … n − 1. *Forward* leads from s to s + 1 and from the last state to itself, *back* leads to state 0. With
     probability `slip` the other action is carried out.
 
     ## Action Space
-    `Discrete(2)`: 0 back, 1 forward (the best action is not the first, which a policy that knows nothing would take).
+    `Discrete(2)`: 0 back, 1 forward (the best action is not 0, the greedy action of a policy with equal probabilities).
 
     ## Observation Space
     `Discrete(n)`: the state.
 
     ## Rewards
-    `small` for every step back, `large` for every step forward in the last state, whatever was chosen; else 0.
+    `small` for every step back, `large` for every step forward in the last state, whichever action was chosen; else 0.
 
     ## Starting State
     State 0.
 
     ## Episode End
     Never: the task is continuing. `pg/Chain-v0` cuts episodes at 100 steps; the original has 1,000. Always forward is
-    best in the long run, with a gain of (1 − slip)ⁿ large + slip · small = 3.6768; the random policy's is 1.3125.
+    best in the long run, with a gain of (1 − slip)ⁿ large + slip · small = 3.6768; the random policy's gain is 1.3125.
 
     ## Arguments
     - `num_states` = 5, `slip` = 0.2, `small` = 2, `large` = 10.
@@ -98,7 +98,7 @@ class RiverSwimEnv(ProblemEnv):
     | states 1 … 4 | 0.05 | 0.6 | 0.35 |
     | state 5 | 0.4 | 0.6 | – |
 
-    These are the numbers of Osband, Russo and Van Roy (2013). Strehl and Littman (2008), who posed the problem, have
+    These are the numbers of Osband, Russo and Van Roy (2013). Strehl and Littman (2008), who posed the problem, use
     (0.7, 0.3) in state 0, (0.1, 0.6, 0.3) in between, (0.7, 0.3) in state 5, rewards 5 and 10,000, and start in state
     1 or 2.
 
@@ -109,7 +109,7 @@ class RiverSwimEnv(ProblemEnv):
     `Discrete(6)`: the state.
 
     ## Rewards
-    `small` for left in state 0, `large` for right in state 5, wherever it leads; else 0.
+    `small` for left in state 0, `large` for right in state 5, whatever the next state; else 0.
 
     ## Starting State
     State 0.
@@ -154,7 +154,7 @@ class GarnetVectorEnv(ProblemVectorEnv):
 
 
 class GarnetEnv(ProblemEnv):
-    """A Garnet: a process drawn at random, of which only the size is known.
+    """A Garnet: a Markov decision process drawn at random, with given numbers of states and actions.
 
     ## Description
     Every action in every state leads to `branching` different next states, drawn without replacement. Their
@@ -173,11 +173,11 @@ class GarnetEnv(ProblemEnv):
     Uniform over all states.
 
     ## Episode End
-    Never: the task is continuing and has no time limit. `pg_envs.known_returns` has the gains of the drawn process.
+    Never: the task is continuing and has no time limit. `pg_envs.known_returns` gives the gains of the drawn process.
 
     ## Arguments
     - `num_states` = 30, `num_actions` = 4, `branching` = 2.
-    - `seed` = 0: of the process itself; `reset(seed=…)` seeds what happens in it.
+    - `seed` = 0: seed of the process's tables; `reset(seed=…)` seeds the transitions drawn from them.
 
     ## References
     Archibald, McKinnon and Thomas, "On the generation of Markov decision processes", JORS 1995. Bhatnagar, Sutton,
@@ -208,7 +208,7 @@ class TwoStateMDPEnv(ProblemEnv):
     """The smallest continuing process whose gain depends on the policy: two states, stay or switch.
 
     ## Description
-    *Stay* and *switch* do what they say with probability 1 − slip, and the opposite otherwise.
+    *Stay* and *switch* take effect with probability 1 − slip; otherwise the other action does.
 
     ## Action Space
     `Discrete(2)`: 0 stay, 1 switch.
@@ -225,7 +225,7 @@ class TwoStateMDPEnv(ProblemEnv):
     ## Episode End
     Never: the task is continuing and has no time limit. A policy that switches with probability p in state 0 and q in
     state 1 leaves them with probability x = slip + (1 − 2 slip) p and y = slip + (1 − 2 slip) q: its gain is the share
-    of time in state 1, x / (x + y). That is 1/2 for the random policy (p = q = 1/2), and 1 − slip for the best one if
+    of time in state 1, x / (x + y). It is 1/2 for the random policy (p = q = 1/2), and 1 − slip for the best one if
     slip ≤ 1/2 (p = 1, q = 0).
 
     ## Arguments

@@ -20,7 +20,7 @@ class RecallVector(RowsVectorEnv):
         num_envs: B, the number of rows.
         num_symbols: k.
         delay: n, steps from the cue to the question.
-        form: `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
+        form: the arguments `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
 
     Raises:
         ValueError: fewer than two symbols, a delay below 1.
@@ -53,7 +53,7 @@ class RecallVector(RowsVectorEnv):
         return self.shown.copy()
 
     def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
-        """Return what a random policy, the best one without memory and the best one collect; see `Recall`."""
+        """Return the returns of the random policy, of the best one without memory and of the best one; see `Recall`."""
         limit = self.delay + 1 if max_episode_steps is None else max_episode_steps
         echoes, answers = min(limit, self.delay) / self.delay, float(limit > self.delay)
         chance = 1 / self.num_symbols
@@ -63,19 +63,19 @@ class RecallVector(RowsVectorEnv):
 
 
 class Recall(RowEnv):
-    """Repeat every symbol as it is shown; when the question comes, name the first of them.
+    """Repeat every symbol as it is shown; at the question, name the first symbol.
 
     ## Description
     One of k symbols is shown at each of n steps, all drawn independently and uniformly; the first is the cue. Then the
     question comes, which looks the same whatever the cue was. Repeating what is shown pays 1/n a step, naming the cue
     at the question pays 1, so the best return is 2.
 
-    A policy without memory gets 1 + 1/k at most. At the question it sees the same as ever, so its action A is drawn
-    from one distribution whatever the cue C was, and P(A = C) = Σ_a P(A = a) P(C = a) = 1/k. It is no help to know the
-    time, nor to see the last n observations: those after the cue are independent of it. A random policy gets 2/k.
+    A policy without memory gets 1 + 1/k at most. At the question its observation is always the same, so its action A is
+    independent of the cue C, and P(A = C) = Σ_a P(A = a) P(C = a) = 1/k. Knowing the time does not help, nor do the
+    last n observations: those after the cue are independent of it. A random policy gets 2/k.
 
     ## Action Space
-    `Discrete(k)`: the symbol that is named.
+    `Discrete(k)`: the named symbol.
 
     ## Observation Space
     `Discrete(2 k + 1)`: 0 … k − 1 the cue, k … 2 k − 1 a later symbol, 2 k the question.
@@ -87,7 +87,7 @@ class Recall(RowEnv):
     A cue drawn uniformly.
 
     ## Episode End
-    Terminated by the answer, after n + 1 steps; what is seen then is the question once more.
+    Terminated by the answer, after n + 1 steps; the last observation is the question again.
 
     ## Arguments
     - `num_symbols` = 4: k.

@@ -28,20 +28,20 @@ def distances(edges: BoolArray, sources: BoolArray) -> IntArray:
 
 
 def reachable(edges: BoolArray, sources: BoolArray) -> BoolArray:
-    """Return the states to which a path along `edges` [S, S] leads from `sources`; the sources are among them."""
+    """Return the states to which a path along `edges` [S, S] leads from `sources`; the sources are included."""
     return distances(edges, sources) >= 0
 
 
 def can_reach(edges: BoolArray, targets: BoolArray) -> BoolArray:
-    """Return the states from which a path along `edges` [S, S] leads into `targets`; the targets are among them."""
+    """Return the states from which a path along `edges` [S, S] leads into `targets`; the targets are included."""
     return reachable(edges.T, targets)
 
 
 def recurrent_classes(chain: FloatArray) -> list[IntArray]:
-    """Return the closed sets of states that reach one another, each sorted; a chain that has one is unichain.
+    """Return the closed sets of states that reach one another, each sorted; a chain with one such set is unichain.
 
-    From any state one walks to states that do not lead back, as far ahead as possible, until there is none: what lies
-    ahead then is a class, and every state that leads there is settled (Puterman, 1994, appendix A).
+    From any state, walk on to the farthest state that does not lead back, until there is none: the states reachable
+    then form a class, and all states that lead to it are settled (Puterman, 1994, appendix A).
     """
     edges = chain > 0
     unsettled = np.ones(len(chain), bool)
@@ -61,7 +61,7 @@ def recurrent_classes(chain: FloatArray) -> list[IntArray]:
 
 
 def generator(chain: FloatArray) -> FloatArray:
-    """Return I − P, its diagonal added up from the other entries, so that states that are rarely left lose no digits.
+    """Return I − P, with its diagonal summed from the other entries: states that are rarely left lose no digits.
 
     Reference: Grassmann, Taksar and Heyman, "Regenerative analysis and steady state distributions", 1985.
     """
@@ -74,7 +74,7 @@ def generator(chain: FloatArray) -> FloatArray:
 def stationary(chain: FloatArray) -> FloatArray:
     """Return the μ with μ P = μ and Σ μ = 1 of a chain that is one recurrent class, [S]; it may be periodic."""
     equations = generator(chain).T
-    equations[-1] = 1.0  # one of them follows from the others
+    equations[-1] = 1.0  # one equation follows from the others, and Σ μ = 1 replaces it
     mu = np.maximum(np.linalg.solve(equations, np.eye(len(chain))[-1]), 0.0)
     return mu / mu.sum()
 

@@ -30,8 +30,8 @@ class Values:
 
     Q(s,a) = r(s,a) − λ + γ Σ_s' P(s'|s,a) V(s'),   V(s) = Σ_a π(a|s) Q(s,a),   A(s,a) = Q(s,a) − V(s)
 
-    γ = 1 but for the discounted criterion, λ = 0 but for the average one. NaN marks what is not defined; that can be
-    the case only in states that the policy does not come to, and for actions that it does not take.
+    γ = 1 except for the discounted criterion, λ = 0 except for the average one. NaN marks undefined values; they occur
+    only in states that the policy never reaches, and for actions that it never takes.
 
     Attributes:
         criterion: "discounted", "total" or "average".
@@ -40,7 +40,7 @@ class Values:
         state_values: V, [S]; for the average criterion relative values, with mean 0 over the stationary distribution.
         action_values: Q, [S, A].
         gain: λ, the average reward per step.
-        objective: J, what the criterion asks to maximise: λ, or V averaged over the initial distribution.
+        objective: J, which the criterion maximises: λ, or V averaged over the initial distribution.
     """
 
     criterion: Criterion
@@ -58,7 +58,7 @@ class Values:
 
 
 def evaluate_policy(mdp: TabularMDP, policy: FloatArray, criterion: Criterion, discount: float) -> Values:
-    """Return the values of a policy [S, A] that has been checked; `discount` is 1 but for the discounted criterion."""
+    """Return the values of a checked policy [S, A]; `discount` is 1 except for the discounted criterion."""
     chain, rewards = induced(mdp, policy)
     gain = 0.0
     if criterion == "discounted":
@@ -74,7 +74,7 @@ def evaluate_policy(mdp: TabularMDP, policy: FloatArray, criterion: Criterion, d
 
 
 def occupancy_of_policy(mdp: TabularMDP, policy: FloatArray, criterion: Criterion, discount: float) -> FloatArray:
-    """Return the occupancy, [S], of a policy that has been checked; see `occupancy`."""
+    """Return the occupancy, [S], of a checked policy; see `occupancy`."""
     chain, _ = induced(mdp, policy)
     found = np.zeros(mdp.num_states)
     if criterion == "average":
@@ -92,10 +92,10 @@ def occupancy_of_policy(mdp: TabularMDP, policy: FloatArray, criterion: Criterio
 
 
 def single_class(mdp: TabularMDP, chain: FloatArray) -> tuple[IntArray, list[IntArray]]:
-    """Return the only recurrent class that is reached from the initial distribution, and all that there are.
+    """Return the only recurrent class reached from the initial distribution, and all recurrent classes.
 
     Raises:
-        ValueError: several are reached.
+        ValueError: several classes are reached.
     """
     classes = recurrent_classes(chain)
     visited = reachable(chain > 0, mdp.initial > 0)
@@ -137,7 +137,7 @@ def _ending(mdp: TabularMDP, chain: FloatArray) -> BoolArray:
     lost = endless & reachable(chain > 0, mdp.initial > 0)
     if lost.any():
         raise ValueError(
-            f"policy may never end the episode: it comes to state {lost.argmax()}, from where it reaches no terminal "
+            f"policy may never end the episode: it leads to state {lost.argmax()}, from where it reaches no terminal "
             "state, so that the total reward is not defined: give every action some probability, or use "
             "criterion='discounted' or a horizon (finite_horizon_values)"
         )

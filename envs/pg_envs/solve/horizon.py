@@ -12,7 +12,7 @@ from pg_envs.solve.policies import check_policy
 def action_values(mdp: TabularMDP, values: FloatArray, discount: float = 1.0) -> FloatArray:
     """Back next-state values [S] up by one step: Q(s,a) = Σ_s' P(s'|s,a) (r(s,a,s') + γ V(s')), [S, A].
 
-    Where V(s') is NaN, not defined, Q(s,a) is so for the actions that may lead to s'.
+    If V(s') is NaN (undefined), so is Q(s,a) for actions that may lead to s'.
     """
     undefined = np.isnan(values)
     q_values = mdp.expected_rewards + discount * (mdp.transitions @ np.where(undefined, 0.0, values))
@@ -24,12 +24,12 @@ def action_values(mdp: TabularMDP, values: FloatArray, discount: float = 1.0) ->
 def finite_horizon_values(
     mdp: TabularMDP, horizon: int, policy: ArrayLike | None = None, discount: float = 1.0
 ) -> FloatArray:
-    """Return the values of the steps that are left before a time limit, by backward induction.
+    """Return values under a time limit, for every number of remaining steps, by backward induction.
 
     V_T = 0,   V_t(s) = Σ_a π_t(a|s) Q_t(s,a),   Q_t(s,a) = Σ_s' P(s'|s,a) (r(s,a,s') + γ V_{t+1}(s'))
 
-    Without a policy the sum over actions is a maximum, and the values are those of the best policy that may look at
-    the clock (Puterman, 1994, section 4.5).
+    Without a policy the sum over actions is a maximum, and the values are those of the best policy that may depend
+    on the time (Puterman, 1994, section 4.5).
 
     Args:
         mdp: the decision process, of any size.
@@ -38,7 +38,7 @@ def finite_horizon_values(
         discount: γ.
 
     Returns:
-        V, [T + 1, S]; V[0] is worth T steps.
+        V, [T + 1, S]; V[0] is the value with T steps left.
 
     Raises:
         ValueError: a negative horizon, or a policy that is not a distribution over actions in every state and step.
@@ -54,12 +54,12 @@ def finite_horizon_values(
 
 
 def expected_return(mdp: TabularMDP, horizon: int, policy: ArrayLike | None = None, discount: float = 1.0) -> float:
-    """Return E[Σ_{t<T} γ^t R_{t+1}] from the initial distribution; the arguments of `finite_horizon_values`."""
+    """Return E[Σ_{t<T} γ^t R_{t+1}] from the initial distribution; arguments as `finite_horizon_values`."""
     return float(mdp.initial @ finite_horizon_values(mdp, horizon, policy, discount)[0])
 
 
 def _at_every_step(policy: FloatArray, horizon: int) -> FloatArray:
-    """Return [T, S, A] of a policy with or without time."""
+    """Return a policy [S, A] or [T, S, A] as [T, S, A]."""
     if policy.ndim > 3 or (policy.ndim == 3 and len(policy) != horizon):
         wanted = (horizon, *policy.shape[-2:])
         raise ValueError(f"policy must have shape [T, S, A] = {wanted} or [S, A], got {policy.shape}")

@@ -1,7 +1,7 @@
 """Optimal policies by policy iteration (Howard, 1960): evaluate exactly, switch where an action is better, repeat.
 
-A policy is here one action in each state, [S]. An action is better only if it is so by more than the tolerance, and one
-that is as good as the best is kept: that is why episodes that end go on ending.
+A policy is here one action in each state, [S]. An action counts as better only if it is better by more than the
+tolerance; otherwise the current action is kept, so that a policy that ends episodes goes on ending them.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def optimal_policy(mdp: TabularMDP, criterion: Criterion, discount: float, toler
 
 
 def optimal_gains(mdp: TabularMDP, tolerance: float, first: IntArray | None = None) -> tuple[FloatArray, IntArray]:
-    """Return the optimal gain from every state, [S], and actions that have it, [S], for processes of any structure.
+    """Return the optimal gain from every state, [S], and actions that attain it, [S], for processes of any structure.
 
-    g*(s) = max_a Σ_s' P(s'|s,a) g*(s'),   g*(s) + h(s) = max_a r(s,a) + Σ_s' P(s'|s,a) h(s')  among the a of the first
+    g*(s) = max_a Σ_s' P(s'|s,a) g*(s'),   g*(s) + h(s) = max_a r(s,a) + Σ_s' P(s'|s,a) h(s')  over the first one's a
 
     Reference: Puterman, "Markov Decision Processes", 1994, section 9.2.
     """
@@ -59,7 +59,7 @@ def optimal_gains(mdp: TabularMDP, tolerance: float, first: IntArray | None = No
 def _improved(
     actions: IntArray, allowed: BoolArray, q_values: Callable[[IntArray], FloatArray], tolerance: float
 ) -> IntArray:
-    """Return the actions, [S], at which policy iteration among the `allowed` ones, [S, A], comes to rest."""
+    """Return the actions, [S], at which policy iteration over the `allowed` actions, [S, A], converges."""
     for _ in range(MAX_ITERATIONS):
         q = q_values(actions)
         better = _switched(actions, np.where(allowed & ~np.isnan(q), q, -np.inf), tolerance)
@@ -70,16 +70,18 @@ def _improved(
 
 
 def _switched(actions: IntArray, q_values: FloatArray, tolerance: float) -> IntArray:
-    """Return the best action by Q, [S, A], where it is better than the present one, else the present one, [S]."""
+    """Return, [S], the best action by Q, [S, A], where it is better than the current action, else the current one."""
     present = np.take_along_axis(q_values, actions[:, None], 1)[:, 0]
     better = q_values.max(1) > present + tolerance * _scale(q_values)
     return np.where(better & (present > -np.inf), q_values.argmax(1), actions)
 
 
 def _ending_actions(mdp: TabularMDP, tolerance: float) -> tuple[IntArray, BoolArray]:
-    """Return actions, [S], that end the episode with probability 1, and all that leave this possible, [S, A]."""
+    """Return actions, [S], that end the episode with probability 1, and all actions that keep this possible, [S, A]."""
     if not mdp.terminal.any():
-        return np.zeros(mdp.num_states, np.int64), np.ones(mdp.expected_rewards.shape, bool)  # evaluation will say so
+        return np.zeros(mdp.num_states, np.int64), np.ones(
+            mdp.expected_rewards.shape, bool
+        )  # evaluation raises the error
     actions, allowed, sure = _leading_to(mdp, mdp.terminal, np.ones(mdp.expected_rewards.shape, bool))
     visited = reachable(mdp.transitions.max(1) > 0, mdp.initial > 0)
     gains = np.where(visited, optimal_gains(mdp, tolerance, actions)[0], 0.0)
@@ -99,10 +101,10 @@ def _ending_actions(mdp: TabularMDP, tolerance: float) -> tuple[IntArray, BoolAr
 
 
 def _gain_optimal_actions(mdp: TabularMDP, tolerance: float) -> tuple[IntArray, BoolArray]:
-    """Return actions, [S], of optimal gain with one recurrent class, and all that lead to it and keep the gain.
+    """Return actions, [S], of optimal gain with one recurrent class, and all actions that lead to it at that gain.
 
-    Where several classes have the optimal gain, every state from which one of them can be reached for sure, at no loss
-    of gain, is sent there.
+    If several classes have the optimal gain, all states that can reach one of them with probability 1, without loss of
+    gain, are led to that class.
     """
     gains, actions = optimal_gains(mdp, tolerance)
     chain, _ = induced(mdp, _one_hot(mdp, actions))
@@ -119,10 +121,10 @@ def _gain_optimal_actions(mdp: TabularMDP, tolerance: float) -> tuple[IntArray, 
 
 
 def _leading_to(mdp: TabularMDP, targets: BoolArray, allowed: BoolArray) -> tuple[IntArray, BoolArray, BoolArray]:
-    """Return how `targets` are reached with probability 1: actions [S], all that leave it possible [S, A], from where.
+    """Return actions [S] that reach `targets` with probability 1, all that keep it possible [S, A], and from where [S].
 
-    The states from which no path leads there are given up, and the actions that may lead to these, until all that is
-    left has a path; an action then goes with positive probability one step nearer. In targets actions are 0.
+    States without a path to the targets are dropped, and so are actions that may lead to them, until every state left
+    has a path; each action then leads one step nearer with positive probability. In the targets actions are 0.
     """
     edges = mdp.transitions > 0
     sure = np.ones(mdp.num_states, bool)
@@ -145,12 +147,12 @@ def _one_hot(mdp: TabularMDP, actions: IntArray) -> FloatArray:
 
 
 def _scale(array: FloatArray) -> float:
-    """Return max(1, max |x|) of what is finite."""
+    """Return max(1, max |x|) over the finite entries."""
     return max(1.0, float(np.abs(array[np.isfinite(array)]).max(initial=0.0)))
 
 
 def _not_settled(tolerance: float) -> ValueError:
     return ValueError(
-        f"policy iteration did not come to rest in {MAX_ITERATIONS} iterations: tolerance {tolerance} may be below "
-        "what rounding allows, give a larger one"
+        f"policy iteration did not converge in {MAX_ITERATIONS} iterations: tolerance {tolerance} may be below the "
+        "rounding error, give a larger one"
     )

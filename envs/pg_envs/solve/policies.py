@@ -16,7 +16,7 @@ def uniform_policy(mdp: TabularMDP) -> FloatArray:
 
 
 def check_policy(mdp: TabularMDP, policy: ArrayLike) -> FloatArray:
-    """Return the policy as distributions in float64, [S, A] or [T, S, A]; rows may be off by what float32 rounds.
+    """Return the policy as distributions in float64, [S, A] or [T, S, A]; rows may be off by float32's rounding error.
 
     Raises:
         ValueError: a wrong shape, or a row that is not a distribution over actions.
@@ -48,10 +48,10 @@ def check_stationary_policy(mdp: TabularMDP, policy: ArrayLike) -> FloatArray:
 
 
 def check_size(mdp: TabularMDP) -> None:
-    """Raise ValueError if the process has more states than dense linear algebra is good for."""
+    """Raise ValueError if the process has too many states for dense linear algebra."""
     if mdp.num_states > MAX_STATES:
         raise ValueError(
-            f"mdp has {mdp.num_states} states, exact solutions take dense matrices and stop at {MAX_STATES}: "
+            f"mdp has {mdp.num_states} states, exact solutions use dense matrices, of at most {MAX_STATES}: "
             "drop states that are never reached, use finite_horizon_values (no limit), or estimate from episodes"
         )
 
@@ -63,7 +63,7 @@ def induced(mdp: TabularMDP, policy: FloatArray) -> tuple[FloatArray, FloatArray
 
 
 def name_states(states: ArrayLike) -> str:
-    """Write a set of states: {0, 1, 2}, the first eight of many."""
+    """Write a set of states, {0, 1, 2}; of many states only the first eight."""
     listed = np.asarray(states).tolist()
     more = f", … {len(listed)} states" if len(listed) > 8 else ""
     return "{" + ", ".join(map(str, listed[:8])) + more + "}"

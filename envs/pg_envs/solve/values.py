@@ -1,4 +1,4 @@
-"""The functions `evaluate`, `occupancy` and `gains` of a process, and shorter names for their parts."""
+"""The functions `evaluate`, `occupancy` and `gains` of a process, and shortcuts to parts of their results."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ def evaluate(
     total        V(s) = E[Σ_{t<T} R_{t+1} | S_0 = s]                 J = Σ_s ρ(s) V(s)    T: when the episode ends
     average      V(s) = lim E[Σ_{t<n} R_{t+1} − λ | S_0 = s]         J = λ                Σ_s μ(s) V(s) = 0
 
-    (the limit over n is that of its averages where the chain is periodic). The optimum is found by policy iteration;
+    (for a periodic chain, the limit of the averages over n). The optimum is found by policy iteration;
     for the total criterion it is the best among the policies that end the episode with probability 1.
 
     Args:
         mdp: the decision process, of at most `MAX_STATES` states.
-        policy: π, [S, A]; None: an optimal one, which the result has.
+        policy: π, [S, A]; None: an optimal one, which the result contains.
         criterion: "discounted", "total" or "average".
         discount: γ < 1 of the discounted criterion; None: the process's own.
-        tolerance: policy iteration ends when no action improves Q by more than tolerance · max(1, max |Q|). Optimal
-            values then err by at most that over 1 − γ, an optimal gain by that.
+        tolerance: policy iteration ends when no action improves Q by more than tolerance · max(1, max |Q|). The
+            error of optimal values is then at most that over 1 − γ, that of an optimal gain at most that.
 
     Raises:
-        ValueError: a policy of another shape, or not of distributions; a discount that is not below 1; a policy under
-            which an episode from the initial distribution may never end (total), or that is caught in one of several
-            recurrent classes (average); no optimum with such a policy; too many states.
+        ValueError: a policy of a wrong shape, or without distributions; a discount that is not below 1; a policy under
+            which an episode from the initial distribution may never end (total), or which has several recurrent
+            classes (average); no such optimal policy; too many states.
 
     Reference: Puterman, "Markov Decision Processes", 1994, chapters 6 to 9.
     """
@@ -61,14 +61,14 @@ def occupancy(
     *,
     discount: float | None = None,
 ) -> FloatArray:
-    """Return how much time a policy spends in each state, d(s), [S], so that J = Σ_s d(s) Σ_a π(a|s) r(s,a).
+    """Return a policy's occupancy of each state, d(s), [S], so that J = Σ_s d(s) Σ_a π(a|s) r(s,a).
 
     discounted   d(s) = Σ_t γ^t P(S_t = s)    sums to 1/(1 − γ) where no episode ends
     total        d(s) = Σ_t P(S_t = s)        expected visits; sums to the expected length of an episode
     average      d(s) = lim (1/n) Σ_{t<n} P(S_t = s)    stationary distribution; sums to 1
 
-    From the initial distribution. Terminal states count 0 in the first two, since nothing is decided there. With this
-    d the policy gradient is ∇J = Σ_s d(s) Σ_a Q(s,a) ∇π(a|s) under all three criteria.
+    S_0 has the initial distribution. In terminal states d is 0 for the first two, since nothing is decided there. With
+    this d the policy gradient is ∇J = Σ_s d(s) Σ_a Q(s,a) ∇π(a|s) under all three criteria.
 
     Arguments and errors are those of `evaluate`.
 
@@ -82,8 +82,8 @@ def occupancy(
 def gains(mdp: TabularMDP, policy: ArrayLike | None = None) -> FloatArray:
     """Return the long-run average reward per step from every state, g(s) = lim (1/n) E[Σ_{t<n} R_{t+1} | S_0 = s], [S].
 
-    It exists for every policy, of several recurrent classes too. Without a policy it is the optimum, by multichain
-    policy iteration. Raises as `evaluate`, but for the classes.
+    It exists for every policy, also one with several recurrent classes. Without a policy it is the optimum, by
+    multichain policy iteration. Errors are those of `evaluate`, except about recurrent classes.
     """
     check_size(mdp)
     if policy is None:
@@ -116,12 +116,14 @@ def _policy(
 
 
 def _discount(mdp: TabularMDP, criterion: Criterion, discount: float | None) -> float:
-    """Return γ, which is 1 but for the discounted criterion."""
+    """Return γ, which is 1 except for the discounted criterion."""
     if criterion not in get_args(Criterion):
         raise ValueError(f"criterion must be one of {', '.join(get_args(Criterion))}, got {criterion!r}")
     if criterion != "discounted":
         if discount is not None:
-            raise ValueError(f"discount is of criterion='discounted', got {discount} with criterion={criterion!r}")
+            raise ValueError(
+                f"discount is only for criterion='discounted', got {discount} with criterion={criterion!r}"
+            )
         return 1.0
     gamma = float(mdp.discount if discount is None else discount)
     if not 0 <= gamma < 1:

@@ -1,4 +1,4 @@
-"""Texts as ids and back, by any tokenizer: prompts that a completion can follow, and every mark that it writes."""
+"""Texts to ids and back with any tokenizer; special tokens are kept where they belong."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def check_fixed_lengths(tokenizer: Any) -> None:  # noqa: ANN401
 
 
 def encoded(tokenizer: Any, prompt: str | Messages) -> tuple[str, list[int]]:  # noqa: ANN401
-    """Return a prompt's text and ids, behind which a completion is to follow.
+    """Return a prompt's text and ids, ready to be continued by a completion.
 
-    A tokenizer's begin marks stand before the text once, whether it adds them, the text has them or both; end marks
-    that it would add are left out. A chat's template writes its marks itself: none are added.
+    A tokenizer's beginning-of-sequence tokens precede the text once, whether the tokenizer adds them, the text has them
+    or both; end tokens that it would add are left out. To a chat nothing is added: its template writes these tokens.
 
     Raises:
-        ValueError: neither a text nor a chat, or a chat without a chat template.
+        ValueError: the prompt is neither a text nor a chat, or a chat and the tokenizer has no chat template.
     """
     if isinstance(prompt, str):
         marked, bare = _ids(tokenizer, prompt), _bare_ids(tokenizer, prompt)
@@ -47,7 +47,7 @@ def encoded(tokenizer: Any, prompt: str | Messages) -> tuple[str, list[int]]:  #
 
 
 def spelled_out(tokenizer: Any) -> Callable[[list[int]], str]:  # noqa: ANN401
-    """Return a tokenizer's `decode`, with the marks that ids stand for where it would skip them."""
+    """Return a tokenizer's `decode`, with special tokens written out instead of skipped."""
     if takes(tokenizer.decode, "skip_special_tokens"):
         return lambda ids: tokenizer.decode(ids, skip_special_tokens=False)
     decode: Callable[[list[int]], str] = tokenizer.decode
@@ -60,19 +60,19 @@ def _ids(tokenizer: Any, text: str, **options: Any) -> list[int]:  # noqa: ANN40
 
 
 def _bare_ids(tokenizer: Any, text: str) -> list[int] | None:  # noqa: ANN401
-    """Return a text's ids without the marks that its tokenizer adds, None where that cannot be asked for."""
+    """Return a text's ids without added special tokens; None if the tokenizer has no such option."""
     known = takes(tokenizer.encode, "add_special_tokens")
     return _ids(tokenizer, text, add_special_tokens=False) if known else None
 
 
 def _begun_once(marked: list[int], bare: list[int]) -> list[int]:
-    """Return a text's ids `bare` behind the begin marks that it has in `marked`, unless it begins with them itself."""
+    """Return the ids `bare` after the beginning-of-sequence tokens of `marked`, unless they begin with them already."""
     if not bare:
-        return marked[:1]  # nothing but marks, the first of which begins
+        return marked[:1]  # an empty text: of the special tokens only the first begins a sequence
     places = range(len(marked) - len(bare) + 1)
     start = next((i for i in places if marked[i : i + len(bare)] == bare), None)
     if start is None:
-        return marked  # spelled in another way behind a mark: what was added cannot be told apart
+        return marked  # the text is split differently after a special token: what was added cannot be told
     begin = marked[:start]
     return bare if bare[:start] == begin else begin + bare
 
@@ -81,5 +81,5 @@ def takes(function: Callable[..., Any], name: str) -> bool:
     """Return whether a function has a parameter called `name`."""
     try:
         return name in inspect.signature(function).parameters
-    except ValueError:  # compiled, and it does not say
+    except ValueError:  # compiled functions may have no signature
         return False

@@ -199,8 +199,8 @@ class AdditionEnv(TokenEnv):
     ## Arguments
     - `digits`: the most digits of either number, 2.
     - `max_new_tokens`: the most tokens in a completion, 7 (`digits` + 5), or 8 with a tokenizer.
-    - `split`, `held_out`: which pairs are asked, "all"; see `addition_pairs`.
-    - `tokenizer`: of a language model, or its folder: the sum is asked in words and scored 0 or 1; see `addition_text`.
+    - `split`, `held_out`: which pairs are asked, by default "all"; see `addition_pairs`.
+    - `tokenizer`: a language model's, or its folder: the question is in words, scored 0 or 1; see `addition_text`.
     - `window`, `render_mode`: as in `TokenEnv`; the vector form has `group_size` too.
 
     ## Version History
@@ -217,7 +217,7 @@ class ShorterVectorEnv(TokenVectorEnv):
 
 
 class ShorterEnv(TokenEnv):
-    """Shorter is better.
+    """Ending early: the shorter the completion, the better.
 
     ## Description
     Whatever the prompt shows, the best completion is EOS alone: "abcd→."
@@ -229,7 +229,7 @@ class ShorterEnv(TokenEnv):
     As in `TokenEnv`: the tokens so far and their number.
 
     ## Rewards
-    At the end, 1 − n / `max_new_tokens` with n the number of tokens before EOS; 0 where the cap came first.
+    At the end, 1 − n / `max_new_tokens` with n the number of tokens before EOS; 0 without EOS.
 
     ## Starting State
     BOS, `length` symbols drawn uniformly, SEP.

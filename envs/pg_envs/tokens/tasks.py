@@ -14,22 +14,22 @@ from pg_envs.tokens.text_tasks import Split, addition_pairs, addition_text
 from pg_envs.tokens.texts import Tokenizer
 from pg_envs.tokens.token_task import Completion, Prompt, TokenTask
 
-PAD, BOS, SEP, EOS = range(4)  # the marks of every task below
-FIRST = 4  # the first of a task's own symbols
+PAD, BOS, SEP, EOS = range(4)  # the special tokens of every task below
+FIRST = 4  # the id of a task's first own symbol
 SUMS = "0123456789+"  # the symbols of addition
 
-Body = list[int]  # a prompt without its marks
+Body = list[int]  # a prompt without BOS and SEP
 
 
-# -- scores and what the random policy collects ----------------------------------------------------------------------
+# -- scores and the random policy's expected score -------------------------------------------------------------------
 def agreement(expected: Completion, completion: Completion) -> float:
-    """Return the positions that agree over the longer length: 1 for exactly `expected`, and for nothing else."""
+    """Return the number of positions that agree over the longer length: 1 only if both are equal."""
     matches = sum(one == other for one, other in zip(expected, completion, strict=False))
     return matches / max(len(expected), len(completion))
 
 
 def brevity(completion: Completion, max_new_tokens: int) -> float:
-    """Return 1 − n / max_new_tokens, n the tokens before the end-of-sequence token; without one, 0."""
+    """Return 1 − n / max_new_tokens with n the number of tokens before the end-of-sequence token; 0 without one."""
     return 1 - completion.index(EOS) / max_new_tokens if EOS in completion else 0.0
 
 
@@ -44,9 +44,9 @@ def random_endings(vocabulary: int, max_new_tokens: int) -> Iterator[tuple[int, 
 def random_agreement(lengths: Mapping[int, float], vocabulary: int, max_new_tokens: int) -> float:
     """Return the expected agreement of uniformly random tokens with answers of L tokens, P(L) = lengths[L].
 
-    A completion of k tokens that EOS ended holds k − 1 tokens that are uniform over the V − 1 others, of which
-    min(k, L) − 1 stand where the answer has one of those; its EOS is right where k = L:
-    E = [(min(k, L) − 1) / (V − 1) + 1(k = L)] / max(k, L). One without EOS: E = min(k, L − 1) / (V − 1) / max(k, L).
+    A completion of k tokens that EOS ended has k − 1 tokens before it, uniform over the V − 1 other tokens;
+    min(k, L) − 1 of them are at positions before the answer's EOS. Its EOS is right if k = L:
+    E = [(min(k, L) − 1) / (V − 1) + 1(k = L)] / max(k, L). Without EOS: E = min(k, L − 1) / (V − 1) / max(k, L).
     """
     expected = 0.0
     for tokens, by_eos, probability in random_endings(vocabulary, max_new_tokens):
@@ -103,8 +103,8 @@ def addition(
 ) -> TokenTask:
     """Ask for the sum of two numbers, each uniform on 0 … 10^digits − 1, written without leading zeros.
 
-    With a `tokenizer` (or the folder it is in) it is asked in words: `addition_text`. `split` and `held_out` are those
-    of `addition_pairs`.
+    With a `tokenizer` (or its folder) the question is in words, see `addition_text`; for `split` and `held_out` see
+    `addition_pairs`.
     """
     if tokenizer is not None:
         cap = 8 if max_new_tokens is None else max_new_tokens
@@ -154,7 +154,7 @@ def shorter(*, length: int = 4, symbols: int = 4, max_new_tokens: int = 8) -> To
     )
 
 
-# -- what they are made of -------------------------------------------------------------------------------------------
+# -- the parts of tasks ----------------------------------------------------------------------------------------------
 def _agreement_task(
     prompts: Callable[[np.random.Generator], Body] | Sequence[Body],
     body_length: int,

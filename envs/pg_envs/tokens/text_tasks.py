@@ -1,4 +1,4 @@
-"""Tasks in text, for any tokenizer: sums, and reasoning-gym's."""
+"""Tasks in text, for any tokenizer: sums, and the tasks of reasoning-gym."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUESTION = "Question: What is {}+{}?\nAnswer:"
 
 
 def first_integer(text: str) -> int | None:
-    """Return the first integer written in `text`, None where there is none."""
+    """Return the first integer in `text`; None if there is none."""
     found = re.search(r"-?\d+", text)
     return int(found.group()) if found else None
 
@@ -27,11 +27,11 @@ def first_integer(text: str) -> int | None:
 def addition_pairs(digits: int = 1, split: Split = "all", held_out: float = 0.2) -> list[Pair]:
     """Return the pairs (a, b) of numbers from 0 to 10^digits − 1 that belong to `split`.
 
-    The split is the same on every call and every machine. a + b and b + a are on the same side: who has learned one of
-    them may know the other.
+    The split is the same on every call and every machine. a + b and b + a are on the same side, since a model that
+    has learned one may know the other.
 
     Raises:
-        ValueError: digits other than 1, 2 or 3, a split of another name, held_out outside (0, 1).
+        ValueError: digits other than 1, 2 or 3, an unknown split, held_out outside (0, 1).
     """
     if digits not in (1, 2, 3):
         raise ValueError(f"digits must be 1, 2 or 3, got {digits}")
@@ -47,7 +47,7 @@ def addition_pairs(digits: int = 1, split: Split = "all", held_out: float = 0.2)
 
 
 def _digest(pair: Pair) -> bytes:
-    """Return what to sort pairs by: chance that no version of a library changes."""
+    """Return a key that sorts pairs in an order that looks random and depends on no library's version."""
     return sha256("{}+{}".format(*pair).encode()).digest()
 
 
@@ -64,16 +64,16 @@ def addition_text(
     """Return the task "Question: What is 3+4?⏎Answer:"; 1 where the first integer of the completion is the sum, else 0.
 
     Args:
-        tokenizer: of the prompts and completions, or the folder it is in.
+        tokenizer: the tokenizer of the prompts and completions, or its folder.
         digits: the most digits of either number.
         split: which pairs are asked: "train", "held_out" (never those of "train"), or "all"; see `addition_pairs`.
         held_out: the share of the pairs that "train" leaves out.
-        shots: sums with their answers that stand before every question, of pairs that are not held out.
+        shots: number of solved sums before every question, from pairs that are not held out.
         max_new_tokens: the most tokens in a completion.
-        options: of `text_task`.
+        options: further arguments of `text_task`.
 
     Raises:
-        ValueError: as `addition_pairs` and `text_task` do.
+        ValueError: as `addition_pairs` and `text_task`.
     """
     pairs = addition_pairs(digits, split, held_out)
     solved = sorted(addition_pairs(digits, "train", held_out), key=_digest)
@@ -107,21 +107,21 @@ def reasoning_gym_task(
     """Return a task of reasoning-gym (`pip install reasoning-gym`), scored by its own verifier.
 
     Args:
-        name: of the dataset, such as "basic_arithmetic".
-        tokenizer: of the prompts and completions, or the folder it is in.
+        name: the dataset's name, such as "basic_arithmetic".
+        tokenizer: the tokenizer of the prompts and completions, or its folder.
         max_new_tokens: the most tokens in a completion.
         size: the number of questions.
-        seed: of the questions; others for evaluation.
+        seed: seed of the questions; use another one for evaluation.
         chat: whether a question is a user's message under the tokenizer's chat template.
-        answer: takes the answer out of a completion.
+        answer: function that extracts the answer from a completion.
         eos: see `text_task`.
         vocabulary: see `text_task`.
         max_prompt_length: see `text_task`.
-        options: of the dataset.
+        options: the dataset's options.
 
     Raises:
         ImportError: reasoning-gym is not installed.
-        ValueError: no such dataset or option; as `text_task` does.
+        ValueError: no such dataset or option; and as `text_task`.
 
     References:
         Z. Stojanovski et al., Reasoning Gym, 2025.
@@ -132,7 +132,7 @@ def reasoning_gym_task(
         raise ImportError("reasoning_gym_task needs reasoning-gym: pip install reasoning-gym") from error
     try:
         dataset = gym.create_dataset(name, size=size, seed=seed, **options)
-    except TypeError as error:  # of a dataset's own configuration
+    except TypeError as error:  # an option that the dataset's configuration lacks
         raise ValueError(f"options: reasoning-gym's {name} does not take {options}: {error}") from error
     entries = list(dataset)
     questions = [entry["question"] for entry in entries]

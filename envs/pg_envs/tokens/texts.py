@@ -17,14 +17,14 @@ TextStop = Callable[[str, str], bool]
 
 
 class Tokenizer(Protocol):
-    """What is asked of a tokenizer; those of transformers and tokenizers have it.
+    """The methods that a tokenizer must have; those of transformers and tokenizers have them.
 
-    Where they exist, `eos_token_id`, `get_vocab()` or `len(tokenizer)`, and for chats `apply_chat_template` are used;
-    of `encode` its argument `add_special_tokens`, of `decode` its `skip_special_tokens`.
+    Also used, if they exist: `eos_token_id`, `get_vocab()` or `len(tokenizer)`, for chats `apply_chat_template`, the
+    argument `add_special_tokens` of `encode` and `skip_special_tokens` of `decode`.
     """
 
     def encode(self, text: str, /) -> Any:  # noqa: ANN401
-        """Return the text's ids, or an object that has them as `ids`."""
+        """Return the text's ids, or an object with an attribute `ids`."""
 
     def decode(self, ids: list[int], /) -> str:
         """Return the text of ids."""
@@ -32,7 +32,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Reader:
-    """A task's texts: what its ids say, and what a person's functions say of that."""
+    """A task's texts: decodes completions and calls the user's functions of texts."""
 
     decode: Callable[[list[int]], str]
     texts: list[str]  # of the prompts
@@ -45,7 +45,7 @@ class Reader:
         return self.decode(completion[:-1] if completion[-1] in self.eos else completion)
 
     def scored_by(self, score: TextScore) -> Callable[[list[Prompt], list[Completion], list[int]], list[float]]:
-        """Return `score` as a task's `score_batch`."""
+        """Return `score`, a function of texts, as the `score_batch` of a `TokenTask`."""
 
         def score_all(prompts: list[Prompt], completions: list[Completion], numbers: list[int]) -> list[float]:
             return [self._score(score, n, self.answer(ids)) for n, ids in zip(numbers, completions, strict=True)]
@@ -61,13 +61,13 @@ class Reader:
             raise EvaluationError(f"score failed on {shown}: {type(error).__name__}: {error}") from error
 
     def scored_together_by(self, score_batch: TextScoreBatch) -> Callable[..., Sequence[float]]:
-        """Return `score_batch` of texts as a task's `score_batch`."""
+        """Return `score_batch`, a function of texts, as the `score_batch` of a `TokenTask`."""
         return lambda prompts, completions, numbers: score_batch(
             [self.texts[n] for n in numbers], list(map(self.answer, completions)), [self.examples[n] for n in numbers]
         )
 
     def stopped_by(self, stop: TextStop) -> Callable[[Prompt, Completion], bool]:
-        """Return `stop` of texts as a task's `stop`."""
+        """Return `stop`, a function of texts, as the `stop` of a `TokenTask`."""
         return lambda prompt, completion: stop(self.text_of[tuple(prompt)], self.answer(completion))
 
 
@@ -86,25 +86,24 @@ def text_task(
 ) -> TokenTask:
     """Return the task of answering `prompts` in text: `TokenVectorEnv(64, task=text_task(…))`.
 
-    Prompts are encoded once, here: with the marks that a tokenizer begins a text with, once, and without those that it
-    ends one with. Completions stay the ids that were sampled: they are decoded, marks and all, to be scored and never
-    encoded again.
+    Prompts are encoded once, here: with the tokenizer's beginning-of-sequence tokens, once, and without its end tokens.
+    Completions stay the sampled ids: they are decoded, special tokens included, to be scored, and never encoded again.
 
     Args:
-        tokenizer: see `Tokenizer`; or a folder with one of transformers, and perhaps with its model, which then says
-            how many ids there are and which of them end a sequence; or a .gguf file.
+        tokenizer: see `Tokenizer`; or a folder with a tokenizer of transformers (if its model is there too, the model
+            gives the vocabulary and the end-of-sequence ids); or a .gguf file.
         prompts: texts, or chats ({"role", "content"} messages), to which the tokenizer's chat template is applied.
         max_new_tokens: the most tokens in a completion.
         score: callable (prompt, completion, example) → number; the completion is without its end-of-sequence token.
-        score_batch: in its place, callable (prompts, completions, examples) → numbers, for all that end in one step.
-        examples: what is known of each prompt, handed to the scores (its answer, say); None: the prompts themselves.
+        score_batch: instead, callable (prompts, completions, examples) → numbers, for all texts that end in one step.
+        examples: for each prompt an object handed to the scores (its answer, say); None: the prompts themselves.
         stop: callable (prompt, completion so far) → bool, asked after every token; costs a decoding each time.
         eos: the end-of-sequence id, or several; None: the tokenizer's.
-        vocabulary: V, the rows of the model's embedding; None: as many as the tokenizer has ids.
-        max_prompt_length: in tokens; None: the longest prompt's length.
+        vocabulary: V, the number of rows of the model's embedding; None: the number of the tokenizer's ids.
+        max_prompt_length: the most tokens in a prompt; None: the longest prompt's length.
 
     Raises:
-        ValueError: one prompt instead of several; no end-of-sequence id, or no tokenizer in the folder; a vocabulary
+        ValueError: one prompt instead of a list; no end-of-sequence id, or no tokenizer in the folder; a vocabulary
             smaller than the tokenizer's ids; a prompt without tokens, or with more than `max_prompt_length`; chats
             without a chat template; not as many examples as prompts; a tokenizer that pads or cuts texts off.
     """
@@ -132,7 +131,7 @@ def text_task(
 
 
 def _check_functions(**functions: Any) -> None:  # noqa: ANN401
-    """Raise ValueError unless what is given are functions, one of them `score` or `score_batch`."""
+    """Raise ValueError unless the given functions are callable, and exactly one is `score` or `score_batch`."""
     for name, function in functions.items():
         if function is not None and not callable(function):
             raise ValueError(f"{name} must be a function of texts, got {function!r}")
@@ -143,7 +142,7 @@ def _check_functions(**functions: Any) -> None:  # noqa: ANN401
 def _read(
     coder: Tokenizer, prompts: list[str | Messages], max_prompt_length: int | None
 ) -> tuple[list[str], list[list[int]]]:
-    """Return the prompts' texts and ids; ValueError for no ids or too many, and for one chat in place of several."""
+    """Return the prompts' texts and ids; ValueError for no or too many ids, or for one chat instead of a list."""
     if prompts and all(isinstance(message, Mapping) for message in prompts):
         raise ValueError(f"prompts must be several texts or chats, got one chat: {prompts!r}; write [chat]")
     pairs = [encoded(coder, prompt) for prompt in prompts]
@@ -158,7 +157,7 @@ def _read(
 
 
 def _several(name: str, values: Iterable[Any], write: str) -> list[Any]:
-    """Return `values` as a list; ValueError for one text, and for what is in no order or would be read as its keys."""
+    """Return `values` as a list; ValueError for a single text, an unordered set or a mapping."""
     if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
         raise ValueError(f"{name} must be several, in order, got {type(values).__name__} {values!r}; write {write}")
     return list(values)
@@ -167,7 +166,7 @@ def _several(name: str, values: Iterable[Any], write: str) -> list[Any]:
 def _known(
     tokenizer: Tokenizer | str | Path, eos: int | Sequence[int] | None, vocabulary: int | None
 ) -> tuple[Tokenizer, list[int], int]:
-    """Return the tokenizer, read from its folder if need be, the ids that end a sequence, and the number of ids."""
+    """Return the tokenizer (read from its folder if that is given), its end-of-sequence ids, and the number of ids."""
     if not isinstance(tokenizer, str | Path):
         return tokenizer, _ends(tokenizer, eos), _vocabulary(tokenizer, vocabulary)
     found = read_tokenizer(tokenizer)

@@ -13,8 +13,8 @@ class TokenEnv(RowEnv):
     """Token generation.
 
     ## Description
-    A text is grown token by token. The state is a context window of N tokens: the action is enqueued and, where the
-    window is full, the least recent token is dequeued. Bring prompts and a scoring function:
+    A text grows token by token. The state is a context window of N tokens: the action is enqueued and, if the window
+    is full, the least recent token is dequeued. The user gives prompts and a scoring function:
 
         env = TokenEnv(
             prompts=[[1, 4], [1, 5]],                       # token ids
@@ -31,7 +31,7 @@ class TokenEnv(RowEnv):
 
     ## Rewards
     `score(prompt, completion)` when the episode ends, 0 before; `token_reward(prompt, completion so far)` is added at
-    each step where given. The completion holds every sampled token, the end-of-sequence token included. A function
+    each step if given. The completion holds every sampled token, the end-of-sequence token included. A function
     that raises or returns no finite number gives a RuntimeError that shows the prompt and the completion.
 
     ## Starting State
@@ -39,8 +39,8 @@ class TokenEnv(RowEnv):
 
     ## Episode End
     Terminated by an end-of-sequence token, by `stop` or by the `max_new_tokens`-th token; `info["stop_reason"]` is
-    "eos", "verifier" or "length" ("" before), the first of these that holds. The cap is part of the task, so it never
-    truncates.
+    "eos", "verifier" or "length" ("" before); if several hold, the first of these. The cap is part of the
+    task, so it never truncates.
 
     ## Arguments
     - `prompts`: token sequences, or a callable generator → token sequence.
@@ -49,17 +49,17 @@ class TokenEnv(RowEnv):
     - `eos`: the end-of-sequence id, or several.
     - `max_new_tokens`: the most tokens in a completion.
     - `window`: N; by default the longest prompt plus `max_new_tokens`, so that nothing is ever dequeued.
-    - `max_prompt_length`: needed where `prompts` is a callable and `window` is not given.
+    - `max_prompt_length`: needed if `prompts` is a callable and `window` is not given.
     - `token_reward`: callable (prompt, completion so far) → number, or None.
-    - `stop`: sequences of ids that end a completion (they count where the completion holds all of them), or a callable
-      (prompt, completion so far) → bool that is asked after every token, or None.
-    - `score_batch`: in place of `score` (None), callable (prompts, completions, numbers) → numbers, for all completions
-      that end in one step; prompt i is `prompts[numbers[i]]`, −1 where a callable drew it.
-    - `task`: all of this as a `TokenTask`; `copy`: see `TokenVectorEnv`.
-    - `pad`: the id behind the end of the text, 0; `decode`: callable ids → text, or None: the ids.
+    - `stop`: sequences of ids that end a completion (they count only if the completion contains them whole), or a
+      callable (prompt, completion so far) → bool that is called after every token, or None.
+    - `score_batch`: instead of `score` (None), callable (prompts, completions, numbers) → numbers, for all completions
+      that end in one step; prompt i is `prompts[numbers[i]]`, −1 if a callable drew it.
+    - `task`: a `TokenTask`, instead of all arguments above; `copy`: see `TokenVectorEnv`.
+    - `pad`: the id after the end of the text, 0; `decode`: callable ids → text; None: the ids are shown.
     - `render_mode`: "ansi" gives the text so far.
 
-    Anything outside its range raises ValueError, at construction or, for a prompt drawn by a callable, at reset.
+    An argument out of range raises ValueError at construction, a prompt drawn by a callable at reset.
 
     ## References
     B. Van Roy's lecture note on policy gradients, section 3.2; R. Ramamurthy et al., ICLR 2023.

@@ -1,4 +1,4 @@
-"""The task of a token environment: prompts, scores and the vocabulary they are written in."""
+"""The task of a token environment: prompts, scoring functions and the vocabulary."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Stop = Callable[[Prompt, Completion], bool]
 
 Scores = NDArray[np.float64]
 
-DRAWN = -1  # the number of a prompt that a callable drew
+DRAWN = -1  # stands for the number of a prompt that a callable drew
 
 
 class EvaluationError(RuntimeError):
@@ -29,14 +29,14 @@ class EvaluationError(RuntimeError):
 
 
 def finite(value: Any) -> float:  # noqa: ANN401
-    """Return a number of Python, numpy or torch as a float, or raise ValueError where it is no finite number."""
+    """Return a number of Python, numpy or torch as a float; ValueError if it is not a finite number."""
     if not _is_number(value) or not math.isfinite(value):
         raise ValueError(f"a finite number is needed, got {_shortened(value)}")
     return float(value)
 
 
 def truth(value: Any) -> bool:  # noqa: ANN401
-    """Return a truth value of Python, numpy or torch, or raise ValueError where it is none."""
+    """Return a truth value of Python, numpy or torch as a bool; ValueError if it is not one."""
     if not _is_number(value) or math.isnan(value):
         raise ValueError(f"True or False is needed, got {_shortened(value)}")
     return bool(value)
@@ -59,19 +59,19 @@ def _in_order(values: Any) -> bool:  # noqa: ANN401
 
 @dataclass(frozen=True)
 class TokenTask:
-    """Prompts, a scoring function, and the vocabulary that both are written in.
+    """Prompts, a scoring function, and the vocabulary of both.
 
     `prompts` is a sequence of token sequences, drawn from uniformly, or a callable generator → token sequence, which
-    may be as long as `max_prompt_length`. `score(prompt, completion)` judges a finished completion; or
-    `score_batch(prompts, completions, numbers)` judges several at once, prompt i being `prompts[numbers[i]]` (−1 where
-    a callable drew it). `token_reward(prompt, completion so far)` judges every step. `stop` ends an episode beside the
-    end-of-sequence token: sequences of ids, or a callable (prompt, completion so far) → bool that is asked after every
-    token. `answer` and `known` say, where they are known, a best completion and what the random and the best policy
-    collect.
+    has at most `max_prompt_length` tokens. `score(prompt, completion)` scores a finished completion; or
+    `score_batch(prompts, completions, numbers)` scores several at once, prompt i being `prompts[numbers[i]]` (−1 if a
+    callable drew it). `token_reward(prompt, completion so far)` rewards every step. `stop` ends an episode as the
+    end-of-sequence token does: sequences of ids, or a callable (prompt, completion so far) → bool that is called after
+    every token. `answer` returns a best completion, and `known` holds the returns of the random and of the best policy,
+    if they are known.
 
     Raises:
         ValueError: a token id outside the vocabulary, an empty or too long prompt, no prompts, no end-of-sequence id,
-            max_new_tokens below 1, a stop sequence longer than max_new_tokens, not one of score and score_batch.
+            max_new_tokens below 1, a stop sequence longer than max_new_tokens, or not one of score and score_batch.
     """
 
     prompts: Sequence[Tokens] | Callable[[np.random.Generator], Tokens]
@@ -110,7 +110,7 @@ class TokenTask:
                 raise ValueError("prompts must hold at least one prompt, got none")
 
     def _check(self, tokens: Tokens, name: str, longest: int | None = None) -> NDArray[np.int64]:
-        """Return token ids as an array, [length], or say what is wrong with them."""
+        """Return token ids as an array, [length]; ValueError if they are empty, not ids, or too many."""
         ids = np.asarray(tokens)
         if ids.ndim != 1 or not ids.size or not np.issubdtype(ids.dtype, np.integer):
             raise ValueError(f"{name} must be token ids, at least one, got {tokens!r}")
@@ -132,32 +132,32 @@ class TokenTask:
         return self.choose(generator, longest)[0]
 
     def choose(self, generator: np.random.Generator, longest: int) -> tuple[NDArray[np.int64], int]:
-        """Draw a prompt of at most `longest` tokens, [length], and return its number in `prompts` too."""
+        """Draw a prompt of at most `longest` tokens; return it, [length], and its number in `prompts`."""
         if callable(self.prompts):
             return self._check(self.prompts(generator), "prompts", longest), DRAWN
         number = int(generator.integers(len(self.prompts)))
         return np.asarray(self.prompts[number], np.int64), number
 
     def judge(self, prompt: Prompt, completion: Completion) -> float:
-        """Return the finished completion's score; of prompts that are alike, the first one's.
+        """Return the finished completion's score; if several prompts are equal, as for the first of them.
 
         Raises:
-            ValueError: a prompt that is none of the task's, where scores are those of its prompts by number.
+            ValueError: a prompt that the task does not have, if `score_batch` is given its prompts by number.
         """
         if self.score is not None:
             return self._evaluate(self.score, "score", prompt, completion)
         alike = () if callable(self.prompts) else (n for n, p in enumerate(self.prompts) if tuple(p) == tuple(prompt))
         number = next(iter(alike), DRAWN)
         if number == DRAWN and not callable(self.prompts):
-            raise ValueError(f"prompt: {list(prompt)} is none of the {len(self.prompts)} prompts of the task")
+            raise ValueError(f"prompt: {list(prompt)} is not among the {len(self.prompts)} prompts of the task")
         return float(self.judge_batch([prompt], [completion], [number])[0])
 
     def judge_batch(self, prompts: list[Prompt], completions: list[Completion], numbers: list[int]) -> Scores:
         """Return the scores of finished completions, [n].
 
         Raises:
-            EvaluationError: a function that raises, a wrong count, a score that is no finite number; the message shows
-                the prompt and the completion.
+            EvaluationError: a function that raises, a wrong number of scores, a score that is not finite; the message
+                shows the prompt and the completion.
         """
         pairs = list(zip(prompts, completions, strict=True))
         if self.score is not None:
@@ -183,11 +183,11 @@ class TokenTask:
         return np.array(checked)
 
     def reward_token(self, prompt: Prompt, completion: Completion) -> float:
-        """Return the reward of a completion's last token, 0 where there is no `token_reward`."""
+        """Return the reward of a completion's last token; 0 without a `token_reward`."""
         return self._evaluate(self.token_reward, "token_reward", prompt, completion) if self.token_reward else 0.0
 
     def stops(self, prompt: Prompt, completion: Completion) -> bool:
-        """Return whether `stop` ends the episode after the completion's last token; False where there is no `stop`."""
+        """Return whether `stop` ends the episode after the completion's last token; False without a `stop`."""
         if self.stop is None:
             return False
         if callable(self.stop):
@@ -195,7 +195,7 @@ class TokenTask:
         return any(list(sequence) == completion[-len(sequence) :] for sequence in self.stop)
 
     def text(self, ids: Iterable[int]) -> str:
-        """Return token ids as readable text: by `decode`, or the ids themselves with spaces between."""
+        """Return token ids as readable text: by `decode`, else the ids separated by spaces."""
         plain = [int(token) for token in ids]
         return self.decode(plain) if self.decode else " ".join(map(str, plain))
 
@@ -222,10 +222,10 @@ def _named(error: Exception) -> str:
 
 
 def room_for(task: TokenTask, window: int | None) -> tuple[int, int]:
-    """Return the longest prompt of `task` to make room for and the window's size.
+    """Return the length of the longest prompt of `task`, and the window's size.
 
     Raises:
-        ValueError: a window below 1 or shorter than the longest prompt; a callable that may draw any length.
+        ValueError: a window below 1 or shorter than the longest prompt; a callable without max_prompt_length or window.
     """
     if window is not None and window < 1:
         raise ValueError(f"window must be at least 1, got {window}")

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 INSTALL = "pip install 'pg-agents[llm]'"
-OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # nothing is fetched, no file runs code
+OURS: dict[str, Any] = {
+    "local_files_only": True,
+    "trust_remote_code": False,
+}  # nothing is downloaded, no file runs code
 CONFIGS = ("config.json", "generation_config.json")
 
 
@@ -16,9 +19,9 @@ class TokenizerFolder(NamedTuple):
     """A folder's tokenizer, its end-of-sequence ids and the size of its vocabulary.
 
     Attributes:
-        tokenizer: of transformers.
-        eos: all end-of-sequence ids that the tokenizer and the model beside it name, in ascending order.
-        vocabulary: the rows of that model's embedding; None: there is no model beside the tokenizer.
+        tokenizer: a tokenizer of transformers.
+        eos: all end-of-sequence ids that the tokenizer and the model in the same folder name, in ascending order.
+        vocabulary: the number of rows of that model's embedding; None: the folder has no model.
     """
 
     tokenizer: Any
@@ -27,14 +30,14 @@ class TokenizerFolder(NamedTuple):
 
 
 def read_tokenizer(folder: str | Path) -> TokenizerFolder:
-    """Return the tokenizer in `folder`, and what the model's config.json beside it, if there is one, adds to it.
+    """Return the tokenizer in `folder`, with the ids and the vocabulary of a model in the same folder, if there is one.
 
-    A .gguf file is read, too (with the package gguf); it names one end-of-sequence id. Nothing is downloaded, and no
-    file runs code.
+    A .gguf file can be given too (needs the package gguf); it names one end-of-sequence id. Nothing is downloaded, and
+    no file runs code.
 
     Raises:
         ImportError: transformers is not installed.
-        ValueError: there is no folder, no tokenizer in it, one with code of its own, or no end-of-sequence id.
+        ValueError: no such folder, no tokenizer in it, a tokenizer with its own code, or no end-of-sequence id.
     """
     path = Path(folder).expanduser()
     packed = path.suffix == ".gguf" and path.is_file()
@@ -50,7 +53,7 @@ def read_tokenizer(folder: str | Path) -> TokenizerFolder:
     except (ImportError, OSError, ValueError, KeyError, TypeError) as error:
         if "trust_remote_code" in str(error):
             raise ValueError(
-                f"tokenizer: {path} brings code of its own, which is not run; if you trust it, load the tokenizer "
+                f"tokenizer: {path} has its own code, which is not run; if you trust it, load the tokenizer "
                 "yourself with trust_remote_code=True and give that"
             ) from error
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

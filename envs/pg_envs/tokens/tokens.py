@@ -20,20 +20,20 @@ from pg_envs.tokens.token_task import DRAWN, Completion, Prompt, TokenTask, room
 class TokenVectorEnv(RowsVectorEnv):
     """B texts that grow by one token per step; the vector form of `TokenEnv`, whose arguments it shares.
 
-    The default autoreset mode is DISABLED and ended rows absorb (`metadata["absorbing"]`): stepping one ignores its
-    action, changes nothing and has reward 0, until `reset` starts it again. `metadata["append_only"]` is True if the
+    The default autoreset mode is DISABLED and ended rows are absorbing (`metadata["absorbing"]`): a step ignores their
+    action, changes nothing and has reward 0, until `reset` starts them again. `metadata["append_only"]` is True if the
     window can never slide, so that an episode's last observation contains all earlier ones.
 
     Rows g·G … g·G + G − 1 form group g = `info["group_id"]`: they answer one prompt, drawn by the group's first row,
-    and are reset together. Every prompt and score costs Python time where a row starts and ends; other steps do where
-    there is a `token_reward` or a callable `stop`, which are called at each.
+    and are reset together. Prompts and scores cost Python time when a row starts and ends, a `token_reward` or a
+    callable `stop` at every step.
 
     Args:
         num_envs: B, the number of rows.
-        task: prompts, scores and all else in one, as `text_task` makes it, instead of `TokenEnv`'s arguments below.
+        task: a `TokenTask`, for example from `text_task`, instead of `TokenEnv`'s arguments below.
         group_size: G, the number of consecutive rows that share a prompt.
         autoreset_mode: what happens to a row whose episode has ended.
-        copy: hand out copies of the windows; False: views, in which only what is to come is ever written.
+        copy: return copies of the windows; False: views, in which later steps only write tokens after the present end.
         window, prompts, score, score_batch, vocabulary, eos, stop, max_new_tokens, max_prompt_length, token_reward,
             pad, decode: see `TokenEnv`.
 
@@ -44,7 +44,7 @@ class TokenVectorEnv(RowsVectorEnv):
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4, "seeds_per_environment": True}
     make_task: ClassVar[Callable[..., TokenTask]] = (
-        TokenTask  # makes the task of all arguments that are not named below
+        TokenTask  # makes the task from the arguments that are not named below
     )
 
     def __init__(
@@ -91,13 +91,13 @@ class TokenVectorEnv(RowsVectorEnv):
 
     # -- the dynamics ------------------------------------------------------------------------------------------------
     def _seed(self, generators: Sequence[np.random.Generator]) -> None:
-        """Draw nothing ahead: prompts are drawn where episodes start."""
+        """Draw nothing ahead: prompts are drawn when episodes start."""
 
     def _start(self, rows: Rows) -> None:
         leaders = rows[rows % self.group_size == 0]
         if not np.array_equal(rows, (leaders[:, None] + np.arange(self.group_size)).ravel()):
             raise ValueError(f"reset_mask must select whole groups of {self.group_size} rows, got rows {rows.tolist()}")
-        if not self.copy:  # what was handed out shows texts that are complete now
+        if not self.copy:  # views returned before keep showing the finished texts
             self.history = self.history.copy()
         for leader in leaders:
             prompt, number = self.task.choose(self.generators[leader], self.max_prompt_length)
@@ -141,7 +141,7 @@ class TokenVectorEnv(RowsVectorEnv):
         return found
 
     def _scores(self, rows: Rows) -> NDArray[np.float64]:
-        """Return the scores of finished `rows`, judged as one batch."""
+        """Return the scores of finished `rows`, computed as one batch."""
         prompts, completions = zip(*map(self._pair, rows), strict=True)
         return self.task.judge_batch(list(prompts), list(completions), self.prompt_number[rows].tolist())
 
@@ -168,9 +168,9 @@ class TokenVectorEnv(RowsVectorEnv):
         }
 
     def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
-        """Return what the task knows; nothing where a time limit comes before the task's own length cap.
+        """Return the task's known returns; all None if a time limit is below the task's `max_new_tokens`.
 
-        What is best is not known where the window slides: the best policy may need tokens that have left it.
+        The best return is unknown if the window slides: the best policy may need tokens that have left it.
         """
         if max_episode_steps is not None and max_episode_steps < self.task.max_new_tokens:
             return KnownReturns()
@@ -178,7 +178,7 @@ class TokenVectorEnv(RowsVectorEnv):
 
     # -- texts -------------------------------------------------------------------------------------------------------
     def decode(self, ids: Iterable[int]) -> str:
-        """Return token ids as readable text: by the `decode` argument, or the ids themselves with spaces between."""
+        """Return token ids as readable text: by the `decode` argument, else the ids separated by spaces."""
         return self.task.text(ids)
 
     def texts(self) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def test_totals_that_do_not_exist_are_nan():
     past_the_trap = TabularMDP(p, np.ones((4, 2)), [0, 1, 0, 0], terminal=[3])
     avoid = [[1, 0]] * 4
     np.testing.assert_array_equal(solve.total_values(mdp, avoid), [2, 1, np.nan, 0])
-    with pytest.raises(ValueError, match="may never end the episode: it comes to state 2"):
+    with pytest.raises(ValueError, match="may never end the episode: it leads to state 2"):
         solve.total_values(mdp, solve.uniform_policy(mdp))
     uniform = solve.evaluate(past_the_trap, solve.uniform_policy(mdp), "total")
     np.testing.assert_array_equal(uniform.state_values, [np.nan, 1, np.nan, 0])

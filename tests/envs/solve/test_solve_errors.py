@@ -51,7 +51,7 @@ def test_a_policy_in_single_precision_is_made_exact():
         ({"discount": 1}, r"discount must lie in \[0, 1\) for criterion='discounted', got 1.0: .* criterion='total'"),
         ({"discount": -0.1}, "got -0.1"),
         ({"discount": float("nan")}, "got nan"),
-        ({"criterion": "total", "discount": 0.9}, "discount is of criterion='discounted', got 0.9"),
+        ({"criterion": "total", "discount": 0.9}, "discount is only for criterion='discounted', got 0.9"),
         ({"criterion": "mean"}, "criterion must be one of discounted, total, average, got 'mean'"),
     ],
 )
@@ -76,7 +76,7 @@ def test_totals_need_an_end():
 def test_totals_need_a_policy_that_ends():
     mdp = TabularMDP(FORK.transitions, -np.ones((4, 2)), FORK.initial, terminal=[1])
     for function in (solve.evaluate, solve.occupancy):
-        with pytest.raises(ValueError, match="comes to state 2, from where it reaches no terminal state"):
+        with pytest.raises(ValueError, match="leads to state 2, from where it reaches no terminal state"):
             function(mdp, np.full((4, 2), 0.5), "total")
     assert solve.evaluate(mdp, None, "total").objective == -1
     from_two = TabularMDP(FORK.transitions, -np.ones((4, 2)), [0, 0, 1, 0], terminal=[1])
@@ -119,7 +119,7 @@ def test_a_process_too_large_is_refused(monkeypatch):
     monkeypatch.setattr(policies, "MAX_STATES", 20)
     mdp = garnet(21, 2, 2)
     for function in (solve.evaluate, solve.occupancy, solve.gains, solve.gain, solve.total_values):
-        with pytest.raises(ValueError, match="mdp has 21 states, .* stop at 20: .* finite_horizon_values"):
+        with pytest.raises(ValueError, match="mdp has 21 states, .* of at most 20: .* finite_horizon_values"):
             function(mdp)
     assert pg_envs.MDPVectorEnv(mdp).known_returns() == pg_envs.KnownReturns(None, None, "step")
     assert solve.finite_horizon_values(mdp, 3).shape == (4, 21)
@@ -130,7 +130,7 @@ def test_policy_iteration_that_does_not_settle_is_stopped(monkeypatch):
     monkeypatch.setattr("pg_envs.solve.optimal.MAX_ITERATIONS", 1)
     stay_or_go = TabularMDP([np.eye(2), np.eye(2)[[1, 1]]], [[1, 0], [3, 3]], [1, 0], 0.9)  # going pays only later
     for criterion in ("discounted", "average"):
-        with pytest.raises(ValueError, match="did not come to rest in 1 iterations: tolerance 1e-10"):
+        with pytest.raises(ValueError, match="did not converge in 1 iterations: tolerance 1e-10"):
             solve.evaluate(stay_or_go, None, criterion)
     with pytest.raises(ValueError, match="tolerance must be at least 0, got -1"):
         solve.evaluate(TWO, tolerance=-1)

@@ -78,7 +78,7 @@ def test_scores_are_handed_texts_and_the_example_of_the_very_prompt():
     assert {0, 2} <= set(numbers)
     assert seen == [(prompts[n], "z", examples[n]) for n in numbers]
     assert rewards.tolist() == [float(n == 2) for n in numbers]
-    with pytest.raises(ValueError, match="is none of the 3 prompts of the task"):
+    with pytest.raises(ValueError, match="is not among the 3 prompts of the task"):
         task.judge(tuple(spelled("c", "?")), spelled("z"))
 
 
