@@ -138,12 +138,6 @@ def flags() -> Operation:
     return lambda: arrays.any_true(done)
 
 
-def finite() -> Operation:
-    """Whether observations of 8 environments are numbers."""
-    observations = np.ones((8, 4), np.float32)
-    return lambda: arrays.all_finite(observations)
-
-
 def stacked() -> Operation:
     """16 rewards of 16 environments."""
     rows = [np.ones(16) for _ in range(16)]
@@ -167,6 +161,5 @@ TRICKS = [
     Trick(*_twins(means.summary, means.plain_summary), metrics),
     Trick(*_twins(gathers.deal_out, gathers.plain_deal_out), minibatches),
     Trick(*_twins(arrays.stack_rows, arrays.plain_stack_rows), stacked, alike=("tables",)),
-    Trick(*_twins(arrays.all_finite, arrays.plain_all_finite), finite),
     Trick(*_twins(arrays.any_true, arrays.plain_any_true), flags),
 ]

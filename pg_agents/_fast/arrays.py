@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,19 +17,6 @@ def any_true(flags: NDArray[np.bool_]) -> bool:
 def plain_any_true(flags: NDArray[np.bool_]) -> bool:
     """Return whether a flag is True."""
     return bool(flags.any())
-
-
-def all_finite(values: NDArray[Any]) -> bool:
-    """Return whether no number is NaN or infinite.
-
-    The sum of squares, the fastest of sums, shows any of them; only where it is not finite it pays to look closer.
-    """
-    return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
-
-
-def plain_all_finite(values: NDArray[Any]) -> bool:
-    """Return whether no number is NaN or infinite."""
-    return bool(np.isfinite(values).all())
 
 
 def stack_rows(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:

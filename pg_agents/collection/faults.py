@@ -13,7 +13,6 @@ from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
-from pg_agents._fast.arrays import all_finite
 from pg_agents.data.tree import Tree, tree_leaves, tree_map
 from pg_agents.spaces.action_masks import MASK, MEANING
 
@@ -60,7 +59,7 @@ class Promise(NamedTuple):
         elif (wrong := (values < self.low) | (values > self.high)).any():
             row = _first(wrong)
             return Fault("outside its space", f"{self.low[row]} to {self.high[row]}", row, values[row])
-        if values.dtype.kind != "f" or all_finite(values):
+        if values.dtype.kind != "f" or np.isfinite(values).all():
             return None
         row = _first(~np.isfinite(values))
         return Fault("that is not finite", "numbers", row, values[row])
