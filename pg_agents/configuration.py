@@ -1,7 +1,7 @@
 """Configurations: frozen dataclasses whose fields carry type, rule, help text and default, written once.
 
-Validation, JSON, the command line, editors' signatures and the documentation are made from the fields. A rule stands in
-the type (`clip: Scheduled[Positive] = 0.2`), the help text is the string below the field.
+Validation, JSON, the command line, editors' signatures and the documentation are made from the fields. A rule is part
+of the type (`clip: Scheduled[Positive] = 0.2`); the help text is the string below the field.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from pg_agents.schedules import LinearSchedule, scheduled
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value must be.
+    """A condition on a value.
 
     Attributes:
-        text: completes "… must be …".
-        holds: whether it holds for a value; an exception counts as no.
+        text: completes the message "… must be …".
+        holds: returns whether the condition holds for a value; an exception counts as no.
     """
 
     text: str
@@ -59,12 +59,12 @@ class Option:
     """One field of a configuration.
 
     Attributes:
-        name: of the field.
-        type: as it is written there, rules included.
-        default: its default.
-        rules: all of which a value must keep.
-        optional: whether it may be None.
-        scheduled: whether it may be a schedule.
+        name: the field's name.
+        type: the field's annotated type, rules included.
+        default: the field's default.
+        rules: conditions that must all hold for a value.
+        optional: whether a value may be None.
+        scheduled: whether a value may be a schedule.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Option:
 
     @property
     def rule(self) -> str:
-        """What a value must be, as text."""
+        """The rules as text, to complete "… must be …"."""
         return " and ".join(rule.text for rule in self.rules) + (", or None" if self.optional else "")
 
     def check(self, value: Any) -> None:  # noqa: ANN401
@@ -110,7 +110,7 @@ class Configuration:
     """A set of options with defaults; a subclass adds fields, each with a type that has a rule, and a help text.
 
     Raises:
-        ValueError: an option breaks its rule, or two do not go together.
+        ValueError: an option breaks its rule, or two options contradict each other.
     """
 
     def __post_init__(self) -> None:
@@ -123,7 +123,7 @@ class Configuration:
         self.check_together()
 
     def check_together(self) -> None:
-        """Raise ValueError for options that are right by themselves and do not go together."""
+        """Raise ValueError for options that are valid alone but contradict each other."""
 
     @classmethod
     def options(cls) -> dict[str, Option]:
@@ -140,7 +140,7 @@ class Configuration:
         return {name: getattr(self, name) for name in self.options()}
 
     def replace(self, **changes: Any) -> Self:  # noqa: ANN401
-        """Return a configuration in which some options have other values."""
+        """Return a configuration with some options changed."""
         return dataclasses.replace(self, **changes)
 
 
@@ -157,7 +157,7 @@ def _options(cls: Any) -> dict[str, Option]:  # noqa: ANN401
 
 
 def _marks(hint: Any) -> Iterator[Any]:  # noqa: ANN401
-    """Yield what a type says of its values: rules, "scheduled", None."""
+    """Yield the marks in a type: rules, "scheduled", and None if a value may be None."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         yield from hint.__metadata__
@@ -175,7 +175,7 @@ def _marks(hint: Any) -> Iterator[Any]:  # noqa: ANN401
 
 @cache
 def _help_texts(cls: Any) -> dict[str, str]:  # noqa: ANN401
-    """Return the string below each field of a dataclass and of those it inherits from."""
+    """Return the string below each field of a dataclass and its base classes."""
     texts: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if base is object or not dataclasses.is_dataclass(base):

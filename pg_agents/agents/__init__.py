@@ -68,9 +68,9 @@ def load(path: str | Path, **networks: Any) -> Agent:  # noqa: ANN401
 
     Args:
         path: the folder.
-        **networks: policy=… and, where it had one, critic=…, for an agent that was given its own networks.
+        **networks: policy=… and, if it has one, critic=…, for an agent that was made of the user's networks.
 
     Raises:
-        SavedAgentError: no agent there, a damaged one, or parameters that do not fit the networks.
+        SavedAgentError: the folder holds no agent, a damaged one, or parameters that do not fit the networks.
     """
     return read_agent(Path(path), AGENTS, networks)

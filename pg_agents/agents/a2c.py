@@ -29,12 +29,12 @@ class A2CConfig(StepsConfig, AdvantageActorCriticConfig):
 
 
 class A2C(Agent[A2CConfig]):
-    """Advantage actor-critic: one step on a few steps of many environments that move together.
+    """Advantage actor-critic: one gradient step on a few steps of many environments that step together.
 
         θ ← θ + α E[Â_t ∇ ln π_θ(A_t|S_t) + η ∇ H(π_θ(·|S_t))],   ψ ← ψ − β c E[∇ ½ (V_ψ(S_t) − G_t)²]
 
     Â is the generalised advantage estimate over the rollout's steps, G = Â + V. The asynchronous original had 5 steps
-    and λ = 1, the longest n-step return the rollout contains; 16 steps and λ = 0.95 learn sooner, by steps and by time.
+    and λ = 1, the longest n-step return in the rollout; 16 steps and λ = 0.95 learn faster, in steps and in time.
 
     Reference: Mnih et al. (2016), whose synchronous form this is.
     """

@@ -26,21 +26,21 @@ class ActorCriticConfig(StepsConfig, CriticConfig, PolicyGradientConfig):
     learning_rate: Scheduled[Positive] = 3e-4
     critic_learning_rate: Scheduled[Positive] | None = 1e-3
     discounted_time: bool = False
-    """Weight the update at time t of an episode by γ^t, as the gradient of the discounted return has it."""
+    """Weight the update at time t of an episode by γ^t, as in the gradient of the discounted return."""
     normalize_advantages: bool = False
     """Standardise δ over the batch (mean 0, standard deviation 1)."""
 
 
 class ActorCritic(Agent[ActorCriticConfig]):
-    """Actor-critic with TD value: reinforce with the temporal difference, as soon as the next state is seen.
+    """Actor-critic with TD value: reinforce with the temporal difference, as soon as the next state is known.
 
         δ_t = R_{t+1} + γ V_ψ(S_{t+1}) − V_ψ(S_t)
         θ ← θ + α δ_t ∇ ln π_θ(A_t|S_t),   ψ ← ψ + β δ_t ∇ V_ψ(S_t)
 
-    averaged over the environments. With num_steps = n > 1 an update uses n steps of each environment and R_{t+1} + γ V
-    becomes the longest return those contain: n steps for the first of them, one for the last. Where an episode
-    terminated V is 0; where it was truncated V of its final observation stands for what was cut. With a learned V the
-    expected update is not exactly a gradient of the return.
+    averaged over the environments. With num_steps = n > 1 an update uses n steps of each environment, and R_{t+1} + γ V
+    becomes the longest return that they contain: n steps for the first, one for the last. After a termination V is 0;
+    after a truncation V of the final observation estimates the rewards cut off. With a learned V the expected update
+    is not exactly a gradient of the return.
 
     Reference: Sutton & Barto (2018), section 13.5; Mnih et al. (2016) for n steps.
     """

@@ -24,25 +24,25 @@ FOR_TABLES = {"learning_rate": 0.01, "critic_learning_rate": 0.05, "gain_learnin
 
 @dataclass(frozen=True, kw_only=True)
 class AverageRewardConfig(EveryStepConfig, CriticConfig, GradientConfig):
-    """The options of the average-reward actor-critic; equations 24 and 26 are those with optimizer="sgd"."""
+    """The options of the average-reward actor-critic; with optimizer="sgd" it is equations 24 and 26."""
 
     learning_rate: Scheduled[Positive] = 3e-4
     critic_learning_rate: Scheduled[Positive] | None = 1e-3
     gain_learning_rate: Positive | None = None
-    """β_λ: step size of the estimated gain; None: that of the critic."""
+    """β_λ: step size of the estimated gain; None: as the critic's."""
     initial_gain: Finite = 0.0
-    """λ_0. One above all rewards makes what was tried look poor beside what was not: it explores."""
+    """λ_0: initial estimate of the gain. Above all rewards, it makes tried actions look worse than untried ones."""
 
 
 class AverageReward(Agent[AverageRewardConfig]):
-    """Average-reward actor-critic: learn in a task that never ends, from every step of it.
+    """Average-reward actor-critic: learn from every step of a task that never ends.
 
         θ ← θ + α [Q_ψ(S_t,A_t) − Σ_a π_θ(a|S_t) Q_ψ(S_t,a)] ∇ ln π_θ(A_t|S_t)     (24)
         d = R_{t+1} − λ + Q_ψ(S_{t+1},A_{t+1}) − Q_ψ(S_t,A_t)                        (25)
         ψ ← ψ + β d ∇ Q_ψ(S_t,A_t),   λ ← λ + β_λ d                                  (26, 27)
 
-    averaged over the environments; all right-hand sides are of the parameters before the update. λ estimates the gain.
-    Steps that were truncated are left out, as no action follows them; a termination is a ValueError.
+    averaged over the environments; all right-hand sides use the parameters before the update. λ estimates the gain.
+    Truncated steps are left out, since no action follows them; a termination is a ValueError.
 
     Reference: Konda & Tsitsiklis (2000); Van Roy's lecture note, section 2.4.
     """
@@ -79,7 +79,7 @@ class AverageReward(Agent[AverageRewardConfig]):
         return self.regularized(batch, terms + errors, policy, log_probs, policy_loss=terms, value_loss=errors)
 
     def finish(self, metrics: Metrics) -> Metrics:
-        """λ ← λ + β_λ d, where a step was learned from."""
+        """λ ← λ + β_λ d, if there was a step to learn from."""
         if len(metrics) == 1:
             return {}
         differences = metrics.pop("differences")

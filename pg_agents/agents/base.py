@@ -1,4 +1,4 @@
-"""What an agent is: networks, a configuration, an optimizer, and a loss that is a pure function of a batch."""
+"""Agents: networks, a configuration, an optimizer, and a loss that is a pure function of a batch."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ Metrics = dict[str, Tensor]
 class Agent(Constructed[C], ABC):
     """A policy that learns from rollouts.
 
-    A subclass is its algorithm: `prepare` turns a rollout into what the loss needs, `loss` is the loss. Its options are
-    the fields of its configuration, a dataclass: `class PPO(Agent[PPOConfig])`. They can be read as attributes, too.
+    A subclass is an algorithm: `prepare` turns a rollout into a batch, `loss` is the loss of a batch. Its options are
+    the fields of its configuration, a dataclass: `class PPO(Agent[PPOConfig])`; they can be read as attributes too.
 
     Args:
         policy: π_θ.
-        critic: V_ψ or Q_ψ, of agents that have one. Parameters that it shares with the policy are the policy's.
-        reference: π_ref, frozen, of agents with a KL penalty; None with kl_weight above 0: the policy as it is now.
+        critic: V_ψ or Q_ψ, for agents that have one. Parameters shared with the policy learn at the policy's rate.
+        reference: π_ref, frozen, for agents with a KL penalty; None with kl_weight above 0: a copy of the policy.
         config: the configuration; None: the defaults.
-        **options: options that are to be different.
+        **options: options to change.
 
     Raises:
-        ValueError: an option is out of range, or the networks do not suit the agent.
+        ValueError: an option is out of range, or the networks do not fit the agent.
         TypeError: there is no such option.
     """
 
-    continuing: ClassVar[bool] = False  # whether it learns from tasks that never terminate, and from no others
+    continuing: ClassVar[bool] = False  # whether it learns only from tasks that never terminate
     critic: Any  # V_ψ, Q_ψ or None
 
     def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401
@@ -90,15 +90,15 @@ class Agent(Constructed[C], ABC):
 
     @property
     def cadence(self) -> StepCadence | EpisodeCadence:
-        """What the agent learns from: so many steps of each environment, or whole episodes."""
+        """How much an update learns from: a number of steps of each environment, or whole episodes."""
         return self.config.cadence
 
-    # -- the algorithm, which a subclass writes, and the parts that it is written with
+    # -- the algorithm, which a subclass defines, and its building blocks
     @abstractmethod
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
-        """Return what the loss needs, computed from a rollout without gradients, and metrics.
+        """Return the batch for the loss, computed from a rollout without gradients, and metrics.
 
-        A KL penalty in the rewards has been taken off them already, unless episodes are compared (`kl_to_go`).
+        A KL penalty in the rewards is already subtracted from them, unless episodes are compared (`kl_to_go`).
         """
 
     @abstractmethod
@@ -106,7 +106,7 @@ class Agent(Constructed[C], ABC):
         """Return the loss, Σ weights · term, and the means of its parts."""
 
     def forward(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
-        """Return `loss(batch)`: modules are called by torch.func and by wrappers of modules."""
+        """Return `loss(batch)`; torch.func and wrappers of modules call this."""
         return self.loss(batch)
 
     def distribution(self, data: Batch | Rollout) -> Distribution:
@@ -123,11 +123,11 @@ class Agent(Constructed[C], ABC):
         """Return Σ weights · (term − η H(π_θ(·|S_t)) + β k_t), and the means of `metrics` and the entropy.
 
         Args:
-            batch: whose weights count.
-            terms: of the loss, [T, B].
+            batch: the batch, with the weights.
+            terms: terms of the loss, [T, B].
             policy: π_θ(·|S_t).
             log_probs: ln π_θ(A_t|S_t), [T, B].
-            **metrics: whose means are reported, [T, B].
+            **metrics: values whose means are reported, [T, B].
         """
         entropy = policy.entropy()
         loss = batch.sum(with_entropy(terms, entropy, self.current("entropy_weight")))
@@ -135,16 +135,16 @@ class Agent(Constructed[C], ABC):
         return loss, batch.means(**metrics, entropy=entropy)
 
     def kl_to_go(self, rollout: Rollout) -> Tensor | float:
-        """Return what a KL penalty in the rewards takes off a compared episode's advantage at each step, [T, B]."""
+        """Return the KL penalty that is subtracted from a compared episode's advantage at each step, [T, B]."""
         weight, discount = self.current("kl_weight"), self.current("discount")
         return penalty_to_go(rollout, self.current("kl_penalty"), weight, discount)
 
     def should_stop_early(self, means: WeightedMetrics) -> bool:
-        """Return whether the policy has moved so far from the one that acted that the update is to end here."""
+        """Return whether the update ends here because the policy has moved too far from π_old."""
         return False
 
     def finish(self, metrics: Metrics) -> Metrics:
-        """Return an update's metrics; an agent that learns more than parameters does it here."""
+        """Return an update's metrics; an agent may also update here what is not a parameter."""
         return metrics
 
     def make_optimizer(self) -> FlatOptimizer:
@@ -163,8 +163,8 @@ class Agent(Constructed[C], ABC):
         """
         if not math.isfinite(rollout.rewards.sum()):
             raise self.not_finite("a reward")
-        metrics = self._learn(rollout) if rollout.mask.any() else {}  # nothing where no decision was taken
-        for scale in self.observation_scales:  # now, and not before: acting and learning saw the same numbers
+        metrics = self._learn(rollout) if rollout.mask.any() else {}  # nothing to learn from if no decision was taken
+        for scale in self.observation_scales:  # only now: acting and learning used the same statistics
             scale.update(rollout.observations, rollout.mask)
         return metrics
 
@@ -176,7 +176,7 @@ class Agent(Constructed[C], ABC):
         return self.finish(metrics | (self.optimize(batch) if batch.weights.any() else {}))
 
     def prepared(self, rollout: Rollout) -> tuple[Batch, Metrics]:
-        """Return `prepare` of a rollout beside its reference, its rewards less the KL penalty, and all metrics."""
+        """Return `prepare` of a rollout with reference log-probabilities and penalised rewards, and all metrics."""
         rollout, metrics = beside_reference(rollout, self.reference, self.current("micro_batch_size"))
         if not self.config.compares_episodes:
             rollout = penalized(rollout, self.current("kl_penalty"), self.current("kl_weight"))
@@ -184,7 +184,7 @@ class Agent(Constructed[C], ABC):
         return batch, metrics | more
 
     def optimize(self, batch: Batch) -> Metrics:
-        """Go down the gradient of the loss of `batch`, in `epochs` passes over its minibatches."""
+        """Minimise the loss of `batch` by gradient steps, in `epochs` passes over its minibatches."""
         self.flat_optimizer.set_learning_rates([self.current("learning_rate"), self.current("critic_learning_rate")])
         taken, norms = [], []
         for part in self.parts(without_idle_columns(batch)):
@@ -197,7 +197,7 @@ class Agent(Constructed[C], ABC):
         return dict(WeightedMetrics.joined(taken)) | grad_norm
 
     def optimizer_step(self, loss: Tensor) -> float:
-        """Take one step down the gradient of `loss`; return the gradient's norm before it was clipped."""
+        """Take one step down the gradient of `loss`; return the gradient's norm before clipping."""
         norm = self.flat_optimizer.step(loss, self.current("max_grad_norm"))
         if not math.isfinite(norm):
             raise self.not_finite("the gradient")
@@ -214,7 +214,7 @@ class Agent(Constructed[C], ABC):
         return minibatches(batch, size, self.generator, unit=unit_of(self.policy, batch))
 
     def not_finite(self, what: str) -> FloatingPointError:
-        """Return the error for a reward or a gradient that is not finite, with the options that may help."""
+        """Return the error for a reward or a gradient that is not finite; it names options that may help."""
         smaller = " or ".join(f"{name} (now {value})" for name, value in self.arguments.items() if name in STEP_SIZES)
         what = f"{what} of {type(self).__name__} is not finite"
         return FloatingPointError(f"{what}; if the environment's rewards are, a smaller {smaller} may help")
@@ -233,14 +233,14 @@ class Agent(Constructed[C], ABC):
         """Return an action for one observation, or actions [B, …] for a batch, and the memory for the next call.
 
         Args:
-            observation: as an environment gives it, single or vector; with a mask {"observation": …, "action_mask": …}.
-            memory: what the last call returned; None where episodes begin.
-            episode_starts: where an episode of a batch begins, bool [B]: there a recurrent policy forgets.
+            observation: from an environment, single or vector; with a mask {"observation": …, "action_mask": …}.
+            memory: the memory that the last call returned; None when episodes begin.
+            episode_starts: where episodes of a batch begin, bool [B]: there a recurrent policy's memory is cleared.
             greedy: take the most probable action instead of sampling one.
-            generator: to sample with; None: torch's default.
+            generator: the generator to sample with; None: torch's default.
 
         Raises:
-            ValueError: an observation of another shape, outside its space or not finite; a memory of others.
+            ValueError: an observation of a wrong shape, outside its space or not finite; a memory of another batch.
             FloatingPointError: the policy's distribution is not finite.
         """
         batch, count = tensors_of(observation, self.spaces, next(self.policy.parameters()).device)

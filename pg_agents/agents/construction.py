@@ -1,4 +1,4 @@
-"""How agents are made: for an environment, for spaces, from a folder; and how they are saved."""
+"""Making agents for an environment, for spaces or from a folder, and saving them."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from pg_agents.spaces.environments import open_env
 
 
 class Constructed(Configured[C]):
-    """A configured module with networks, which suit an environment's spaces or come from a folder."""
+    """A configured module with networks, made for an environment's spaces or loaded from a folder."""
 
     name: ClassVar[str]  # on the command line and in files
     policy_defaults: ClassVar[dict[type[Policy], dict[str, Any]]] = {}  # defaults of `for_env` for a class of policies
     action_values: ClassVar[bool] = False  # whether its critic is Q(s,·) instead of V(s)
     differentiates_twice: ClassVar[bool] = False  # whether it needs second derivatives of its policy
     policy: Policy
-    spaces: tuple[Any, Any] | None  # of observations and actions; None: it was given its own networks
-    networks: dict[str, Any]  # the networks' options that were given
+    spaces: tuple[Any, Any] | None  # of observations and actions; None: it was made of the user's networks
+    networks: dict[str, Any]  # the given options of the networks
     generator: torch.Generator  # of the order of minibatches
 
     def __new__(cls, *positional: Any, **named: Any) -> Self:  # noqa: ANN401, D102
@@ -53,19 +53,19 @@ class Constructed(Configured[C]):
         """Return an agent with networks that suit the environment's spaces.
 
         Args:
-            env: any Gymnasium environment, single or vector, or the id of one.
-            num_envs: environments that the agent will learn from, for an id; None: 8.
-            env_args: for the environment's constructor, for an id.
-            seed: of the initial parameters and the order of minibatches; torch's global generator is left as it is.
-            config: the agent's configuration; None: defaults that suit the environment and the networks.
-            network: the networks' configuration, or a language model's; None: the defaults.
-            **options: fields of both that are to be different; policy="hf:PATH" makes it a language model.
+            env: any Gymnasium environment, single or vector, or an environment's id.
+            num_envs: if `env` is an id, the number of environments that the agent will learn from; None: 8.
+            env_args: if `env` is an id, arguments for the environment's constructor.
+            seed: of the initial parameters and the order of minibatches; torch's global generator is not changed.
+            config: the agent's configuration; None: defaults for the environment and the networks.
+            network: the configuration of the networks, or of a language model; None: the defaults.
+            **options: fields of both to change; policy="hf:PATH" uses a language model.
 
         Raises:
             ValueError: an option is out of range.
             TypeError: there is no such option.
             UnsupportedSpaceError: there is no network for the spaces.
-            UserError: there is no environment of that id, or it cannot be made.
+            UserError: the id is unknown, or its environment cannot be made.
         """
         with open_env(env, num_envs, env_args) as made:
             return cls._for(made, seed, options, config=config, network=network)
@@ -94,7 +94,7 @@ class Constructed(Configured[C]):
 
     @classmethod
     def form(cls) -> Form:
-        """Return what making an agent needs to know of its class."""
+        """Return the facts about the class that are needed to make an agent."""
         if not hasattr(cls, "config_class"):
             raise TypeError(f"{cls.__name__}: state its configuration: class {cls.__name__}(Agent[...Config])")
         kinds = cls.policy_defaults, cls.needs_critic, cls.action_values, cls.differentiates_twice
@@ -108,18 +108,18 @@ class Constructed(Configured[C]):
     def save(self, path: str | Path) -> None:
         """Write the agent to the folder `path`: its options and spaces as JSON, its parameters as safetensors.
 
-        It holds everything for acting, evaluating and fine-tuning; the optimizer's state is not saved.
+        That suffices for acting, evaluating and fine-tuning; the optimizer's state is not saved.
         """
         description = {"agent": self.name, "arguments": self.arguments, "networks": self.networks}
         write_agent(Path(path), description, self.spaces, self, self.policy.write_files)
 
     @classmethod
     def load(cls, path: str | Path, **networks: Any) -> Self:  # noqa: ANN401
-        """Return the agent that `save` wrote to the folder `path`; of a class that is abstract, any agent of its kind.
+        """Return the agent that `save` wrote to the folder `path`, of this class or a subclass.
 
         Args:
             path: the folder.
-            **networks: policy=… and, where it had one, critic=…, for an agent that was given its own networks.
+            **networks: policy=… and, if it has one, critic=…, for an agent that was made of the user's networks.
 
         Raises:
             SavedAgentError: no agent there, one of another class, a damaged one, or parameters that do not fit.
@@ -128,7 +128,7 @@ class Constructed(Configured[C]):
 
 
 def _concrete(cls: type[Any]) -> Iterator[type[Any]]:
-    """Yield a class and those derived from it that have a name."""
+    """Yield those of a class and its subclasses that have an agent's name."""
     if hasattr(cls, "name"):
         yield cls
     for derived in cls.__subclasses__():

@@ -27,19 +27,19 @@ class GRPOConfig(GroupsConfig, MinibatchConfig, PolicyGradientConfig):
     discount: UnitInterval = 1.0
     max_grad_norm: PositiveOrInfinite | None = 0.5
     advantage: Comparison = "standardized"
-    """How returns are compared: "standardized", less the group's mean, divided by its deviation; "batch-standardized",
-    divided by the deviation of all n episodes' returns; "centred", not divided."""
+    """How returns are compared, after subtracting the group's mean: "standardized", divided by the group's standard
+    deviation; "batch-standardized", divided by that of all n episodes' returns; "centred", not divided."""
     aggregation: Aggregation = "sequence-mean"
-    """How the steps' terms are put together: "sequence-mean", the mean over each episode's steps, then over episodes;
-    "token-mean", over all steps alike; "constant-length", the sum over an episode's steps divided by
-    `max_episode_steps`, for which `for_env` takes those of the environment's longest episode, then over episodes."""
+    """How the steps' terms are averaged: "sequence-mean", over each episode's steps, then over episodes; "token-mean",
+    over all steps at once; "constant-length", as sequence-mean, but dividing by `max_episode_steps` (by default the
+    length of the environment's longest episode) instead of an episode's own length."""
     clip: Scheduled[Positive] = 0.2
     """ε: how far the probability ratio may fall below 1 before its gradient is cut off."""
     clip_high: PositiveOrInfinite | None = None
-    """ε_high: how far it may rise above 1; None: ε."""
+    """ε_high: how far the probability ratio may rise above 1; None: ε."""
 
     def check_together(self) -> None:
-        """Raise ValueError for a mean over a constant length that is not given."""
+        """Raise ValueError if the constant length of an aggregation is missing."""
         super().check_together()
         if self.aggregation == "constant-length" and self.max_episode_steps is None:
             raise ValueError(
@@ -53,14 +53,14 @@ class GRPO(Agent[GRPOConfig]):
         L(θ) = (1/n) Σ_i (1/T_i) Σ_t min(ρ_t^i A_i, clip(ρ_t^i, 1 − ε, 1 + ε_high) A_i)
         A_i = (R_i − mean_j R_j) / (std_j R_j + 1e-4),   R_i = Σ_t γ^t R_{t+1}^i,   ρ_t = π_θ(A_t|S_t) / π_old(A_t|S_t)
 
-    over n episodes, of which G begin in the same state and are compared. An episode that was cut ends there. The
-    estimate is biased (`agents.published` has the figures of this and of Dr. GRPO, DAPO and others, which are options):
-    the mean contains the episode itself, the deviation weighs groups by how alike their returns are, 1/T_i favours
+    over n episodes, in groups of G that begin in the same state and are compared. A truncated episode ends there. The
+    estimate is biased (figures in `agents.published`, also for Dr. GRPO, DAPO and others, which are options): the mean
+    contains the episode itself, the deviation gives more weight to groups with similar returns, and 1/T_i favours
     short successes and long failures.
 
-    A KL penalty in the reward is not part of R_i, whose deviation would be the penalty's noise where scores are equal:
-    the divergence from t on is taken off A_i. A group of equal returns is left out of the update, unless a penalty or
-    an entropy bonus acts on it.
+    A KL penalty in the reward is not part of R_i, whose deviation would be the penalty's noise if scores are equal; the
+    divergence from t on is subtracted from A_i. A group of equal returns is left out of the update, unless there is a
+    KL penalty or an entropy bonus.
 
     Reference: Shao et al. (2024); Liu et al. (2025) for Dr. GRPO; Yu et al. (2025), DAPO, for "token-mean" and ε_high.
     """
@@ -69,19 +69,19 @@ class GRPO(Agent[GRPOConfig]):
     policy_defaults = {TabularPolicy: {"learning_rate": 0.03}, TransformerPolicy: {"learning_rate": 1e-3}}
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
-        """Compute A_i, the same at every step of an episode, less what is still to come of the KL penalty."""
+        """Compute A_i, the same at every step of an episode, minus the KL penalty from that step on."""
         scores, mask = returns_of_columns(rollout, self.config.discount), rollout.mask
         compared, std = compare(self.config.advantage, scores, rollout.group_ids, mask.any(0))
         advantages = compared.expand_as(mask) - self.kl_to_go(rollout)
         weights = aggregation_weights(self.config.aggregation, mask, self.config.max_episode_steps or 1, scores.dtype)
         informative = std > 0
         if not (self.current("kl_weight") or self.current("entropy_weight")):
-            weights = weights * informative  # groups of equal returns are not worth the time of a gradient
+            weights = weights * informative  # groups of equal returns have no gradient: they save time
         batch = Batch.of(rollout, advantages=advantages, weights=weights)
         return batch, {"zero_variance_groups": 1 - informative.to(scores.dtype).mean()}
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
-        """Return −min(ρA, clip(ρ)A) − η H(π(·|S_t)) + β k_t, put together as `aggregation` says."""
+        """Return −min(ρA, clip(ρ)A) − η H(π(·|S_t)) + β k_t, averaged by `aggregation`."""
         policy, clips = self.distribution(batch), (self.current("clip"), self.config.clip_high)
         log_probs = policy.log_prob(batch.actions)
         log_ratio = log_probs - batch.log_probs  # ln ρ, [T, B]

@@ -31,12 +31,12 @@ class NaturalPolicyGradientConfig(NaturalConfig):
 
 
 class NaturalPolicyGradient(Agent[NaturalPolicyGradientConfig]):
-    """Natural policy gradient: the steepest direction when distance is how much the policy changes, not its parameters.
+    """Natural policy gradient: steepest ascent, with distance measured between policies, not parameters.
 
         θ ← θ + √(2δ / xᵀFx) x,   F x = E[Â_t ∇ ln π_θ(A_t|S_t)],   F = E[∇ ln π_θ(a|S_t) ∇ ln π_θ(a|S_t)ᵀ]
 
     The direction F⁻¹∇J does not depend on how the policy is parametrised; for a table of logits it is the advantage
-    itself. The step's length makes KL(π_old‖π_θ) about δ; unlike TRPO nothing checks that it has. Â is the generalised
+    itself. The step's length makes KL(π_old‖π_θ) about δ; unlike in TRPO this is not checked. Â is the generalised
     advantage estimate; the critic, which shares no parameters with the policy, regresses on Â + V.
 
     Reference: Kakade (2001); Rajeswaran et al. (2017) for the step's length.
@@ -66,7 +66,7 @@ class NaturalPolicyGradient(Agent[NaturalPolicyGradientConfig]):
         return loss, batch.means(entropy=policy.entropy())
 
     def optimize(self, batch: Batch) -> Metrics:
-        """Take the natural step of the policy, and let the critic regress on its targets."""
+        """Take the policy's natural-gradient step, and let the critic regress on its targets."""
         loss, means = self(batch)
         step, residual = natural_step_of(loss, self.policy, batch, self.config, self.split)
         if not torch.isfinite(step).all():

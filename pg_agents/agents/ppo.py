@@ -29,8 +29,8 @@ class PPOConfig(LongRolloutConfig, MicroBatchConfig, MinibatchConfig, AdvantageA
     max_grad_norm: PositiveOrInfinite | None = 0.5
     normalize_advantages: bool = True
     normalize_over: NormalizedOver = "rollout"
-    """What Â is standardised over: "rollout", once, with the deviation over n; "minibatch", each minibatch by itself,
-    with the deviation over n − 1, as Stable-Baselines3 does it."""
+    """Where Â is standardised: "rollout", once, with the deviation over n; "minibatch", in each minibatch, with the
+    deviation over n − 1, as in Stable-Baselines3."""
     clip: Scheduled[Positive] = 0.2
     """ε: how far the probability ratio may move from 1 before its gradient is cut off."""
     target_kl: PositiveOrInfinite | None = None
@@ -38,12 +38,12 @@ class PPOConfig(LongRolloutConfig, MicroBatchConfig, MinibatchConfig, AdvantageA
 
 
 class PPO(Agent[PPOConfig]):
-    """Proximal policy optimisation: several epochs on one rollout, with the policy kept near the one that acted.
+    """Proximal policy optimisation: several epochs on one rollout, keeping the policy near π_old, which collected it.
 
         L(θ) = E[min(ρ_t Â_t, clip(ρ_t, 1 − ε, 1 + ε) Â_t)],   ρ_t = π_θ(A_t|S_t) / π_old(A_t|S_t)
 
     with generalised advantage estimates Â; the critic regresses on the λ-returns Â + V. At θ = θ_old the gradient is
-    that of the advantage actor-critic; the standardisation of Â scales it.
+    that of the advantage actor-critic, scaled by the standardisation of Â.
 
     Reference: Schulman et al. (2017).
     """
@@ -76,7 +76,7 @@ class PPO(Agent[PPOConfig]):
         return self.regularized(batch, terms, policy, log_probs, **metrics)
 
     def parts(self, batch: Batch) -> Iterator[Batch]:
-        """Yield the minibatches `epochs` times, their Â standardised where each is to be by itself."""
+        """Yield the minibatches `epochs` times, with Â standardised in each if `normalize_over` is "minibatch"."""
         by_itself = self.config.normalize_advantages and self.config.normalize_over == "minibatch"
         for part in super().parts(batch):
             if by_itself:
@@ -85,5 +85,5 @@ class PPO(Agent[PPOConfig]):
             yield part
 
     def should_stop_early(self, means: WeightedMetrics) -> bool:
-        """Return whether the KL divergence from the policy that acted exceeds 1.5 times `target_kl`."""
+        """Return whether KL(π_old‖π_θ) exceeds 1.5 times `target_kl`."""
         return self.config.target_kl is not None and bool(means["kl"] > 1.5 * self.config.target_kl)

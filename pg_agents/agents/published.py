@@ -1,4 +1,4 @@
-"""Objectives of language-model post-training by the names they were published under: arguments of the agents.
+"""Published objectives of language-model post-training, by name: arguments of the agents.
 
 | name | advantage | aggregation | ratio | KL | J | J − 0.1 KL |
 |---|---|---|---|---|---|---|
@@ -7,18 +7,18 @@
 | Dr. GRPO | R − mean | sum over tokens / the longest text's | clipped | – | 1 | 0.94 |
 | DAPO | as GRPO | mean over all tokens | clipped, higher above | – | 0.99 | 0.86 |
 | RLOO | R − mean of the others | sum over tokens, mean over texts | – | reward | 1 | 1 |
-| REINFORCE++ | to go, standardised over the batch | as RLOO | – | reward | 0.99 | 0.96 |
+| REINFORCE++ | return to go, standardised over the batch | as RLOO | – | reward | 0.99 | 0.96 |
 | RLHF's PPO | GAE(0.95) of every token, γ = 1 | mean over all tokens | clipped | reward | 1.00 | 1.00 |
 
 The last two columns are cosines with the exact gradient, means over 20 random policies that write up to three tokens,
-in groups of three, learned from once (`python -m benchmarks objectives` has the worst ones and scales); where a paper
-has no KL it is in the reward. Only 1 is exact, for Dr. GRPO up to a factor: its mean contains the text itself, so
-that scores count (G − 1)/G of what the KL does. PPO's is biased as far as its critic, here learned from 64 texts, is
-wrong.
+in groups of three, with one update per rollout (`python -m benchmarks objectives` also has minima and scales); for a
+paper without KL, J − 0.1 KL has it in the reward. Only 1 is exact, for Dr. GRPO up to a factor: its mean contains the
+text itself, which scales the scores' part, not the KL's, by (G − 1)/G. PPO's bias is that of its critic, here learned
+from 64 texts.
 
-They are what each paper's loss is made of, not its schedule, sizes or filters of prompts. Where a batch is learned
-from once the ratio is 1, and clipping does nothing. RLOO's paper takes the whole text's divergence off R; here a
-token answers for what follows it, which has the same expectation. REINFORCE++ clips the ratio, too.
+The arguments reproduce each paper's loss, not its schedule, sizes or filters of prompts. In the first gradient step on
+a batch the ratio is 1, and clipping has no effect. RLOO's paper subtracts the whole text's divergence from R; here a
+token is charged for the divergence after it, which has the same expectation. REINFORCE++ clips the ratio too.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Published:
     """A published objective.
 
     Attributes:
-        agent: the class.
-        arguments: of its constructor.
-        paper: where it comes from.
-        command: its name on the command line, where the agents' own names are taken.
+        agent: the agent's class.
+        arguments: the arguments of its constructor.
+        paper: the paper that published it.
+        command: its name on the command line, distinct from the agents' names.
     """
 
     agent: type[Agent]
@@ -50,15 +50,15 @@ class Published:
     command: str
 
     def make(self, **arguments: Any) -> Agent:  # noqa: ANN401
-        """Return the agent; `arguments` are the networks, and what is to be different."""
+        """Return the agent; `arguments` are the networks, and options to change."""
         return self.agent(**self.arguments | arguments)
 
     def for_env(self, env: Any, **arguments: Any) -> Agent:  # noqa: ANN401
         """Return the agent with networks and defaults that suit the environment, or the model of policy="hf:PATH".
 
         Args:
-            env: as in `for_env`.
-            **arguments: of `for_env`, and what is to be different.
+            env: as in the agent's `for_env`.
+            **arguments: arguments of `for_env`, and options to change.
         """
         return self.agent.for_env(env, **self.arguments | arguments)
 

@@ -23,7 +23,7 @@ class ReinforceConfig(EpisodesConfig, PolicyGradientConfig):
 
     signal: Signal = "reward-to-go"
     """Ψ_t: "reward-to-go" G_t, "discounted-reward-to-go" γ^t G_t, or "whole-return" G_0. The last two are unbiased for
-    the discounted return, the first is in common use."""
+    the discounted return, the first is the usual choice."""
     normalize_advantages: bool = False
     """Standardise Ψ over the batch (mean 0, standard deviation 1). Biased: cosine 0.99 with the gradient on average and
     0.94 at worst for batches of three texts (`python -m benchmarks objectives`)."""
@@ -34,8 +34,8 @@ class Reinforce(Agent[ReinforceConfig]):
 
         θ ← θ + α (1/n) Σ_i Σ_t Ψ_t ∇ ln π_θ(A_t|S_t),   Ψ_t = G_t or γ^t G_t or G_0
 
-    An update uses one episode of each environment. An episode that was truncated counts as one that ended there: the
-    agent has no value function to stand for the rewards that were cut, so the time limit is part of what it maximises.
+    An update uses one episode of each environment. A truncated episode counts as if it had ended there: without a value
+    function nothing estimates the rewards cut off, so that the time limit is part of the objective.
 
     Reference: Williams (1992); Sutton & Barto (2018), section 13.3.
     """

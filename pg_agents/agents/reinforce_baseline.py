@@ -25,8 +25,8 @@ class ReinforceBaselineConfig(EpisodesConfig, CriticConfig, PolicyGradientConfig
     """The options of REINFORCE with a baseline."""
 
     baseline: BaselineName = "value"
-    """b: "value" V_ψ(S_t); "running-average" of all earlier returns; "batch-mean" of the batch's returns at the same
-    time (it scales the expected gradient by (n − 1)/n: with one environment nothing is learned); "constant"."""
+    """b: "value", V_ψ(S_t); "running-average", the mean of all earlier returns; "batch-mean", the mean of the batch's
+    returns at the same time (it scales the expected gradient by (n − 1)/n, to 0 for n = 1); "constant"."""
     constant: Finite = 0.0
     """The value of a constant baseline."""
     signal: Signal = "reward-to-go"
@@ -41,8 +41,8 @@ class ReinforceBaseline(Agent[ReinforceBaselineConfig]):
         θ ← θ + α (1/n) Σ_i Σ_t (G_t − b) ∇ ln π_θ(A_t|S_t)
 
     A baseline that does not see the action leaves the expected gradient alone and, chosen well, lowers its variance.
-    Episodes and truncation are treated as in `Reinforce`. A critic is had with baseline="value" alone, and regresses on
-    the returns; "batch-mean" is refused for independent learners, who share no batch.
+    Episodes and truncation are treated as in `Reinforce`. Only with baseline="value" is there a critic, which regresses
+    on the returns; "batch-mean" is refused for independent learners, which share no batch.
 
     Reference: Williams (1992); Sutton & Barto (2018), section 13.4.
     """
@@ -55,7 +55,7 @@ class ReinforceBaseline(Agent[ReinforceBaselineConfig]):
         self.compare = make_baseline(self.config.baseline, self.config.constant, self.policy.num_learners)
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
-        """Compute G − b, and what the critic learns from."""
+        """Compute G − b, and the critic's targets."""
         returns, time_weights = monte_carlo(self.config.signal, rollout, self.config.discount)
         baseline = self.values(rollout) if self.compare is None else self.compare(rollout, returns)
         fit = explained_variance(baseline, returns, rollout.mask)

@@ -26,14 +26,14 @@ class RLOOConfig(GroupsConfig, PolicyGradientConfig):
 
 
 class RLOO(Agent[RLOOConfig]):
-    """REINFORCE leave-one-out: an episode is judged by the mean of the others that began in the same state.
+    """REINFORCE leave-one-out: compare an episode with the mean of the others that began in the same state.
 
         ∇J ≈ (1/n) Σ_i [R_i − (1/(G − 1)) Σ_{j≠i} R_j] Σ_t ∇ ln π_θ(A_t^i|S_t^i),   R_i = Σ_t γ^t R_{t+1}^i
 
     with n episodes in groups of G. The estimate is unbiased: the others' actions are drawn independently of an
-    episode's own, also where a group shares its initial state and the noise of its dynamics. Each rollout gives one
-    step. An episode that was cut ends there: nothing stands for the rewards it would have had. A KL penalty in the
-    reward is not part of R_i: A_t's own share, the divergence from t on, is compared with that of the others.
+    episode's own, even if a group shares its initial state and the noise of its dynamics. Each rollout gives one
+    gradient step. A truncated episode ends there: nothing estimates the rewards cut off. A KL penalty in the reward is
+    not part of R_i: the divergence from t on is compared with that of the others and subtracted.
 
     Reference: Kool, van Hoof & Welling (2019); Ahmadian et al. (2024).
     """
@@ -42,7 +42,7 @@ class RLOO(Agent[RLOOConfig]):
     policy_defaults = {TabularPolicy: {"learning_rate": 0.1}, TransformerPolicy: {"learning_rate": 1e-3}}
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
-        """Compute R_i less the mean of the others in its group, less what is still to come of the KL penalty."""
+        """Compute R_i minus the mean of the others in its group, minus the KL penalty from each step on."""
         compared = leave_one_out(returns_of_columns(rollout, self.config.discount), rollout.group_ids)
         advantages = compared.expand_as(rollout.rewards) - self.kl_to_go(rollout)
         weights = mean_over_episodes(rollout.mask, dtype=rollout.rewards.dtype)

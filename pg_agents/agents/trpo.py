@@ -32,9 +32,9 @@ class TRPOConfig(NaturalConfig):
     """The options of TRPO."""
 
     backtrack: OpenUnitInterval = 0.8
-    """What the step is multiplied by at each trial of the line search."""
+    """Factor by which each trial of the line search shortens the step."""
     line_search_trials: Count = 10
-    """After so many steps that were refused none is taken."""
+    """Number of step lengths that the line search tries; if all are refused, no step is taken."""
 
 
 class TRPO(Agent[TRPOConfig]):
@@ -43,8 +43,8 @@ class TRPO(Agent[TRPOConfig]):
         max_θ L(θ) = E[ρ_t Â_t],  ρ_t = π_θ(A_t|S_t) / π_old(A_t|S_t),  subject to E[KL(π_old(·|S_t) ‖ π_θ(·|S_t))] ≤ δ
 
     by the step √(2δ / xᵀFx) x along the natural gradient, F x = ∇L, which conjugate gradients find from products with
-    the Fisher matrix F. The step is shortened until L has become larger and the divergence is at most δ; where that
-    takes too long there is none. Â is the generalised advantage estimate; the critic, which shares no parameters with
+    the Fisher matrix F. The step is shortened until L increases and the divergence is at most δ; after too many
+    trials no step is taken. Â is the generalised advantage estimate; the critic, which shares no parameters with
     the policy, regresses on Â + V.
 
     Reference: Schulman et al. (2015); Schulman et al. (2016) for Â.
@@ -74,7 +74,7 @@ class TRPO(Agent[TRPOConfig]):
         return -batch.sum(ratio * batch.advantages), batch.means(entropy=policy.entropy())
 
     def optimize(self, batch: Batch) -> Metrics:
-        """Take the step of the policy, if there is one, and let the critic regress on its targets."""
+        """Take the policy's step, if the line search finds one, and let the critic regress on its targets."""
         loss, means = self(batch)
         step, residual = natural_step_of(loss, self.policy, batch, self.config, self.split)
         if not torch.isfinite(step).all():

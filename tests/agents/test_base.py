@@ -137,9 +137,9 @@ def test_learners_with_a_memory_learn_from_whole_rollouts_alone():
 @pytest.mark.parametrize("learners", [(3, 1), (1, 3), (2, 3)])
 def test_a_critic_is_of_as_many_learners_as_the_policy(learners):
     mine, its = learners
-    with pytest.raises(ValueError, match=f"critic: it is of {its} learners, the policy of {mine}"):
+    with pytest.raises(ValueError, match=f"critic has {its} learners, the policy {mine}"):
         ActorCritic(policy=TabularPolicy(5, 2, num_learners=mine), critic=TabularCritic(5, num_learners=its))
-    with pytest.raises(ValueError, match=f"critic: it is of {its} learners, the policy of {mine}"):
+    with pytest.raises(ValueError, match=f"critic has {its} learners, the policy {mine}"):
         critic = TabularActionCritic(5, 2, num_learners=its)
         pg.AGENTS["average-reward"](policy=TabularPolicy(5, 2, num_learners=mine), critic=critic)
 

@@ -27,7 +27,7 @@ def test_networks_have_a_configuration_too():
     agent = pg.PPO.for_env(env, network=pg.NetworkConfig(hidden=(5,)), activation="relu")
     sizes = [tuple(parameter.shape) for parameter in agent.policy.parameters()]
     assert sizes == [(5, 4), (5,), (2, 5), (2,)] and agent.networks["activation"] == "relu"
-    with pytest.raises(ValueError, match="network: it is of networks that begin at random"):
+    with pytest.raises(ValueError, match="network: it configures new networks"):
         pg.PPO.for_env(env, network=pg.NetworkConfig(), policy="hf:nowhere")
 
 

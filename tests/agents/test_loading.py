@@ -289,13 +289,13 @@ def test_a_policy_that_a_description_names_is_never_read_from_elsewhere(saved):
     [
         (
             {"policy.logits": torch.zeros(1, 5, 2, dtype=torch.int64)},
-            r"torch.int64 \[1, 5, 2\], they have torch.float32",
+            r"torch.int64 \[1, 5, 2\], the networks have torch.float32",
         ),
         ({"policy.logits": torch.zeros(1, 5, 2, dtype=torch.complex64)}, "is torch.complex64"),
-        ({"policy.logits": torch.zeros(1, 2, 5)}, r"torch.float32 \[1, 2, 5\], they have torch.float32 \[1, 5, 2\]"),
-        ({"policy.logits": torch.zeros(0)}, r"torch.float32 \[0\], they have"),
+        ({"policy.logits": torch.zeros(1, 2, 5)}, r"torch.float32 \[1, 2, 5\], the networks have torch.float32 \[1, 5, 2\]"),
+        ({"policy.logits": torch.zeros(0)}, r"torch.float32 \[0\], the networks have"),
         ({}, "'policy.logits' is missing"),
-        ({"policy.logits": torch.zeros(1, 5, 2), "x\x1b" * 10**5: torch.zeros(1)}, "is none of theirs"),
+        ({"policy.logits": torch.zeros(1, 5, 2), "x\x1b" * 10**5: torch.zeros(1)}, "is unknown"),
     ],
     ids=["whole numbers", "complex", "turned", "empty", "missing", "one more"],
 )

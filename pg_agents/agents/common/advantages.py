@@ -1,4 +1,4 @@
-"""The Monte-Carlo signals that REINFORCE reinforces with, and values along a rollout."""
+"""Monte-Carlo returns and generalised advantage estimates of a rollout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NormalizedOver = Literal["rollout", "minibatch"]  # advantages
 
 
 def monte_carlo(signal: Signal, rollout: Rollout, discount: float) -> tuple[Tensor, Tensor]:
-    """Return the returns that are reinforced with and the weight of each step, [T, B] each.
+    """Return REINFORCE's returns and the weight of each step, [T, B] each.
 
     | signal | return | weight |
     |---|---|---|
@@ -34,7 +34,7 @@ def monte_carlo(signal: Signal, rollout: Rollout, discount: float) -> tuple[Tens
     The first two give the gradient of E Σ_t γ^t R_{t+1}. The third, in common use, leaves out γ^t: for γ < 1 it is the
     gradient of no objective in general.
 
-    A truncated episode counts as if it had ended there: there is no value to stand for what was cut.
+    A truncated episode counts as if it had ended there: without a critic nothing estimates the rewards cut off.
     """
     record = (rollout.rewards, rollout.terminated, rollout.truncated)
     if signal == "whole-return":
@@ -50,9 +50,9 @@ def time_weights(rollout: Rollout, discount: float) -> Tensor:
 
 
 def state_values(critic: Critic, rollout: Rollout) -> tuple[Tensor, Tensor]:
-    """Return V(S_t) and V(S_{t+1}), [T, B] each; the latter from the true final observation wherever one was kept.
+    """Return V(S_t) and V(S_{t+1}), [T, B] each; at an episode's end the latter is of its true final observation.
 
-    Where the episode terminated, V(S_{t+1}) is of no state and to be multiplied by γ_t = 0.
+    Where the episode terminated, V(S_{t+1}) has no meaning and must be multiplied by 0.
     """
     values, final_values = critic.of_rollout(rollout)
     next_values = torch.cat([values[1:], torch.zeros_like(values[:1])])
@@ -67,15 +67,15 @@ def _centred(advantages: Tensor, mask: Tensor, *, less: Tensor) -> Tensor:
 def generalized_advantages(
     critic: Critic, rollout: Rollout, discount: float, gae_lambda: float, *, normalize: bool, at_once: bool = True
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Return Â_t, what the critic is to predict, Â_t + V(S_t), [T, B] each, and how well it did (`explained_variance`).
+    """Return Â_t and the critic's targets Â_t + V(S_t), [T, B] each, and the metric `explained_variance`.
 
     Args:
         critic: V.
         rollout: T steps of B environments.
         discount: γ.
         gae_lambda: λ.
-        normalize: standardise Â, which the targets do not see.
-        at_once: over the rollout; False: the mean comes off, so that minibatches can be standardised by themselves.
+        normalize: standardise Â; the targets stay as they are.
+        at_once: standardise over the rollout; False: only subtract the mean, for minibatches to be standardised.
 
     Reference: Schulman et al. (2016), equation 16.
     """
@@ -89,8 +89,8 @@ def generalized_advantages(
 
 
 def fit(values: Tensor, targets: Tensor, rollout: Rollout) -> Tensor:
-    """Return how well V predicts bootstrapped targets, their `explained_variance`.
+    """Return the fraction of the variance of bootstrapped targets that V explains (`explained_variance`).
 
-    NaN, which is not drawn, where no reward but 0 came: the targets are then made of V alone.
+    NaN, which is not plotted, if all rewards are 0: the targets then consist of V alone.
     """
     return torch.where(rollout.rewards.any(), explained_variance(values, targets, rollout.mask), torch.nan)

@@ -1,4 +1,4 @@
-"""Baselines: what is subtracted from the return; each is fixed before the action it is compared with is drawn."""
+"""Baselines without a critic, which are subtracted from returns."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ BaselineName = Literal["value", "running-average", "batch-mean", "constant"]
 
 
 class Baseline(nn.Module, ABC):
-    """b: what a return is compared with, computed from a rollout and its returns [T, B] without a critic."""
+    """b: the number subtracted from a return, computed from a rollout and its returns [T, B] without a critic."""
 
     @abstractmethod
     def forward(self, rollout: Rollout, returns: Tensor) -> Tensor:
-        """Return b for each row, [T, B]."""
+        """Return b for each step, [T, B]."""
 
 
 class Constant(Baseline):
@@ -35,9 +35,9 @@ class Constant(Baseline):
 
 
 class RunningAverage(Baseline):
-    """B = the average of all returns of earlier rollouts; 0 before the first. Unbiased: it knows nothing of this one.
+    """The average of all returns of earlier rollouts; 0 before the first. Unbiased: independent of this rollout.
 
-    B_t = (1/t) Σ_{k≤t} R_k     (equation 13; of each learner, where there are several)
+    B_t = (1/t) Σ_{k≤t} R_k     (equation 13; independent learners have one each)
     """
 
     total: Tensor
@@ -49,7 +49,7 @@ class RunningAverage(Baseline):
         self.register_buffer("count", torch.zeros(num_learners, dtype=torch.float64))
 
     def forward(self, rollout: Rollout, returns: Tensor) -> Tensor:
-        """Return the average before this rollout, then take the rollout into it."""
+        """Return the average over earlier rollouts, then include this rollout in it."""
         average = (self.total / self.count.clamp(min=1)).to(returns.dtype)  # [L], L = 1 or B
         total, count = (returns * rollout.mask).sum(0), rollout.mask.sum(0)
         several = len(self.total) > 1
@@ -59,21 +59,21 @@ class RunningAverage(Baseline):
 
 
 class BatchMean(Baseline):
-    """b(t) = the mean over the batch's episodes of the return from time t; an episode that has ended counts as 0.
+    """b(t) = the mean over the batch's episodes of the return from time t; episodes that have ended count as 0.
 
     It includes the episode it is subtracted from, which scales the expected gradient by (n − 1)/n for n episodes.
     """
 
     def forward(self, rollout: Rollout, returns: Tensor) -> Tensor:
-        """Return the mean at each row's time."""
+        """Return the mean at each step's time, [T, B]."""
         return mean_by_time(returns, rollout.times, rollout.mask, rollout.mask.any(0).sum().clamp(min=1))
 
 
 def make_baseline(name: BaselineName, constant: float, num_learners: int) -> Baseline | None:
-    """Return the baseline called `name`; None for "value", which is a critic.
+    """Return the baseline called `name`; None for "value", for which an agent has a critic.
 
     Raises:
-        ValueError: "batch-mean" of independent learners.
+        ValueError: "batch-mean" with independent learners.
     """
     if name == "batch-mean" and num_learners > 1:
         raise ValueError(f"baseline='batch-mean' needs a batch, and each of {num_learners} learners has one episode")

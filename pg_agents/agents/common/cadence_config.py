@@ -1,4 +1,4 @@
-"""The options of agents that say when they learn: from steps, from whole episodes, from groups of these."""
+"""Options for how much an update learns from: steps, whole episodes, or groups of episodes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pg_agents.data.rollout import EpisodeCadence, StepCadence
 
 @dataclass(frozen=True, kw_only=True)
 class StepsConfig(AgentConfig):
-    """The option of agents that learn from steps, wherever in their episodes these are."""
+    """The option of agents that learn from steps, at any point of an episode."""
 
     num_steps: Count | None = 16
-    """Steps of each environment between two updates; None: one whole episode of each."""
+    """Steps of each environment per update; None: one whole episode of each."""
 
     @property
     def cadence(self) -> StepCadence | EpisodeCadence:
@@ -29,22 +29,22 @@ class LongRolloutConfig(StepsConfig):
     """`StepsConfig` of agents that learn from about 2048 steps at a time."""
 
     num_steps: Count | None = 256
-    """Steps of each environment between two updates; None: one whole episode of each. `for_env` takes 2048 divided by
-    the number of environments; for tokens whole episodes, each of which is read once instead of once a token."""
+    """Steps of each environment per update; None: one whole episode of each. By default 2048 divided by the number of
+    environments; for tokens whole episodes, so that a text is read once instead of once per token."""
 
     @classmethod
     def defaults_for(cls, num_envs: int) -> dict[str, Any]:
-        """Return a number of steps that makes a rollout of about 2048."""
+        """Return the number of steps for a rollout of about 2048 steps in total."""
         return {"num_steps": max(1, 2048 // num_envs)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EveryStepConfig(AgentConfig):
-    """For agents that learn from a step when the action after it is known; without options."""
+    """For agents that learn from each step once the next action is known; it has no options."""
 
     @property
     def cadence(self) -> StepCadence | EpisodeCadence:
-        """One step of each environment, with the one before it in front."""
+        """One step of each environment, after the step before it."""
         return StepCadence(1, overlap=1)
 
 
@@ -53,7 +53,7 @@ class EpisodesConfig(MicroBatchConfig):
     """The options of agents that learn from whole episodes."""
 
     max_episode_steps: Count | None = None
-    """Cut episodes at that many steps, for environments without a time limit."""
+    """Cut episodes at this many steps, for environments without a time limit."""
 
     @property
     def cadence(self) -> StepCadence | EpisodeCadence:
@@ -66,18 +66,18 @@ class GroupsConfig(EpisodesConfig):
     """The options of agents that compare the episodes of a group, which begin in the same state."""
 
     group_size: Several = GROUP_SIZE
-    """G: environments in succession that begin alike; `for_env` takes the largest up to 8 that divides their number."""
+    """G: consecutive environments that begin in the same state; by default the largest divisor, up to 8, of all."""
 
     compares_episodes = True
 
     @property
     def cadence(self) -> StepCadence | EpisodeCadence:
-        """One whole episode of each environment, which begin alike in groups of `group_size`."""
+        """One whole episode of each environment; `group_size` consecutive ones begin in the same state."""
         return EpisodeCadence(self.max_episode_steps, self.group_size)
 
     @classmethod
     def defaults_for(cls, num_envs: int) -> dict[str, Any]:
-        """Return a size of groups that divides the number of environments."""
+        """Return a group size that divides the number of environments."""
         return {"group_size": fitting_group_size(num_envs)}
 
     def check_learners(self, num_learners: int) -> None:
@@ -87,25 +87,25 @@ class GroupsConfig(EpisodesConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class NaturalConfig(LongRolloutConfig, MinibatchConfig, AdvantageConfig):
-    """The options of agents whose policy takes natural steps; the critic takes those of Adam."""
+    """The options of agents whose policy takes natural-gradient steps, and whose critic learns with Adam."""
 
     minibatch_size: Several | None = 128
     critic_learning_rate: Scheduled[Positive] = 1e-3
-    """Step size of the critic."""
+    """Step size of the critic's updates."""
     normalize_advantages: bool = True
     max_kl: Positive = 0.01
     """δ: how far a step moves the policy, as KL divergence in nats."""
     cg_iterations: Count = 10
-    """Iterations of conjugate gradients, at most."""
+    """Most iterations of the conjugate-gradient method."""
     fisher_fraction: Fraction = 1.0
-    """The part of the steps that F is an average over; less than 1 saves time with large networks."""
+    """Fraction of the steps from which the Fisher matrix F is computed; below 1 saves time with large networks."""
     damping: NonNegative = 0.1
-    """λ: F + λI stands for F in the step."""
+    """λ: added to the diagonal of the Fisher matrix F, which keeps steps short."""
 
     def check_learners(self, num_learners: int) -> None:
-        """Raise ValueError for independent learners: a step of a given KL divergence is one policy's."""
+        """Raise ValueError for independent learners: a step's KL divergence is that of one policy."""
         if num_learners > 1:
             raise ValueError(
-                f"policy: one step of a given KL would couple its {num_learners} independent learners; use "
-                "num_learners=1, or an agent that takes plain gradient steps"
+                f"policy: a limit on a step's KL would couple its {num_learners} independent learners; use "
+                "num_learners=1, or an agent without natural gradients"
             )

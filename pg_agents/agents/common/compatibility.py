@@ -1,4 +1,4 @@
-"""Whether an agent and an environment fit each other."""
+"""Checks that an agent and an environment fit together."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ def check_spaces(
     *,
     name: str = "env",
 ) -> None:
-    """Raise ValueError where an environment has other spaces, or another number of rows, than the agent was made for.
+    """Raise ValueError if an environment's spaces, or its number of rows, differ from those the agent was made for.
 
     Args:
-        policy: the agent's.
-        made_for: the observation and action space of one environment; None: the agent was given its own networks.
-        env: single or vector.
-        name: of the argument, for the message.
+        policy: the agent's policy.
+        made_for: the observation and action space of one environment; None: unknown, for an agent made of the user's
+            networks.
+        env: the environment, single or vector.
+        name: the argument's name, for the message.
     """
     check_learners(policy, getattr(env, "num_envs", 1), name)
     if made_for is None:
@@ -38,10 +39,10 @@ def check_spaces(
 def check_batch(
     policy: Policy, cadence: StepCadence | EpisodeCadence, minibatch_size: int | None, num_envs: int
 ) -> None:
-    """Raise ValueError where an agent cannot learn from `num_envs` environments.
+    """Raise ValueError if an agent cannot learn from `num_envs` environments.
 
-    There may be too few steps for one minibatch, another number of independent learners, or a group left incomplete
-    (a single environment is one to act in).
+    Reasons: too few steps for one minibatch, another number of independent learners, or an incomplete group (but a
+    single environment is accepted, to act in).
     """
     check_learners(policy, num_envs)
     if isinstance(cadence, EpisodeCadence) and num_envs > 1 and num_envs % cadence.group_size:

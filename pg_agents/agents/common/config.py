@@ -1,7 +1,7 @@
-"""What agents can be told: the options that several have in common, each written once.
+"""Options that several agents have in common, each written once.
 
-An agent's own configuration inherits those that it has, and states other defaults where it has them. Configurations are
-data: this is the only inheritance among agents.
+An agent's configuration inherits the options that it has and may change their defaults. Only configurations, which are
+data, are inherited: no agent inherits from another.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from pg_agents.configuration import (
 )
 from pg_agents.data.rollout import EpisodeCadence, StepCadence
 
-STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # what keeps a step small
-COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards", "target_kl")  # learners with each other
-ABSENT: dict[str, Any] = {  # how an agent behaves that does not have the option
+STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # options that make a step smaller
+COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards", "target_kl")  # options that couple learners
+ABSENT: dict[str, Any] = {  # the value with which an agent without the option behaves
     "learning_rate": None,
     "critic_learning_rate": None,
     "discount": 1.0,
@@ -46,15 +46,15 @@ class AgentConfig(Configuration):
     """The options that every agent has."""
 
     adam_epsilon: Positive = ADAM_EPSILON
-    """ε of Adam, which is added to the root that its steps are divided by."""
+    """ε of Adam, added to the square root by which its steps are divided."""
 
     compares_episodes = (
-        False  # no option: whether scores are compared without the KL penalty, which is then on advantages
+        False  # not an option: whether returns are compared without the KL penalty, which then lowers advantages
     )
 
     @property
     def cadence(self) -> StepCadence | EpisodeCadence:
-        """What the agent learns from: so many steps of each environment, or whole episodes."""
+        """How much an update learns from: a number of steps of each environment, or whole episodes."""
         raise NotImplementedError(f"{type(self).__name__} has no cadence: inherit StepsConfig or EpisodesConfig")
 
     @classmethod
@@ -63,7 +63,7 @@ class AgentConfig(Configuration):
         return {}
 
     def check_learners(self, num_learners: int) -> None:
-        """Raise ValueError where an update of one of several independent learners would depend on the others."""
+        """Raise ValueError if an update of one independent learner would depend on other learners."""
         if num_learners == 1:
             return
         coupled = [name for name in COUPLING if getattr(self, name, None)]
@@ -71,29 +71,29 @@ class AgentConfig(Configuration):
             raise ValueError(f"{coupled[0]} would couple the {num_learners} independent learners: leave it off")
         if getattr(self, "minibatch_size", None) is not None and getattr(self, "num_steps", 1) is None:
             raise ValueError(
-                f"num_steps=None would couple the {num_learners} independent learners, whose minibatches would be as "
-                "many as the longest episode makes: give a number of steps"
+                f"num_steps=None would couple the {num_learners} independent learners, whose number of minibatches "
+                "would depend on the longest episode: give a number of steps"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradientConfig(AgentConfig):
-    """The options of agents that go down the gradient of their loss."""
+    """The options of agents that learn by gradient descent on their loss."""
 
     learning_rate: Scheduled[Positive] = 3e-3
-    """Step size of the policy."""
+    """Step size of the policy's updates."""
     entropy_weight: Scheduled[NonNegative] = 0.0
     """η: weight of the policy's entropy, which is added to the objective."""
     max_grad_norm: PositiveOrInfinite | None = None
-    """A longer gradient is scaled down to this norm; None: never."""
+    """Largest norm of the gradient, to which longer ones are scaled down; None: no limit."""
     optimizer: OptimizerName = "adam"
-    """Which optimizer takes the steps."""
+    """The optimizer: adam, rmsprop or sgd."""
 
     def check_together(self) -> None:
         """Raise ValueError for an ε of Adam with another optimizer."""
         if self.optimizer != "adam" and self.adam_epsilon != ADAM_EPSILON:
             raise ValueError(
-                f"adam_epsilon goes with optimizer='adam', got {self.adam_epsilon} with {self.optimizer!r}; leave it "
+                f"adam_epsilon is only for optimizer='adam', got {self.adam_epsilon} with {self.optimizer!r}; leave it "
                 "out"
             )
 
@@ -103,7 +103,7 @@ class RewardConfig(AgentConfig):
     """The options of agents that maximise a discounted return."""
 
     discount: UnitInterval = 0.99
-    """γ: what a reward is worth one step later."""
+    """γ: the factor by which a reward counts less for each step that it comes later."""
     normalize_rewards: bool = False
     """Divide rewards by the running standard deviation of the discounted return."""
 
@@ -113,11 +113,11 @@ class KLConfig(AgentConfig):
     """The options of agents that can stay near a reference policy."""
 
     kl_weight: Scheduled[NonNegative] = 0.0
-    """β: weight of the KL divergence from `reference`, which is taken off the objective. Above 0 the reference is the
-    policy as it is at the start, unless another is given."""
+    """β: weight of the KL divergence from a reference policy, which is subtracted from the objective. The reference is
+    the initial policy, unless another is given."""
     kl_penalty: KLPenalty = "reward"
-    """Where the divergence is taken off: "reward", each step's reward, which is unbiased; "k2-loss" or "k3-loss", the
-    loss, which is biased as `pg_agents.agents.common.kl_regularization` says."""
+    """Where the divergence counts: "reward" subtracts it from each step's reward (unbiased); "k2-loss" and "k3-loss"
+    add an estimate to the loss (biased, see `pg_agents.agents.common.kl_regularization`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,12 +125,12 @@ class CriticConfig(AgentConfig):
     """The option of agents with a critic."""
 
     critic_learning_rate: Scheduled[Positive] | None = None
-    """Step size of the critic; None: that of the policy."""
+    """Step size of the critic's updates; None: as the policy's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyGradientConfig(KLConfig, RewardConfig, GradientConfig):
-    """The options of agents that go up the gradient of a discounted return, less a KL penalty."""
+    """The options of agents that follow the gradient of a discounted return, minus a KL penalty."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ class AdvantageConfig(CriticConfig, RewardConfig):
     """The options of agents that learn from generalised advantage estimates Â."""
 
     gae_lambda: UnitInterval = 0.95
-    """λ of the advantage estimate: 0 trusts the critic, 1 the rewards."""
+    """λ of the advantage estimate: 0 relies on the critic alone, 1 on the rewards alone."""
     normalize_advantages: bool = False
     """Standardise Â over the rollout (mean 0, standard deviation 1)."""
 
@@ -148,15 +148,15 @@ class AdvantageActorCriticConfig(AdvantageConfig, PolicyGradientConfig):
     """The options of agents whose loss is the policy's, with advantage estimates, plus the critic's."""
 
     value_weight: NonNegative = 1.0
-    """c: weight of the critic's loss; it matters where the gradient is clipped or networks are shared."""
+    """c: weight of the critic's loss; it matters if the gradient is clipped or the networks share parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MicroBatchConfig(AgentConfig):
-    """The option of agents whose gradient may need more memory than there is."""
+    """The option of agents that can compute a gradient in parts, to save memory."""
 
     micro_batch_size: Count | None = None
-    """Steps that are differentiated at once, to save memory; the update is the same. None: all of them."""
+    """Number of steps to differentiate at once, which saves memory and does not change the update; None: all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +164,6 @@ class MinibatchConfig(AgentConfig):
     """The options of agents that take several gradient steps on a rollout."""
 
     epochs: Count = 10
-    """Passes over the rollout."""
+    """Passes over each rollout."""
     minibatch_size: Several | None = None
-    """Steps in the minibatch of one gradient step; None: the whole rollout."""
+    """Number of steps in a minibatch, from which one gradient step is made; None: the whole rollout."""

@@ -15,11 +15,11 @@ C = TypeVar("C", bound=AgentConfig)
 
 
 class Configured(nn.Module, Generic[C]):
-    """A module with a configuration of the class that its own class states: `class PPO(Agent[PPOConfig])`."""
+    """A module with a configuration, whose class is a type argument: `class PPO(Agent[PPOConfig])`."""
 
     config_class: ClassVar[type[AgentConfig]]
     config: C
-    progress: float = 0.0  # the part of the run that is over, which schedules go by
+    progress: float = 0.0  # the fraction of the run that is over, by which schedules change
 
     def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401
         super().__init_subclass__(**options)
@@ -56,17 +56,17 @@ class Configured(nn.Module, Generic[C]):
         return self.config.as_dict()
 
     def current(self, name: str) -> Any:  # noqa: ANN401
-        """Return the value that an option has at this point of the run; of one that the agent has not, what it does."""
+        """Return an option's value at this point of the run; `ABSENT`'s if the agent does not have the option."""
         value = getattr(self.config, name) if hasattr(self.config, name) else ABSENT[name]
         return value.at(self.progress) if isinstance(value, LinearSchedule) else value
 
     @classmethod
     def configuration(cls, config: C | None, options: dict[str, Any]) -> C:
-        """Return the configuration, `config` or the defaults, with the options that are to be different.
+        """Return `config`, or the default configuration if it is None, changed by `options`.
 
         Raises:
             TypeError: there is no such option.
-            ValueError: an option is out of range, or two do not go together.
+            ValueError: an option is out of range, or two options contradict each other.
         """
         check_names(cls.__name__, options, cls.argument_names())
         made: Any = cls.config_class(**options) if config is None else config.replace(**options)

@@ -20,7 +20,7 @@ from pg_agents.spaces.conversion import space_to_json
 
 FORMAT = 1
 FILES = ("agent.json", "agent.safetensors")
-MODEL = "model"  # the folder with what else the policy is made of
+MODEL = "model"  # the folder with the policy's further files, of a language model
 
 
 def write_agent(
@@ -30,19 +30,19 @@ def write_agent(
     agent: nn.Module,
     write_model: Callable[[Path], None],
 ) -> None:
-    """Write a folder with an agent; one that is there is replaced only when the new one is complete.
+    """Write a folder with an agent; an existing one is replaced only when the new one is complete.
 
-    Parameters that are not finite are written for whoever wants to look into them, with a warning.
+    Parameters that are not finite are written too, with a warning, so that they can be examined.
 
     Args:
         path: the folder.
-        description: the agent's name, arguments and networks: what JSON and `plain` can write.
-        spaces: the observation and action space of one environment; None: the agent was given its own networks.
-        agent: its parameters and buffers.
-        write_model: writes what else the policy is made of to a folder.
+        description: the agent's name, arguments and networks, which JSON or `plain` can write.
+        spaces: the observation and action space of one environment; None: the agent was made of the user's networks.
+        agent: the module whose parameters and buffers are written.
+        write_model: writes the policy's further files to a folder.
 
     Raises:
-        SavedAgentError: something is there that no agent wrote.
+        SavedAgentError: the path holds something other than a saved agent.
     """
     path = path.resolve()
     _check_replaceable(path)
@@ -66,7 +66,7 @@ def write_agent(
 
 
 def _check_replaceable(path: Path) -> None:
-    """Raise SavedAgentError where there is anything in `path` but what the agent that is there says it wrote."""
+    """Raise SavedAgentError if `path` holds any file other than those its agent.json lists."""
     refusal = f"path: {path} exists and is not the folder of a saved agent"
     if path.exists() and not path.is_dir():
         raise SavedAgentError(f"{refusal}; give another")
@@ -74,7 +74,7 @@ def _check_replaceable(path: Path) -> None:
     try:
         written = {*FILES, *read_description(path)["files"]} if found else set()
     except (SavedAgentError, KeyError, TypeError):
-        written = set(FILES) if set(found) == set(FILES) else set()  # of an earlier version, which had no list
+        written = set(FILES) if set(found) == set(FILES) else set()  # an earlier version wrote no list
     for name in found:
         if name not in written:
             raise SavedAgentError(f"{refusal} alone ({shown(name)} is not of one); move it, or give another folder")
@@ -86,10 +86,10 @@ KINDS: dict[str, type | tuple[type, ...]] = {
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """Return what agent.json in the folder `path` says.
+    """Return the contents of agent.json in the folder `path`.
 
     Raises:
-        SavedAgentError: there is none, it is damaged, or of another format.
+        SavedAgentError: the file is missing, damaged, or of another format.
     """
     try:
         description = json.loads((path / "agent.json").read_text(encoding="utf-8"))
@@ -105,15 +105,15 @@ def read_description(path: Path) -> dict[str, Any]:
 
 
 def damaged(path: Path, error: Exception) -> SavedAgentError:
-    """Return the error for a folder whose files do not hold what they should."""
+    """Return the error for a folder whose files are damaged."""
     return SavedAgentError(f"path: the agent saved in {path} is damaged ({shown(error, 400)})")
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401
-    """Return a schedule, or a number or an array of numpy or torch, as JSON can write it.
+    """Return a schedule, or a number or an array of numpy or torch, in a form that JSON can write.
 
     Raises:
-        TypeError: for anything else.
+        TypeError: any other value.
     """
     if isinstance(value, LinearSchedule):
         return str(value)

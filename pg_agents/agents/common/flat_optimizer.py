@@ -1,4 +1,4 @@
-"""Optimizers, and the vectors that they see instead of many small parameters."""
+"""Optimizers that work on a few long vectors instead of many small parameters."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "rmsprop": partial(torch.optim.RMSprop, eps=1e-5),
     "sgd": torch.optim.SGD,
 }
-ADAM_EPSILON = 1e-8  # unless it is given
-State = dict[str, Any]  # what an optimizer remembers of a tensor
+ADAM_EPSILON = 1e-8  # the default
+State = dict[str, Any]  # an optimizer's moments and step count of a tensor
 
 
 class FlatOptimizer:
-    """Steps of a torch optimizer down the gradient of modules' parameters, laid out as vectors.
+    """A torch optimizer for the parameters of modules, laid out as vectors.
 
-    Small parameters become views of a vector (`lay_out`), those of different dtypes, devices or ages (steps taken) of
-    different ones.
+    Small parameters become views of a vector (`lay_out`); those that differ in dtype, device or steps taken become
+    views of different vectors.
 
-    Frozen parameters are left out. Whoever moves, replaces, freezes or unfreezes parameters need not say so: they are
-    laid out again, each with the moments it had, which frozen ones keep.
+    Frozen parameters are left out. Parameters that were moved, replaced, frozen or unfrozen are noticed and laid out
+    again; each keeps its moments, also while it is frozen.
 
     Args:
         name: "adam", "rmsprop" or "sgd".
-        *modules: whose parameters are a group each, with a learning rate; those that an earlier module has too are its.
-        together: make one group of all.
-        epsilon: ε of Adam: a step is α m̂ / (√v̂ + ε). That of RMSprop is 1e-5.
+        *modules: each module's parameters form a group with a learning rate; shared ones belong to the first module.
+        together: make one group of all parameters.
+        epsilon: ε of Adam: a step is α m̂ / (√v̂ + ε). RMSprop's is 1e-5.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class FlatOptimizer:
     ) -> None:
         self.modules, self.together = [module for module in modules if module is not None], together
         self.groups = self._groups()
-        self.members: dict[Tensor, list[nn.Parameter]] = {}  # which parameters lie in a vector, in order
-        self.asleep: dict[nn.Parameter, State] = {}  # of frozen ones
+        self.members: dict[Tensor, list[nn.Parameter]] = {}  # the parameters in each vector, in order
+        self.asleep: dict[nn.Parameter, State] = {}  # of frozen parameters
         options = {"eps": epsilon} if name == "adam" else {}
         laid_out = [{"params": self._lay_out(group, {})} for group in self.groups]
         self.optimizer = OPTIMIZERS[name](laid_out, lr=1.0, **options)
         self._remember(self.groups)
 
     def refresh(self) -> None:
-        """Lay the parameters out again where one has moved, was replaced, frozen or unfrozen."""
+        """Lay the parameters out again if any was moved, replaced, frozen or unfrozen."""
         groups = self._groups()
         if self._places(groups) == self.places:
             return
@@ -80,9 +80,9 @@ class FlatOptimizer:
             group["lr"] = rate
 
     def step(self, loss: Tensor, max_norm: float | None) -> float:
-        """Take one step down the gradient of `loss`, scaled down to `max_norm`; return the norm it had before.
+        """Take one step down the gradient of `loss`, scaled down to `max_norm`; return its norm before scaling.
 
-        Where the gradient is not finite there is no step, and so is what is returned.
+        If the gradient is not finite no step is taken, and the returned norm is not finite.
 
         Raises:
             ValueError: every parameter is frozen.
@@ -104,10 +104,10 @@ class FlatOptimizer:
                 torch._foreach_mul_(gradients, max_norm / norm)
             self.optimizer.step()
             for members in self.members.values():
-                increment_version(members)  # nothing else shows that a parameter has changed with its vector
+                increment_version(members)  # the step changes a vector, which does not mark the parameters as changed
         for vector, members in self.members.items():
             if vector is members[0]:
-                vector.grad = None  # as large as the parameters: not in memory while the next rollout is learned from
+                vector.grad = None  # frees memory, as much as the parameters take, before the next rollout
         return norm
 
     def _groups(self) -> list[list[nn.Parameter]]:
@@ -119,7 +119,7 @@ class FlatOptimizer:
         return [sum(groups, [])] if self.together else groups
 
     def _lay_out(self, parameters: list[nn.Parameter], states: dict[nn.Parameter, State]) -> list[Tensor]:
-        """Return what the optimizer is to see of a group."""
+        """Return the vectors that stand for a group's parameters in the optimizer."""
         kinds: dict[tuple[Any, ...], list[nn.Parameter]] = {}
         for parameter in parameters:
             if parameter.requires_grad:
@@ -133,7 +133,7 @@ class FlatOptimizer:
         return list(vectors)
 
     def _states(self) -> dict[nn.Parameter, State]:
-        """Return what the optimizer remembers of each parameter."""
+        """Return each parameter's part of the optimizer's state."""
         states: dict[nn.Parameter, State] = {}
         for vector, members in self.members.items():
             state = self.optimizer.state.get(vector, {})
@@ -142,19 +142,19 @@ class FlatOptimizer:
         return states
 
     def _remember(self, groups: list[list[nn.Parameter]]) -> None:
-        """Remember where everything lies now that it has been laid out."""
+        """Remember the parameters' places after they have been laid out."""
         self.places = self._places(groups)
         small = (parameter for group in groups for parameter in group if parameter not in self.members)
         self.gradients = [(parameter, parameter.requires_grad, parameter.grad) for parameter in small]
 
     def _have_moved(self) -> bool:
-        """Return whether somebody has frozen some, set gradients to None or moved all since the update began."""
+        """Return whether parameters were frozen or moved, or their gradients set to None, since they were laid out."""
         return any(
             p.requires_grad is not learns or p.grad is not gradient for p, learns, gradient in self.gradients
         ) or any(members[0].data_ptr() != vector.data_ptr() for vector, members in self.members.items())
 
     def _places(self, groups: list[list[nn.Parameter]]) -> list[tuple[Any, ...]]:
-        """Return which parameters there are, and where they lie; where they are parts of a vector, their gradients."""
+        """Return the identity and address of each parameter, and its gradient's address if it is in no vector."""
 
         def place(p: nn.Parameter) -> tuple[Any, ...]:
             gradient = None if p.grad is None or p in self.members else p.grad.data_ptr()

@@ -1,4 +1,4 @@
-"""The loss of a batch that is too large to be differentiated at once, from parts of it."""
+"""The loss of a batch that is too large to differentiate at once, computed part by part."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def accumulated_loss(
 
         L + Σ_i g_i (θ_i − θ̄_i),   g = ∇L, added up part by part, and θ̄ = θ without a gradient
 
-    has the value and the gradient of L, which is that of the whole batch, as losses are weighted sums (`minibatches`).
+    has the value and the gradient of the whole batch's loss L, since losses are weighted sums (`minibatches`).
 
     Args:
         module: `module(batch)` is (L, metrics); its parameters are θ.
-        policy: what the module learns; it says what stays together where the batch is parted (`unit_of`).
-        batch: what the loss is of.
+        policy: the module's policy, on which it depends how the batch can be divided (`unit_of`).
+        batch: the batch.
         size: steps in a part; None: the whole batch.
     """
     if size is None:
@@ -44,10 +44,10 @@ def accumulated_loss(
 
 
 def unit_of(policy: Policy, batch: Batch) -> Unit:
-    """Return what stays together where a batch is parted.
+    """Return the unit that is kept whole when a batch is divided: a step, a row or an environment.
 
     Raises:
-        ValueError: nothing does: independent learners' steps stay side by side, and those of a memory in succession.
+        ValueError: independent learners with a memory, whose batch cannot be divided.
     """
     connected = policy.recurrent or isinstance(batch.observations, TokenBlock)
     if policy.num_learners == 1:
@@ -55,7 +55,7 @@ def unit_of(policy: Policy, batch: Batch) -> Unit:
     if connected:
         raise ValueError(
             f"minibatch_size, micro_batch_size must be None for {policy.num_learners} independent learners with a "
-            "memory: their steps can neither be parted by time nor by environment"
+            "memory: their steps cannot be divided by time or by environment"
         )
     return "row"
 

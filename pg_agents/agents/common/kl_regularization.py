@@ -1,19 +1,19 @@
-"""A reference policy that an agent stays near: the KL divergence from it, in the rewards or in the loss.
+"""Staying near a reference policy: the KL divergence from it, in the rewards or in the loss.
 
 J(θ) = E Σ_t R_{t+1} − β KL(π_θ‖π_ref), of whole episodes: KL = E Σ_t x_t, x_t = ln π_θ(A_t|S_t) − ln π_ref(A_t|S_t).
 
-| kl_penalty | what an agent does | its expected gradient |
+| kl_penalty | change | expected gradient |
 |---|---|---|
-| reward | R_{t+1} − β x_t in place of R_{t+1}: an action answers for the divergence that follows | that of −β KL |
+| reward | R_{t+1} − β x_t replaces R_{t+1}: an action is charged for all divergence after it | that of −β KL |
 | k2-loss | adds β ½ x_t² to the loss of each step | biased: cosine 0.91 with the true one, 0.43 at worst |
-| k3-loss | adds β (e^{−x_t} − 1 + x_t) | biased: cosine 0.84, −0.31 at worst |
+| k3-loss | adds β (e^{−x_t} − 1 + x_t) to the loss of each step | biased: cosine 0.84, −0.31 at worst |
 
-Under top-k and top-p each policy's probabilities are those of the tokens that it keeps, and the reference keeps what
-was taken besides: there the divergence is that of no two distributions, and its estimate may be negative.
+Under top-k and top-p a policy's probabilities are over the tokens that it keeps, and the reference also keeps the
+sampled token: the divergence is then not between two fixed distributions, and its estimate may be negative.
 
-The last two leave out that an action also decides which states come next, and with them the later divergence; they are
-what `losses.kl_term` says. The cosines are means over 20 random policies that generate up to three tokens, by
-enumeration (`python -m benchmarks objectives`, results/objectives.md).
+The last two (`losses.kl_term`) ignore that an action also determines later states, and with them later divergence.
+The cosines are means over 20 random policies that generate up to three tokens, by enumeration
+(`python -m benchmarks objectives`, results/objectives.md).
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ KLPenalty = Literal["reward", "k2-loss", "k3-loss"]
 def make_reference(
     policy: Policy, reference: Policy | None, weight: Scheduled, cadence: StepCadence | EpisodeCadence
 ) -> Policy | None:
-    """Return π_ref: the one that is given, or the policy as it is now where `weight` is not 0.
+    """Return π_ref: the given one, or a frozen copy of the policy if `weight` is not 0.
 
     Raises:
-        ValueError: one that could learn, is of other actions, or remembers while rollouts begin within episodes.
+        ValueError: a reference that is not frozen, has other actions, or has a memory though rollouts begin within
+            episodes.
     """
     if reference is None:
         reference = policy.frozen_copy() if weight != 0 else None
@@ -60,11 +61,13 @@ def make_reference(
     if mine is not None and theirs is not None and mine != theirs:
         raise ValueError(f"reference must have the policy's actions: it has {theirs} outputs, the policy {mine}")
     if reference.num_learners not in (1, policy.num_learners):
-        raise ValueError(f"reference: it is of {reference.num_learners} learners, the policy of {policy.num_learners}")
+        raise ValueError(
+            f"reference has {reference.num_learners} learners, the policy {policy.num_learners}; give one with as many"
+        )
     if reference.recurrent and isinstance(cadence, StepCadence):
         raise ValueError(
-            f"reference: a {type(reference).__name__} remembers, and what it would remember where a rollout of steps "
-            "begins is not known; use an agent that learns from whole episodes"
+            f"reference: a {type(reference).__name__} has a memory, which is unknown where a rollout of steps begins; "
+            "use an agent that learns from whole episodes"
         )
     return reference
 
@@ -73,16 +76,16 @@ def make_reference(
 def beside_reference(rollout: Rollout, reference: Policy | None, size: int | None) -> tuple[Rollout, dict[str, Tensor]]:
     """Return the rollout with ln π_ref of its actions, and the metric `kl_reference`.
 
-    The metric is the mean of x_t over decisions, an estimate of KL(π‖π_ref) per decision; times the decisions of an
-    episode it is the divergence of whole episodes. Without a reference the rollout is returned as it is.
+    The metric is the mean of x_t over decisions, an estimate of KL(π‖π_ref) per decision; multiplied by the number of
+    decisions in an episode it is the divergence of whole episodes. Without a reference the rollout is unchanged.
 
     Args:
-        rollout: whose actions were taken.
+        rollout: the rollout.
         reference: π_ref, or None.
-        size: decisions in texts that are read at once, to save memory; None: all.
+        size: about how many decisions in texts to compute at once, to save memory; None: all.
 
     Raises:
-        ValueError: the reference cannot tell the probability of what was done, or says that it is 0.
+        ValueError: the reference does not fit the observations and actions, or gives an action probability 0.
     """
     if reference is None:
         return rollout, {}
@@ -92,16 +95,16 @@ def beside_reference(rollout: Rollout, reference: Policy | None, size: int | Non
             for part in _parts(rollout, size)
         ]
     except (IndexError, RuntimeError, TypeError) as error:
-        raise ValueError(f"reference: it does not suit the observations and actions of the policy: {error}") from error
+        raise ValueError(f"reference: it does not fit the observations and actions of the policy: {error}") from error
     log_probs = torch.where(rollout.mask, torch.cat(parts, 1), rollout.log_probs).to(rollout.rewards.dtype)
     if not log_probs.isfinite().all():
-        raise ValueError("reference must give every action some probability; one that was taken has 0")
+        raise ValueError("reference must give every action some probability, but a sampled action has 0")
     rollout = replace(rollout, reference_log_probs=log_probs)
     return rollout, {"kl_reference": log_ratios(rollout).sum() / rollout.mask.sum().clamp(min=1)}
 
 
 def _parts(rollout: Rollout, size: int | None) -> list[Batch]:
-    """Return texts, about `size` decisions at once, in their order; anything else as it is."""
+    """Return texts in parts of about `size` decisions, in order; other rollouts as one part."""
     whole = Batch.of(rollout, advantages=rollout.rewards, weights=rollout.mask)
     if size is None or not isinstance(rollout.observations, TokenBlock):
         return [whole]
@@ -113,8 +116,8 @@ def _parts(rollout: Rollout, size: int | None) -> list[Batch]:
 def log_ratios(rollout: Rollout) -> Tensor:
     """Return x_t = ln π_old(A_t|S_t) − ln π_ref(A_t|S_t), [T, B]; 0 where no decision was taken.
 
-    Also 0 where rounding alone can make the difference, 64 ε of the log-probabilities' precision: standardised among
-    equal scores it would be all that is learned from.
+    Also 0 for differences that may be rounding alone (64 ε of the log-probabilities' precision), which would otherwise
+    be all that remains if a group's scores are equal and are standardised.
     """
     assert rollout.reference_log_probs is not None
     mine, reference = rollout.log_probs.to(rollout.rewards.dtype), rollout.reference_log_probs
@@ -124,20 +127,20 @@ def log_ratios(rollout: Rollout) -> Tensor:
 
 
 def penalized(rollout: Rollout, penalty: KLPenalty, weight: float) -> Rollout:
-    """Return the rollout with the rewards R_{t+1} − β x_t where the penalty is in the rewards, else as it is."""
+    """Return the rollout with rewards R_{t+1} − β x_t if the penalty is in the rewards, else unchanged."""
     if penalty != "reward" or not weight:
         return rollout
     return replace(rollout, rewards=rollout.rewards - weight * log_ratios(rollout))
 
 
 def penalty_to_go(rollout: Rollout, penalty: KLPenalty, weight: float, discount: float) -> Tensor | float:
-    """Return what a compared episode's advantage is lowered by at each step, [T, B], by a penalty in the rewards.
+    """Return the KL penalty that is subtracted from compared episodes' advantages at each step, [T, B].
 
         β [K_t^i − (1/(G − 1)) Σ_{j≠i} K_t^j],   K_t = Σ_{k≥t} γ^k x_k
 
-    Scores are compared without the penalty: in a group of equal scores a standard deviation would be that of the
-    penalty's noise alone. The mean of the others is of other episodes, drawn independently of A_t^i: a baseline. It
-    costs spread near the reference, where K averages to nearly 0, and saves it where texts are long and K a nat or
+    Scores are compared without the penalty, or the standard deviation of a group of equal scores would be that of the
+    penalty's noise. The mean over other episodes, which are drawn independently of A_t^i, is a baseline: it raises the
+    variance near the reference, where K is nearly 0 on average, and lowers it where texts are long and K is a nat or
     more. An episode that has ended counts as 0.
     """
     if penalty != "reward" or not weight:
@@ -147,7 +150,7 @@ def penalty_to_go(rollout: Rollout, penalty: KLPenalty, weight: float, discount:
 
 
 def with_kl(loss: Tensor, log_probs: Tensor, batch: Batch, penalty: KLPenalty, weight: float) -> Tensor:
-    """Return the loss, plus β Σ weights · k(ln π_θ, ln π_ref) where the penalty is in the loss."""
+    """Return the loss, plus β Σ weights · k(ln π_θ, ln π_ref) if the penalty is in the loss."""
     if penalty == "reward" or not weight:
         return loss
     assert batch.reference_log_probs is not None

@@ -1,4 +1,4 @@
-"""Saved agents, read from their folders."""
+"""Reads saved agents from their folders."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pg_agents.spaces.pictures import as_before
 
 
 def read_agent(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) -> Any:  # noqa: ANN401
-    """Return the agent that was saved to `path`; `networks` are policy=… and critic=… where it was given its own.
+    """Return the agent saved in `path`; `networks` are policy=… and critic=… if it was made of the user's networks.
 
     Raises:
-        SavedAgentError: whatever is wrong with the files.
-        ImportError: a package is missing that a language model needs.
+        SavedAgentError: the files are missing, damaged, or do not fit the networks.
+        ImportError: a package that a language model needs is missing.
     """
     for name in FILES:
         if not (path / name).is_file():
@@ -33,7 +33,7 @@ def read_agent(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) 
         found = shown(description["agent"])
         raise SavedAgentError(
             f"path: {path} holds an agent called {found}, known are {', '.join(agents)}; "
-            f"one of your own is made known by pg_agents.AGENTS[{found}] = its class"
+            f"register your own agent with pg_agents.AGENTS[{found}] = its class"
         )
     form = agents[description["agent"]]
     if description["spaces"] is None and "policy" not in networks:
@@ -49,7 +49,7 @@ def read_agent(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) 
         _take(agent, state, path)
     except (SavedAgentError, ImportError):
         raise
-    except Exception as error:  # of any kind: what is in the files may be anything
+    except Exception as error:  # any kind: the files may hold anything
         raise damaged(path, error) from error
     return agent
 
@@ -65,12 +65,12 @@ def _make(
     networks, arguments = dict(description["networks"]), description["arguments"]
     if unknown := arguments.keys() - set(form.config_class.options()):
         raise TypeError(f"arguments: {form.__name__} has none called {min(unknown)}")
-    if "policy" in networks:  # its weights are among the parameters: the model it was made of is not needed
+    if "policy" in networks:  # its weights are among the parameters: the original model is not needed
         if not (path / MODEL).is_dir():
             raise SavedAgentError(f"path: {path} holds a language model's agent, but not its folder {MODEL}/")
         networks["policy"] = f"{ARCHITECTURE}{path / MODEL}"
     agent = form.for_spaces(observations, actions, **networks, **arguments, **given)
-    if agent.state_dict().keys() - state.keys():  # of a version whose networks saw pictures as mere numbers
+    if agent.state_dict().keys() - state.keys():  # saved by a version that flattened images
         agent = form.for_spaces(as_before(observations), actions, **networks, **arguments, **given)
         agent.spaces = observations, actions
     agent.networks = description["networks"]
@@ -78,7 +78,7 @@ def _make(
 
 
 def _take(agent: Any, state: dict[str, Tensor], path: Path) -> None:  # noqa: ANN401
-    """Give an agent the parameters in `state`, in the precision they were saved in."""
+    """Load the parameters in `state` into an agent, in the precision in which they were saved."""
     if misfit := _misfit(agent.state_dict(), state):
         raise SavedAgentError(f"path: the parameters in {path} do not fit the networks: {misfit}")
     parts = (agent.policy, agent.critic, agent.reference)
@@ -97,12 +97,12 @@ def _take(agent: Any, state: dict[str, Tensor], path: Path) -> None:  # noqa: AN
 
 
 def _misfit(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> str:
-    """Return the first thing in which `theirs` are not parameters of the same names, shapes and kinds as `mine`."""
+    """Return the first difference between the names, shapes and kinds of `theirs` and `mine`, as text; "" if none."""
     for name in mine.keys() ^ theirs.keys():
-        return f"{shown(name)} is {'missing' if name in mine else 'none of theirs'}"
+        return f"{shown(name)} is {'missing' if name in mine else 'unknown'}"
     for name, tensor in mine.items():
         found = theirs[name]
         if found.shape != tensor.shape or found.is_floating_point() != tensor.is_floating_point():
             is_there, needed = (f"{one.dtype} {list(one.shape)}" for one in (found, tensor))
-            return f"{shown(name)} is {is_there}, they have {needed}"
+            return f"{shown(name)} is {is_there}, the networks have {needed}"
     return ""

@@ -1,4 +1,4 @@
-"""What an agent is made of: options told apart and checked, networks that suit spaces, defaults that suit both."""
+"""Making agents: sorts and checks options, makes networks for spaces, chooses defaults for both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pg_agents.renamed import OPTIONS_ELSEWHERE
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces.conversion import space_to_json
 
-PRETRAINED: dict[str, Any] = {  # defaults with a language model, of those options that an agent has
+PRETRAINED: dict[str, Any] = {  # defaults with a language model, for the options that an agent has
     "num_steps": None,
     "discount": 1.0,
     "learning_rate": 1e-5,
@@ -32,16 +32,16 @@ PRETRAINED: dict[str, Any] = {  # defaults with a language model, of those optio
 
 @dataclass(frozen=True)
 class Form:
-    """What making an agent needs to know of its class.
+    """The facts about an agent's class that are needed to make an agent.
 
     Attributes:
-        title: the name of the class.
-        name: of the agent, on the command line.
-        config_class: of its configuration.
-        policy_defaults: defaults for a class of policies.
-        needs_critic: whether an agent with a configuration has a critic.
-        action_values: whether that is Q(s,·).
-        differentiates_twice: whether it needs second derivatives of its policy.
+        title: the class's name.
+        name: the agent's name on the command line.
+        config_class: the class of its configuration.
+        policy_defaults: defaults for each class of policies.
+        needs_critic: function of a configuration: whether the agent has a critic.
+        action_values: whether the critic is Q(s,·).
+        differentiates_twice: whether the agent needs second derivatives of its policy.
     """
 
     title: str
@@ -53,7 +53,7 @@ class Form:
     differentiates_twice: bool
 
     def defaults_for(self, policy: type[Policy]) -> dict[str, Any]:
-        """Return the defaults with a class of policies."""
+        """Return the defaults for a class of policies."""
         general = PRETRAINED if issubclass(policy, HuggingFacePolicy) else {}
         found = {name: value for name, value in general.items() if name in self.config_class.options()}
         for kind, defaults in self.policy_defaults.items():
@@ -64,12 +64,12 @@ class Form:
 
 @dataclass
 class Parts:
-    """What an agent is made of.
+    """The parts of which an agent is made.
 
     Attributes:
-        networks: policy and, where it has them, critic and reference, as the constructor takes them.
-        options: of the constructor.
-        network_options: the networks' options that were given, as they are saved.
+        networks: arguments of the constructor: policy and, if the agent has them, critic and reference.
+        options: arguments of the constructor: the agent's options.
+        network_options: the given options of the networks, which are saved with the agent.
     """
 
     networks: dict[str, Any]
@@ -89,14 +89,14 @@ def make_parts(
 ) -> Parts:
     """Return networks that suit the spaces of one environment, and an agent's options.
 
-    An option that is given takes precedence over one in `config`; where there is no `config`, over the defaults of the
-    class of policies, those over the environment's, and those over the configuration's own.
+    A given option takes precedence over `config`. Without a `config` the order of precedence is: given options,
+    defaults for the class of policies, defaults for the environment, defaults of the configuration.
 
     Args:
-        form: the agent's.
-        spaces: of observations and actions.
-        seed: of the initial parameters.
-        options: of the agent and of its networks; also `reference`, a frozen policy.
+        form: facts about the agent's class.
+        spaces: the spaces of observations and actions.
+        seed: seed of the initial parameters.
+        options: options of the agent and of its networks; also `reference`, a frozen policy.
         config: the agent's configuration.
         network: the networks' configuration.
         env_defaults: defaults that depend on the environment.
@@ -118,14 +118,14 @@ def make_parts(
         own = config.as_dict() | own
     needed = form.needs_critic(form.config_class(**(env_defaults or {}) | own))
     build: Callable[..., Any] = language_networks if pretrained else make_networks
-    copies = 1 if pretrained else 4  # of a language model's parameters only some may learn
+    copies = 1 if pretrained else 4  # a language model may have few parameters that learn
     with torch.random.fork_rng(devices=[]), MemoryLimit(copies):
         torch.random.default_generator.manual_seed(spawn(seed, Purpose.PARAMETERS))
         policy, critic = build(*spaces, critic=needed, action_values=form.action_values, **network_options)
     if config is None:
         own = (env_defaults or {}) | form.defaults_for(type(policy)) | own
     for space in spaces:
-        space_to_json(space)  # what cannot be saved is refused before it is learned
+        space_to_json(space)  # refuses a space that cannot be saved, before any learning
     networks = given | {"policy": policy} | ({"critic": critic} if needed else {})
     return Parts(networks, own, network_options)
 
@@ -137,7 +137,7 @@ def _told_apart(
 
     Raises:
         TypeError: there is no such option.
-        ValueError: options of networks that begin at random with a language model, or the other way round.
+        ValueError: options of new networks together with a language model, or the other way round.
     """
     known = [*form.config_class.options(), *NetworkConfig.options(), *LanguageConfig.options()]
     check_names(form.title, options, known)
@@ -147,7 +147,9 @@ def _told_apart(
         needs = "no language model" if pretrained else "a language model, the policy hf:PATH"
         raise ValueError(f"{name} must be left out, or given with {needs}; got {options[name]!r}")
     if network is not None and not isinstance(network, mine):
-        raise ValueError("network: it is of networks that begin at random; give a LanguageConfig, or leave policy out")
+        raise ValueError(
+            "network: it configures new networks, not a language model; give a LanguageConfig, or leave policy out"
+        )
     given = {} if network is None else network.as_dict()
     return (
         given | {name: value for name, value in options.items() if name in mine.options()},
@@ -158,8 +160,8 @@ def _told_apart(
 def env_defaults(form: Form, env: Any, aggregation: str | None) -> dict[str, Any]:  # noqa: ANN401
     """Return the defaults of an agent's options that depend on the environment.
 
-    They are those that depend on how many environments there are, the size of the groups that they make, and, where a
-    loss is divided by it ("constant-length"), the most steps that an episode can have.
+    They follow from the number of environments, from the environment's own group size and, for a loss that is
+    divided by it ("constant-length"), from the largest possible number of steps in an episode.
     """
     found = form.config_class.defaults_for(getattr(env, "num_envs", 1))
     groups = getattr(env.unwrapped, "group_size", 1)
@@ -171,9 +173,9 @@ def env_defaults(form: Form, env: Any, aggregation: str | None) -> dict[str, Any
 
 
 def _longest_episode(env: Any) -> int | None:  # noqa: ANN401
-    """Return the most steps of an episode, as the task or a time limit has it; None: neither does."""
+    """Return the most steps of an episode, by its task or a time limit; None if there is neither."""
     one = getattr(env.unwrapped, "envs", [env])[0]
-    own = one.unwrapped if hasattr(one, "num_envs") else None  # it cuts its rows itself, where others are wrapped
+    own = one.unwrapped if hasattr(one, "num_envs") else None  # it cuts its rows itself; other environments are wrapped
     limits = (
         getattr(getattr(one.unwrapped, "task", None), "max_new_tokens", None),
         getattr(own, "max_episode_steps", getattr(one.spec or env.spec, "max_episode_steps", None)),
@@ -182,7 +184,7 @@ def _longest_episode(env: Any) -> int | None:  # noqa: ANN401
 
 
 def check_networks(policy: Any, critic: Any) -> None:  # noqa: ANN401
-    """Raise ValueError for networks that are no `Policy`, and no `Critic` or `ActionCritic` of as many learners."""
+    """Raise ValueError unless the networks are a `Policy` and a `Critic` or `ActionCritic` with as many learners."""
     if not isinstance(policy, Policy):
         found = f"{type(policy).__module__}.{type(policy).__name__}"
         raise ValueError(f"policy must be a pg_agents.Policy, got {found}; subclass it, or use for_env(env)")
@@ -191,13 +193,13 @@ def check_networks(policy: Any, critic: Any) -> None:  # noqa: ANN401
         raise ValueError(f"critic must be a pg_agents.Critic, got {found}; subclass it, or use for_env(env)")
     if critic is not None and critic.num_learners != policy.num_learners:
         raise ValueError(
-            f"critic: it is of {critic.num_learners} learners, the policy of {policy.num_learners}; independent "
-            "learners have a critic each"
+            f"critic has {critic.num_learners} learners, the policy {policy.num_learners}; each independent "
+            "learner needs its own critic"
         )
 
 
 def check_needs(form: Form, config: AgentConfig, critic: Any, reference: Any) -> None:  # noqa: ANN401
-    """Raise ValueError for a critic or a reference policy that an agent does not have, or a critic that is missing."""
+    """Raise ValueError for a critic or a reference policy that the agent does not use, or for a missing critic."""
     if (critic is not None) != form.needs_critic(config):
         wanted = "has no critic: leave it out" if critic is not None else "needs one"
         raise ValueError(f"critic: {form.title} with these options {wanted}")
@@ -206,7 +208,7 @@ def check_needs(form: Form, config: AgentConfig, critic: Any, reference: Any) ->
 
 
 def check_names(title: str, given: Iterable[str], known: list[str]) -> None:
-    """Raise TypeError for an option that there is not, with the nearest that there is."""
+    """Raise TypeError for an unknown option, naming the nearest known one."""
     for name in given:
         if name not in known:
             elsewhere = OPTIONS_ELSEWHERE.get(name)

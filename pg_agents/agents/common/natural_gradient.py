@@ -1,4 +1,4 @@
-"""What natural-gradient agents share: Fisher-vector products, conjugate gradients, steps of a given length."""
+"""Shared by natural-gradient agents: Fisher-vector products, conjugate gradients, steps of a given length."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ FOR_TRANSFORMERS = {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "mi
 
 
 class MeanKL:
-    """How far the policy has moved since this was made: Σ_t w_t KL(π_old(·|S_t) ‖ π_θ(·|S_t)).
+    """The divergence of a policy from what it was at construction: Σ_t w_t KL(π_old(·|S_t) ‖ π_θ(·|S_t)).
 
     Args:
-        policy: π_old, as it is now; π_θ, as it is when asked.
-        batch: whose states and weights count.
+        policy: π_old as it is at construction, π_θ as it is at each call.
+        batch: provides the states S_t and the weights w_t.
     """
 
     def __init__(self, policy: Policy, batch: Batch) -> None:
@@ -36,7 +36,7 @@ class MeanKL:
             (batch.observations, batch.memory, batch.episode_starts),
             batch.weights,
         )
-        # Of copies of the parameters: a distribution may hold a parameter itself (ln σ), which is about to be changed.
+        # With copies of the parameters: a distribution may hold a parameter itself (ln σ), which will change in place.
         before = {name: parameter.detach().clone() for name, parameter in policy.named_parameters()}
         with torch.no_grad():
             self.old: Distribution = torch.func.functional_call(policy, before, self.seen)
@@ -51,18 +51,18 @@ class Fisher:
 
         F = Σ_t w_t E_{a∼π(·|S_t)}[∇ ln π(a|S_t) ∇ ln π(a|S_t)ᵀ] = ∇² Σ_t w_t KL(π_old(·|S_t) ‖ π_θ(·|S_t)) at θ = θ_old
 
-    The expectation over actions is exact, as the divergence has a closed form. F is never formed: F v is the gradient
-    of (∇KL)ᵀ v, and the graph of ∇KL is built once for all products.
+    The expectation over actions is exact, since the divergence has a closed form. F is never formed: F v is the
+    gradient of (∇KL)ᵀ v, and the graph of ∇KL is built once for all products.
 
     Args:
-        divergence: from the policy as it is now.
+        divergence: the divergence from the present policy.
 
     Reference: Pearlmutter (1994); Schulman et al. (2015), appendix C.
     """
 
     def __init__(self, divergence: MeanKL) -> None:
         self.parameters = learned(divergence.policy)
-        with sdpa_kernel(SDPBackend.MATH):  # the form of attention that can be differentiated twice
+        with sdpa_kernel(SDPBackend.MATH):  # this kernel of attention can be differentiated twice
             mean_kl = divergence()
         options: dict[str, Any] = {"create_graph": True, "materialize_grads": True}
         self.gradient = flatten(torch.autograd.grad(mean_kl, self.parameters, **options))
@@ -74,12 +74,12 @@ class Fisher:
 
 
 def some_of(split: Callable[[Batch, int], Iterator[Batch]], batch: Batch, fraction: float) -> Batch:
-    """Return about this fraction of the batch's steps, drawn at random, with weights to match; all of them for 1.
+    """Return a random part of the batch, with weights to match; the batch itself if `fraction` is 1.
 
     Args:
-        split: returns a random partition of a batch into parts of about so many steps.
-        batch: to draw from.
-        fraction: of its steps, above 0 and at most 1.
+        split: returns a random partition of a batch into parts of about a given number of steps.
+        batch: the batch.
+        fraction: the fraction of its steps, above 0 and at most 1.
     """
     steps = int((batch.weights != 0).sum())
     return batch if fraction == 1 else next(split(batch, math.ceil(fraction * steps)))
@@ -88,16 +88,16 @@ def some_of(split: Callable[[Batch, int], Iterator[Batch]], batch: Batch, fracti
 def conjugate_gradient(
     product: Callable[[Tensor], Tensor], target: Tensor, iterations: int, tolerance: float = 1e-5
 ) -> tuple[Tensor, Tensor]:
-    """Return x with A x ≈ b, [P], and ‖b − A x‖ / ‖b‖, for a symmetric A that is nowhere negative.
+    """Return x with A x ≈ b, [P], and ‖b − A x‖ / ‖b‖, for a symmetric positive semi-definite A.
 
-    It begins at x = 0 and ends early where the residual is `tolerance` times as long as b, or where A is 0 along the
-    direction that remains. For a singular A and a b in its range, x is the shortest solution.
+    It begins at x = 0 and ends early if the residual's norm is at most `tolerance` times that of b, or if A is 0 along
+    the next direction. For a singular A and a b in its range, x is the shortest solution.
 
     Args:
         product: v ↦ A v.
         target: b, [P].
-        iterations: at most; P of them solve the system but for rounding.
-        tolerance: of the residual, relative to b.
+        iterations: most iterations; P of them solve the system up to rounding.
+        tolerance: norm of the residual, relative to b, at which it ends.
 
     Reference: Hestenes & Stiefel (1952).
     """
@@ -120,7 +120,7 @@ def conjugate_gradient(
 def natural_step(
     fisher: Callable[[Tensor], Tensor], gradient: Tensor, max_kl: float, damping: float, iterations: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the step that is best for a gradient and a KL of δ to second order, [P], and the residual of its system.
+    """Return the natural-gradient step whose KL divergence is δ to second order, [P], and its system's residual.
 
         s = √(2δ / xᵀ(F + λI)x) x,   (F + λI) x = g
 
@@ -128,10 +128,10 @@ def natural_step(
 
     Args:
         fisher: v ↦ F v.
-        gradient: g, of what is to be made larger, [P].
+        gradient: g, of the objective, [P].
         max_kl: δ.
-        damping: λ; it keeps the step short where F says that nothing changes, as ‖s‖ ≤ √(2δ/λ).
-        iterations: of conjugate gradients.
+        damping: λ; it keeps the step short in directions in which F is 0: ‖s‖ ≤ √(2δ/λ).
+        iterations: most iterations of the conjugate-gradient method.
 
     Reference: Schulman et al. (2015), appendix C.
     """
@@ -154,10 +154,10 @@ def natural_step_of(
     """Return the natural step down a loss, [P], and the residual of its system; see `natural_step`.
 
     Args:
-        loss: with a graph to the policy's parameters.
+        loss: the loss, with its graph.
         policy: π_θ.
-        batch: whose states F is averaged over.
-        config: δ, λ, the iterations, and the fraction of the batch that F is an average over.
+        batch: the batch over whose states F is averaged.
+        config: provides δ, λ, the iterations, and the fraction of the batch that is used for F.
         split: returns a random partition of a batch into parts of about so many steps.
     """
     gradient = -flatten(torch.autograd.grad(loss, learned(policy), materialize_grads=True))
@@ -176,12 +176,12 @@ def line_search(
 ) -> tuple[float, Tensor, Tensor]:
     """Move the parameters to θ + βʲ s with the smallest j at which L is larger and KL ≤ δ; return βʲ, L − L_old and KL.
 
-    Where that holds for no j < `trials`, return 0 three times and leave the parameters bit for bit as they were.
+    If it holds for no j < `trials`, return 0 three times and leave the parameters bit for bit unchanged.
 
     Args:
         parameters: θ; changed in place.
         step: s, [P].
-        measure: returns L − L_old and KL of the parameters as they are then; NaN is neither larger nor small enough.
+        measure: returns L − L_old and KL of the present parameters; a step with NaN is refused.
         max_kl: δ.
         backtrack: β.
         trials: the number of steps tried.
@@ -206,23 +206,23 @@ def critic_optimizer(policy: Policy, critic: Critic, adam_epsilon: float) -> Fla
     """Return Adam for the critic alone.
 
     Raises:
-        ValueError: the critic shares parameters with the policy, which its learning would move.
+        ValueError: the critic shares parameters with the policy, so that its learning would change the policy.
     """
     own = {id(parameter) for parameter in policy.parameters()}
     if any(id(parameter) in own for parameter in critic.parameters()):
         raise ValueError(
-            "critic: it shares parameters with the policy, and learning its values would move the policy out of its "
-            "trust region; give it parameters of its own"
+            "critic: it shares parameters with the policy, so that its learning would move the policy out of its trust "
+            "region; give it its own parameters"
         )
     return FlatOptimizer("adam", critic, epsilon=adam_epsilon)
 
 
 def fit_values(critic: Critic, parts: Iterable[Batch], optimizer_step: Callable[[Tensor], float]) -> Tensor:
-    """Go down ½ (V_ψ(S_t) − G_t)² minibatch by minibatch, and return its mean over them.
+    """Minimise ½ (V_ψ(S_t) − G_t)², one gradient step per minibatch, and return its mean over minibatches.
 
     Args:
         critic: V_ψ.
-        parts: the minibatches, epoch after epoch.
+        parts: the minibatches of all epochs.
         optimizer_step: takes one step down the gradient of a loss.
     """
     frozen = not any(parameter.requires_grad for parameter in critic.parameters())

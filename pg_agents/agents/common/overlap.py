@@ -1,4 +1,4 @@
-"""Rollouts whose last steps are learned from again, in front of the next rollout's."""
+"""Overlapping rollouts: the last steps of one are also the first steps of the next."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pg_agents.data.rollout import Rollout, map_steps
 
 
 class Overlap:
-    """Puts the last `steps` steps of the rollout before in front of a rollout.
+    """Prepends the previous rollout's last steps to a rollout.
 
     Args:
-        steps: how many.
+        steps: number of steps to prepend.
     """
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
-        self.last: Rollout | None = None  # of the run, not of the agent: it is not saved
+        self.last: Rollout | None = None  # belongs to the run, not to the agent: it is not saved
 
     def __call__(self, rollout: Rollout) -> Rollout:
-        """Return the rollout with the steps in front of it; as it is where those were of other environments."""
+        """Return the rollout with the steps prepended; unchanged if the number of environments has changed."""
         if not self.steps:
             return rollout
         last, self.last = self.last, steps_of(rollout, slice(-self.steps, None))
@@ -33,20 +33,20 @@ class Overlap:
 
 
 def steps_of(rollout: Rollout, rows: slice) -> Rollout:
-    """Return some steps of a rollout."""
+    """Return the steps of a rollout that the slice `rows` selects."""
     return map_steps(lambda leaf: leaf[rows], rollout)
 
 
 def continued(rollout: Rollout) -> Tensor:
-    """Return of all steps but the last whether the next step goes on from them, bool [T − 1, B]."""
-    # After an end no row but a start is valid.
+    """Return for all steps but the last whether the next step continues their episode, bool [T − 1, B]."""
+    # After an episode's end the next valid row is a start.
     return rollout.mask[:-1] & rollout.mask[1:] & ~rollout.episode_starts[1:]
 
 
 def refuse_terminations(rollout: Rollout) -> None:
-    """Raise ValueError where an episode terminated, for agents that learn in tasks that never end."""
+    """Raise ValueError if an episode terminated, for agents that learn in tasks that never end."""
     if bool((rollout.terminated & rollout.mask).any()):
         raise ValueError(
-            "env: an episode terminated, but average-reward learns in tasks that never do; take another agent "
-            "(actor-critic), or let the environment go on from its first state instead of terminating"
+            "env: an episode terminated, but average-reward is for tasks that never end; use another agent "
+            "(actor-critic), or let the environment continue from its first state instead of terminating"
         )

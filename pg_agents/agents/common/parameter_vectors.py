@@ -12,7 +12,7 @@ def learned(module: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that are not frozen.
 
     Raises:
-        ValueError: all of them are.
+        ValueError: all parameters are frozen.
     """
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:

@@ -19,7 +19,7 @@ class RewardScale(nn.Module):
 
         C_t = γ C_{t−1} + R_t (from 0 at an episode's start),   R̃_t = R_t / std(C)
 
-    The mean is left alone: shifting rewards would change what the best policy is where episodes have different lengths.
+    The mean is not subtracted: shifting rewards would change the best policy if episodes have different lengths.
 
     Args:
         discount: γ.
@@ -31,12 +31,12 @@ class RewardScale(nn.Module):
         super().__init__()
         self.discount = discount
         self.moments = RunningMoments()
-        self.accumulated = torch.zeros(0, dtype=torch.float64)  # C of each environment, [B]; of the run, not the agent
+        self.accumulated = torch.zeros(0, dtype=torch.float64)  # C of each environment, [B]; belongs to the run
 
     def forward(self, rollout: Rollout) -> Rollout:
-        """Return the rollout with scaled rewards, after taking its own into the statistics."""
+        """Return the rollout with scaled rewards, after updating the statistics with it."""
         accumulated, sums = self.accumulated.to(rollout.rewards.device), []
-        if len(accumulated) != rollout.rewards.shape[1]:  # another number of environments: their past is not known
+        if len(accumulated) != rollout.rewards.shape[1]:  # another number of environments, whose past is unknown
             accumulated = accumulated.new_zeros(rollout.rewards.shape[1])
         for episode_starts, rewards in zip(rollout.episode_starts, rollout.rewards.double(), strict=True):
             accumulated = torch.where(episode_starts, 0.0, self.discount * accumulated) + rewards

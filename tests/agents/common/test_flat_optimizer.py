@@ -80,7 +80,7 @@ def test_the_epsilon_of_adam_is_an_argument_of_every_agent(name):
 @pytest.mark.parametrize("name", ["rmsprop", "sgd"])
 def test_the_epsilon_of_adam_is_refused_where_there_is_no_adam(name):
     assert pg.A2C.for_env(gym.make_vec("CartPole-v1", 2), optimizer=name).adam_epsilon == 1e-8
-    message = f"adam_epsilon goes with optimizer='adam', got 1e-05 with '{name}'; leave it out"
+    message = f"adam_epsilon is only for optimizer='adam', got 1e-05 with '{name}'; leave it out"
     with pytest.raises(ValueError, match=message):
         pg.A2C.for_env(gym.make_vec("CartPole-v1", 2), optimizer=name, adam_epsilon=1e-5)
 

@@ -228,7 +228,7 @@ def test_one_that_remembers_reads_whole_episodes():
     [
         ({"reference": tabular(REFERENCE)}, "reference must be frozen"),
         ({"reference": tabular(torch.zeros(1, 3), frozen=True)}, "it has 3 outputs, the policy 2"),
-        ({"reference": TabularPolicy(1, 2, num_learners=4).requires_grad_(False)}, "of 4 learners, the policy of 1"),
+        ({"reference": TabularPolicy(1, 2, num_learners=4).requires_grad_(False)}, "has 4 learners, the policy 1"),
         ({"kl_weight": -0.1}, "kl_weight must be a finite number, 0 or above, got -0.1"),
         ({"kl_penalty": "k1-loss"}, "kl_penalty must be one of reward, k2-loss, k3-loss, got 'k1-loss'"),
     ],
@@ -241,7 +241,7 @@ def test_bad_input(agent, arguments, message):
 
 def test_a_reference_that_does_not_suit_what_was_seen():
     other = MLPPolicy(Box(-1, 1, (3,)), Discrete(2), hidden=(4,)).requires_grad_(False)
-    with pytest.raises(ValueError, match="reference: it does not suit the observations"):
+    with pytest.raises(ValueError, match="reference: it does not fit the observations"):
         prepare(made(Reinforce, reference=other), RECORD)
     never = tabular(torch.tensor([[0.0, -math.inf]], dtype=torch.float64), frozen=True)
     with pytest.raises(ValueError, match="reference must give every action some probability"):
@@ -250,7 +250,7 @@ def test_a_reference_that_does_not_suit_what_was_seen():
 
 def test_a_memory_that_begins_within_an_episode_is_not_known():
     policy = GRUPolicy(Box(-1, 1, (3,)), Discrete(2), size=4)
-    with pytest.raises(ValueError, match="remembers, and what it would remember where a rollout of steps begins"):
+    with pytest.raises(ValueError, match="has a memory, which is unknown where a rollout of steps begins"):
         PPO(policy=policy, critic=TabularCritic(1), kl_weight=0.1)
 
 
