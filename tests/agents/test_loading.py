@@ -292,7 +292,7 @@ def test_a_policy_that_a_description_names_is_never_read_from_elsewhere(saved):
             r"torch.int64 \[1, 5, 2\], the networks have torch.float32",
         ),
         ({"policy.logits": torch.zeros(1, 5, 2, dtype=torch.complex64)}, "is torch.complex64"),
-        ({"policy.logits": torch.zeros(1, 2, 5)}, r"torch.float32 \[1, 2, 5\], the networks have torch.float32 \[1, 5, 2\]"),
+        ({"policy.logits": torch.zeros(1, 2, 5)}, r"torch.float32 \[1, 2, 5\], the networks have .* \[1, 5, 2\]"),
         ({"policy.logits": torch.zeros(0)}, r"torch.float32 \[0\], the networks have"),
         ({}, "'policy.logits' is missing"),
         ({"policy.logits": torch.zeros(1, 5, 2), "x\x1b" * 10**5: torch.zeros(1)}, "is unknown"),
