@@ -1,4 +1,4 @@
-"""Control: agents with the settings that ship with the package, held against published scores."""
+"""Control: agents with the package's tuned settings, compared with published scores."""
 
 from __future__ import annotations
 

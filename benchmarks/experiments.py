@@ -1,4 +1,4 @@
-"""What is run: agents × environments × seeds, and what is written down of each run."""
+"""Experiments: agents × environments × seeds, and the results of each run."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Run:
     """One cell of an experiment: an agent in an environment.
 
     Attributes:
-        agent: its name.
+        agent: the agent's name.
         env: the environment's id.
-        num_envs: how many are stepped together.
-        total_steps: valid transitions.
-        arguments: of the agent, where they are not its defaults.
-        episodes: of the evaluation afterwards, greedy, in fresh environments.
+        num_envs: environments that are stepped together.
+        total_steps: valid transitions to learn from.
+        arguments: the agent's arguments that differ from its defaults.
+        episodes: episodes of the greedy evaluation afterwards, in new environments.
     """
 
     agent: str
@@ -122,7 +122,7 @@ def known(cell: Run) -> dict[str, float | None]:
 
 
 def iqm(values: Sequence[float]) -> float:
-    """Return the interquartile mean: of what is left without the lowest and the highest quarter (rounded down)."""
+    """Return the interquartile mean: the mean without the lowest and the highest quarter (rounded down)."""
     cut = len(values) // 4
     middle = sorted(values)[cut : len(values) - cut]
     return sum(middle) / len(middle)

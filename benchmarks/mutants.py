@@ -1,4 +1,4 @@
-"""`python -m benchmarks mutants [ROOM …]`: change the code in small ways everywhere, and see whether tests notice.
+"""`python -m benchmarks mutants [ROOM …]`: make small changes to the code, and see whether tests notice them.
 
 mutmut (the extra `mutation`) makes the changes: another operator, another number, an argument left out. Those of a room
 are held to the room's own tests, in a copy of the sources in build/mutants/ROOM, one at a time and with the lowest

@@ -1,4 +1,4 @@
-"""Pictures from what results/ holds."""
+"""Draws pictures from the files in results/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Experiments that are written down after every run, so that one that is cut off goes on where it was."""
+"""Experiments saved after every run, so that an interrupted one continues where it was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preferences → reward model → policy gradient, where what is preferred is known: `python -m benchmarks rlhf`.
+"""Preferences → reward model → policy gradient, with known true preferences: `python -m benchmarks rlhf`.
 
 A prompt names one of eight symbols, and a text of up to eight tokens answers it. Its utility u is twice the number of
 times the symbol stands in it, up to three, less twice the number beyond that: 0 2 4 6 4 2 0 −2 −4. Somebody prefers y

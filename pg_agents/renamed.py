@@ -52,7 +52,7 @@ def renamed(old: str, new: str) -> property:
 
 
 def warn(old: str, new: str) -> None:
-    """Warn whoever used the name `old` that it is `new` now."""
+    """Warn that the name `old` is `new` now."""
     warnings.warn(
         f"{old} is called {new} now; the former name will be removed in version 0.3", DeprecationWarning, stacklevel=3
     )

@@ -1,4 +1,4 @@
-"""`python -m benchmarks bits OLD NEW`: train with two commits and compare what came of it, bit for bit.
+"""`python -m benchmarks bits OLD NEW`: train with two commits and compare the results bit for bit.
 
 Every agent in every family of problems, and with every option (see worker/cells.py), is trained for a few updates with
 each commit, on one thread, from the same seeds. Compared are the parameters, the metrics of every update, the actions
@@ -63,7 +63,7 @@ def start(tree: Path, out: Path, options: argparse.Namespace) -> subprocess.Pope
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Run both commits side by side and return what the comparison says; RuntimeError where a worker fails."""
+    """Run both commits side by side and return the comparison; RuntimeError if a worker fails."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sides = [(stack.enter_context(checkout(name)), folder / side) for name, side in _sides(options)]
@@ -82,7 +82,7 @@ def _sides(options: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line says; 1 where something differs, is missing in the new commit, or nothing was compared.
+    """Run the command; return 1 if something differs, is missing in the new commit, or nothing was compared.
 
     A cell that only the new commit has, of an agent that is new, is printed and is no difference.
     """

@@ -1,4 +1,4 @@
-"""What two commits made of the same cells, held against each other array by array."""
+"""Compares the results of two commits in the same cells, array by array."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Found = dict[str, dict[str, Any]]  # a cell's name → its file, or how it was r
 
 
 def compare(old: Path, new: Path, tolerance: float = 0.0) -> dict[str, Any]:
-    """Return which cells are equal and which are not, and in what.
+    """Return which cells are equal, and how the others differ.
 
-    Two arrays are equal where dtype, shape and every bit agree, or, with a tolerance, where |a − b| ≤ tolerance ·
-    max(1, |a|) everywhere. Cells that both commits refuse are equal where the error's class is.
+    Two arrays are equal if dtype, shape and every bit agree, or, with a tolerance, if |a − b| ≤ tolerance · max(1, |a|)
+    everywhere. Cells that both commits refuse are equal if the error's class is.
 
     Args:
-        old: the folder that the worker filled with one commit.
-        new: with the other.
-        tolerance: 0: bit for bit.
+        old: the folder with the old commit's results.
+        new: the folder with the new commit's results.
+        tolerance: largest relative difference; 0: bit for bit.
     """
     before, after = (json.loads((folder / "cells.json").read_text()) for folder in (old, new))
     both = [name for name in before if name in after]
@@ -43,7 +43,7 @@ def compare(old: Path, new: Path, tolerance: float = 0.0) -> dict[str, Any]:
 def _differences(
     before: dict[str, Any], after: dict[str, Any], old: Path, new: Path, tolerance: float
 ) -> dict[str, Any]:
-    """Return what is not the same of a cell; nothing but the largest difference where all is."""
+    """Return a cell's differences; only the largest number if all arrays count as equal."""
     if "refused" in before or "refused" in after:
         if before.get("refused") == after.get("refused"):
             return {}

@@ -1,4 +1,4 @@
-"""What is compared: a peer's algorithm and an agent of ours, with arguments that ask for the same."""
+"""The comparisons: a peer's algorithm and our agent, with arguments that should give the same updates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Cell:
         name: what is compared.
         peer: "Stable-Baselines3", "sb3-contrib" or "TRL".
         algorithm: the peer's class.
-        agent: the name of ours.
+        agent: our agent's name.
         task: "discrete", "box" or "texts" (`tasks`).
         theirs: the peer's arguments.
         ours: our agent's arguments.

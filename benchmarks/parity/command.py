@@ -1,4 +1,4 @@
-"""`python -m benchmarks parity`: hold every cell against its peer, print the differences, write them down."""
+"""`python -m benchmarks parity`: compare every cell with its peer, print the differences and write them to results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line says; 1 where a cell is not as it should be."""
+    """Run the command; return 1 if a cell does not agree, or differ, as it should."""
     options = parser().parse_args(arguments)
     words = options.words
     cells = [cell for cell in CELLS if not words or any(word in f"{cell.peer} {cell.name}" for word in words)]

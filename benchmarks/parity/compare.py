@@ -1,4 +1,4 @@
-"""One cell: ours learns and is recorded, the peer learns from the record, and what came of it is held side by side."""
+"""One cell: our agent learns and is recorded, the peer learns from the record, and the results are compared."""
 
 from __future__ import annotations
 

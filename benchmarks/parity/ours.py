@@ -1,4 +1,4 @@
-"""Our side: an agent collects and learns; what it collected, and what came of it, as arrays by name."""
+"""Our side: an agent collects and learns; its rollouts and its updates are recorded as arrays by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ THEIRS = {  # what Stable-Baselines3 calls the parameters of our networks
 
 
 class Watch:
-    """Writes down what an agent's updates are made of.
+    """Records the parts of an agent's updates.
 
     Args:
         agent: the agent.
@@ -69,7 +69,7 @@ class Watch:
             self.seen.setdefault(f"gradients/{name}", []).append(slope)
 
     def arrays(self) -> Arrays:
-        """Return all that was written down, and the parameters as they are now."""
+        """Return the record, and the present parameters."""
         kept = {name: torch.stack(each).numpy() for name, each in self.seen.items()}
         return kept | {f"weights/{name}": p.detach().numpy().copy() for name, p in self.parameters.items()}
 

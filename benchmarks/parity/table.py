@@ -1,4 +1,4 @@
-"""What the records of cells come to: whether each is as it should be, and a table of them."""
+"""Judges the records of cells, and writes them as a table."""
 
 from __future__ import annotations
 

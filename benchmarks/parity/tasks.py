@@ -1,4 +1,4 @@
-"""What both sides learn from: two environments of steps and one of texts, all of them small."""
+"""The tasks of both sides: two environments of steps and one of texts, all small."""
 
 from __future__ import annotations
 

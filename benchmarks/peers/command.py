@@ -52,7 +52,7 @@ def store(folder: Path, name: str, arguments: list[str], content: dict[str, Any]
 
 
 def run_workload(name: str, options: argparse.Namespace, arguments: list[str]) -> bool:
-    """Run one workload, print and store what it comes to; return whether it is what was asked for."""
+    """Run one workload, print and store the result; return whether it is as fast as asked."""
     workload = WORKLOADS[name]
     print(f"{name}: {workload.title}")
     overrides = {} if options.steps is None else {"total_steps": options.steps}
@@ -75,7 +75,7 @@ def run_workload(name: str, options: argparse.Namespace, arguments: list[str]) -
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line says; 1 where a workload is not as fast as asked, 2 where its name is unknown."""
+    """Run the command; return 1 if a workload is not as fast as asked, 2 if its name is unknown."""
     options = parser().parse_args(arguments)
     started, good = time.perf_counter(), True
     if options.command == "install":

@@ -1,4 +1,4 @@
-"""Sides in turns, and what their runs come to: medians, and how many times as fast one side is as another."""
+"""Runs sides in turns, and compares their speed: medians, and ratios between sides."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Run = dict[str, Any]
 
 
 def order(sides: Sequence[str], rounds: int) -> list[tuple[int, str]]:
-    """Return who runs when, (round, side): every second round backwards, so that no side is always the one before.
+    """Return the order of runs, (round, side): every second round is reversed, so that no side always follows another.
 
     A machine that grows slower, or warmer, then does so for all sides alike.
     """
@@ -44,7 +44,7 @@ def settings_of(workload: Workload, side: Side, seed: int, overrides: dict[str, 
 
 
 def run_side(settings: dict[str, Any], peers: Path) -> Run:
-    """Run one side in a process of its own and return what it says.
+    """Run one side in its own process and return its result.
 
     Raises:
         RuntimeError: it failed; the message holds the end of what it wrote.
@@ -134,7 +134,7 @@ def compare(
     overrides: dict[str, Any] | None = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Run the sides of a workload in turns, a round for each seed, and return the runs and what they come to."""
+    """Run the sides of a workload in turns, a round for each seed, and return the runs and their comparison."""
     names = [name for name in workload.sides if sides is None or name in sides]
     runs: dict[str, list[Run]] = {name: [] for name in names}
     for i, name in order(names, len(seeds)):

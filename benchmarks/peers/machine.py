@@ -33,7 +33,7 @@ def install(folder: Path = PEERS) -> None:
 
 
 def facts() -> dict[str, Any]:
-    """Return what a figure depends on besides the code."""
+    """Return the facts about the machine on which a figure depends."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),

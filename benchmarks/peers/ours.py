@@ -1,4 +1,4 @@
-"""A run of ours, in a process of its own as the peers' runs are: settings as JSON in, one line of JSON out.
+"""A run of our side, in its own process like the peers' runs: settings as JSON in, one line of JSON out.
 
 The clock runs as it does there: environments and networks are made before it, the first reset is inside.
 """

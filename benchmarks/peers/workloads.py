@@ -1,4 +1,4 @@
-"""What is run: the same work for every side, and how many times as fast as the others ours is to be."""
+"""The workloads: the same work for every side, and the speed ratios asked of our side."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Side:
-    """Who does the work, and how.
+    """A side: the program that does the work, and its settings.
 
     Attributes:
         program: "sb3", "cleanrl" or "trl" (in the peers' Python), or one of `ours.PROGRAMS` (in this one).
-        settings: of its run; see the programs.
+        settings: settings of the program's run.
     """
 
     program: str

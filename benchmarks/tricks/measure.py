@@ -52,7 +52,7 @@ def compare(trick: FunctionType, twin: FunctionType, make: Make, seconds: float)
     times: list[tuple[float, float]] = []
     until = time.process_time() + seconds
     while time.process_time() < until or len(times) < 5:
-        first = len(times) % 2  # who goes first alternates
+        first = len(times) % 2  # the two alternate in being first
         found = {i: sides[i]() for i in (first, 1 - first)}
         times.append((found[0], found[1]))
     mine, plain = np.array(times).T

@@ -16,7 +16,7 @@ Make = Callable[[], Callable[[], object]]  # makes what is timed: a function wit
 def replaced(trick: FunctionType, twin: FunctionType) -> Iterator[None]:
     """A context in which calls of `trick` run the code of `twin`, which takes the same arguments.
 
-    Whoever has imported the trick has it by another name; its code is what all of them have in common.
+    Modules that imported the trick hold it under their own names; all share its code, which is replaced.
     """
     code = trick.__code__
     trick.__code__ = twin.__code__

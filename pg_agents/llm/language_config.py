@@ -15,21 +15,21 @@ class LanguageConfig(Configuration):
     """The options of a language model as a policy and, where the agent has one, as a critic."""
 
     policy: str
-    """hf:PATH, a pretrained causal language model, in a folder of transformers or a .gguf file; hf-config:PATH, its
-    architecture with new weights. Left out: a network that suits the environment."""
+    """A language model: hf:PATH, a pretrained causal model in a folder of transformers or a .gguf file; hf-config:PATH,
+    its architecture with new weights. By default a new network for the environment's spaces."""
     temperature: Positive = 1.0
     """Temperature of a language model's policy, in acting and in learning."""
     top_k: Count | None = None
-    """A language model chooses among the k most probable tokens; None: among all."""
+    """Number of most probable tokens among which a language model samples; None: all."""
     top_p: Fraction | None = None
-    """A language model chooses among the fewest tokens whose probabilities add up to p; None: among all."""
+    """p: a language model samples among the fewest tokens whose probabilities add up to p; None: all."""
     chunk: Count = 512
-    """Rows of a language model's logits that are computed at once in learning; fewer take less memory."""
+    """Number of rows of a language model's logits to compute at once in learning; fewer save memory."""
     dtype: Precision = "float32"
-    """Precision of a language model's parameters. In bfloat16 and float16, changes of a parameter by less than a 256th,
-    or a 2048th, of it are lost."""
+    """Precision of a language model's parameters. Changes smaller than 1/256 of a parameter are lost in bfloat16,
+    changes smaller than 1/2048 in float16."""
     gradient_checkpointing: bool = False
-    """Compute a language model's layers once more for the gradient, which takes time and saves memory."""
+    """Compute a language model's layers again for the gradient, which saves memory and costs time."""
     lora: Count | None = None
-    """Rank of the adapters that learn in place of a language model's own parameters (LoRA); None: all of its parameters
-    learn. A critic learns all of its own."""
+    """Rank of the adapters that are trained instead of a language model's own parameters (LoRA); None: its own
+    parameters are trained. A critic's parameters are all trained."""

@@ -22,17 +22,17 @@ class NetworkConfig(Configuration):
     """The options of networks that begin at random; see `make_networks` for which spaces get which."""
 
     num_learners: Count = 1
-    """Independent learners, one for each environment, with a table each."""
+    """Number of independent learners, one for each environment, each with its own table."""
     hidden: Sizes | None = None
-    """Sizes of the hidden layers of MLPs; None: 64 64, and none behind the encoder of an image. Behind a GRU: none in
-    the policy, 64 64 in the critic. Where `hidden`, `activation` or `recurrent` is given, Discrete observations and
-    actions get an MLP instead of tables."""
+    """Sizes of the hidden layers of MLPs; None: 64 64, but no hidden layers after the encoder of an image, nor after a
+    GRU in the policy. If `hidden`, `activation` or `recurrent` is given, Discrete observations and actions get an MLP
+    instead of tables."""
     activation: Activation | None = None
-    """Of the hidden layers of MLPs; None: tanh."""
+    """Activation of the hidden layers of MLPs; None: tanh."""
     squash: bool = False
-    """For bounded Box actions: a Gaussian squashed into the bounds by tanh, instead of one that is clipped to them."""
+    """For bounded Box actions: a Gaussian squashed into the bounds by tanh, instead of one clipped to them."""
     initial_log_std: Finite = 0.0
-    """ln σ at the start, for Box actions, in units of half the width between the bounds."""
+    """Initial ln σ for Box actions, with σ in units of half the distance between the bounds."""
     normalize_observations: bool = False
     """Standardise the real numbers in observations by their running mean and standard deviation."""
     recurrent: Count | None = None

@@ -174,7 +174,7 @@ def _unknown(env_id: str, error: Error, argument: str) -> UserError:
 
 
 def _install(message: str) -> str:
-    """Return the line that installs what Gymnasium misses, in words of ours where we have an extra for it."""
+    """Return how to install a package that Gymnasium misses: by this package's extra, if there is one."""
     for word, extra in EXTRAS.items():
         if word in message.lower():
             return f'Install it with: pip install "pg-agents[{extra}]"'

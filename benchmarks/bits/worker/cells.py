@@ -43,7 +43,7 @@ class Family(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One thing to train: an agent in a family, with an option's arguments besides."""
+    """One run: an agent in a family of problems, with an option's arguments added."""
 
     agent: str
     family: str
@@ -52,7 +52,7 @@ class Cell(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How it is called in results."""
+        """The cell's name in results."""
         return "/".join(filter(None, (self.agent, self.family, self.option)))
 
 

@@ -111,7 +111,7 @@ class TransformObservation(gymnasium.wrappers.TransformObservation):
 
 
 def prepare(continuous: bool) -> None:
-    """Give the script what it expects besides what is installed."""
+    """Add and replace the modules and classes that the script expects."""
     torch.utils.tensorboard.SummaryWriter = Silent  # type: ignore[misc, assignment]
     if importlib.util.find_spec("distutils") is None:  # gone since Python 3.12
         util: Any = types.ModuleType("distutils.util")
