@@ -37,7 +37,7 @@ def exact_gain(mdp: pg_envs.TabularMDP) -> Callable[[pg.Agent, pg.Rollout], dict
 
 
 def run(env_id: str, seed: int) -> dict[str, Any]:
-    """Train with the agent's defaults; return the curve of exact gains and what λ was in the last tenth."""
+    """Train with the agent's defaults; return the curve of exact gains and λ in the last tenth."""
     torch.set_num_threads(1)
     env = gym.make_vec(env_id, NUM_ENVS)
     mdp: pg_envs.TabularMDP = env.unwrapped.mdp  # type: ignore[attr-defined]
@@ -60,7 +60,7 @@ def run(env_id: str, seed: int) -> dict[str, Any]:
 
 
 def run_continuing(workers: int = 2) -> dict[str, Any]:
-    """Run every task with every seed, write results/continuing.json and return what it holds."""
+    """Run every task with every seed, write results/continuing.json and return its contents."""
     cells = [(env_id, seed) for env_id in STEPS for seed in SEEDS]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         done = dict(zip(cells, pool.map(run, *zip(*cells, strict=True)), strict=True))

@@ -26,13 +26,13 @@ ASKED = {
 
 
 def cells() -> list[Run]:
-    """Return the agents and environments that have tuned settings and something to be held against."""
+    """Return the agents and environments that have tuned settings and a score to compare with."""
     tuned = ((agent, env, TUNED[agent, env]) for agent, env in ASKED)
     return [Run(agent, env, t.num_envs, t.total_steps, t.arguments) for agent, env, t in tuned]
 
 
 def run_control(seeds: Sequence[int] = SEEDS, workers: int = 2) -> dict[str, Any]:
-    """Run what results/control.json does not hold yet, write it down after every run, and return what it holds then."""
+    """Run what is missing in results/control.json, save it after every run, and return its contents."""
     return run_missing("control", cells(), run, _summary, seeds, workers)
 
 

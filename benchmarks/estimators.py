@@ -16,7 +16,7 @@ HORIZON, DISCOUNT, SAMPLES = 5, 0.8, 40_000
 
 
 def run_estimators() -> dict[str, Any]:
-    """Measure on five steps of the chain, write results/estimators.json and return what it holds."""
+    """Measure on five steps of the chain, write results/estimators.json and return its contents."""
     torch.set_num_threads(1)
     env = gym.make("pg/Chain-v0")
     problem = problem_of(env, horizon=HORIZON, discount=DISCOUNT)

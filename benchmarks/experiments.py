@@ -101,7 +101,7 @@ def evaluate(agent: pg.Agent, cell: Run, seed: int, *, greedy: bool) -> float:
 
 
 def run_all(name: str, seeds: Sequence[int] = SEEDS, workers: int = 2) -> dict[str, Any]:
-    """Run an experiment, write results/`name`.json and return what it holds."""
+    """Run an experiment, write results/`name`.json and return its contents."""
     cells = [(cell, seed) for cell in EXPERIMENTS[name] for seed in seeds]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         done = list(pool.map(run, *zip(*cells, strict=True)))

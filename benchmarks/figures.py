@@ -41,7 +41,7 @@ def learn(env_id: str, name: str, arguments: dict[str, Any], seed: int = 0) -> t
 
 
 def run_figures() -> dict[str, Any]:
-    """Run the three settings, write results/bandits.json and return what it holds."""
+    """Run the three settings, write results/bandits.json and return its contents."""
     torch.set_num_threads(1)
     started, settings = time.perf_counter(), {}
     for title, setting in SETTINGS.items():

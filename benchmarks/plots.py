@@ -31,7 +31,7 @@ BANDITS = ("#00798c", "#d1495b", "#2e933c")
 
 
 def read(name: str) -> dict[str, Any]:
-    """Return what results/`name`.json holds."""
+    """Return the contents of results/`name`.json."""
     return json.loads((RESULTS / f"{name}.json").read_text())
 
 
@@ -110,7 +110,7 @@ def draw_ends(axes: Axes, results: list[dict[str, Any]]) -> None:
 
 
 def plot_control() -> None:
-    """Draw the learning curves of the tuned agents, their evaluations at the end, and what they are held against."""
+    """Draw the learning curves of the tuned agents, their evaluations at the end, and the scores to compare with."""
     panels = by_environment(read("control")["results"])
     figure, grid = pyplot.subplots(2, -(-len(panels) // 2), figsize=(15, 7), layout="constrained")
     for axes, results in zip(grid.flat, panels, strict=False):

@@ -30,7 +30,7 @@ def commit(tree: Path = Path(__file__).parent) -> str:
 def write(
     name: str, command: str, content: dict[str, Any], *, indent: int | None = None, folder: Path | None = None
 ) -> dict[str, Any]:
-    """Write `name`.json whole or not at all, with what it came from; return what it holds.
+    """Write `name`.json whole or not at all, with command, commit and versions; return its contents.
 
     Args:
         name: of the file.

@@ -24,7 +24,7 @@ def run_missing(
     seeds: Sequence[int],
     workers: int,
 ) -> Result:
-    """Run what results/`name`.json does not hold yet, and return what it holds then.
+    """Run what is missing in results/`name`.json, and return its contents.
 
     Args:
         name: of the experiment.

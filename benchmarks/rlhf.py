@@ -34,7 +34,7 @@ FILE = RESULTS / "rlhf.json"
 
 
 def utility(prompt: Prompt, completion: Completion) -> float:
-    """Return how good a completion is to those whose preferences are asked for."""
+    """Return a completion's true utility, from which preferences are made."""
     found = completion.count(prompt[0])
     return 2.0 * (min(found, ENOUGH) - max(found - ENOUGH, 0))
 
@@ -82,7 +82,7 @@ def mean_utility(rollout: pg.Rollout) -> float:
 
 
 def run_rlhf(seeds: Sequence[int] = range(3), workers: int = 2) -> dict[str, Any]:
-    """Run all weights and seeds, write results/rlhf.json and return what it holds."""
+    """Run all weights and seeds, write results/rlhf.json and return its contents."""
     cells = [(weight, seed) for weight in WEIGHTS for seed in seeds]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         runs = list(pool.map(run, *zip(*cells, strict=True)))

@@ -34,7 +34,7 @@ def cells() -> list[Run]:
 
 
 def run_tokens(seeds: Sequence[int] = range(3), workers: int = 2) -> dict[str, Any]:
-    """Run what results/tokens.json does not hold yet, write it down after every run, and return what it holds then."""
+    """Run what is missing in results/tokens.json, save it after every run, and return its contents."""
     return run_missing("tokens", cells(), run, _summary, seeds, workers)
 
 

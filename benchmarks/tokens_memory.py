@@ -93,7 +93,7 @@ def collect(steps: int, *, blocks: bool, **form: Any) -> dict[str, Any]:  # noqa
 
 
 def run_memory() -> dict[str, Any]:
-    """Measure, write results/tokens-memory.json and return what it holds."""
+    """Measure, write results/tokens-memory.json and return its contents."""
     torch.set_num_threads(1)
     forms = ({"copy": True}, {"copy": False})
     rows = [collect(steps, blocks=True, **form) for form in forms for steps in STEPS]

@@ -19,16 +19,16 @@ class Cell:
     """A row of the table.
 
     Attributes:
-        name: what is compared.
+        name: the cell's name in the table.
         peer: "Stable-Baselines3", "sb3-contrib" or "TRL".
         algorithm: the peer's class.
         agent: our agent's name.
         task: "discrete", "box" or "texts" (`tasks`).
         theirs: the peer's arguments.
         ours: our agent's arguments.
-        kind: "same": the sides are to agree; "differs": no argument makes them; "control": one argument is another on
-            one side, and the table is to notice.
-        cause: of what differs.
+        kind: "same": the sides should agree; "differs": no arguments make them agree; "control": one argument differs
+            between the sides, which the table should notice.
+        cause: why the sides differ.
     """
 
     name: str

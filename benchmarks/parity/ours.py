@@ -53,7 +53,7 @@ class Watch:
             self.seen.setdefault(f"gradients/{name}", []).append(gradient)
 
     def update(self, rollout: pg.Rollout) -> None:
-        """Let the agent learn, and write down what from."""
+        """Let the agent learn, and record what it learns from."""
         self.seen.setdefault("advantages", []).append(self.advantages(rollout))
         if self.of_surrogate:
             self.note_slope(rollout)
@@ -75,7 +75,7 @@ class Watch:
 
 
 def play(cell: Cell, seed: int) -> tuple[Arrays, Arrays]:
-    """Collect and learn `UPDATES` times; return what a peer needs to do the same, and what came of it."""
+    """Collect and learn `UPDATES` times; return the record that a peer needs to do the same, and our results."""
     torch.set_num_threads(1)
     return _texts(cell, seed) if cell.task == "texts" else _steps(cell, seed)
 

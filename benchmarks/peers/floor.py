@@ -1,4 +1,4 @@
-"""PPO without abstractions: how fast plain eager torch does this work on one thread. Our loop is held against it.
+"""PPO without abstractions: how fast plain eager torch does this work on one thread. Our loop is compared with it.
 
 What every PPO does is here: sampled actions, values of true last observations where an episode was cut, generalised
 advantages, epochs of shuffled minibatches, the clipped surrogate, a squared error, an entropy bonus, a clipped
@@ -107,7 +107,7 @@ def learn(data: tuple[Tensor, ...], policy: list[Tensor], critic: list[Tensor], 
 
 
 def train(env: VectorEnv, *, total_steps: int, seed: int) -> dict[str, float]:
-    """Learn in synchronous environments that reset in the step in which an episode ends; return what came of it."""
+    """Learn in synchronous environments that reset in the step in which an episode ends; return the results."""
     torch.manual_seed(seed)
     policy, critic, flat = make_networks(env.single_observation_space.shape[0], int(env.single_action_space.n))  # type: ignore[index, attr-defined]
     adam = torch.optim.Adam([flat], lr=LEARNING_RATE, eps=1e-5, fused=True)

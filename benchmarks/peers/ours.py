@@ -117,7 +117,7 @@ PROGRAMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 
 def main(settings: dict[str, Any]) -> dict[str, Any]:
-    """Run what `settings` say and return what came of it."""
+    """Make the run that `settings` describe and return its results."""
     torch.set_num_threads(settings["threads"])
     result = PROGRAMS[settings["program"]](settings)
     versions = {module.__name__: module.__version__ for module in (pg, torch, gym, np)}

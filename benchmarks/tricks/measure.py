@@ -19,11 +19,11 @@ class Saving(NamedTuple):
     """What a trick saves.
 
     Attributes:
-        seconds: of the trick, a median.
-        plain_seconds: of its twin.
+        seconds: median seconds of the trick.
+        plain_seconds: median seconds of its twin.
         saved: 1 − trick / twin, the median over pairs of measurements that followed each other.
         error: the standard error of that median, as far as the spread of the pairs tells.
-        pairs: their number.
+        pairs: number of pairs of measurements.
     """
 
     seconds: float

@@ -1,4 +1,4 @@
-"""Train the cells with the package that PYTHONPATH names, and write down what came of each, array by array.
+"""Train the cells with the package that PYTHONPATH names, and write each one's results as arrays.
 
 Uses what users see and nothing else, so that it runs with commits whose modules and classes are called otherwise.
 """

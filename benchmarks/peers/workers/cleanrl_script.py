@@ -129,7 +129,7 @@ def prepare(continuous: bool) -> None:
 
 
 def main(settings: dict[str, Any]) -> dict[str, Any]:
-    """Run what `settings` say and return what came of it."""
+    """Make the run that `settings` describe and return its results."""
     torch.set_num_threads(settings["threads"])
     script = settings["script"]
     prepare(continuous="continuous" in script)

@@ -108,7 +108,7 @@ class Watch(BaseCallback):
 
 
 def main(settings: dict[str, Any]) -> dict[str, Any]:
-    """Learn from the record, write what came of it to `settings["result"]`, and return the versions."""
+    """Learn from the record, write the results to `settings["result"]`, and return the versions."""
     torch.set_num_threads(settings["threads"])
     with np.load(settings["record"], allow_pickle=False) as file:
         record = dict(file)

@@ -53,7 +53,7 @@ def value_of(argument: Any) -> Any:  # noqa: ANN401
 
 
 def main(settings: dict[str, Any]) -> dict[str, Any]:
-    """Run what `settings` say and return what came of it."""
+    """Make the run that `settings` describe and return its results."""
     torch.set_num_threads(settings["threads"])
     algorithm = getattr(stable_baselines3, settings["algorithm"])
     arguments = {name: value_of(value) for name, value in settings["arguments"].items()}

@@ -66,7 +66,7 @@ def load(package: str) -> tuple[Any, Any]:
 
 
 def main(settings: dict[str, Any]) -> dict[str, Any]:
-    """Run what `settings` say and return what came of it."""
+    """Make the run that `settings` describe and return its results."""
     torch.set_num_threads(settings["threads"])
     model, tokenizer = load(settings["package"])
     draw = random.Random(settings["seed"])
