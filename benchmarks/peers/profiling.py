@@ -33,7 +33,7 @@ TARGETS = {
     "pg_agents.agents.ppo.PPO.prepare": "advantages, targets",
     "pg_agents.agents.common.advantages.state_values": "values of the rollout",
     "pg_agents.agents.base.minibatches": "minibatches: shuffle, index",
-    "pg_agents.agents.ppo.PPO.forward": "loss, metrics",
+    "pg_agents.agents.ppo.PPO.loss": "loss, metrics",
     "pg_agents.policies.MLPPolicy.forward": "policy: network",
     "pg_agents.policies.mlp.MLPCritic.forward": "critic: network",
     "torch.Tensor.backward": "backward",
