@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import difflib
 import inspect
 import math
 import operator
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Self, TypeVar
 
+from pg_agents.renamed import OPTIONS_ELSEWHERE
 from pg_agents.schedules import LinearSchedule, scheduled
 
 
@@ -103,6 +105,12 @@ class Option:
 
 
 TRUTH = Rule("True or False", lambda x: isinstance(x, bool))
+PLAIN = {  # of types without a rule
+    bool: TRUTH,
+    int: Rule("a whole number", lambda x: isinstance(x, int)),
+    float: Rule("a number", lambda x: isinstance(x, int | float) and not math.isnan(x)),
+    str: Rule("text", lambda x: isinstance(x, str)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,13 +121,17 @@ class Configuration:
         ValueError: an option breaks its rule, or two options contradict each other.
     """
 
+    def __new__(cls, *positional: Any, **given: Any) -> Self:  # noqa: ANN401, D102
+        check_names(cls.__name__, given, list(cls.options()))
+        made = super().__new__(cls)
+        object.__setattr__(made, "given", frozenset(given))
+        return made
+
     def __post_init__(self) -> None:
         for name, option in self.options().items():
-            value = getattr(self, name)
-            if option.scheduled:
-                value = scheduled(name, value)
-                object.__setattr__(self, name, value)
-            option.check(value)
+            value = plain_value(getattr(self, name))
+            object.__setattr__(self, name, scheduled(name, value) if option.scheduled else value)
+            option.check(getattr(self, name))
         self.check_together()
 
     def check_together(self) -> None:
@@ -139,13 +151,46 @@ class Configuration:
         """Return the options' values by name."""
         return {name: getattr(self, name) for name in self.options()}
 
+    def given_options(self) -> dict[str, Any]:
+        """Return those options' values that were given, by name; the others are defaults."""
+        given: frozenset[str] = vars(self)["given"]
+        return {name: getattr(self, name) for name in self.options() if name in given}
+
     def replace(self, **changes: Any) -> Self:  # noqa: ANN401
-        """Return a configuration with some options changed."""
-        return dataclasses.replace(self, **changes)
+        """Return a configuration in which some options have other values."""
+        return type(self)(**self.given_options() | changes)
+
+
+def check_names(title: str, given: Iterable[str], known: list[str]) -> None:
+    """Raise TypeError for an option that there is not, with the nearest that there is."""
+    for name in given:
+        if name not in known:
+            elsewhere = OPTIONS_ELSEWHERE.get(name)
+            meant = [elsewhere] if elsewhere in known else difflib.get_close_matches(name, known, 1)
+            way_out = f"did you mean {meant[0]}?" if meant else f"it takes {', '.join(known)}"
+            raise TypeError(f"{name}: {title} has no such argument; {way_out}")
+
+
+def plain_value(value: Any) -> Any:  # noqa: ANN401
+    """Return a value of numpy or torch as Python's own, and a list as a tuple."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return tuple(map(plain_value, value)) if isinstance(value, list | tuple) else value
+
+
+def without_rules(hint: Any) -> Any:  # noqa: ANN401
+    """Return a type without the rules in it."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return without_rules(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return typing.Union[tuple(map(without_rules, arguments))]  # noqa: UP007 - of types known at run time
+    return hint
 
 
 @cache
 def _options(cls: Any) -> dict[str, Option]:  # noqa: ANN401
+    if "__dataclass_fields__" not in vars(cls):
+        raise TypeError(f"{cls.__name__} has to be decorated with @dataclass(frozen=True, kw_only=True)")
     hints, options = typing.get_type_hints(cls, include_extras=True), {}
     for field in dataclasses.fields(cls):
         hint = hints[field.name]
@@ -161,14 +206,17 @@ def _marks(hint: Any) -> Iterator[Any]:  # noqa: ANN401
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         yield from hint.__metadata__
-        yield from _marks(arguments[0])
+        if not any(isinstance(mark, Rule) for mark in hint.__metadata__):
+            yield from _marks(arguments[0])
     elif origin in (typing.Union, types.UnionType):
+        scheduled_number = LinearSchedule in arguments
         for argument in arguments:
-            yield from _marks(argument)
+            if not (scheduled_number and argument is str):  # the text of a schedule
+                yield from _marks(argument)
     elif origin is typing.Literal:
         yield Rule(f"one of {', '.join(map(str, arguments))}", lambda x: x in arguments)
-    elif hint is bool:
-        yield TRUTH
+    elif hint in PLAIN:
+        yield PLAIN[hint]
     elif hint is type(None):
         yield None
 

@@ -11,9 +11,8 @@ POLICY = {"outward": "unscale_action"}  # methods that a policy of one's own may
 AGENT = {  # methods that an agent of one's own may override
     "is_far_enough": "should_stop_early",
     "improve": "optimize",
-    "sized": "defaults_for",
-    "suited": "policy_defaults",
-    "descent": "flat_optimizer",
+    "sized": "defaults_for, of its configuration",
+    "suited": "policy_defaults, a dict of options by class of policies,",
     "forward": "loss",
     "learn": "prepare, optimize or finish",
 }
@@ -66,5 +65,5 @@ def refuse_overrides(cls: type, table: Mapping[str, str]) -> None:
         table: former names, and what they are now.
     """
     for old, new in table.items():
-        if old in vars(cls):
-            raise TypeError(f"{cls.__name__}.{old} is called {new} now: rename it, nothing calls {old} any more")
+        if any(old in vars(base) for base in cls.__mro__ if not base.__module__.startswith(("pg_agents.", "torch."))):
+            raise TypeError(f"{cls.__name__}.{old} is called {new} now: nothing calls {old} any more")

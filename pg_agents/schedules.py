@@ -43,6 +43,6 @@ def scheduled(name: str, value: Scheduled | None) -> float | LinearSchedule | No
     if not isinstance(value, str):
         return value
     try:
-        return LinearSchedule.parse(value)
+        return LinearSchedule.parse(value) if ":" in value else float(value)
     except ValueError as error:
         raise ValueError(f"{name} must be a number, or a schedule start:end such as 1e-3:0, got {value!r}") from error

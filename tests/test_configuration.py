@@ -1,5 +1,7 @@
 """Configurations: rules in types, help texts below fields, schedules made of text once."""
 
+import copy
+import pickle
 from dataclasses import FrozenInstanceError, dataclass
 from typing import Literal
 
@@ -89,3 +91,33 @@ def test_every_option_has_a_help_text_and_a_rule(config):
     options, texts = config.options(), config.help_texts()
     assert options.keys() <= texts.keys() and all(text.strip().endswith(".") for text in texts.values())
     assert all(option.rules or option.type is str for option in options.values())
+
+
+def test_values_of_numpy_and_lists_become_pythons_own():
+    config = pg.PPOConfig(clip=np.array(0.1), epochs=np.int64(3), normalize_advantages=np.True_)
+    assert (type(config.clip), type(config.epochs), config.normalize_advantages) == (float, int, True)
+    networks = pg.NetworkConfig(hidden=np.array([8, 8]))
+    assert networks.hidden == (8, 8) and networks == pg.NetworkConfig(hidden=[8, 8]) and hash(networks)
+    with pytest.raises(ValueError, match=r"clip must be .*, got \(0.1,\)"):
+        pg.PPOConfig(clip=np.array([0.1]))
+    assert pg.PPOConfig(learning_rate="3e-4").learning_rate == 3e-4
+
+
+def test_names_that_there_are_not_are_answered_with_the_nearest():
+    for make in (lambda: pg.PPOConfig(clipp=0.1), lambda: pg.PPOConfig().replace(clip_range=0.1)):
+        with pytest.raises(TypeError, match="PPOConfig has no such argument; did you mean clip?"):
+            make()
+
+
+def test_what_was_given_is_told_from_defaults():
+    config = pg.PPOConfig(clip=0.2, epochs=4)
+    assert config.given_options() == {"clip": 0.2, "epochs": 4}
+    for same in (config.replace(), copy.deepcopy(config), pickle.loads(pickle.dumps(config))):
+        assert same == config and same.given_options() == config.given_options()
+    assert config.replace(epochs=5).given_options() == {"clip": 0.2, "epochs": 5}
+
+
+def test_a_configuration_that_is_no_dataclass_is_named():
+    undecorated = type("Mine", (pg.PPOConfig,), {"__annotations__": {"offset": float}, "offset": 0.0})
+    with pytest.raises(TypeError, match=r"Mine has to be decorated with @dataclass\(frozen=True, kw_only=True\)"):
+        undecorated()

@@ -20,7 +20,7 @@ def test_text_and_back():
     assert scheduled("clip", 0.2) == 0.2 and scheduled("clip", None) is None
 
 
-@pytest.mark.parametrize("text", ["", "1", "1:2:3", "a:b", ":"])
+@pytest.mark.parametrize("text", ["", "1:2:3", "a:b", ":"])
 def test_what_is_no_schedule_is_refused_by_name(text):
     with pytest.raises(ValueError, match=f"clip must be a number, or a schedule .* got '{text}'"):
         scheduled("clip", text)

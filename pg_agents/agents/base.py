@@ -81,7 +81,8 @@ class Agent(Constructed[C], ABC):
         self.policy, self.critic = policy, critic
         self.reward_scale = RewardScale(self.current("discount")) if self.current("normalize_rewards") else None
         self.observation_scales = scales_of(self)
-        self.reference = make_reference(policy, reference, self.current("kl_weight"), self.cadence)
+        weight = getattr(self.config, "kl_weight", 0.0)  # also one that begins at 0
+        self.reference = make_reference(policy, reference, weight, self.cadence)
         self.spaces: tuple[Any, Any] | None = None
         self.networks: dict[str, Any] = {}
         self.generator = torch.Generator().manual_seed(spawn(0, Purpose.MINIBATCHES))

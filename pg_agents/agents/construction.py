@@ -57,9 +57,9 @@ class Constructed(Configured[C]):
             num_envs: if `env` is an id, the number of environments that the agent will learn from; None: 8.
             env_args: if `env` is an id, arguments for the environment's constructor.
             seed: of the initial parameters and the order of minibatches; torch's global generator is not changed.
-            config: the agent's configuration; None: defaults for the environment and the networks.
-            network: the configuration of the networks, or of a language model; None: the defaults.
-            **options: fields of both to change; policy="hf:PATH" uses a language model.
+            config: options of the agent; those that were not given have defaults for the environment and the networks.
+            network: options of the networks, or of a language model.
+            **options: fields of both, which take precedence; policy="hf:PATH" uses a language model.
 
         Raises:
             ValueError: an option is out of range.
@@ -79,9 +79,18 @@ class Constructed(Configured[C]):
         return agent
 
     @classmethod
-    def for_spaces(cls, observation_space: Any, action_space: Any, *, seed: int = 0, **options: Any) -> Self:  # noqa: ANN401
+    def for_spaces(
+        cls,
+        observation_space: Any,  # noqa: ANN401
+        action_space: Any,  # noqa: ANN401
+        *,
+        seed: int = 0,
+        config: C | None = None,
+        network: NetworkConfig | LanguageConfig | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Self:
         """Return an agent with networks that suit the spaces of one environment; see `for_env`."""
-        return cls._made((observation_space, action_space), seed, options)
+        return cls._made((observation_space, action_space), seed, options, config=config, network=network)
 
     @classmethod
     def _made(cls, spaces: tuple[Any, Any], seed: int, options: dict[str, Any], **how: Any) -> Self:  # noqa: ANN401
@@ -97,6 +106,8 @@ class Constructed(Configured[C]):
         """Return the facts about the class that are needed to make an agent."""
         if not hasattr(cls, "config_class"):
             raise TypeError(f"{cls.__name__}: state its configuration: class {cls.__name__}(Agent[...Config])")
+        if not hasattr(cls, "name"):
+            raise TypeError(f"{cls.__name__}: give the class a name, as files and the command line have it")
         kinds = cls.policy_defaults, cls.needs_critic, cls.action_values, cls.differentiates_twice
         return Form(cls.__name__, cls.name, cls.config_class, *kinds)
 
@@ -114,8 +125,8 @@ class Constructed(Configured[C]):
         write_agent(Path(path), description, self.spaces, self, self.policy.write_files)
 
     @classmethod
-    def load(cls, path: str | Path, **networks: Any) -> Self:  # noqa: ANN401
-        """Return the agent that `save` wrote to the folder `path`, of this class or a subclass.
+    def load(cls, path: str | Path, **networks: Any) -> Any:  # noqa: ANN401
+        """Return the agent that `save` wrote to the folder `path`; of a class that is abstract, any agent of its kind.
 
         Args:
             path: the folder.
@@ -124,12 +135,13 @@ class Constructed(Configured[C]):
         Raises:
             SavedAgentError: no agent there, one of another class, a damaged one, or parameters that do not fit.
         """
-        return read_agent(Path(path), {form.name: form for form in _concrete(cls)}, networks)
+        known = {cls.name: cls} if hasattr(cls, "name") else {form.name: form for form in _named(cls)}
+        return read_agent(Path(path), known, networks)
 
 
-def _concrete(cls: type[Any]) -> Iterator[type[Any]]:
-    """Yield those of a class and its subclasses that have an agent's name."""
-    if hasattr(cls, "name"):
-        yield cls
+def _named(cls: type[Any]) -> Iterator[type[Any]]:
+    """Yield the classes derived from one that have a name of their own."""
     for derived in cls.__subclasses__():
-        yield from _concrete(derived)
+        if "name" in vars(derived):
+            yield derived
+        yield from _named(derived)

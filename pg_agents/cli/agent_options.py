@@ -11,7 +11,7 @@ import tyro
 
 from pg_agents.agents import Agent
 from pg_agents.agents.published import Published
-from pg_agents.configuration import Configuration, Option
+from pg_agents.configuration import Configuration, Option, without_rules
 from pg_agents.llm import LanguageConfig
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.policies import NetworkConfig
@@ -32,7 +32,7 @@ def agent_form(agent: type[Agent], run: type, published: Published | None = None
     form = dataclasses.make_dataclass(
         agent.__name__, [(key, Annotated[part, unprefixed]) for key, part in parts.items()]
     )
-    form.__doc__ = summary(agent) if published is None else f"{published.paper}: {agent.name} with other defaults."
+    form.__doc__ = summary(agent) if published is None else described(published)
     return form
 
 
@@ -60,10 +60,16 @@ def _form(
             continue
         required = option.default is dataclasses.MISSING
         default = (own or {}).get(name, None if required else option.default)
-        kinds = "".join(f"; {own[name]} for a {kind}" for kind, own in (defaults or {}).items() if name in own)
+        kinds = "".join(
+            f"; {suited[name]} for a {kind}"
+            for kind, suited in (defaults or {}).items()
+            if suited.get(name, default) != default
+        )
         hint = _as_typed(option)
         shown = tyro.conf.arg(
-            help=" ".join(texts[name].split()) + (" May change over the run: start:end." if option.scheduled else ""),
+            help=("Turn off: " if default is True else "")
+            + " ".join(texts[name].split())
+            + (" May change over the run: start:end." if option.scheduled else ""),
             help_behavior_hint=f"(default: {default}{kinds})",
         )
         annotated: Any = Annotated[hint | None if required else hint, shown]
@@ -77,7 +83,13 @@ def _as_typed(option: Option) -> Any:  # noqa: ANN401
     """Return the type that is typed for an option: a schedule is a text, a sequence several words."""
     if option.scheduled:
         return float | str | None if option.optional else float | str
-    return tuple[int, ...] | None if option.name == "hidden" else option.type
+    return tuple[int, ...] | None if option.name == "hidden" else without_rules(option.type)
+
+
+def described(published: Published) -> str:
+    """Return what a published objective is: its paper, the agent and its options."""
+    options = ", ".join(f"{name}={value}" for name, value in published.arguments.items())
+    return f"{published.paper}: {published.agent.name} with {options}."
 
 
 def summary(thing: object) -> str:

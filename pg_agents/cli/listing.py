@@ -10,7 +10,7 @@ import gymnasium as gym
 import pg_envs
 
 from pg_agents.agents import AGENTS, PUBLISHED
-from pg_agents.cli.agent_options import summary
+from pg_agents.cli.agent_options import described, summary
 from pg_agents.policies import is_token_window
 
 
@@ -21,7 +21,7 @@ def show_list(*, as_json: bool) -> None:
         {"name": name, "description": summary(agent), "arguments": agent.argument_names()}
         for name, agent in AGENTS.items()
     ]
-    published = [[one.command, f"{one.paper}: {one.agent.name} with other options"] for one in PUBLISHED.values()]
+    published = [[one.command, described(one)] for one in PUBLISHED.values()]
     if as_json:
         print(json.dumps({"agents": agents, "environments": environments}, indent=2))
         return

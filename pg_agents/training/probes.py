@@ -38,7 +38,7 @@ def probes_of_runs(probes: Sequence[Callable[..., Any]]) -> list[Probe]:
 
 def _probe_of_runs(probe: Callable[..., Any]) -> Probe:
     name = getattr(probe, "__qualname__", repr(probe))
-    if _takes(probe, 1):
+    if _takes(probe, 1) and "rollout" not in _parameters(probe)[1:2]:
         return probe
     if not _takes(probe, 2):
         raise ValueError(f"probes: {name} must be a function of the run: def probe(run) → metrics by name")
@@ -49,6 +49,14 @@ def _probe_of_runs(probe: Callable[..., Any]) -> Probe:
         stacklevel=4,
     )
     return lambda run: probe(run.agent, run.rollout)
+
+
+def _parameters(probe: Callable[..., Any]) -> list[str]:
+    """Return the names of a function's parameters; none of functions written in C."""
+    try:
+        return list(inspect.signature(probe).parameters)
+    except ValueError:
+        return []
 
 
 def _takes(probe: Callable[..., Any], count: int) -> bool:

@@ -17,7 +17,12 @@ def test_options_take_precedence_over_a_configuration_and_that_over_defaults():
     plain = pg.PPO.for_env(env)
     assert plain.config.num_steps == 512 and plain.config.epochs == 10
     given = pg.PPO.for_env(env, config=pg.PPOConfig(epochs=3), clip=0.1)
-    assert given.config == pg.PPOConfig(epochs=3, clip=0.1)
+    assert given.config == pg.PPOConfig(num_steps=512, epochs=3, clip=0.1)  # 2048 steps of 4 environments
+    assert given.config == pg.PPO.for_env(env, epochs=3, clip=0.1).config
+    table = pg.Reinforce.for_env("pg/GridWorld-v0", config=pg.ReinforceConfig(discount=0.9))
+    assert table.config.learning_rate == 0.1  # as tables have it
+    spaces = env.single_observation_space, env.single_action_space
+    assert pg.PPO.for_spaces(*spaces, config=pg.PPOConfig(clip=0.3), network=pg.NetworkConfig()).clip == 0.3
     made = pg.PPO(**NETWORKS, config=pg.PPOConfig(epochs=3), epochs=2)
     assert made.config.epochs == made.epochs == made.arguments["epochs"] == 2
 
@@ -27,8 +32,19 @@ def test_networks_have_a_configuration_too():
     agent = pg.PPO.for_env(env, network=pg.NetworkConfig(hidden=(5,)), activation="relu")
     sizes = [tuple(parameter.shape) for parameter in agent.policy.parameters()]
     assert sizes == [(5, 4), (5,), (2, 5), (2,)] and agent.networks["activation"] == "relu"
-    with pytest.raises(ValueError, match="network: it configures new networks"):
-        pg.PPO.for_env(env, network=pg.NetworkConfig(), policy="hf:nowhere")
+    for wrong, needed in (
+        ({"policy": "hf:nowhere", "network": pg.NetworkConfig()}, "Language"),
+        ({"network": 3}, "Network"),
+    ):
+        with pytest.raises(TypeError, match=rf"network must be a {needed}Config\(...\), got"):
+            pg.PPO.for_env(env, **wrong)
+    for wrong in ({"clip": 0.1}, pg.PPOConfig, pg.GRPOConfig()):
+        for make in (
+            lambda wrong=wrong: pg.PPO.for_env(env, config=wrong),
+            lambda wrong=wrong: pg.PPO(**NETWORKS, config=wrong),
+        ):
+            with pytest.raises(TypeError, match=r"config must be a PPOConfig\(...\), got"):
+                make()
 
 
 def test_an_environments_id_stands_for_eight_of_it():
@@ -113,3 +129,42 @@ def test_a_reward_of_another_class_of_policies_is_no_default():
 
     form = pg.PPO.form()
     assert form.defaults_for(Derived) == form.defaults_for(TabularPolicy) != form.defaults_for(pg.Policy) == {}
+
+
+@pytest.mark.parametrize(
+    ("form", "made", "changes"),
+    [
+        (pg.PPO, {}, {"optimizer": "sgd"}),
+        (pg.PPO, {}, {"adam_epsilon": 1.0}),
+        (pg.PPO, {}, {"normalize_rewards": True}),
+        (pg.PPO, {"normalize_rewards": True}, {"discount": 0.5}),
+        (pg.PPO, {}, {"kl_weight": 0.5}),
+        (pg.PPO, {}, {"critic_learning_rate": 0.1}),
+        (pg.ReinforceBaseline, {}, {"baseline": "constant"}),
+    ],
+)
+def test_options_that_an_agent_is_made_of_do_not_change(form, made, changes):
+    agent = form.for_env("CartPole-v1", **made)
+    (name,) = changes
+    with pytest.raises(ValueError, match=f"{name} is fixed when an agent is made"):
+        agent.config = agent.config.replace(**changes)
+    with pytest.raises(TypeError, match="config must be a"):
+        agent.config = pg.A2CConfig()
+    agent.config = agent.config.replace(learning_rate=0.7)
+    assert agent.current("learning_rate") == 0.7
+
+
+def test_a_penalty_may_begin_at_0():
+    agent = pg.PPO.for_env("CartPole-v1", num_envs=2, kl_weight="0:0.1", num_steps=8, minibatch_size=8)
+    assert agent.reference is not None and agent.current("kl_weight") == 0
+    pg.train(agent, "CartPole-v1", num_envs=2, total_steps=64, progress=False)
+
+
+def test_classes_derived_from_an_agent_leave_its_files_alone(tmp_path):
+    pg.PPO.for_env("CartPole-v1").save(tmp_path / "agent")
+
+    class Derived(pg.PPO):
+        def __init__(self, *, extra, **given):
+            super().__init__(**given)
+
+    assert type(pg.PPO.load(tmp_path / "agent")) is type(pg.Agent.load(tmp_path / "agent")) is pg.PPO

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from _pytest.runner import runtestprotocol
 
 TESTS = str(Path(__file__).parent.parent)
@@ -87,6 +88,7 @@ def _in_a_fork(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) 
 
     def work() -> None:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+        torch.set_num_threads(1)  # a fork has none of the threads that an earlier test may have started, and would wait
         try:
             send.send((_run(node, bug, tests), DYNAMO in sys.modules))
         except BaseException as error:

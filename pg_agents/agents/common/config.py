@@ -25,6 +25,7 @@ from pg_agents.data.rollout import EpisodeCadence, StepCadence
 
 STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # options that make a step smaller
 COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards", "target_kl")  # options that couple learners
+MADE_OF = ("optimizer", "adam_epsilon", "normalize_rewards", "baseline", "constant", "initial_gain")  # cannot change
 ABSENT: dict[str, Any] = {  # the value with which an agent without the option behaves
     "learning_rate": None,
     "critic_learning_rate": None,
@@ -61,6 +62,16 @@ class AgentConfig(Configuration):
     def defaults_for(cls, num_envs: int) -> dict[str, Any]:
         """Return the defaults that depend on the number of environments."""
         return {}
+
+    def check_change(self, new: AgentConfig) -> None:
+        """Raise ValueError where a configuration cannot replace this one: some options are fixed with the agent."""
+        for name in self.options():
+            old, value = getattr(self, name), getattr(new, name)
+            fixed = name in MADE_OF or (name == "discount" and getattr(self, "normalize_rewards", False))
+            fixed |= name == "critic_learning_rate" and None in (old, value)  # one group of parameters, or two
+            fixed |= name == "kl_weight" and not old  # there is no reference
+            if old != value and fixed:
+                raise ValueError(f"{name} is fixed when an agent is made, now {old}: make another with {name}={value}")
 
     def check_learners(self, num_learners: int) -> None:
         """Raise ValueError if an update of one independent learner would depend on other learners."""

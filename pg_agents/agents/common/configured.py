@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args
 from torch import nn
 
 from pg_agents.agents.common.config import ABSENT, AgentConfig
-from pg_agents.agents.common.make_agent import check_names
+from pg_agents.agents.common.make_agent import check_kind
+from pg_agents.configuration import check_names
 from pg_agents.renamed import ELSEWHERE
 from pg_agents.schedules import LinearSchedule
 
@@ -43,6 +44,10 @@ class Configured(nn.Module, Generic[C]):
     def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
         if name in type(self).config_class.options():
             raise AttributeError(f"{name} is an option: set agent.config = agent.config.replace({name}={value!r})")
+        if name == "config":
+            check_kind("config", value, type(self).config_class)
+            if "config" in vars(self):
+                self.config.check_change(value)
         super().__setattr__(name, value)
 
     @classmethod
@@ -69,5 +74,7 @@ class Configured(nn.Module, Generic[C]):
             ValueError: an option is out of range, or two options contradict each other.
         """
         check_names(cls.__name__, options, cls.argument_names())
+        if config is not None:
+            check_kind("config", config, cls.config_class)
         made: Any = cls.config_class(**options) if config is None else config.replace(**options)
         return made

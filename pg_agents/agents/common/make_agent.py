@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from pg_agents.agents.common.config import AgentConfig
+from pg_agents.configuration import check_names
 from pg_agents.llm import LanguageConfig, language_networks
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.policies import ActionCritic, Critic, NetworkConfig, Policy, make_networks
 from pg_agents.policies.memory_limit import MemoryLimit
-from pg_agents.renamed import OPTIONS_ELSEWHERE
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces.conversion import space_to_json
 
@@ -89,8 +88,8 @@ def make_parts(
 ) -> Parts:
     """Return networks that suit the spaces of one environment, and an agent's options.
 
-    A given option takes precedence over `config`. Without a `config` the order of precedence is: given options,
-    defaults for the class of policies, defaults for the environment, defaults of the configuration.
+    A given option takes precedence over one that was given to `config`; then come defaults for the class of policies,
+    defaults for the environment, and the defaults of the configuration.
 
     Args:
         form: facts about the agent's class.
@@ -115,15 +114,15 @@ def make_parts(
             "not have; choose another agent, such as grpo or ppo"
         )
     if config is not None:
-        own = config.as_dict() | own
+        check_kind("config", config, form.config_class)
+        own = config.given_options() | own
     needed = form.needs_critic(form.config_class(**(env_defaults or {}) | own))
     build: Callable[..., Any] = language_networks if pretrained else make_networks
     copies = 1 if pretrained else 4  # a language model may have few parameters that learn
     with torch.random.fork_rng(devices=[]), MemoryLimit(copies):
         torch.random.default_generator.manual_seed(spawn(seed, Purpose.PARAMETERS))
         policy, critic = build(*spaces, critic=needed, action_values=form.action_values, **network_options)
-    if config is None:
-        own = (env_defaults or {}) | form.defaults_for(type(policy)) | own
+    own = (env_defaults or {}) | form.defaults_for(type(policy)) | own
     for space in spaces:
         space_to_json(space)  # refuses a space that cannot be saved, before any learning
     networks = given | {"policy": policy} | ({"critic": critic} if needed else {})
@@ -146,11 +145,9 @@ def _told_apart(
     for name in other.options().keys() & options.keys():
         needs = "no language model" if pretrained else "a language model, the policy hf:PATH"
         raise ValueError(f"{name} must be left out, or given with {needs}; got {options[name]!r}")
-    if network is not None and not isinstance(network, mine):
-        raise ValueError(
-            "network: it configures new networks, not a language model; give a LanguageConfig, or leave policy out"
-        )
-    given = {} if network is None else network.as_dict()
+    if network is not None:
+        check_kind("network", network, mine)
+    given = {} if network is None else network.given_options()
     return (
         given | {name: value for name, value in options.items() if name in mine.options()},
         {name: value for name, value in options.items() if name not in mine.options()},
@@ -207,11 +204,7 @@ def check_needs(form: Form, config: AgentConfig, critic: Any, reference: Any) ->
         raise ValueError(f"reference: {form.title} has no KL penalty: leave it out")
 
 
-def check_names(title: str, given: Iterable[str], known: list[str]) -> None:
-    """Raise TypeError for an unknown option, naming the nearest known one."""
-    for name in given:
-        if name not in known:
-            elsewhere = OPTIONS_ELSEWHERE.get(name)
-            meant = [elsewhere] if elsewhere in known else difflib.get_close_matches(name, known, 1)
-            way_out = f"did you mean {meant[0]}?" if meant else f"it takes {', '.join(known)}"
-            raise TypeError(f"{name}: {title} has no such argument; {way_out}")
+def check_kind(name: str, given: Any, kind: type) -> None:  # noqa: ANN401
+    """Raise TypeError where the argument `name` is no configuration of the class that is needed."""
+    if not isinstance(given, kind):
+        raise TypeError(f"{name} must be a {kind.__name__}(...), got {str(given)[:80]}")
