@@ -87,6 +87,7 @@ def test_agents_learn_from_it_and_survive_a_file(tmp_path, observation, action):
     assert pg.evaluate(agent, env, episodes=3).returns == pg.evaluate(loaded, env, episodes=3).returns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["actor-critic", "reinforce-baseline", "trpo", "a2c"])
 @pytest.mark.parametrize("action", list(ACTIONS))
 def test_agents_of_every_kind_take_every_action_space(name, action):

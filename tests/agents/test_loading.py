@@ -24,6 +24,9 @@ from pg_agents.shown import SCREEN
 from pg_agents.spaces.pictures import as_before
 
 
+OTHER_ENVIRONMENTS = ["pg/GridWorld-v0", "pg/Copy-v0", "Pendulum-v1"]
+
+
 def trained(name, env, **arguments):
     agent = pg.AGENTS[name].for_env(env, seed=1, **arguments)
     pg.train(agent, env, total_steps=200, seed=1, progress=False)
@@ -36,7 +39,9 @@ def same_state(first, second):
 
 
 @pytest.mark.parametrize("name", EPISODIC_AGENTS)
-@pytest.mark.parametrize("env_id", ["pg/GridWorld-v0", "pg/Copy-v0", "CartPole-v1", "Pendulum-v1"])
+@pytest.mark.parametrize(
+    "env_id", ["CartPole-v1", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER_ENVIRONMENTS)]
+)
 def test_a_loaded_agent_acts_as_the_saved_one_to_the_bit(tmp_path, name, env_id):
     groups = "group_size" in pg.AGENTS[name].argument_names() and not env_id.startswith("pg/")  # they take seeds each
     env = gym.make_vec(env_id, 2, **{"vectorization_mode": "sync"} if groups else {})

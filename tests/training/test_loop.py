@@ -47,6 +47,9 @@ def rows_of(run_dir):
 
 
 # -- the same seed -----------------------------------------------------------------------------------------------------
+OTHER_ENVIRONMENTS = ["CartPole-v1", "pg/Copy-v0", "Pendulum-v1"]
+
+
 def run(name, env_id, run_dir, seed=3, **env_arguments):
     groups = "group_size" in pg.AGENTS[name].argument_names() and not env_id.startswith("pg/")  # they take seeds each
     mode = {"vectorization_mode": "sync"} if groups else {}
@@ -58,7 +61,9 @@ def run(name, env_id, run_dir, seed=3, **env_arguments):
 
 
 @pytest.mark.parametrize("name", EPISODIC_AGENTS)
-@pytest.mark.parametrize("env_id", ["CartPole-v1", "pg/GridWorld-v0", "pg/Copy-v0", "Pendulum-v1"])
+@pytest.mark.parametrize(
+    "env_id", ["pg/GridWorld-v0", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER_ENVIRONMENTS)]
+)
 def test_the_same_seed_gives_the_same_bits(tmp_path, name, env_id):
     first, rows = run(name, env_id, tmp_path / "a")
     torch.manual_seed(99)  # what the caller does with global generators makes no difference
