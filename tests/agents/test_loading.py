@@ -23,7 +23,6 @@ from pg_agents.policies import Critic, MLPCritic, MLPPolicy, tabular
 from pg_agents.shown import SCREEN
 from pg_agents.spaces.pictures import as_before
 
-
 OTHER_ENVIRONMENTS = ["pg/GridWorld-v0", "pg/Copy-v0", "Pendulum-v1"]
 
 
