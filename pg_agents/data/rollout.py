@@ -186,8 +186,7 @@ class Batch:
         Advantages and targets are computed in the rewards' precision before, as they are differences of large numbers.
         """
         dtype = torch.promote_types(rollout.log_probs.dtype, torch.float32)
-        own = {one.name for one in fields(cls)}
-        same = {one.name: getattr(rollout, one.name) for one in fields(rollout) if one.name in own}
+        same = {name: getattr(rollout, name) for name in shared_fields()}
         reference = None if rollout.reference_log_probs is None else rollout.reference_log_probs.to(dtype)
         targets = None if targets is None else targets.to(dtype)
         learned = {"weights": weights.to(dtype), "advantages": advantages.to(dtype), "targets": targets}
@@ -200,6 +199,12 @@ class Batch:
     def means(self, **terms: Tensor) -> WeightedMetrics:
         """Return the weighted means of terms [T, B], by name, for an update's metrics."""
         return WeightedMetrics(self.weights, terms)
+
+
+@cache
+def shared_fields() -> tuple[str, ...]:
+    """Return the names of the fields that a batch has from its rollout."""
+    return tuple(one.name for one in fields(Batch) if one.name in {other.name for other in fields(Rollout)})
 
 
 Record = TypeVar("Record", Rollout, Batch)

@@ -30,6 +30,9 @@ class Configured(nn.Module, Generic[C]):
                     cls.config_class = argument
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        modules = self.__dict__.get("_modules")
+        if modules and name in modules:  # networks, the usual case, first
+            return modules[name]
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -62,7 +65,7 @@ class Configured(nn.Module, Generic[C]):
 
     def current(self, name: str) -> Any:  # noqa: ANN401
         """Return an option's value at this point of the run; `ABSENT`'s if the agent does not have the option."""
-        value = getattr(self.config, name) if hasattr(self.config, name) else ABSENT[name]
+        value = vars(self.config).get(name, ABSENT.get(name))
         return value.at(self.progress) if isinstance(value, LinearSchedule) else value
 
     @classmethod
