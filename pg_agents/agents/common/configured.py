@@ -65,7 +65,8 @@ class Configured(nn.Module, Generic[C]):
 
     def current(self, name: str) -> Any:  # noqa: ANN401
         """Return an option's value at this point of the run; `ABSENT`'s if the agent does not have the option."""
-        value = vars(self.config).get(name, ABSENT.get(name))
+        own = vars(self.config)
+        value = own[name] if name in own else ABSENT[name]
         return value.at(self.progress) if isinstance(value, LinearSchedule) else value
 
     @classmethod
