@@ -54,6 +54,8 @@ Fraction = Annotated[float, Rule("above 0 and at most 1", lambda x: 0 < x <= 1)]
 Finite = Annotated[float, Rule("a finite number", lambda x: math.isfinite(x))]
 Scheduled = Annotated[T | LinearSchedule | str, "scheduled"]
 """A number that may change over a run: 3e-4, LinearSchedule(3e-4, 0), or "3e-4:0"."""
+Fixed = Annotated[T, "fixed"]
+"""An option that is built into what it configures, so that another value would not take effect afterwards."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Option:
         rules: conditions that must all hold for a value.
         optional: whether a value may be None.
         scheduled: whether a value may be a schedule.
+        fixed: whether the value cannot change once something is made of it.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Option:
     rules: tuple[Rule, ...]
     optional: bool
     scheduled: bool
+    fixed: bool
 
     @property
     def rule(self) -> str:
@@ -196,13 +200,13 @@ def _options(cls: Any) -> dict[str, Option]:  # noqa: ANN401
         hint = hints[field.name]
         marks = list(_marks(hint))
         rules = tuple(mark for mark in marks if isinstance(mark, Rule))
-        optional, is_scheduled = None in marks, "scheduled" in marks
-        options[field.name] = Option(field.name, hint, field.default, rules, optional, is_scheduled)
+        kinds = None in marks, "scheduled" in marks, "fixed" in marks
+        options[field.name] = Option(field.name, hint, field.default, rules, *kinds)
     return options
 
 
 def _marks(hint: Any) -> Iterator[Any]:  # noqa: ANN401
-    """Yield the marks in a type: rules, "scheduled", and None if a value may be None."""
+    """Yield the marks in a type: rules, "scheduled", "fixed", and None if a value may be None."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         yield from hint.__metadata__

@@ -12,7 +12,7 @@ from pg_agents.agents.common.advantages import generalized_advantages
 from pg_agents.agents.common.cadence_config import StepsConfig
 from pg_agents.agents.common.config import AdvantageActorCriticConfig
 from pg_agents.agents.common.flat_optimizer import OptimizerName
-from pg_agents.configuration import Positive, PositiveOrInfinite, Scheduled
+from pg_agents.configuration import Fixed, Positive, PositiveOrInfinite, Scheduled
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import mean_over_steps, policy_gradient, squared_error
@@ -25,7 +25,7 @@ class A2CConfig(StepsConfig, AdvantageActorCriticConfig):
 
     learning_rate: Scheduled[Positive] = 1.5e-3
     max_grad_norm: PositiveOrInfinite | None = 0.5
-    optimizer: OptimizerName = "rmsprop"
+    optimizer: Fixed[OptimizerName] = "rmsprop"
 
 
 class A2C(Agent[A2CConfig]):

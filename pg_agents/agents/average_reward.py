@@ -12,7 +12,7 @@ from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.cadence_config import EveryStepConfig
 from pg_agents.agents.common.config import CriticConfig, GradientConfig
 from pg_agents.agents.common.overlap import continued, refuse_terminations, steps_of
-from pg_agents.configuration import Finite, Positive, Scheduled
+from pg_agents.configuration import Finite, Fixed, Positive, Scheduled
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.distributions import probabilities_of
@@ -30,7 +30,7 @@ class AverageRewardConfig(EveryStepConfig, CriticConfig, GradientConfig):
     critic_learning_rate: Scheduled[Positive] | None = 1e-3
     gain_learning_rate: Positive | None = None
     """β_λ: step size of the estimated gain; None: as the critic's."""
-    initial_gain: Finite = 0.0
+    initial_gain: Fixed[Finite] = 0.0
     """λ_0: initial estimate of the gain. Above all rewards, it makes tried actions look worse than untried ones."""
 
 

@@ -12,7 +12,7 @@ from pg_agents.agents.common.advantages import Signal, monte_carlo
 from pg_agents.agents.common.baselines import BaselineName, make_baseline
 from pg_agents.agents.common.cadence_config import EpisodesConfig
 from pg_agents.agents.common.config import CriticConfig, PolicyGradientConfig
-from pg_agents.configuration import Finite
+from pg_agents.configuration import Finite, Fixed
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import mean_over_episodes, policy_gradient, squared_error
@@ -24,10 +24,10 @@ from pg_agents.policies import TabularPolicy, TransformerPolicy
 class ReinforceBaselineConfig(EpisodesConfig, CriticConfig, PolicyGradientConfig):
     """The options of REINFORCE with a baseline."""
 
-    baseline: BaselineName = "value"
+    baseline: Fixed[BaselineName] = "value"
     """b: "value", V_ψ(S_t); "running-average", the mean of all earlier returns; "batch-mean", the mean of the batch's
     returns at the same time (it scales the expected gradient by (n − 1)/n, to 0 for n = 1); "constant"."""
-    constant: Finite = 0.0
+    constant: Fixed[Finite] = 0.0
     """The value of a constant baseline."""
     signal: Signal = "reward-to-go"
     """The return: "reward-to-go" G_t, "discounted-reward-to-go" γ^t G_t, or "whole-return" G_0."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pg_agents
 from pg_agents.agents import AGENTS, Agent
-from pg_agents.configuration import Configuration
+from pg_agents.configuration import Configuration, without_rules
 from pg_agents.llm import LanguageConfig
 from pg_agents.policies import NetworkConfig
 
@@ -90,9 +90,8 @@ def _arguments(config: type[Configuration], required: str = "") -> Iterator[str]
 
 def spelled(hint: Any) -> str:  # noqa: ANN401
     """Return a type as source text, without the rules of `Annotated`."""
+    hint = without_rules(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is typing.Annotated:
-        return spelled(arguments[0])
     if origin in (typing.Union, types.UnionType):
         return " | ".join(dict.fromkeys(spelled(argument) for argument in arguments))
     if origin is typing.Literal:

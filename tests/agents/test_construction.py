@@ -141,6 +141,7 @@ def test_a_reward_of_another_class_of_policies_is_no_default():
         (pg.PPO, {}, {"kl_weight": 0.5}),
         (pg.PPO, {}, {"critic_learning_rate": 0.1}),
         (pg.ReinforceBaseline, {}, {"baseline": "constant"}),
+        (pg.A2C, {}, {"optimizer": "adam"}),
     ],
 )
 def test_options_that_an_agent_is_made_of_do_not_change(form, made, changes):
@@ -149,9 +150,18 @@ def test_options_that_an_agent_is_made_of_do_not_change(form, made, changes):
     with pytest.raises(ValueError, match=f"{name} is fixed when an agent is made"):
         agent.config = agent.config.replace(**changes)
     with pytest.raises(TypeError, match="config must be a"):
-        agent.config = pg.A2CConfig()
+        agent.config = pg.TRPOConfig()
     agent.config = agent.config.replace(learning_rate=0.7)
     assert agent.current("learning_rate") == 0.7
+
+
+def test_a_penalty_can_be_turned_on_where_there_is_a_reference():
+    frozen = TabularPolicy(2, 2).requires_grad_(False)
+    agent = pg.PPO(policy=TabularPolicy(2, 2), critic=TabularCritic(2), reference=frozen)
+    agent.config = agent.config.replace(kl_weight=0.5)
+    assert agent.current("kl_weight") == 0.5
+    with pytest.raises(KeyError, match="clipp"):
+        agent.current("clipp")
 
 
 def test_a_penalty_may_begin_at_0():

@@ -14,6 +14,7 @@ from pg_agents.agents.common.kl_regularization import KLPenalty
 from pg_agents.configuration import (
     Configuration,
     Count,
+    Fixed,
     NonNegative,
     Positive,
     PositiveOrInfinite,
@@ -25,7 +26,6 @@ from pg_agents.data.rollout import EpisodeCadence, StepCadence
 
 STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # options that make a step smaller
 COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards", "target_kl")  # options that couple learners
-MADE_OF = ("optimizer", "adam_epsilon", "normalize_rewards", "baseline", "constant", "initial_gain")  # cannot change
 ABSENT: dict[str, Any] = {  # the value with which an agent without the option behaves
     "learning_rate": None,
     "critic_learning_rate": None,
@@ -46,7 +46,7 @@ ABSENT: dict[str, Any] = {  # the value with which an agent without the option b
 class AgentConfig(Configuration):
     """The options that every agent has."""
 
-    adam_epsilon: Positive = ADAM_EPSILON
+    adam_epsilon: Fixed[Positive] = ADAM_EPSILON
     """ε of Adam, added to the square root by which its steps are divided."""
 
     compares_episodes = (
@@ -63,13 +63,18 @@ class AgentConfig(Configuration):
         """Return the defaults that depend on the number of environments."""
         return {}
 
-    def check_change(self, new: AgentConfig) -> None:
-        """Raise ValueError where a configuration cannot replace this one: some options are fixed with the agent."""
-        for name in self.options():
+    def check_change(self, new: AgentConfig, has_reference: bool) -> None:
+        """Raise ValueError if a configuration cannot replace this one, because an agent is built with an option.
+
+        Args:
+            new: the other configuration.
+            has_reference: whether the agent has a reference policy, without which there is no KL penalty.
+        """
+        for name, option in self.options().items():
             old, value = getattr(self, name), getattr(new, name)
-            fixed = name in MADE_OF or (name == "discount" and getattr(self, "normalize_rewards", False))
+            fixed = option.fixed or (name == "discount" and getattr(self, "normalize_rewards", False))
             fixed |= name == "critic_learning_rate" and None in (old, value)  # one group of parameters, or two
-            fixed |= name == "kl_weight" and not old  # there is no reference
+            fixed |= name == "kl_weight" and not has_reference
             if old != value and fixed:
                 raise ValueError(f"{name} is fixed when an agent is made, now {old}: make another with {name}={value}")
 
@@ -97,7 +102,7 @@ class GradientConfig(AgentConfig):
     """η: weight of the policy's entropy, which is added to the objective."""
     max_grad_norm: PositiveOrInfinite | None = None
     """Largest norm of the gradient, to which longer ones are scaled down; None: no limit."""
-    optimizer: OptimizerName = "adam"
+    optimizer: Fixed[OptimizerName] = "adam"
     """The optimizer: adam, rmsprop or sgd."""
 
     def check_together(self) -> None:
@@ -115,7 +120,7 @@ class RewardConfig(AgentConfig):
 
     discount: UnitInterval = 0.99
     """γ: the factor by which a reward counts less for each step that it comes later."""
-    normalize_rewards: bool = False
+    normalize_rewards: Fixed[bool] = False
     """Divide rewards by the running standard deviation of the discounted return."""
 
 

@@ -50,7 +50,7 @@ class Configured(nn.Module, Generic[C]):
         if name == "config":
             check_kind("config", value, type(self).config_class)
             if "config" in vars(self):
-                self.config.check_change(value)
+                self.config.check_change(value, getattr(self, "reference", None) is not None)
         super().__setattr__(name, value)
 
     @classmethod
