@@ -58,13 +58,14 @@ class ReinforceBaseline(Agent[ReinforceBaselineConfig]):
         """Compute G − b, and the critic's targets."""
         returns, time_weights = monte_carlo(self.config.signal, rollout, self.config.discount)
         baseline = self.values(rollout) if self.compare is None else self.compare(rollout, returns)
-        fit = explained_variance(baseline, returns, rollout.mask)
         advantages = returns - baseline
         if self.config.normalize_advantages:
             advantages = standardize(advantages, rollout.mask, less=baseline)
         weights = mean_over_episodes(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
         batch = Batch.of(rollout, advantages=time_weights * advantages, weights=weights, targets=returns)
-        return batch, {} if self.critic is None else {"explained_variance": fit}
+        if self.critic is None:
+            return batch, {}
+        return batch, {"explained_variance": explained_variance(baseline, returns, rollout.mask)}
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return Σ_t [−(G_t − b) ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + ½ (V(S_t) − G_t)²], averaged over episodes."""
