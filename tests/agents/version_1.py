@@ -1,8 +1,8 @@
 """Agents as version 1 saved them, in tests/fixtures/version_1/: how the folders were made, and what is asked of them.
 
-    git worktree add --detach /tmp/version_1 2bf7ce0
-    PYTHONPATH=/tmp/version_1:/tmp/version_1/envs python tests/agents/version_1.py
-    git worktree remove /tmp/version_1
+    git worktree add --detach ../version_1 2bf7ce0
+    PYTHONPATH=../version_1:../version_1/envs python tests/agents/version_1.py
+    git worktree remove ../version_1
 
 Each folder holds what `agent.save` wrote after a few updates, and expected.json: observations, and the answers that
 version 1 gave to them. Networks that are too large to keep have parameters that follow a rule instead of learned ones,
