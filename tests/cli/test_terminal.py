@@ -2,6 +2,7 @@
 
 import functools
 import io
+import os
 import sys
 
 import pytest
@@ -88,8 +89,11 @@ def test_no_message_is_longer_than_a_screen(capsys):
 
 def test_prepare_leaves_streams_alone_that_cannot_be_changed(monkeypatch):
     monkeypatch.setattr(sys, "stdout", None)
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    errors = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", errors)
     prepare()
+    assert sys.stderr is errors and sys.stdout.name == os.devnull and sys.stdout.writable()
+    sys.stdout.close()
 
 
 # -- folders that cannot be made ---------------------------------------------------------------------------------------

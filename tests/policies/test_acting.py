@@ -7,6 +7,7 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
+from support.any_space import ACTIONS, OBSERVATIONS
 from support.bugs import Bug, seeded, with_arguments
 
 import pg_agents as pg
@@ -14,24 +15,6 @@ from pg_agents.data.tree import tree_map
 from pg_agents.policies import MLPCritic, MLPPolicy, acting
 
 NUMBERS = Box(-1, 1, (2,))
-OBSERVATIONS = {
-    "scalar": Box(-1, 1, ()),
-    "matrix": Box(-1, 1, (2, 3), np.float64),
-    "bytes": Box(0, 255, (3,), np.uint8),
-    "image": Box(0, 255, (9, 8, 3), np.uint8),
-    "discrete": Discrete(3, start=-1),
-    "multi": MultiDiscrete([[2, 3], [4, 5]], start=[[1, 0], [0, 2]]),
-    "bits": MultiBinary((2, 2)),
-    "tuple": Tuple([Discrete(3), Box(-1, 1, (2,))]),
-    "nested": Dict(a=Tuple([Box(0, 255, (3, 7, 7), np.uint8), Dict(b=MultiBinary(2))]), c=Discrete(2)),
-}
-ACTIONS = {
-    "discrete": Discrete(3, start=4),
-    "multi": MultiDiscrete([[2, 2], [2, 2]], start=[[0, 1], [2, 3]]),
-    "bits": MultiBinary((2, 2)),
-    "box-2d": Box(np.array([[-1, 0]]), np.array([[1, 9]]), dtype=np.float64),
-    "whole-box": Box(-3, 3, (2,), np.int16),
-}
 
 
 def drawn(space, count, seed=0):

@@ -57,7 +57,9 @@ def test_agents_that_have_no_use_for_an_infos_key_ignore_it(name, mode, key, val
 @pytest.mark.parametrize("value", FOREIGN.values(), ids=FOREIGN)
 def test_no_action_of_a_box_is_masked(value):
     env = foreign("action_mask", value, actions=Box(-1, 1, (2,)))
-    pg.train(pg.A2C.for_env(env), env, total_steps=60, progress=False)
+    agent = pg.A2C.for_env(env)
+    assert not isinstance(next(pg.collect_steps(env, agent.policy, 4, seed=0)).observations, dict)
+    assert pg.train(agent, env, total_steps=60, progress=False).total_steps >= 60
 
 
 @pytest.mark.parametrize("value", FOREIGN.values(), ids=FOREIGN)
