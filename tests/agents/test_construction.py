@@ -31,7 +31,7 @@ def test_networks_have_a_configuration_too():
     env = gym.make_vec("CartPole-v1", 2)
     agent = pg.PPO.for_env(env, network=pg.NetworkConfig(hidden=(5,)), activation="relu")
     sizes = [tuple(parameter.shape) for parameter in agent.policy.parameters()]
-    assert sizes == [(5, 4), (5,), (2, 5), (2,)] and agent.networks["activation"] == "relu"
+    assert sizes == [(5, 4), (5,), (2, 5), (2,)] and agent.networks == {"hidden": (5,), "activation": "relu"}
     for wrong, needed in (
         ({"policy": "hf:nowhere", "network": pg.NetworkConfig()}, "Language"),
         ({"network": 3}, "Network"),
@@ -45,6 +45,11 @@ def test_networks_have_a_configuration_too():
         ):
             with pytest.raises(TypeError, match=r"config must be a PPOConfig\(...\), got"):
                 make()
+
+
+def test_groups_are_as_large_as_the_environment_makes_them():
+    assert pg.GRPO.for_env(gym.make_vec("CartPole-v1", 12)).config.group_size == 6
+    assert pg.GRPO.for_env(gym.make_vec("pg/Copy-v0", 12, group_size=3)).config.group_size == 3
 
 
 def test_an_environments_id_stands_for_eight_of_it():

@@ -350,6 +350,14 @@ def due_after_a_while(self, env, every, episodes, seed, right=Evaluations.__init
     self.due = self.every
 
 
+def test_fewer_environments_than_a_minibatch_needs_are_refused():
+    agent = pg.PPO.for_env("CartPole-v1", num_envs=16, num_steps=8, minibatch_size=100)
+    with pytest.raises(
+        ValueError, match="minibatch_size must not be above the steps of a rollout, 8 .* 4 environments"
+    ):
+        pg.train(agent, "CartPole-v1", num_envs=4, total_steps=64, progress=False)
+
+
 test_seeded_bugs = seeded(
     Bug(
         "there is no evaluation before the first update",
