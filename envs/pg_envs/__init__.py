@@ -1,4 +1,4 @@
-"""Bandits, Markov decision processes and token generation for Gymnasium; importing it registers the ids pg/…."""
+"""Bandits, Markov decision processes, pictures and token generation; importing it registers the ids pg/…."""
 
 from pg_envs.bandits.bernoulli import BernoulliBandit, BernoulliBanditVector, ContextualBandit, ContextualBanditVector
 from pg_envs.bandits.gaussian import (
@@ -14,6 +14,7 @@ from pg_envs.mdps.grids import CliffEnv, GridWorldEnv
 from pg_envs.mdps.mdp_envs import MDPEnv, MDPVectorEnv, ProblemEnv, ProblemVectorEnv
 from pg_envs.mdps.problems import ChainEnv, GarnetEnv, RiverSwimEnv, TwoStateMDPEnv
 from pg_envs.mdps.recall import Recall, RecallVector
+from pg_envs.pictures.catch import Catch, CatchVector
 from pg_envs.tokens.task_envs import AdditionEnv, CopyEnv, ParityEnv, ReverseEnv, ShorterEnv, SortEnv
 from pg_envs.tokens.text_tasks import addition_pairs, addition_text, reasoning_gym_task
 from pg_envs.tokens.texts import text_task
@@ -24,6 +25,8 @@ from pg_envs.tokens.tokens import TokenVectorEnv
 __all__ = [
     "BernoulliBandit",
     "BernoulliBanditVector",
+    "Catch",
+    "CatchVector",
     "ContextualBandit",
     "ContextualBanditVector",
     "EvaluationError",
@@ -67,6 +70,8 @@ register("Garnet-v0", GarnetEnv)
 register("TwoStateMDP-v0", TwoStateMDPEnv)
 
 register("Recall-v0", Recall)
+
+register("Catch-v0", Catch)
 
 register("Copy-v0", CopyEnv)
 register("Reverse-v0", ReverseEnv)
