@@ -64,6 +64,9 @@ def run_workload(name: str, options: argparse.Namespace, arguments: list[str]) -
             f"  {workload.subject} is {row['median']:.2f} × as fast as {row['over']} "
             f"(of medians {row['of_medians']:.2f}, by processor time {row['of_processor_time']:.2f})  {asked}"
         )
+    for row in found["memory"]:
+        asked = f"asked: {row['at_most']:g} × at most, {'met' if row['met'] else 'NOT MET'}"
+        print(f"  {workload.subject} holds {row['times']:.2f} × the memory of {row['over']} at its peak  {asked}")
     if found["steps_per_second"]:
         asked = found["steps_per_second"]
         print(f"  asked: {asked['at_least']:,.0f} steps/s, {'met' if asked['met'] else 'NOT MET'}")
@@ -71,7 +74,7 @@ def run_workload(name: str, options: argparse.Namespace, arguments: list[str]) -
     settings = {side: workload.settings | workload.sides[side].settings | overrides for side in found["runs"]}
     store(options.out, f"peers-{name}", arguments, kept | {"settings": settings} | found)
     absolute = found["steps_per_second"]
-    return all(row["met"] for row in found["ratios"]) and (absolute is None or absolute["met"])
+    return all(row["met"] for row in found["ratios"] + found["memory"]) and (absolute is None or absolute["met"])
 
 
 def main(arguments: list[str]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.peers.workloads import Side, Workload
+from benchmarks.peers.workload import Side, Workload
 
 ROOT = Path(__file__).parents[2]
 WORKERS = Path(__file__).parent / "workers"
@@ -104,6 +104,7 @@ def summarize(workload: Workload, runs: dict[str, list[Run]]) -> dict[str, Any]:
             "steps": median(run["steps"] for run in runs[name]),
             "steps_per_second": median(run["steps"] / run["seconds"] for run in runs[name]),
             "on_processor": median(run["cpu_seconds"] / run["seconds"] for run in runs[name]),
+            "peak_megabytes": peak(runs[name]),
         }
         for name in runs
     }
@@ -122,7 +123,24 @@ def summarize(workload: Workload, runs: dict[str, list[Run]]) -> dict[str, Any]:
     if workload.steps_per_second and workload.subject in runs:
         speed = medians[workload.subject]["steps_per_second"]
         absolute = {"at_least": workload.steps_per_second, "met": speed >= workload.steps_per_second}
-    return {"medians": medians, "ratios": compared, "steps_per_second": absolute}
+    memory = memory_compared(workload, runs)
+    return {"medians": medians, "ratios": compared, "steps_per_second": absolute, "memory": memory}
+
+
+def peak(runs: list[Run]) -> float | None:
+    """Return the median of the runs' peak memory in MB, None where a side does not tell it."""
+    found = [run["peak_megabytes"] for run in runs if "peak_megabytes" in run]
+    return median(found) if found else None
+
+
+def memory_compared(workload: Workload, runs: dict[str, list[Run]]) -> list[dict[str, Any]]:
+    """Return how many times the peak memory of other sides the subject's is, and whether that is as little as asked."""
+    rows, own = [], peak(runs.get(workload.subject, []))
+    for name, at_most in workload.memory_at_most.items():
+        theirs = peak(runs.get(name, []))
+        if own is not None and theirs is not None:
+            rows.append({"over": name, "times": own / theirs, "at_most": at_most, "met": own <= at_most * theirs})
+    return rows
 
 
 def compare(
@@ -140,10 +158,14 @@ def compare(
     for i, name in order(names, len(seeds)):
         run = run_side(settings_of(workload, workload.sides[name], seeds[i], overrides or {}), peers)
         runs[name].append(run)
-        busy = "" if run["cpu_seconds"] >= QUIET * run["seconds"] else "  (the machine was busy)"
-        speed, share = run["steps"] / run["seconds"], run["cpu_seconds"] / run["seconds"]
-        say(
-            f"  seed {seeds[i]} {name:16} {run['seconds']:8.2f} s {speed:12,.0f} steps/s "
-            f"{share:5.0%} on a processor{busy}{'' if run.get('reached') or not workload.by_time else '  NOT REACHED'}"
-        )
+        say(f"  seed {seeds[i]} {line(name, run, workload)}")
     return {"runs": runs} | summarize(workload, runs)
+
+
+def line(name: str, run: Run, workload: Workload) -> str:
+    """Return what is printed of a run."""
+    busy = "" if run["cpu_seconds"] >= QUIET * run["seconds"] else "  (the machine was busy)"
+    speed, share = run["steps"] / run["seconds"], run["cpu_seconds"] / run["seconds"]
+    held = f" {run['peak_megabytes']:7,.0f} MB" if "peak_megabytes" in run else ""
+    late = "" if run.get("reached") or not workload.by_time else "  NOT REACHED"
+    return f"{name:23} {run['seconds']:8.2f} s {speed:12,.0f} steps/s {share:5.0%} on a processor{held}{busy}{late}"

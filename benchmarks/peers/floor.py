@@ -70,10 +70,7 @@ def collect(
     next_values = values[1:] * ~np.stack(ended)
     for t, b, final in cuts:
         next_values[t, b] = network(critic, torch.from_numpy(final)[None]).item()
-    delta = np.stack(gained).astype(np.float32) + np.float32(DISCOUNT) * next_values - values[:-1]
-    keep, advantages, following = np.float32(DISCOUNT * GAE_LAMBDA) * ~np.stack(over), np.empty_like(delta), 0.0
-    for t in reversed(range(STEPS)):
-        advantages[t] = following = delta[t] + keep[t] * following
+    advantages = estimated(np.stack(gained), values, next_values, np.stack(over))
     actions, targets = torch.stack(taken)[..., None], torch.from_numpy(advantages + values[:-1])
     log_probs = torch.stack(logits_of).log_softmax(-1).gather(-1, actions)
     scaled = torch.from_numpy((advantages - advantages.mean()) / (advantages.std() + 1e-8))
@@ -87,23 +84,44 @@ def collect(
     return observation, data
 
 
+def estimated(gained: Array, values: Array, next_values: Array, over: Array) -> Array:
+    """Return generalised advantages [T, B] of rewards, values [T + 1, B], values of what followed, and ends."""
+    delta = gained.astype(np.float32) + np.float32(DISCOUNT) * next_values - values[:-1]
+    keep, advantages, following = np.float32(DISCOUNT * GAE_LAMBDA) * ~over, np.empty_like(delta), 0.0
+    for t in reversed(range(len(delta))):
+        advantages[t] = following = delta[t] + keep[t] * following
+    return advantages
+
+
+def loss_of(
+    logits: Tensor, values: Tensor, actions: Tensor, log_probs: Tensor, advantages: Tensor, targets: Tensor, clip: float
+) -> Tensor:
+    """Return the loss of a minibatch."""
+    logits = logits.log_softmax(-1)
+    ratio = (logits.gather(-1, actions).squeeze(-1) - log_probs).exp()
+    surrogate = torch.min(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
+    negative_entropy = (logits.exp() * logits).sum() / len(targets)
+    return 0.5 * mse_loss(values, targets) - surrogate + ENTROPY_WEIGHT * negative_entropy
+
+
+def descend(loss: Tensor, flat: Tensor, adam: Any) -> None:  # noqa: ANN401
+    """Take a step along the clipped gradient."""
+    assert flat.grad is not None
+    flat.grad.zero_()
+    loss.backward()
+    flat.grad.mul_((MAX_GRAD_NORM / (flat.grad.norm() + 1e-6)).clamp(max=1.0))
+    adam.step()
+
+
 def learn(data: tuple[Tensor, ...], policy: list[Tensor], critic: list[Tensor], flat: Tensor, adam: Any) -> None:  # noqa: ANN401
     """Take EPOCHS × MINIBATCHES steps on a rollout."""
     count = len(data[0])
-    assert flat.grad is not None
     for _ in range(EPOCHS):
         order = torch.randperm(count)
         parts = (field[order].split(count // MINIBATCHES) for field in data)
-        for observations, actions, log_probs, advantages, targets in zip(*parts, strict=True):
-            logits = network(policy, observations).log_softmax(-1)
-            ratio = (logits.gather(-1, actions).squeeze(-1) - log_probs).exp()
-            surrogate = torch.min(ratio * advantages, ratio.clamp(1 - CLIP, 1 + CLIP) * advantages).mean()
-            error = 0.5 * mse_loss(network(critic, observations).squeeze(-1), targets)
-            negative_entropy = (logits.exp() * logits).sum() / len(targets)
-            flat.grad.zero_()
-            (error - surrogate + ENTROPY_WEIGHT * negative_entropy).backward()
-            flat.grad.mul_((MAX_GRAD_NORM / (flat.grad.norm() + 1e-6)).clamp(max=1.0))
-            adam.step()
+        for observations, *rest in zip(*parts, strict=True):
+            values = network(critic, observations).squeeze(-1)
+            descend(loss_of(network(policy, observations), values, *rest, CLIP), flat, adam)
 
 
 def train(env: VectorEnv, *, total_steps: int, seed: int) -> dict[str, float]:

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 PEERS = Path(__file__).parents[2] / ".peers"  # ignored by git
-PINNED = ("torch==2.13.0", "stable-baselines3==2.9.2", "sb3-contrib==2.9.2", "gymnasium[mujoco]==1.4.0", "tensorboard")
+PINNED = (
+    "torch==2.13.0",
+    "stable-baselines3==2.9.2",
+    "sb3-contrib==2.9.2",
+    "gymnasium[mujoco]==1.4.0",
+    "ale-py==0.12.1",
+    "opencv-python-headless==5.0.0.93",
+    "tensorboard",
+)
 # The newest of CleanRL's packages refuses Pythons above 3.10 and wants versions of 2023; its scripts run all the same.
 CLEANRL = ("--no-deps", "--ignore-requires-python", "cleanrl==1.2.0")
 
@@ -55,11 +63,21 @@ def processor() -> str:
 
 def resident_megabytes() -> float:
     """Return how much memory this process holds, in MB (Linux), or the most it has held (elsewhere)."""
+    return _megabytes("VmRSS")
+
+
+def peak_megabytes() -> float:
+    """Return the most memory that this process has held, in MB.
+
+    On Linux it is that of the program alone: `ru_maxrss` begins with what the process that started it had held.
+    """
+    return _megabytes("VmHWM")
+
+
+def _megabytes(line: str) -> float:
     status = Path("/proc/self/status")
     if status.exists():
-        return next(
-            float(line.split()[1]) / 1e3 for line in status.read_text().splitlines() if line.startswith("VmRSS")
-        )
+        return float(status.read_text().split(f"{line}:")[1].split()[0]) * 1.024e-3  # it counts in KiB
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)

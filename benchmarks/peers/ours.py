@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -17,7 +18,8 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 import pg_agents as pg
-from benchmarks.peers import floor
+from benchmarks.peers import floor, floor_pictures
+from benchmarks.peers.machine import peak_megabytes
 from pg_agents.policies import MLPPolicy
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.training.tuned import tuned_settings
@@ -37,15 +39,19 @@ class Clock:
 def make_env(settings: dict[str, Any]) -> gym.Env | VectorEnv:
     """Return the environment of `settings`: single, the vector form that Gymnasium prefers, or synchronous.
 
-    Synchronous ones reset in the step in which an episode ends, as those of the peers do: all rows are transitions.
+    Synchronous ones have Gymnasium's `wrappers` around each, by name and arguments, innermost first. They reset in the
+    step in which an episode ends, as those of the peers do: all rows are transitions.
     """
-    kind, count = settings["kind"], settings["num_envs"]
+    kind, count, arguments = settings["kind"], settings["num_envs"], settings.get("env_args", {})
     if kind == "single":
-        return gym.make(settings["env"])
+        return gym.make(settings["env"], **arguments)
     if kind == "native":
-        return gym.make_vec(settings["env"], count)
+        return gym.make_vec(settings["env"], count, **arguments)
     how = {"autoreset_mode": AutoresetMode.SAME_STEP}
-    return gym.make_vec(settings["env"], count, vectorization_mode="sync", vector_kwargs=how)
+    around = [partial(getattr(gym.wrappers, name), **given) for name, given in settings.get("wrappers", [])]
+    return gym.make_vec(
+        settings["env"], count, vectorization_mode="sync", vector_kwargs=how, wrappers=around, **arguments
+    )
 
 
 def train(settings: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +76,8 @@ def run_floor(settings: dict[str, Any]) -> dict[str, Any]:
     """Run the loop without abstractions."""
     env = make_env(settings)
     assert isinstance(env, VectorEnv)
-    return floor.train(env, total_steps=settings["total_steps"], seed=settings["seed"])
+    loop = floor_pictures if settings["program"] == "floor-pictures" else floor
+    return loop.train(env, total_steps=settings["total_steps"], seed=settings["seed"])
 
 
 def bare(settings: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +117,7 @@ def language(settings: dict[str, Any]) -> dict[str, Any]:
 PROGRAMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "ours": train,
     "floor": run_floor,
+    "floor-pictures": run_floor,
     "bare": bare,
     "collect": collect,
     "language": language,
@@ -121,7 +129,7 @@ def main(settings: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(settings["threads"])
     result = PROGRAMS[settings["program"]](settings)
     versions = {module.__name__: module.__version__ for module in (pg, torch, gym, np)}
-    return result | {"versions": versions}
+    return result | {"peak_megabytes": peak_megabytes(), "versions": versions}
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ NAMES = {
     "cleanrl": "CleanRL",
     "floor": "loop without abstractions",
     "bare": "bare env.step",
+    "ours, ALE's vector form": "ours in ALE's vector form",
     "trl": "TRL",
     "trl, no checkpointing": "TRL, no checkpointing",
 }

@@ -2,47 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
-
-@dataclass(frozen=True)
-class Side:
-    """A side: the program that does the work, and its settings.
-
-    Attributes:
-        program: "sb3", "cleanrl" or "trl" (in the peers' Python), or one of `ours.PROGRAMS` (in this one).
-        settings: settings of the program's run.
-    """
-
-    program: str
-    settings: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Workload:
-    """Work that several sides do in turns.
-
-    Attributes:
-        title: for tables and pictures.
-        settings: those of every side.
-        sides: by name.
-        at_least: how many times as fast as each of the others `subject` is to be; 0: it is only compared.
-        by_time: sides are compared by the seconds they took (to reach a return) instead of their steps per second.
-        steps_per_second: that `subject` is to reach, or None.
-        subject: the side that is compared with the others.
-        rounds: runs of each side, one a seed.
-    """
-
-    title: str
-    settings: dict[str, Any]
-    sides: dict[str, Side]
-    at_least: dict[str, float]
-    by_time: bool = False
-    steps_per_second: float | None = None
-    subject: str = "ours"
-    rounds: int = 5
-
+from benchmarks.peers.atari import PICTURES, PICTURES_COLLECTION
+from benchmarks.peers.workload import Side, Workload
 
 # Stable-Baselines3 2.9.2's hyperparameters for CartPole-v1 in rl_zoo3 2.9.2 (hyperparams/ppo.yml), written as numbers.
 ZOO = {
@@ -214,6 +175,8 @@ WORKLOADS = {
     "halfcheetah": HALFCHEETAH,
     "collection": COLLECTION,
     "collection-native": COLLECTION_NATIVE,
+    "pictures": PICTURES,
+    "pictures-collection": PICTURES_COLLECTION,
     "language": LANGUAGE,
     "threads": threads_of(SAME_WORK),
     "threads-halfcheetah": threads_of(HALFCHEETAH),

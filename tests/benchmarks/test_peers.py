@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 from benchmarks.peers import compare, costs, floor, ours, profiling, spans
 from benchmarks.peers.command import main
+from benchmarks.peers.machine import peak_megabytes, resident_megabytes
 from benchmarks.peers.workloads import WORKLOADS, Side, Workload
 
 
@@ -248,8 +249,39 @@ def test_the_exponent_of_a_power():
 
 
 def test_the_memory_of_a_run_is_watched():
-    from benchmarks.peers.machine import resident_megabytes
-
     before = resident_megabytes()
     held = np.ones(20_000_000)  # 160 MB
     assert held.sum() and (resident_megabytes() - before > 100 or not sys.platform.startswith("linux"))
+
+
+def test_peak_memory_is_compared_where_it_is_asked():
+    def held(*megabytes):
+        return [ran(100, 1.0) | {"peak_megabytes": each} for each in megabytes]
+
+    workload = work(memory_at_most={"sb3": 1.0})
+    found = compare.summarize(workload, {"sb3": held(400.0, 500.0, 900.0), "ours": held(450.0, 400.0, 500.0)})
+    assert found["medians"]["ours"]["peak_megabytes"] == 450.0
+    assert found["memory"] == [{"over": "sb3", "times": 0.9, "at_most": 1.0, "met": True}]
+    assert not compare.summarize(workload, {"sb3": held(400.0), "ours": held(401.0)})["memory"][0]["met"]
+    assert compare.summarize(workload, {"sb3": [ran(100, 1.0)], "ours": held(401.0)})["memory"] == []  # it was not told
+    assert "  450 MB" in compare.line("ours", held(450.0)[0], workload)
+    assert " MB" not in compare.line("ours", ran(100, 1.0), workload)
+
+
+def test_memory_that_is_not_met_is_said_and_fails_the_command(monkeypatch, tmp_path, capsys):
+    def run_side(settings, peers):
+        peer = settings["program"] == "sb3"
+        return ran(100, 4.0 if peer else 1.0) | {"peak_megabytes": 500.0 if peer else 600.0}
+
+    monkeypatch.setattr(compare, "run_side", run_side)
+    monkeypatch.setitem(WORKLOADS, "some", work(memory_at_most={"sb3": 1.0}))
+    assert main(["run", "some", "--rounds", "1", "--out", str(tmp_path)]) == 1
+    assert "ours holds 1.20 × the memory of sb3 at its peak  asked: 1 × at most, NOT MET" in capsys.readouterr().out
+    assert json.loads((tmp_path / "peers-some.json").read_text())["memory"][0]["times"] == pytest.approx(1.2)
+
+
+def test_the_peak_stays_when_memory_is_given_back():
+    before = peak_megabytes()
+    np.ones(20_000_000).sum()  # 160 MB, at once freed
+    assert peak_megabytes() >= before
+    assert peak_megabytes() > max(100.0, resident_megabytes() - 1.0)

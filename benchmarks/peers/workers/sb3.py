@@ -7,9 +7,12 @@ The clock runs from the first reset to the end of learning, or to the rollout af
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -52,13 +55,34 @@ def value_of(argument: Any) -> Any:  # noqa: ANN401
     return schedule
 
 
+def wrapped(wrappers: list[tuple[str, dict[str, Any]]], env: gymnasium.Env) -> gymnasium.Env:
+    """Return the environment in wrappers of Gymnasium, by name and arguments, innermost first."""
+    for name, arguments in wrappers:
+        env = getattr(gymnasium.wrappers, name)(env, **arguments)
+    return env
+
+
+def peak_megabytes() -> float:
+    """Return the most memory that this process has held, in MB; see `machine.peak_megabytes`."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return float(status.read_text().split("VmHWM:")[1].split()[0]) * 1.024e-3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
 def main(settings: dict[str, Any]) -> dict[str, Any]:
     """Make the run that `settings` describe and return its results."""
     torch.set_num_threads(settings["threads"])
     algorithm = getattr(stable_baselines3, settings["algorithm"])
     arguments = {name: value_of(value) for name, value in settings["arguments"].items()}
-    env = make_vec_env(settings["env"], n_envs=settings["num_envs"], seed=settings["seed"])
-    model = algorithm("MlpPolicy", env, seed=settings["seed"], device="cpu", **arguments)
+    env = make_vec_env(
+        settings["env"],
+        n_envs=settings["num_envs"],
+        seed=settings["seed"],
+        env_kwargs=settings.get("env_args"),
+        wrapper_class=partial(wrapped, settings.get("wrappers", [])),
+    )
+    model = algorithm(settings.get("policy", "MlpPolicy"), env, seed=settings["seed"], device="cpu", **arguments)
     threshold = Threshold(settings.get("stop_return"))
     started, cpu = time.perf_counter(), time.process_time()
     model.learn(settings["total_steps"], callback=threshold)
@@ -70,6 +94,7 @@ def main(settings: dict[str, Any]) -> dict[str, Any]:
         "cpu_seconds": time.process_time() - cpu,
         "reached": threshold.reached is not None,
         "mean_return": sum(returns) / len(returns) if returns else None,
+        "peak_megabytes": peak_megabytes(),
         "versions": {module.__name__: module.__version__ for module in (stable_baselines3, torch, gymnasium, np)},
     }
 
