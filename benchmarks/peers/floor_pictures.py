@@ -105,7 +105,7 @@ def learn(data: tuple[Tensor, ...], w: list[Tensor], flat: Tensor, adam: Any) ->
     count = len(data[0])
     for _ in range(EPOCHS):
         for part in torch.randperm(count).split(count // MINIBATCHES):
-            pictures, actions, log_probs, advantages, targets = (field[part] for field in data)
+            pictures, actions, log_probs, advantages, targets = (field.index_select(0, part) for field in data)
             advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
             descend(loss_of(*network(w, pictures), actions, log_probs, advantages, targets, CLIP), flat, adam)
 

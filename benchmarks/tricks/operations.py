@@ -103,7 +103,7 @@ def metrics() -> Operation:
 def minibatches() -> Operation:
     """One epoch of observations in 4 minibatches of 256."""
     observations, order = torch.randn(1024, 4), torch.randperm(1024)
-    return lambda: gathers.deal_out(observations, order, [0, 256, 512, 768, 1024])
+    return lambda: list(gathers.deal_out(observations, order, [0, 256, 512, 768, 1024]))
 
 
 def module_of_three() -> Make:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from operator import itemgetter
 from typing import Any, Literal
 
 import torch
@@ -41,7 +40,7 @@ def _rows(batch: Batch, size: int, generator: torch.Generator | None) -> Iterato
     times, learners = batch.weights.shape
     parts = min(times, -(-times * learners // size))
     for rows in _permutation(times, generator, batch.weights.device).tensor_split(parts):
-        fields = {name: _each(getattr(batch, name), itemgetter(rows)) for name in SINGLE}
+        fields = {name: _each(getattr(batch, name), _chosen(rows, axis=0)) for name in SINGLE}
         yield Batch(**fields | {"weights": fields["weights"] * parts})
 
 
@@ -54,8 +53,8 @@ def _steps(batch: Batch, size: int, generator: torch.Generator | None) -> Iterat
     fields = {
         name: _each(getattr(batch, name), lambda leaf: deal_out(leaf.flatten(0, last), order, ends)) for name in SINGLE
     }
-    for i in range(parts):
-        yield Batch(**{name: _each(dealt, itemgetter(i)) for name, dealt in fields.items()})
+    for _ in range(parts):
+        yield Batch(**{name: _each(dealt, next) for name, dealt in fields.items()})
 
 
 def _columns(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
@@ -76,14 +75,14 @@ def without_idle_columns(batch: Batch) -> Batch:
 
 def columns_of(batch: Batch, chosen: Tensor, scale: float = 1.0) -> Batch:
     """Return the columns `chosen`, int64 [b], of a batch as a batch [T, b], with weights multiplied by `scale`."""
-    fields = {name: _each(getattr(batch, name), lambda leaf: leaf[:, chosen]) for name in step_fields(Batch)[1:]}
+    fields = {name: _each(getattr(batch, name), _chosen(chosen, axis=1)) for name in step_fields(Batch)[1:]}
     seen = batch.observations
     if isinstance(seen, TokenBlock):
         mask = None if seen.mask is None else seen.mask[:, chosen]
         fields["observations"] = TokenBlock(seen.tokens[chosen], seen.lengths[:, chosen], mask)
     else:
-        fields["observations"] = tree_map(lambda leaf: leaf[:, chosen], seen)
-    fields["memory"] = _each(batch.memory, lambda leaf: leaf[chosen])
+        fields["observations"] = tree_map(_chosen(chosen, axis=1), seen)
+    fields["memory"] = _each(batch.memory, _chosen(chosen, axis=0))
     fields["weights"] = fields["weights"] * scale
     return replace(batch, **fields)
 
@@ -92,6 +91,11 @@ def _each(value: Any, function: Callable[[Any], Any]) -> Any:  # noqa: ANN401
     if isinstance(value, Tensor):
         return function(value)
     return None if value is None or not any(True for _ in tree_leaves(value)) else tree_map(function, value)
+
+
+def _chosen(places: Tensor, axis: int) -> Callable[[Tensor], Tensor]:
+    """Return a function from a leaf to its rows or columns at `places`."""
+    return lambda leaf: leaf.index_select(axis, places)
 
 
 def _permutation(count: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
