@@ -74,7 +74,7 @@ def collect(
     rows, cuts = [], []
     noise = torch.empty(STEPS, env.num_envs, len(w[-1]) - 1).exponential_().log_()
     for t, gumbel in enumerate(noise.unbind()):
-        logits, values = network(w, seen[t].copy_(channels_last(observation)))
+        logits, values = network(w, interleaved(observation, seen[t]))
         actions = (logits - gumbel).argmax(-1)
         observation, rewards, terminated, truncated, infos = env.step(actions.numpy())
         rows.append((values, logits, actions, rewards, terminated, done := terminated | truncated))
@@ -84,10 +84,10 @@ def collect(
             running[done] = 0
             cuts += [(t, b, infos["final_obs"][b]) for b in np.flatnonzero(truncated & ~terminated)]
     values_of, logits_of, taken, gained, ended, over = zip(*rows, strict=True)
-    values = torch.stack([*values_of, network(w, channels_last(observation))[1]]).numpy()
+    values = torch.stack([*values_of, network(w, interleaved(observation))[1]]).numpy()
     next_values = values[1:] * ~np.stack(ended)
     for t, b, final in cuts:
-        next_values[t, b] = network(w, channels_last(final[None]))[1].item()
+        next_values[t, b] = network(w, interleaved(final[None]))[1].item()
     advantages = estimated(np.stack(gained), values, next_values, np.stack(over))
     actions = torch.stack(taken)[..., None]
     log_probs = torch.stack(logits_of).log_softmax(-1).gather(-1, actions)
@@ -95,9 +95,13 @@ def collect(
     return observation, (seen.flatten(0, 1), actions.flatten(0, 1), *(x.flatten() for x in (log_probs, *estimates)))
 
 
-def channels_last(observation: Array) -> Tensor:
-    """Return stacked frames [B, frames, side, side] as pictures [B, side, side, frames]."""
-    return torch.from_numpy(observation).permute(0, 2, 3, 1)
+def interleaved(observation: Array, into: Tensor | None = None) -> Tensor:
+    """Return stacked frames [B, frames, side, side] as pictures [B, side, side, frames], frame by frame."""
+    frames = torch.from_numpy(observation).unbind(1)
+    into = torch.empty(*frames[0].shape, len(frames), dtype=torch.uint8) if into is None else into
+    for i, frame in enumerate(frames):
+        into[..., i] = frame
+    return into
 
 
 def learn(data: tuple[Tensor, ...], w: list[Tensor], flat: Tensor, adam: Any) -> None:  # noqa: ANN401

@@ -27,7 +27,7 @@ def test_the_floor_for_pictures_has_the_network_of_the_agents():
             module.weight.copy_(weight)
             module.bias.copy_(w[2 * i + 1])
     seen = np.random.default_rng(0).integers(0, 256, (3, 4, 84, 84), dtype=np.uint8)
-    logits, values = floor_pictures.network(w, floor_pictures.channels_last(seen))
+    logits, values = floor_pictures.network(w, floor_pictures.interleaved(seen))
     expected = encoder(torch.from_numpy(seen)) @ w[8].T + w[9]
     assert torch.allclose(torch.cat([logits, values[:, None]], 1), expected, atol=1e-5)
     (logits.sum() + values.sum()).backward()
