@@ -31,7 +31,14 @@ from pg_agents.agents import (
 )
 from pg_agents.collection.collectors import collect_episodes, collect_steps
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
-from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedAgentError, UnsupportedSpaceError, UserError
+from pg_agents.errors import (
+    AuditError,
+    FaultyEnvironmentError,
+    SavedAgentError,
+    SavedFilesError,
+    UnsupportedSpaceError,
+    UserError,
+)
 from pg_agents.llm import LanguageConfig
 from pg_agents.policies import Critic, NetworkConfig, Policy
 from pg_agents.schedules import LinearSchedule
@@ -86,6 +93,7 @@ __all__ = [
     "Rollout",
     "Run",
     "SavedAgentError",
+    "SavedFilesError",
     "StepCadence",
     "Summary",
     "UnsupportedSpaceError",

@@ -25,6 +25,7 @@ from pg_agents.agents.reinforce import ReinforceConfig as ReinforceConfig
 from pg_agents.data.rollout import Rollout as Rollout
 from pg_agents.training.run import Run as Run
 from pg_agents.errors import SavedAgentError as SavedAgentError
+from pg_agents.errors import SavedFilesError as SavedFilesError
 from pg_agents.data.rollout import StepCadence as StepCadence
 from pg_agents.training.run import Summary as Summary
 from pg_agents.agents.trpo import TRPOConfig as TRPOConfig

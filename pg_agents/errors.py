@@ -20,7 +20,11 @@ class UserError(ValueError):
         self.again = again
 
 
-class SavedAgentError(ValueError):
+class SavedFilesError(ValueError):
+    """Files that the package wrote are damaged, or are not its own; the message names the file or the folder."""
+
+
+class SavedAgentError(SavedFilesError):
     """A folder holds no agent, or a damaged one; the message names the folder."""
 
 

@@ -12,6 +12,8 @@ OURS = ("pg_agents", "pg_envs", "envs", "benchmarks", "tests")
 ROOMS = (
     "errors checks renamed schedules seeding shown",
     "configuration",
+    "manifest",
+    "folders",
     "_fast",
     "data",
     "distributions",

@@ -26,7 +26,7 @@ from pg_agents.cli.listing import show_list
 from pg_agents.cli.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
 from pg_agents.cli.runs import run_folder
 from pg_agents.cli.terminal import complain, nobody_reads, prepare, say
-from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedAgentError, UnsupportedSpaceError, UserError
+from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedFilesError, UnsupportedSpaceError, UserError
 from pg_agents.llm import folder_of
 from pg_agents.spaces.closing import closing
 from pg_agents.spaces.environments import make_env
@@ -34,7 +34,7 @@ from pg_agents.training.loop import train
 from pg_agents.training.run import Summary
 
 OURS = (
-    UserError, SavedAgentError, FaultyEnvironmentError, FloatingPointError, AuditError, pg_envs.EvaluationError,
+    UserError, SavedFilesError, FaultyEnvironmentError, FloatingPointError, AuditError, pg_envs.EvaluationError,
 )  # fmt: skip
 TYPED = {"env": "ENV", "agent": "AGENT", "command": "COMMAND", "path": "PATH", "env_args": "--env-arg"}  # else --name
 FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an argument begins

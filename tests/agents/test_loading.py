@@ -19,6 +19,7 @@ from pg_agents.agents import SavedAgentError
 from pg_agents.agents.common import files
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.data.tree import tree_map
+from pg_agents.manifest import seal
 from pg_agents.policies import Critic, MLPCritic, MLPPolicy, tabular
 from pg_agents.shown import SCREEN
 from pg_agents.spaces.pictures import as_before
@@ -68,6 +69,7 @@ def test_an_agent_that_was_saved_before_an_argument_was_there_has_its_default(tm
     for name in ("adam_epsilon", "normalize_over"):
         del description["arguments"][name]
     (tmp_path / "agent" / "agent.json").write_text(json.dumps(description))
+    seal(tmp_path / "agent")
     loaded = pg.load(tmp_path / "agent")
     assert loaded.arguments == agent.arguments and same_state(loaded, agent)
 
@@ -189,6 +191,7 @@ def saved(tmp_path):
 def edited(saved, **changes):
     description = json.loads((saved / "agent.json").read_text()) | changes
     (saved / "agent.json").write_text(json.dumps({k: v for k, v in description.items() if v is not ...}))
+    seal(saved)
 
 
 def test_a_folder_without_an_agent_is_named(tmp_path, saved):
@@ -202,6 +205,7 @@ def test_a_folder_without_an_agent_is_named(tmp_path, saved):
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", b'\x08\x00\x00\x00\x00\x00\x00\x00{"a": 1'])
 def test_damaged_parameters_are_named(saved, content):
     (saved / "agent.safetensors").write_bytes(content)
+    seal(saved)
     with pytest.raises(SavedAgentError, match="the agent saved in .*agent is damaged"):
         pg.load(saved)
 
@@ -209,6 +213,7 @@ def test_damaged_parameters_are_named(saved, content):
 def test_truncated_parameters_are_named(saved):
     whole = (saved / "agent.safetensors").read_bytes()
     (saved / "agent.safetensors").write_bytes(whole[: len(whole) - 4])
+    seal(saved)
     with pytest.raises(SavedAgentError, match="is damaged"):
         pg.load(saved)
 
@@ -220,6 +225,7 @@ def test_truncated_parameters_are_named(saved):
 )
 def test_damaged_descriptions_are_named(saved, text):
     (saved / "agent.json").write_text(text)
+    seal(saved)
     with pytest.raises(SavedAgentError, match="is damaged"):
         pg.load(saved)
 
@@ -275,6 +281,7 @@ def test_anything_anywhere_in_a_description_is_one_error_of_a_screen_or_an_agent
             inner = inner[key]
         inner[last] = wrong
         (tmp_path / "agent" / "agent.json").write_text(json.dumps(changed))
+        seal(tmp_path / "agent")
         try:
             assert isinstance(pg.load(tmp_path / "agent"), pg.Agent)
         except SavedAgentError as error:
@@ -305,6 +312,7 @@ def test_a_policy_that_a_description_names_is_never_read_from_elsewhere(saved):
 )
 def test_parameters_that_do_not_fit_are_named(saved, change, said):
     save_file(change, saved / "agent.safetensors")
+    seal(saved)
     with pytest.raises(SavedAgentError, match=f"do not fit the networks: .*{said}") as caught:
         pg.load(saved)
     assert len(str(caught.value)) < SCREEN and str(caught.value).isprintable()
@@ -312,6 +320,7 @@ def test_parameters_that_do_not_fit_are_named(saved, change, said):
 
 def test_binary_rubbish_in_place_of_a_description_is_not_repeated(saved):
     (saved / "agent.json").write_bytes(b"\xff" * 14_000_000)
+    seal(saved)
     with pytest.raises(SavedAgentError, match="is damaged") as caught:
         pg.load(saved)
     assert len(str(caught.value)) < SCREEN
@@ -408,6 +417,7 @@ def test_an_agent_that_is_not_known_is_named(tmp_path):
     agent.save(tmp_path)
     text = (tmp_path / "agent.json").read_text()
     (tmp_path / "agent.json").write_text(text.replace('"reinforce"', '"mine"'))
+    seal(tmp_path)
     with pytest.raises(SavedAgentError, match="called 'mine'.*AGENTS"):
         pg.load(tmp_path)
 

@@ -1,6 +1,7 @@
 """Language models by name, from the command line to the files of a run."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from pg_agents.cli.environments import parse_arguments
 from pg_agents.errors import SavedAgentError, UnsupportedSpaceError
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.huggingface_critic import HuggingFaceCritic
+from pg_agents.manifest import seal
 
 V = 100  # ids of the model; the tokenizer has 99
 ADDITION = ["--env-arg", "digits=1", "--num-envs", "16", "--quiet", "--run-dir", "r"]
@@ -284,6 +286,8 @@ def test_a_missing_extra_gives_the_install_line(model, capsys, monkeypatch):
 def test_a_saved_agent_without_the_models_description(model, capsys):
     assert train(*ADDITION) == 0
     shutil.rmtree("r/agent/model")
+    assert re.search(r"agent is damaged \('model/\S+' is missing\)", refused(capsys, "evaluate", "r"))
+    seal(Path("r/agent"))
     assert "holds a language model's agent, but not its folder model/" in refused(capsys, "evaluate", "r")
 
 

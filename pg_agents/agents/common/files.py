@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 from torch import nn
 
-from pg_agents.errors import SavedAgentError
+from pg_agents.errors import SavedAgentError, SavedFilesError
+from pg_agents.folders import foreign, write
+from pg_agents.manifest import LARGEST_JSON, MANIFEST, check_tensors, listed, read_json, verify
 from pg_agents.schedules import LinearSchedule
 from pg_agents.shown import shown
 from pg_agents.spaces.conversion import space_to_json
@@ -44,40 +45,65 @@ def write_agent(
     Raises:
         SavedAgentError: the path holds something other than a saved agent.
     """
-    path = path.resolve()
-    _check_replaceable(path)
     if wrong := not_finite(agent):
         warnings.warn(
             f"path: {wrong} is not finite: what is saved to {path} will not load", RuntimeWarning, stacklevel=3
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
-        fresh, old = Path(folder) / "new", Path(folder) / "old"
-        fresh.mkdir()
-        save_file({name: value.contiguous().clone() for name, value in agent.state_dict().items()}, fresh / FILES[1])
-        write_model(fresh / MODEL)
-        files = sorted({file.relative_to(fresh).as_posix() for file in fresh.rglob("*")} | {*FILES})
-        made_for = None if spaces is None else [space_to_json(space) for space in spaces]
-        complete = {"format": FORMAT} | description | {"spaces": made_for, "files": files}
-        (fresh / FILES[0]).write_text(json.dumps(complete, indent=2, default=plain) + "\n")
-        if path.exists():
-            os.replace(path, old)
-        os.replace(fresh, path)
+    made_for = None if spaces is None else [space_to_json(space) for space in spaces]
+
+    def fill(folder: Path) -> None:
+        save_file({name: value.contiguous().clone() for name, value in agent.state_dict().items()}, folder / FILES[1])
+        write_model(folder / MODEL)
+        files = {file.relative_to(folder).as_posix() for file in folder.rglob("*")} | {*FILES, MANIFEST}
+        complete = {"format": FORMAT} | description | {"spaces": made_for, "files": sorted(files)}
+        text = json.dumps(complete, indent=2, default=plain) + "\n"
+        if len(text.encode()) > LARGEST_JSON:
+            raise SavedAgentError(f"path: the agent's description has {len(text)} characters, more than {LARGEST_JSON}")
+        (folder / FILES[0]).write_text(text, encoding="utf-8")
+
+    write(path, fill, _check_replaceable)
 
 
 def _check_replaceable(path: Path) -> None:
-    """Raise SavedAgentError if `path` holds any file other than those its agent.json lists."""
+    """Raise SavedAgentError if `path` holds any file other than those its agent.json or its manifest lists."""
     refusal = f"path: {path} exists and is not the folder of a saved agent"
     if path.exists() and not path.is_dir():
         raise SavedAgentError(f"{refusal}; give another")
-    found = sorted(file.relative_to(path).as_posix() for file in path.rglob("*"))
+    if path.exists() and (name := foreign(path, lambda: _written(path))):
+        raise SavedAgentError(f"{refusal} alone ({shown(name)} is not of one); move it, or give another folder")
+
+
+def _written(path: Path) -> set[str]:
+    """Return the names of what a save wrote to `path`; SavedFilesError where nothing there tells."""
+    if (path / MANIFEST).is_file():
+        with suppress(SavedFilesError):
+            return listed(path)
+    description = read_description(path)
     try:
-        written = {*FILES, *read_description(path)["files"]} if found else set()
-    except (SavedAgentError, KeyError, TypeError):
-        written = set(FILES) if set(found) == set(FILES) else set()  # an earlier version wrote no list
-    for name in found:
-        if name not in written:
-            raise SavedAgentError(f"{refusal} alone ({shown(name)} is not of one); move it, or give another folder")
+        return {*FILES, *description.get("files", FILES)}  # an earlier version wrote no list
+    except TypeError as error:
+        raise damaged(path, error) from error
+
+
+def verify_agent(path: Path) -> dict[str, Any]:
+    """Return the contents of agent.json; all files are compared with the manifest, if the version that saved wrote one.
+
+    Raises:
+        SavedAgentError: a file is missing, damaged, or of another format.
+    """
+    try:
+        if (path / MANIFEST).exists():
+            verify(path)
+        description = read_description(path)
+        files = description.get("files")
+        if isinstance(files, list) and MANIFEST in files and not (path / MANIFEST).exists():
+            raise SavedFilesError(f"{MANIFEST} is missing")
+        check_tensors(path, FILES[1])
+    except SavedAgentError:
+        raise
+    except SavedFilesError as error:
+        raise damaged(path, error) from error
+    return description
 
 
 KINDS: dict[str, type | tuple[type, ...]] = {
@@ -92,9 +118,9 @@ def read_description(path: Path) -> dict[str, Any]:
         SavedAgentError: the file is missing, damaged, or of another format.
     """
     try:
-        description = json.loads((path / "agent.json").read_text(encoding="utf-8"))
+        description = read_json(path, FILES[0])
         wrong = [key for key, kind in KINDS.items() if not isinstance(description[key], kind)]
-    except (OSError, LookupError, TypeError, ValueError, RecursionError) as error:
+    except (LookupError, TypeError, SavedFilesError) as error:
         raise damaged(path, error) from error
     if wrong:
         raise damaged(path, TypeError(f"{wrong[0]}: {shown(description[wrong[0]], 80)}"))
@@ -106,7 +132,8 @@ def read_description(path: Path) -> dict[str, Any]:
 
 def damaged(path: Path, error: Exception) -> SavedAgentError:
     """Return the error for a folder whose files are damaged."""
-    return SavedAgentError(f"path: the agent saved in {path} is damaged ({shown(error, 400)})")
+    reason = str(error) if isinstance(error, SavedFilesError) else shown(error, 400)
+    return SavedAgentError(f"path: the agent saved in {path} is damaged ({reason})")
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401

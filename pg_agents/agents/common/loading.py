@@ -9,9 +9,10 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pg_agents.agents.common.files import FILES, MODEL, damaged, not_finite, read_description
+from pg_agents.agents.common.files import FILES, MODEL, damaged, not_finite, verify_agent
 from pg_agents.agents.common.make_agent import check_networks
 from pg_agents.errors import SavedAgentError
+from pg_agents.folders import read
 from pg_agents.llm.make_language_networks import ARCHITECTURE
 from pg_agents.shown import shown
 from pg_agents.spaces.conversion import space_from_json
@@ -25,10 +26,14 @@ def read_agent(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) 
         SavedAgentError: the files are missing, damaged, or do not fit the networks.
         ImportError: a package that a language model needs is missing.
     """
+    return read(path, lambda folder: _read(folder, agents, networks))
+
+
+def _read(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) -> Any:  # noqa: ANN401
     for name in FILES:
         if not (path / name).is_file():
             raise SavedAgentError(f"path: {path} holds no saved agent ({name} is missing)")
-    description = read_description(path)
+    description = verify_agent(path)
     if description["agent"] not in agents:
         found = shown(description["agent"])
         raise SavedAgentError(

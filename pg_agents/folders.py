@@ -1,0 +1,248 @@
+"""Folders on disk that are whole or not there, whatever ends the process that writes them.
+
+`write` fills a temporary folder beside the wanted one, `.pg_agents-….tmp`. It has three entries: a marker that says
+that it is ours, `new`, and for an instant `old`. When `new` is complete, has its manifest and is on the disk, one
+rename exchanges it with the folder that is there. Where the system or the file system cannot exchange folders, there
+are two renames, of the former folder to `old` and of `new` to its place; if the process is killed between them, the
+former folder is put back by the next `read`, `write` or `sweep`. So a reader finds the former folder or the new one.
+
+A process that is killed leaves its temporary folder behind. The next `write` beside it deletes it, as does `sweep`:
+only folders with that name, the marker and no other entries, and only those that no living process holds. A writer
+holds its temporary folder with `flock`, which the system releases when the process ends, however it ends; and while
+names change it holds the folder in which they do, so that writers take turns and the last one's folder stays. Network
+file systems without `flock` offer neither: leftovers are kept there, and only one process should write a folder.
+
+What is on the disk is what `fsync` promises: everything, after a power failure too, on a disk that keeps its word.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from safetensors import SafetensorError
+
+from pg_agents.errors import SavedFilesError
+from pg_agents.manifest import listed, seal, synchronize
+from pg_agents.shown import shown
+
+if sys.platform != "win32":
+    import fcntl
+
+T = TypeVar("T")
+PATTERN = re.compile(r"\.pg_agents-[0-9a-f]{16}\.tmp")
+MARKER, NEW, OLD = "written-by-pg_agents", "new", "old"
+PATIENCE = 30.0  # seconds that a writer waits for another one to change names, which takes milliseconds
+EXCHANGE, HERE = 2, -100  # of Linux' renameat2: RENAME_EXCHANGE, AT_FDCWD
+TAKEN = -1
+ATTEMPTS = 100  # to read a folder that other processes keep replacing
+
+
+def write(path: Path, fill: Callable[[Path], None], check: Callable[[Path], None] | None = None) -> None:
+    """Write the folder `path` with what `fill` writes and a manifest; what is there is replaced once it is complete.
+
+    Args:
+        path: the folder; it is resolved, and the folders above it are made.
+        fill: writes files to the empty folder it is given.
+        check: raises if what is at `path` must not be replaced; None: `check_ours`.
+
+    Raises:
+        SavedFilesError: what is there holds anything that its manifest does not list.
+        OSError: the disk is full, read-only, or gone; what was at `path` is still there.
+    """
+    path, check = path.resolve(), check or check_ours
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(path.parent) as folder:
+            check(path)
+            fresh = folder / NEW
+            fresh.mkdir()
+            fill(fresh)
+            seal(fresh)
+            with _held(path.parent):
+                check(path)
+                _put(fresh, path, folder / OLD)
+            synchronize([path.parent])
+    except (OSError, SafetensorError) as error:
+        raise _in_a_sentence(path, error) from error
+
+
+def read(path: Path, reader: Callable[[Path], T]) -> T:
+    """Return what `reader` makes of the folder `path`, read anew if another process replaced it meanwhile."""
+    restore(path)
+    for attempt in range(ATTEMPTS):
+        before = _identity(path)
+        try:
+            found = reader(path)
+        except Exception:
+            if _identity(path) == before or attempt == ATTEMPTS - 1:
+                raise
+            continue
+        if _identity(path) == before:
+            return found
+    raise SavedFilesError(f"path: {path} was replaced {ATTEMPTS} times while it was read")
+
+
+def check_ours(path: Path) -> None:
+    """Raise SavedFilesError if `path` is no folder or holds anything that its manifest does not list."""
+    if path.exists() and not path.is_dir():
+        raise SavedFilesError(f"path: {path} exists and is no folder; give another")
+    if path.exists() and (name := foreign(path, lambda: listed(path))):
+        raise SavedFilesError(f"path: {path} holds {shown(name)}, which no save wrote; move it, or give another folder")
+
+
+def foreign(path: Path, ours: Callable[[], set[str]]) -> str | None:
+    """Return the first name in the folder `path` that is not among `ours`; nothing is ours where that raises."""
+    found = sorted(file.relative_to(path).as_posix() for file in path.rglob("*"))
+    try:
+        known = ours() if found else set()
+    except SavedFilesError:
+        known = set()
+    return next((name for name in found if name not in known), None)
+
+
+def restore(path: Path) -> None:
+    """Put back what was in the folder `path` if a writer was killed between its two renames; else do nothing."""
+    if path.exists() or not path.parent.is_dir():
+        return
+    with suppress(OSError), _held(path.parent):
+        for leftover in _leftovers(path.parent):
+            if (leftover / OLD / path.name).is_dir():
+                _finish(leftover)
+
+
+def sweep(parent: Path) -> None:
+    """Put back or delete what killed writers left in the folder `parent`; nothing else is touched."""
+    with _held(parent):
+        for leftover in _leftovers(parent):
+            _finish(leftover)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from the one that it was exchanged with; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
+
+
+@contextmanager
+def _temporary(parent: Path) -> Iterator[Path]:
+    """A context with a temporary folder of ours in `parent`, held by this process; its former leftovers are swept."""
+    folder = parent / f".pg_agents-{secrets.token_hex(8)}.tmp"
+    with _held(parent):
+        for leftover in _leftovers(parent):
+            _finish(leftover)
+        folder.mkdir()
+        descriptor = _lock(folder)
+    try:
+        (folder / MARKER).write_text("A save is at work here. Once it has ended, the next one deletes this folder.\n")
+        yield folder
+    finally:
+        _finish(folder)
+        _release(descriptor)
+
+
+def _leftovers(parent: Path) -> Iterator[Path]:
+    """Yield the temporary folders of ours in `parent` that no living process holds; `parent` is held."""
+    for name in sorted(os.listdir(parent)):
+        folder = parent / name
+        if not PATTERN.fullmatch(name) or folder.is_symlink() or not folder.is_dir():
+            continue
+        if not _ours(set(os.listdir(folder))) or (descriptor := _lock(folder)) in (None, TAKEN):
+            continue
+        try:
+            yield folder
+        finally:
+            _release(descriptor)
+
+
+def _ours(entries: set[str]) -> bool:
+    return not entries or (MARKER in entries and entries <= {MARKER, NEW, OLD})
+
+
+def _finish(folder: Path) -> None:
+    """Put back the former folder if there is none in its place, and delete the temporary one, its marker last."""
+    with suppress(OSError):
+        for former in (folder / OLD).iterdir():
+            if not (folder.parent / former.name).exists():
+                os.rename(former, folder.parent / former.name)
+    for name in (NEW, OLD):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    with suppress(OSError):
+        (folder / MARKER).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _put(fresh: Path, path: Path, old: Path) -> None:
+    """Rename the folder `fresh` to `path`; what is there takes its place, or is put into the folder `old`."""
+    if not path.exists():
+        os.rename(fresh, path)
+    elif not _exchange(fresh, path):
+        old.mkdir()
+        os.rename(path, old / path.name)
+        os.rename(fresh, path)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step; return False where the system or the file system cannot."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if library is None or not hasattr(library, "renameat2"):
+        return False
+    return library.renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """A context in which no other writer changes names in `folder`, where its file system knows `flock`.
+
+    Raises:
+        OSError: another one holds it for longer than 30 s.
+    """
+    until = time.monotonic() + PATIENCE
+    while (descriptor := _lock(folder)) == TAKEN:
+        if time.monotonic() > until:
+            raise OSError(f"another process has held {folder} for {PATIENCE:.0f} s")
+        time.sleep(0.002)
+    try:
+        yield
+    finally:
+        _release(descriptor)
+
+
+def _lock(folder: Path) -> int | None:
+    """Return a descriptor that holds `folder` until `_release`; TAKEN: another one does; None: it cannot be held."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # it is gone, or this is Windows
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        return TAKEN if isinstance(error, BlockingIOError) else None
+    return descriptor
+
+
+def _release(descriptor: int | None) -> None:
+    if descriptor is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # also for a forked process that has inherited the descriptor
+        os.close(descriptor)
+
+
+def _in_a_sentence(path: Path, error: Exception) -> OSError:
+    """Return an error that names what could not be written and why, with the number of the system's."""
+    reason = getattr(error, "strerror", None) or str(error)
+    said = OSError(f"path: {path} cannot be written ({reason}); what was saved there before is as it was")
+    said.errno = getattr(error, "errno", None)
+    return said
