@@ -30,13 +30,21 @@ from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedFilesError
 from pg_agents.llm import folder_of
 from pg_agents.spaces.closing import closing
 from pg_agents.spaces.environments import make_env
+from pg_agents.spaces.wrappers import wrappers_of
 from pg_agents.training.loop import train
 from pg_agents.training.run import Summary
 
 OURS = (
     UserError, SavedFilesError, FaultyEnvironmentError, FloatingPointError, AuditError, pg_envs.EvaluationError,
 )  # fmt: skip
-TYPED = {"env": "ENV", "agent": "AGENT", "command": "COMMAND", "path": "PATH", "env_args": "--env-arg"}  # else --name
+TYPED = {
+    "env": "ENV",
+    "agent": "AGENT",
+    "command": "COMMAND",
+    "path": "PATH",
+    "env_args": "--env-arg",
+    "wrappers": "--wrapper",
+}  # fmt: skip; else --name
 FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an argument begins
 
 
@@ -102,17 +110,21 @@ def run_training(options: TrainOptions) -> None:
     check_numbers(options)
     eval_episodes = run.eval_episodes or 10
     torch.set_num_threads(run.threads)
-    env_arguments = parse_arguments(run.env_arg)
+    env_arguments, wrappers = parse_arguments(run.env_arg), wrappers_of(run.wrapper)
+    if run.asynchronous:
+        env_arguments["vectorization_mode"] = "async"
     eval_arguments = env_arguments | parse_arguments(run.eval_env_arg, "eval_env_arg")
     groups = "group_size" in options.agent.argument_names()
     folder = model_folder(options)
     with ExitStack() as opened:
         env_kwargs = with_tokenizer(run.env, env_arguments, folder)
-        env = opened.enter_context(closing(make_env(run.env, run.num_envs, env_kwargs, a_seed_each=groups)))
+        env = opened.enter_context(
+            closing(make_env(run.env, run.num_envs, env_kwargs, wrappers=wrappers, a_seed_each=groups))
+        )
         eval_env = None
         if run.eval_every is not None:
             env_kwargs = with_tokenizer(run.env, eval_arguments, folder)
-            eval_env = opened.enter_context(closing(make_env(run.env, eval_episodes, env_kwargs)))
+            eval_env = opened.enter_context(closing(make_env(run.env, eval_episodes, env_kwargs, wrappers=wrappers)))
         agent = make_agent(options, env).to(device)
         run_dir = opened.enter_context(run_folder(run.run_dir, f"{agent.name}-{run.env}"))
         try:
@@ -128,7 +140,12 @@ def run_training(options: TrainOptions) -> None:
                 eval_every=run.eval_every,
                 eval_episodes=eval_episodes,
                 progress=not run.quiet,
-                config={"env": run.env, "env_args": env_arguments, "device": run.device},
+                config={
+                    "env": run.env,
+                    "env_args": env_arguments,
+                    "wrappers": list(map(vars, wrappers)),
+                    "device": run.device,
+                },
             )
         except KeyboardInterrupt as error:
             saved = (run_dir / "agent").is_dir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,30 @@ from gymnasium.envs.registration import load_env_creator
 
 from pg_agents.errors import UserError
 from pg_agents.shown import nearest as nearest
-from pg_agents.spaces.environments import import_module, refusals
+from pg_agents.spaces.environments import refusals
+from pg_agents.spaces.packages import import_module, registering_module
+from pg_agents.spaces.wrappers import WORDS, Wrapper
 from pg_agents.training.writers import writable
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-WORDS = {"true": True, "false": False, "none": None}
+TOGETHER = ("vectorization_mode", "vector_kwargs")  # arguments of environments that are stepped together
+DRAWN = (
+    "leave --video out, or train with --env-arg frameskip=1 --wrapper AtariPreprocessing "
+    "--wrapper FrameStackObservation:stack_size=4"
+)
 TRUST = "--trust-run-folder"  # the option with which modules that a run's folder names are imported
 
 
-def make_video_env(env_id: str, arguments: dict[str, Any], folder: str) -> gym.Env:
-    """Return an environment that records videos of episodes 0, 1, 8, 27, … in `folder`.
+def make_video_env(env_id: str, arguments: Mapping[str, Any], wrappers: Sequence[Wrapper], folder: str) -> gym.Env:
+    """Return a wrapped environment that records videos of episodes 0, 1, 8, 27, … in `folder`.
 
     Raises:
         UserError: as `make_env`; an environment that cannot be drawn; a missing package.
     """
     name = import_module(env_id)
+    if registering_module(name) == "ale_py" and not wrappers and "vectorization_mode" not in arguments:
+        raise UserError(f"video: {name} was played in ale_py's vector form, which cannot be drawn; {DRAWN}")
+    arguments = {key: value for key, value in arguments.items() if key not in TOGETHER}
     with refusals(env_id, arguments):
         single = gym.make(name, **arguments)
     modes = single.metadata.get("render_modes") or ["none"]
@@ -38,6 +47,8 @@ def make_video_env(env_id: str, arguments: dict[str, Any], folder: str) -> gym.E
         Path(folder).mkdir(exist_ok=True)
     with refusals(env_id, arguments):
         env = gym.make(name, **{**arguments, "render_mode": "rgb_array"})
+        for wrapper in wrappers:
+            env = wrapper(env)
         env.reset()
         env.render()  # now, so that a missing package is noticed before the first episode
         return gym.wrappers.RecordVideo(env, folder)

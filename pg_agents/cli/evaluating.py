@@ -70,8 +70,8 @@ def load_agent(path: Path) -> Agent:
 
 def _evaluation_env(options: EvaluateOptions, run_dir: Path, config: RunConfig) -> gym.Env | VectorEnv:
     if options.video:
-        return make_video_env(config.env, config.env_args, str(run_dir / "videos"))
-    return make_env(config.env, min(options.episodes, config.num_envs), config.env_args)
+        return make_video_env(config.env, config.env_args, config.wrappers, str(run_dir / "videos"))
+    return make_env(config.env, min(options.episodes, config.num_envs), config.env_args, wrappers=config.wrappers)
 
 
 def _check_spaces(agent: Agent, env: gym.Env | VectorEnv, run_dir: Path) -> None:

@@ -14,7 +14,7 @@ from pg_agents.agents import AGENTS, Agent
 from pg_agents.agents.published import PUBLISHED
 from pg_agents.cli.agent_options import agent_form, summary
 from pg_agents.cli.environments import UserError, nearest
-from pg_agents.training.tuned import tuned_settings
+from pg_agents.training.tuned import Tuned, tuned_settings
 
 PROGRAM = "pg-agents"
 Env = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
@@ -34,7 +34,8 @@ class RunOptions:
     """Train an agent."""
 
     env: Env
-    """Id of a Gymnasium environment: CartPole-v1, pg/Reverse-v0, module:Mine-v0 (the module is imported)."""
+    """Id of a Gymnasium environment: CartPole-v1, pg/Reverse-v0, module:Mine-v0 (the module is imported). Ids of
+    ale_py (ALE/Pong-v5) and minigrid (MiniGrid-DoorKey-5x5-v0) need no module once it is installed."""
     total_steps: int = 100_000
     """Environment steps to learn from, summed over the parallel environments."""
     seed: int = 0
@@ -44,7 +45,13 @@ class RunOptions:
     env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """name=value for the environment's constructor."""
     eval_env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """name=value for the evaluations' environment, added to --env-arg's or replacing them; e.g. split=held_out."""
+    """name=value for the evaluations' environment, added to --env-arg's or replacing them; e.g. split=held_out, or
+    reward_clipping=False for the points of a game of Atari."""
+    wrapper: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A wrapper of gymnasium.wrappers for each single environment, in the order typed: AtariPreprocessing,
+    FrameStackObservation:stack_size=4, FilterObservation:filter_keys=[image,direction]."""
+    asynchronous: Annotated[bool, tyro.conf.arg(name="async")] = False
+    """Step each environment in a process of its own, for environments that are slow."""
     run_dir: Path | None = None
     """A new or empty folder; by default a new one under runs/."""
     tuned: bool = False
@@ -179,8 +186,16 @@ def parse(argv: Sequence[str]) -> Options:
         settings = tuned_settings(agent.name, run.env)
         sizes = {"num_envs": settings.num_envs, "total_steps": settings.total_steps}
         run = dataclasses.replace(run, **{key: value for key, value in sizes.items() if key not in typed})
+        run = with_tuned_env(run, settings)
         own = settings.arguments | own
     return TrainOptions(agent, run, own | arguments)
+
+
+def with_tuned_env(run: RunOptions, settings: Tuned) -> RunOptions:
+    """Return the options with tuned arguments and wrappers of the environment; an argument or wrapper typed wins."""
+    typed = {pair.partition("=")[0] for pair in run.env_arg}
+    tuned = tuple(f"{name}={value!r}" for name, value in settings.env_args.items() if name not in typed)
+    return dataclasses.replace(run, env_arg=tuned + run.env_arg, wrapper=run.wrapper or settings.wrappers)
 
 
 CONFIG = (tyro.conf.FlagCreatePairsOff,)

@@ -13,7 +13,8 @@ from pg_agents.checks import whole_number
 from pg_agents.cli.environments import TRUST
 from pg_agents.errors import UserError
 from pg_agents.shown import shown
-from pg_agents.spaces.environments import untrusted_module
+from pg_agents.spaces.packages import untrusted_module
+from pg_agents.spaces.wrappers import Wrapper
 from pg_agents.training.writers import empty_folder, fresh_run_dir
 
 
@@ -48,6 +49,7 @@ class RunConfig:
     env: str
     env_args: dict[str, Any]
     num_envs: int
+    wrappers: list[Wrapper]
 
     def __post_init__(self) -> None:
         if not isinstance(self.env, str) or not isinstance(self.env_args, dict):
@@ -68,7 +70,8 @@ def read_config(run_dir: Path, *, trusted: bool) -> RunConfig:
     path = run_dir / "config.json"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        config = RunConfig(values["env"], values.get("env_args", {}), values["num_envs"])
+        wrappers = [Wrapper(**wrapper) for wrapper in values.get("wrappers", ())]
+        config = RunConfig(values["env"], values.get("env_args", {}), values["num_envs"], wrappers)
     except OSError as error:
         raise UserError(f"path: {run_dir} holds no run (no config.json); give a folder that train wrote") from error
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:

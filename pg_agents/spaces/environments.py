@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
-from gymnasium.error import DependencyNotInstalled, Error, NamespaceNotFound, UnregisteredEnv
+from gymnasium.error import DependencyNotInstalled, Error, UnregisteredEnv
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from pg_agents.checks import whole_number
 from pg_agents.errors import UserError
 from pg_agents.shown import nearest, shown
 from pg_agents.spaces.closing import closing
+from pg_agents.spaces.packages import how_to_install, import_module, install_line, registering_module
+from pg_agents.spaces.wrappers import Wrapper, wrappers_of
 
 NUM_ENVS = 8  # environments that are stepped together, unless somebody says how many
-EXTRAS = {"box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video"}
-NAMESPACES = {"ALE": "ale_py"}  # the module that registers the ids that begin so
 
 
 @contextmanager
@@ -30,6 +27,7 @@ def open_env(
     num_envs: int | None = None,
     env_args: Mapping[str, Any] | None = None,
     *,
+    wrappers: Iterable[str | Wrapper] | None = None,
     a_seed_each: bool = False,
     argument: str = "env",
 ) -> Iterator[Any]:
@@ -39,45 +37,59 @@ def open_env(
         env: an environment, or the id of one.
         num_envs: copies of it that are stepped together; None: 8.
         env_args: for its constructor.
+        wrappers: as in `make_env`.
         a_seed_each: as in `make_env`.
         argument: what `env` is called in messages.
 
     Raises:
-        ValueError: `num_envs` or `env_args` is given for an environment that is made already.
+        ValueError: `num_envs`, `env_args` or `wrappers` is given for an environment that is made already.
         UserError: as `make_env`.
     """
     if isinstance(env, str):
         count = NUM_ENVS if num_envs is None else num_envs
-        with closing(make_env(env, count, env_args or {}, a_seed_each=a_seed_each, argument=argument)) as made:
+        how: dict[str, Any] = {"wrappers": wrappers or (), "a_seed_each": a_seed_each, "argument": argument}
+        with closing(make_env(env, count, env_args or {}, **how)) as made:
             yield made
         return
-    for name, value in (("num_envs", num_envs), ("env_args", env_args)):
+    for name, value in (("num_envs", num_envs), ("env_args", env_args), ("wrappers", wrappers)):
         if value is not None:
             raise ValueError(f"{name}={shown(value)}: {argument} is made already; leave it out, or give the id of one")
     yield env
 
 
 def make_env(
-    env_id: str, num_envs: int, arguments: Mapping[str, Any], *, a_seed_each: bool = False, argument: str = "env"
+    env_id: str,
+    num_envs: int,
+    arguments: Mapping[str, Any],
+    *,
+    wrappers: Iterable[str | Wrapper] = (),
+    a_seed_each: bool = False,
+    argument: str = "env",
 ) -> VectorEnv:
     """Return `num_envs` copies of an environment: its own vector form where it has one, else a SyncVectorEnv.
 
     Args:
         env_id: of Gymnasium's registry; "module:id" imports the module first.
         num_envs: how many.
-        arguments: for the environment's constructor.
+        arguments: for the environment's constructor; vectorization_mode="async" steps each copy in a process of its
+            own (AsyncVectorEnv).
+        wrappers: of `gymnasium.wrappers`, applied in this order to each single environment, like
+            "FrameStackObservation:stack_size=4" (see `Wrapper`); a vector form of its own is then not used.
         a_seed_each: they are to take a seed each, as groups that begin alike need it; a vector form that takes one for
             all is then not used.
         argument: what `env_id` is called in messages.
 
     Raises:
         ValueError: `num_envs` is below 1.
-        UserError: an unknown id, a module or dependency that is missing, arguments the environment refuses.
+        UserError: an unknown id, a module or dependency that is missing, arguments the environment refuses; a wrapper
+            that does not exist, refuses its arguments or does not fit.
     """
+    applied = wrappers_of(wrappers)
     num_envs = whole_number("num_envs", num_envs, 1)
     name = import_module(env_id, argument)
     with refusals(env_id, arguments, argument):
-        env = gym.make_vec(name, num_envs, **arguments)
+        single = dict({"vectorization_mode": "sync", **arguments}, wrappers=applied) if applied else arguments
+        env = gym.make_vec(name, num_envs, **single)
         if not a_seed_each or takes_seeds(env):
             return env
         env.close()
@@ -101,49 +113,19 @@ def takes_seeds(env: VectorEnv) -> bool:
     return several or bool(env.metadata.get("seeds_per_environment"))
 
 
-def import_module(env_id: str, argument: str = "env") -> str:
-    """Import the module of "module:id", if there is one, and return the id; the present folder is searched last.
-
-    One that is imported already leaves the search path as it is: what is missing is not to be found in this folder.
-
-    Raises:
-        UserError: there is no such module, it needs one that is missing, or it refuses its own tables.
-    """
-    module, colon, name = env_id.rpartition(":")
-    if not colon or module in sys.modules:
-        return name
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
-            reason = f"there is no module {module!r} to import; install it, or start from the folder it is in"
-        else:
-            reason = f"module {module!r} needs {error.name!r}, which is not installed: pip install {error.name}"
-        raise UserError(f"{argument}: {env_id!r}: {reason}") from error
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{argument}: {env_id!r}: importing {module!r} failed: {error}") from error
-    return name
-
-
-def untrusted_module(env_id: str) -> str | None:
-    """Return the module that making the environment "module:id" would import, None where nothing would be."""
-    module, colon, _ = env_id.rpartition(":")
-    return module if colon and module not in sys.modules else None
-
-
 @contextmanager
 def refusals(env_id: str, arguments: Mapping[str, Any], argument: str = "env") -> Iterator[None]:
     """A context in which an environment is made of its id; what that raises becomes a sentence, a UserError."""
     given = f" with {', '.join(f'{k}={shown(v)}' for k, v in arguments.items())}" if arguments else ""
     try:
         yield
+    except UserError:  # of a wrapper
+        raise
     except UnregisteredEnv as error:
         raise _unknown(env_id, error, argument) from error
     except DependencyNotInstalled as error:
         raise UserError(
-            f"{argument}: {env_id} needs a package that is not installed. {_install(str(error))}"
+            f"{argument}: {env_id} needs a package that is not installed. {how_to_install(str(error))}"
         ) from error
     except ModuleNotFoundError as error:
         raise UserError(
@@ -163,19 +145,10 @@ def refusals(env_id: str, arguments: Mapping[str, Any], argument: str = "env") -
 
 def _unknown(env_id: str, error: Error, argument: str) -> UserError:
     name = env_id.rpartition(":")[2]
-    module = NAMESPACES.get(name.partition("/")[0]) if isinstance(error, NamespaceNotFound) else None
+    module = registering_module(name)
     near = nearest(name, gym.registry)
-    if module is not None:
-        install = "" if importlib.util.find_spec(module) else f" after pip install {module.replace('_', '-')}"
-        way_out = f"{module} registers it: write {module}:{name}{install}"
+    if module is not None and module not in sys.modules:
+        way_out = f"{module} registers it: {install_line(module)}"
     else:
         way_out = f"did you mean {' or '.join(near)}?" if near else f"`pg-agents list` shows some ({error})"
     return UserError(f"{argument}: there is no environment {env_id!r}; {way_out}")
-
-
-def _install(message: str) -> str:
-    """Return how to install a package that Gymnasium misses: by this package's extra, if there is one."""
-    for word, extra in EXTRAS.items():
-        if word in message.lower():
-            return f'Install it with: pip install "pg-agents[{extra}]"'
-    return message

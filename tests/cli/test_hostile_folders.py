@@ -16,11 +16,23 @@ from support.bugs import Bug, seeded
 from pg_agents.cli import main
 from pg_agents.cli.options import COMMANDS, RunPath
 from pg_agents.shown import LINES, SCREEN
-from pg_agents.spaces import environments
+from pg_agents.spaces import packages
 
 READERS = {"evaluate": ["evaluate", ".", "--episodes", "1", "--max-episode-steps", "5"]}  # of a run, from inside of it
 PAYLOAD = "open('ran', 'w').write('this code came with the folder')\n"
-BESIDE = ("payload", "shimmy", "moviepy", "transformers", "peft", "pygame", "ale_py", "gym", "antigravity")
+BESIDE = (
+    "payload",
+    "shimmy",
+    "moviepy",
+    "transformers",
+    "peft",
+    "pygame",
+    "ale_py",
+    "gym",
+    "antigravity",
+    "minigrid",
+    "cv2",
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +74,7 @@ NAMES = (
     "payload:CartPole-v1", "payload.inner:CartPole-v1", "payload:payload:CartPole-v1", ".payload:CartPole-v1",
     "./payload:CartPole-v1", "antigravity:CartPole-v1", "this:CartPole-v1", ":CartPole-v1", "payload:", " payload:X",
     "pg_envs:CartPole-v1", "numpy:pg/Chain-v0", "payload\x1b[2J:CartPole-v1", "payload\x00:CartPole-v1",
+    "ALE/Pong-v5", "MiniGrid-Empty-5x5-v0", "ALE/payload-v5",
     "x" * 10**6 + ":CartPole-v1", "GymV26Environment-v0", "GymV21Environment-v0", "payload.CartPole-v1",
 )  # fmt: skip
 ARGUMENTS = (
@@ -73,6 +86,18 @@ ARGUMENTS = (
 HOSTILE = [{"env": name} for name in NAMES]
 HOSTILE += [{"env": env, "env_args": given} for given in ARGUMENTS for env in ("CartPole-v1", "GymV26Environment-v0")]
 HOSTILE += [{"env": "pg/Addition-v0", "env_args": {"tokenizer": "."}}, {"env": "pg_envs:CartPole-v1"}]
+
+
+WRAPPERS = (
+    "FlattenObservation", 3, None, ["FlattenObservation"], [{}], [{"name": "payload:Wrapper"}], [{"name": "payload"}],
+    [{"name": "RecordVideo", "arguments": {"video_folder": "ran"}}], [{"name": "HumanRendering"}],
+    [{"name": "TransformObservation", "arguments": {"func": "payload:f", "observation_space": None}}],
+    [{"name": "FrameStackObservation", "arguments": {"stack_size": "payload"}}],
+    [{"name": "FlattenObservation", "x": 1}],
+    [{"name": "FrameStackObservation", "arguments": {"stack_size": 2, "padding_type": "payload:f"}}],
+    [{"name": "DtypeObservation", "arguments": {"dtype": "payload:x"}}], [{"name": "AtariPreprocessing"}],
+    [{"name": "ClipReward", "arguments": [1]}], [{"name": "\x1b[2J"}], [{"name": "x" * 10**6}], {"name": "ClipReward"},
+)  # fmt: skip
 
 
 def is_known(name):
@@ -101,6 +126,16 @@ def read_by(argv, capsys):
 def test_nothing_is_imported_for_a_run_folder(hostile, capsys, command, changes):
     edit(hostile / "config.json", **changes)
     read_by(READERS[command], capsys)
+
+
+@pytest.mark.parametrize("command", READERS)
+@pytest.mark.parametrize("wrappers", WRAPPERS, ids=lambda wrappers: ascii(wrappers)[:60])
+@pytest.mark.filterwarnings("ignore")
+def test_wrappers_that_cannot_be_used_are_one_sentence_and_write_nothing(hostile, capsys, command, wrappers):
+    edit(hostile / "config.json", wrappers=wrappers)
+    there = set(hostile.rglob("*"))
+    assert read_by(READERS[command], capsys) == 2
+    assert set(hostile.rglob("*")) == there
 
 
 @pytest.mark.slow
@@ -159,7 +194,7 @@ def test_files_that_are_nothing_of_the_kind_are_one_sentence(hostile, capsys, co
     assert read_by(READERS[command], capsys) == 2
 
 
-def imports_and_searches_the_present_folder(env_id, argument="env", right=environments.import_module):
+def imports_and_searches_the_present_folder(env_id, argument="env", right=packages.import_module):
     if ":" in env_id:
         sys.path.append(os.getcwd())
     return right(env_id, argument)
@@ -168,13 +203,13 @@ def imports_and_searches_the_present_folder(env_id, argument="env", right=enviro
 test_seeded_bugs = seeded(
     Bug(
         "the present folder is searched for what is missing",
-        environments.import_module,
+        packages.import_module,
         imports_and_searches_the_present_folder,
         [test_nothing_is_imported_for_a_run_folder],
     ),
     Bug(
         "a run's folder names modules to import",
-        environments.untrusted_module,
+        packages.untrusted_module,
         lambda env_id: None,
         [test_nothing_is_imported_for_a_run_folder],
     ),

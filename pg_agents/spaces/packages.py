@@ -1,0 +1,73 @@
+"""What environments need: modules that register their ids, packages that are missing and how to install them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+
+from pg_agents.errors import UserError
+
+EXTRAS = {
+    "box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video", "opencv": "atari", "ale_py": "atari",
+}  # fmt: skip
+REGISTERED_BY = {"ALE/": "ale_py", "MiniGrid-": "minigrid", "BabyAI-": "minigrid"}  # how ids begin → their module
+
+
+def import_module(env_id: str, argument: str = "env") -> str:
+    """Import the module that registers an environment, and return the environment's id.
+
+    It is the module of "module:id", for which the present folder is searched last, or an installed one of
+    `REGISTERED_BY`. One that is imported already leaves the search path as it is: what is missing is not to be found in
+    this folder.
+
+    Raises:
+        UserError: there is no such module, it needs one that is missing, or it refuses its own tables.
+    """
+    named, colon, name = env_id.rpartition(":")
+    module = named if colon else registering_module(env_id)
+    if module is None or module in sys.modules:
+        return name
+    if colon and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    elif not colon and importlib.util.find_spec(module) is None:
+        return name
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+            reason = f"there is no module {module!r} to import; install it, or start from the folder it is in"
+        else:
+            reason = f"module {module!r} needs {error.name!r}, which is not installed: pip install {error.name}"
+        raise UserError(f"{argument}: {env_id!r}: {reason}") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{argument}: {env_id!r}: importing {module!r} failed: {error}") from error
+    return name
+
+
+def registering_module(env_id: str) -> str | None:
+    """Return the known module that registers ids which begin as `env_id` does; None for Gymnasium's own and unknown."""
+    return next((module for beginning, module in REGISTERED_BY.items() if env_id.startswith(beginning)), None)
+
+
+def untrusted_module(env_id: str) -> str | None:
+    """Return the module that making the environment "module:id" would import, None where nothing would be.
+
+    Those of `REGISTERED_BY` are no foreign ones: no folder and nobody's text names them.
+    """
+    module, colon, _ = env_id.rpartition(":")
+    return module if colon and module not in sys.modules else None
+
+
+def install_line(module: str) -> str:
+    """Return the command that installs a module: this package's extra, if there is one."""
+    return f'pip install "pg-agents[{EXTRAS[module]}]"' if module in EXTRAS else f"pip install {module}"
+
+
+def how_to_install(message: str) -> str:
+    """Return how to install a package that Gymnasium misses: by this package's extra, if there is one."""
+    for word in EXTRAS:
+        if word in message.lower():
+            return f"Install it with: {install_line(word)}"
+    return message
