@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pg_envs
 import torch
@@ -45,6 +46,7 @@ TYPED = {
     "env_args": "--env-arg",
     "wrappers": "--wrapper",
 }  # fmt: skip; else --name
+EVAL_EPISODES = 10  # in each evaluation, unless typed
 FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an argument begins
 
 
@@ -108,23 +110,9 @@ def run_training(options: TrainOptions) -> None:
     run = options.run
     device = usable_device(run.device)
     check_numbers(options)
-    eval_episodes = run.eval_episodes or 10
     torch.set_num_threads(run.threads)
-    env_arguments, wrappers = parse_arguments(run.env_arg), wrappers_of(run.wrapper)
-    if run.asynchronous:
-        env_arguments["vectorization_mode"] = "async"
-    eval_arguments = env_arguments | parse_arguments(run.eval_env_arg, "eval_env_arg")
-    groups = "group_size" in options.agent.argument_names()
-    folder = model_folder(options)
     with ExitStack() as opened:
-        env_kwargs = with_tokenizer(run.env, env_arguments, folder)
-        env = opened.enter_context(
-            closing(make_env(run.env, run.num_envs, env_kwargs, wrappers=wrappers, a_seed_each=groups))
-        )
-        eval_env = None
-        if run.eval_every is not None:
-            env_kwargs = with_tokenizer(run.env, eval_arguments, folder)
-            eval_env = opened.enter_context(closing(make_env(run.env, eval_episodes, env_kwargs, wrappers=wrappers)))
+        env, eval_env, made_of = open_envs(options, opened)
         agent = make_agent(options, env).to(device)
         run_dir = opened.enter_context(run_folder(run.run_dir, f"{agent.name}-{run.env}"))
         try:
@@ -138,20 +126,33 @@ def run_training(options: TrainOptions) -> None:
                 stop_return=run.stop_return,
                 eval_env=eval_env,
                 eval_every=run.eval_every,
-                eval_episodes=eval_episodes,
+                eval_episodes=run.eval_episodes or EVAL_EPISODES,
                 progress=not run.quiet,
-                config={
-                    "env": run.env,
-                    "env_args": env_arguments,
-                    "wrappers": list(map(vars, wrappers)),
-                    "device": run.device,
-                },
+                config=made_of | {"device": run.device},
             )
         except KeyboardInterrupt as error:
             saved = (run_dir / "agent").is_dir()
             raise KeyboardInterrupt(f"the agent is saved in {run_dir / 'agent'}" if saved else "") from error
         if not run.quiet:
             say(result_lines(result, run_dir, pg_envs.known_returns(env), run.env))
+
+
+def open_envs(options: TrainOptions, opened: ExitStack) -> tuple[VectorEnv, VectorEnv | None, dict[str, Any]]:
+    """Return the environments to learn and to evaluate in, which `opened` closes, and what config.json says of them."""
+    run, folder = options.run, model_folder(options)
+    wrappers, arguments = wrappers_of(run.wrapper), parse_arguments(run.env_arg)
+    if run.asynchronous:
+        arguments["vectorization_mode"] = "async"
+    evaluated = arguments | parse_arguments(run.eval_env_arg, "eval_env_arg")
+    groups = "group_size" in options.agent.argument_names()
+
+    def opened_env(count: int, given: dict[str, Any], **how: Any) -> VectorEnv:  # noqa: ANN401
+        env_args = with_tokenizer(run.env, given, folder)
+        return opened.enter_context(closing(make_env(run.env, count, env_args, wrappers=wrappers, **how)))
+
+    env = opened_env(run.num_envs, arguments, a_seed_each=groups)
+    eval_env = None if run.eval_every is None else opened_env(run.eval_episodes or EVAL_EPISODES, evaluated)
+    return env, eval_env, {"env": run.env, "env_args": arguments, "wrappers": list(map(vars, wrappers))}
 
 
 def check_numbers(options: TrainOptions) -> None:
