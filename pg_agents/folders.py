@@ -23,7 +23,6 @@ import re
 import secrets
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,18 +31,14 @@ from typing import TypeVar
 from safetensors import SafetensorError
 
 from pg_agents.errors import SavedFilesError
+from pg_agents.locks import TAKEN, held, lock, release
 from pg_agents.manifest import listed, seal, synchronize
 from pg_agents.shown import shown
-
-if sys.platform != "win32":
-    import fcntl
 
 T = TypeVar("T")
 PATTERN = re.compile(r"\.pg_agents-[0-9a-f]{16}\.tmp")
 MARKER, NEW, OLD = "written-by-pg_agents", "new", "old"
-PATIENCE = 30.0  # seconds that a writer waits for another one to change names, which takes milliseconds
 EXCHANGE, HERE = 2, -100  # of Linux' renameat2: RENAME_EXCHANGE, AT_FDCWD
-TAKEN = -1
 ATTEMPTS = 100  # to read a folder that other processes keep replacing
 
 
@@ -68,7 +63,7 @@ def write(path: Path, fill: Callable[[Path], None], check: Callable[[Path], None
             fresh.mkdir()
             fill(fresh)
             seal(fresh)
-            with _held(path.parent):
+            with held(path.parent):
                 check(path)
                 _put(fresh, path, folder / OLD)
             synchronize([path.parent])
@@ -78,9 +73,8 @@ def write(path: Path, fill: Callable[[Path], None], check: Callable[[Path], None
 
 def read(path: Path, reader: Callable[[Path], T]) -> T:
     """Return what `reader` makes of the folder `path`, read anew if another process replaced it meanwhile."""
-    restore(path)
     for attempt in range(ATTEMPTS):
-        before = _identity(path)
+        before = _identity(path) or restore(path)
         try:
             found = reader(path)
         except Exception:
@@ -110,19 +104,20 @@ def foreign(path: Path, ours: Callable[[], set[str]]) -> str | None:
     return next((name for name in found if name not in known), None)
 
 
-def restore(path: Path) -> None:
-    """Put back what was in the folder `path` if a writer was killed between its two renames; else do nothing."""
-    if path.exists() or not path.parent.is_dir():
-        return
-    with suppress(OSError), _held(path.parent):
-        for leftover in _leftovers(path.parent):
-            if (leftover / OLD / path.name).is_dir():
-                _finish(leftover)
+def restore(path: Path) -> tuple[int, int] | None:
+    """Put back the folder `path` if a writer was killed between its renames; return its identity, if it is there."""
+    with suppress(OSError), held(path.parent):
+        if not path.exists():
+            for leftover in _leftovers(path.parent):
+                if (leftover / OLD / path.name).is_dir():
+                    _finish(leftover)
+        return _identity(path)
+    return None
 
 
 def sweep(parent: Path) -> None:
     """Put back or delete what killed writers left in the folder `parent`; nothing else is touched."""
-    with _held(parent):
+    with held(parent):
         for leftover in _leftovers(parent):
             _finish(leftover)
 
@@ -140,17 +135,17 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _temporary(parent: Path) -> Iterator[Path]:
     """A context with a temporary folder of ours in `parent`, held by this process; its former leftovers are swept."""
     folder = parent / f".pg_agents-{secrets.token_hex(8)}.tmp"
-    with _held(parent):
+    with held(parent):
         for leftover in _leftovers(parent):
             _finish(leftover)
         folder.mkdir()
-        descriptor = _lock(folder)
+        descriptor = lock(folder)
     try:
         (folder / MARKER).write_text("A save is at work here. Once it has ended, the next one deletes this folder.\n")
         yield folder
     finally:
         _finish(folder)
-        _release(descriptor)
+        release(descriptor)
 
 
 def _leftovers(parent: Path) -> Iterator[Path]:
@@ -159,12 +154,12 @@ def _leftovers(parent: Path) -> Iterator[Path]:
         folder = parent / name
         if not PATTERN.fullmatch(name) or folder.is_symlink() or not folder.is_dir():
             continue
-        if not _ours(set(os.listdir(folder))) or (descriptor := _lock(folder)) in (None, TAKEN):
+        if not _ours(set(os.listdir(folder))) or (descriptor := lock(folder)) in (None, TAKEN):
             continue
         try:
             yield folder
         finally:
-            _release(descriptor)
+            release(descriptor)
 
 
 def _ours(entries: set[str]) -> bool:
@@ -173,15 +168,19 @@ def _ours(entries: set[str]) -> bool:
 
 def _finish(folder: Path) -> None:
     """Put back the former folder if there is none in its place, and delete the temporary one, its marker last."""
-    with suppress(OSError):
-        for former in (folder / OLD).iterdir():
-            if not (folder.parent / former.name).exists():
-                os.rename(former, folder.parent / former.name)
+    _put_back(folder / OLD)
     for name in (NEW, OLD):
         shutil.rmtree(folder / name, ignore_errors=True)
     with suppress(OSError):
         (folder / MARKER).unlink(missing_ok=True)
         folder.rmdir()
+
+
+def _put_back(old: Path) -> None:
+    with suppress(OSError):
+        for former in old.iterdir():
+            if not (old.parent.parent / former.name).exists():
+                os.rename(former, old.parent.parent / former.name)
 
 
 def _put(fresh: Path, path: Path, old: Path) -> None:
@@ -190,8 +189,11 @@ def _put(fresh: Path, path: Path, old: Path) -> None:
         os.rename(fresh, path)
     elif not _exchange(fresh, path):
         old.mkdir()
-        os.rename(path, old / path.name)
-        os.rename(fresh, path)
+        try:
+            os.rename(path, old / path.name)
+            os.rename(fresh, path)
+        finally:
+            _put_back(old)
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -200,44 +202,6 @@ def _exchange(one: Path, other: Path) -> bool:
     if library is None or not hasattr(library, "renameat2"):
         return False
     return library.renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """A context in which no other writer changes names in `folder`, where its file system knows `flock`.
-
-    Raises:
-        OSError: another one holds it for longer than 30 s.
-    """
-    until = time.monotonic() + PATIENCE
-    while (descriptor := _lock(folder)) == TAKEN:
-        if time.monotonic() > until:
-            raise OSError(f"another process has held {folder} for {PATIENCE:.0f} s")
-        time.sleep(0.002)
-    try:
-        yield
-    finally:
-        _release(descriptor)
-
-
-def _lock(folder: Path) -> int | None:
-    """Return a descriptor that holds `folder` until `_release`; TAKEN: another one does; None: it cannot be held."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # it is gone, or this is Windows
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        return TAKEN if isinstance(error, BlockingIOError) else None
-    return descriptor
-
-
-def _release(descriptor: int | None) -> None:
-    if descriptor is not None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # also for a forked process that has inherited the descriptor
-        os.close(descriptor)
 
 
 def _in_a_sentence(path: Path, error: Exception) -> OSError:

@@ -12,7 +12,7 @@ OURS = ("pg_agents", "pg_envs", "envs", "benchmarks", "tests")
 ROOMS = (
     "errors checks renamed schedules seeding shown",
     "configuration",
-    "manifest",
+    "manifest locks",
     "folders",
     "_fast",
     "data",

@@ -8,9 +8,10 @@ import threading
 
 import pytest
 
-from pg_agents import folders
+from pg_agents import folders, locks
 from pg_agents.errors import SavedFilesError
 from pg_agents.folders import MARKER, check_ours, read, restore, sweep, write
+from pg_agents.locks import held
 from pg_agents.manifest import MANIFEST, verify
 
 LEFTOVER = ".pg_agents-0123456789abcdef.tmp"
@@ -246,15 +247,16 @@ def test_a_name_as_long_as_the_system_allows_and_a_link_are_written(tmp_path):
 
 def test_file_systems_without_locks_are_written_and_their_leftovers_kept(tmp_path, monkeypatch):
     leftover(tmp_path, new="one")
-    monkeypatch.setattr(folders, "_lock", lambda folder: None)
+    for module in (folders, locks):
+        monkeypatch.setattr(module, "lock", lambda folder: None)
     for text in ("one", "two"):
         write(tmp_path / "x", filled(text))
     assert text_of(tmp_path / "x") == "two" and sorted(os.listdir(tmp_path)) == [LEFTOVER, "x"]
 
 
 def test_a_writer_that_is_kept_waiting_gives_up_with_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "PATIENCE", 0.05)
-    with folders._held(tmp_path), pytest.raises(OSError, match="cannot be written .another process has held"):
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    with held(tmp_path), pytest.raises(OSError, match="cannot be written .another process has held"):
         write(tmp_path / "x", filled("one"))
     write(tmp_path / "x", filled("one"))
     check_ours(tmp_path / "x")
