@@ -1,5 +1,5 @@
 # Made of the configurations by `python -m pg_agents.cli.stubs`: not to be edited.
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pg_agents.agents.a2c import A2CConfig as A2CConfig
@@ -34,6 +34,7 @@ from pg_agents.errors import UserError as UserError
 from pg_agents.collection.collectors import collect_episodes as collect_episodes
 from pg_agents.collection.collectors import collect_steps as collect_steps
 from pg_agents.training.evaluation import evaluate as evaluate
+from pg_agents.spaces.wrappers import Wrapper as Wrapper
 from pg_agents.agents import load as load
 from pg_agents.training.loop import train as train
 from pg_agents.llm import LanguageConfig as LanguageConfig
@@ -80,6 +81,7 @@ class Reinforce(_Reinforce):
         *,
         num_envs: int | None = None,
         env_args: Mapping[str, Any] | None = None,
+        wrappers: Iterable[str | Wrapper] | None = None,
         seed: int = 0,
         config: ReinforceConfig | None = None,
         network: NetworkConfig | LanguageConfig | None = None,
@@ -145,6 +147,7 @@ class ReinforceBaseline(_ReinforceBaseline):
         *,
         num_envs: int | None = None,
         env_args: Mapping[str, Any] | None = None,
+        wrappers: Iterable[str | Wrapper] | None = None,
         seed: int = 0,
         config: ReinforceBaselineConfig | None = None,
         network: NetworkConfig | LanguageConfig | None = None,
@@ -210,6 +213,7 @@ class ActorCritic(_ActorCritic):
         *,
         num_envs: int | None = None,
         env_args: Mapping[str, Any] | None = None,
+        wrappers: Iterable[str | Wrapper] | None = None,
         seed: int = 0,
         config: ActorCriticConfig | None = None,
         network: NetworkConfig | LanguageConfig | None = None,
@@ -273,6 +277,7 @@ class A2C(_A2C):
         *,
         num_envs: int | None = None,
         env_args: Mapping[str, Any] | None = None,
+        wrappers: Iterable[str | Wrapper] | None = None,
         seed: int = 0,
         config: A2CConfig | None = None,
         network: NetworkConfig | LanguageConfig | None = None,
@@ -343,6 +348,7 @@ class PPO(_PPO):
         *,
         num_envs: int | None = None,
         env_args: Mapping[str, Any] | None = None,
+        wrappers: Iterable[str | Wrapper] | None = None,
         seed: int = 0,
         config: PPOConfig | None = None,
         network: NetworkConfig | LanguageConfig | None = None,
@@ -416,6 +422,7 @@ class GRPO(_GRPO):
         *,
         num_envs: int | None = None,
         env_args: Mapping[str, Any] | None = None,
+        wrappers: Iterable[str | Wrapper] | None = None,
         seed: int = 0,
         config: GRPOConfig | None = None,
         network: NetworkConfig | LanguageConfig | None = None,
@@ -481,6 +488,7 @@ class RLOO(_RLOO):
         *,
         num_envs: int | None = None,
         env_args: Mapping[str, Any] | None = None,
+        wrappers: Iterable[str | Wrapper] | None = None,
         seed: int = 0,
         config: RLOOConfig | None = None,
         network: NetworkConfig | LanguageConfig | None = None,
@@ -543,6 +551,7 @@ class TRPO(_TRPO):
         *,
         num_envs: int | None = None,
         env_args: Mapping[str, Any] | None = None,
+        wrappers: Iterable[str | Wrapper] | None = None,
         seed: int = 0,
         config: TRPOConfig | None = None,
         network: NetworkConfig | LanguageConfig | None = None,
@@ -606,6 +615,7 @@ class NaturalPolicyGradient(_NaturalPolicyGradient):
         *,
         num_envs: int | None = None,
         env_args: Mapping[str, Any] | None = None,
+        wrappers: Iterable[str | Wrapper] | None = None,
         seed: int = 0,
         config: NaturalPolicyGradientConfig | None = None,
         network: NetworkConfig | LanguageConfig | None = None,
@@ -662,6 +672,7 @@ class AverageReward(_AverageReward):
         *,
         num_envs: int | None = None,
         env_args: Mapping[str, Any] | None = None,
+        wrappers: Iterable[str | Wrapper] | None = None,
         seed: int = 0,
         config: AverageRewardConfig | None = None,
         network: NetworkConfig | LanguageConfig | None = None,

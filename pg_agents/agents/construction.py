@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,6 +19,7 @@ from pg_agents.policies import NetworkConfig, Policy
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces.conversion import spaces_of
 from pg_agents.spaces.environments import open_env
+from pg_agents.spaces.wrappers import Wrapper
 
 
 class Constructed(Configured[C]):
@@ -45,6 +46,7 @@ class Constructed(Configured[C]):
         *,
         num_envs: int | None = None,
         env_args: Mapping[str, Any] | None = None,
+        wrappers: Iterable[str | Wrapper] | None = None,
         seed: int = 0,
         config: C | None = None,
         network: NetworkConfig | LanguageConfig | None = None,
@@ -56,6 +58,8 @@ class Constructed(Configured[C]):
             env: any Gymnasium environment, single or vector, or an environment's id.
             num_envs: if `env` is an id, the number of environments that the agent will learn from; None: 8.
             env_args: if `env` is an id, arguments for the environment's constructor.
+            wrappers: if `env` is an id, wrappers of `gymnasium.wrappers` for each single environment, in this
+                order, like "FrameStackObservation:stack_size=4".
             seed: of the initial parameters and the order of minibatches; torch's global generator is not changed.
             config: options of the agent; those that were not given have defaults for the environment and the networks.
             network: options of the networks, or of a language model.
@@ -67,7 +71,7 @@ class Constructed(Configured[C]):
             UnsupportedSpaceError: there is no network for the spaces.
             UserError: the id is unknown, or its environment cannot be made.
         """
-        with open_env(env, num_envs, env_args) as made:
+        with open_env(env, num_envs, env_args, wrappers=wrappers) as made:
             return cls._for(made, seed, options, config=config, network=network)
 
     @classmethod

@@ -30,7 +30,7 @@ from pg_agents.cli.terminal import complain, nobody_reads, prepare, say
 from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedFilesError, UnsupportedSpaceError, UserError
 from pg_agents.llm import folder_of
 from pg_agents.spaces.closing import closing
-from pg_agents.spaces.environments import make_env
+from pg_agents.spaces.environments import made_by, make_env
 from pg_agents.spaces.wrappers import wrappers_of
 from pg_agents.training.loop import train
 from pg_agents.training.run import Summary
@@ -152,7 +152,7 @@ def open_envs(options: TrainOptions, opened: ExitStack) -> tuple[VectorEnv, Vect
 
     env = opened_env(run.num_envs, arguments, a_seed_each=groups)
     eval_env = None if run.eval_every is None else opened_env(run.eval_episodes or EVAL_EPISODES, evaluated)
-    return env, eval_env, {"env": run.env, "env_args": arguments, "wrappers": list(map(vars, wrappers))}
+    return env, eval_env, made_by(run.env, arguments, wrappers)
 
 
 def check_numbers(options: TrainOptions) -> None:

@@ -28,12 +28,13 @@ def stub() -> str:
     agents = {agent.__name__: agent for agent in AGENTS.values()}
     lines = [
         "# Made of the configurations by `python -m pg_agents.cli.stubs`: not to be edited.",
-        "from collections.abc import Mapping, Sequence",
+        "from collections.abc import Iterable, Mapping, Sequence",
         "from typing import Any, Literal, Self",
         "",
     ]
     for name in sorted(set(pg_agents.__all__) - agents.keys() - {"LanguageConfig", "NetworkConfig", "train", "load"}):
         lines.append(f"from {_home(name)} import {name} as {name}")
+    lines += ["from pg_agents.spaces.wrappers import Wrapper as Wrapper"]
     lines += ["from pg_agents.agents import load as load", "from pg_agents.training.loop import train as train"]
     lines += ["from pg_agents.llm import LanguageConfig as LanguageConfig"]
     lines += ["from pg_agents.policies import NetworkConfig as NetworkConfig"]
@@ -70,7 +71,8 @@ def _class(agent: type[Agent]) -> Iterator[str]:
     yield "    @classmethod"
     yield "    def for_env(  # type: ignore[override]"
     yield "        cls,\n        env: Any,\n        *,\n        num_envs: int | None = None,"
-    yield "        env_args: Mapping[str, Any] | None = None,\n        seed: int = 0,"
+    yield "        env_args: Mapping[str, Any] | None = None,\n        wrappers: Iterable[str | Wrapper] | None = None,"
+    yield "        seed: int = 0,"
     yield f"        config: {config.__name__} | None = None,"
     yield "        network: NetworkConfig | LanguageConfig | None = None,"
     yield from options

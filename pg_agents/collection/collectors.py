@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from pg_agents.policies import is_token_window
 from pg_agents.policies.memory_limit import gib, memory
 from pg_agents.policies.policy import Policy
 from pg_agents.spaces.environments import open_env
+from pg_agents.spaces.wrappers import Wrapper
 
 AnyCollector = TypeVar("AnyCollector", bound="Collector")
 EPISODE_LIMIT = 100_000  # steps after which an episode without a time limit is assumed never to end
@@ -170,15 +171,16 @@ def collect_steps(
     *,
     num_envs: int | None = None,
     env_args: Mapping[str, Any] | None = None,
+    wrappers: Iterable[str | Wrapper] | None = None,
     seed: int = 0,
 ) -> StepCollector:
     """Return an endless iterator over rollouts of `num_steps` steps of every environment; see `Collector`.
 
     `env` may also be the id of an environment, of which `num_envs` (8 unless given) are made with the constructor
-    arguments `env_args`; they are closed when the collector is deleted.
+    arguments `env_args` and `wrappers` (as in `train`); they are closed when the collector is deleted.
     """
     with ExitStack() as opened:
-        made = opened.enter_context(open_env(env, num_envs, env_args))
+        made = opened.enter_context(open_env(env, num_envs, env_args, wrappers=wrappers))
         return _closing_with(StepCollector(made, policy, num_steps, seed=seed), opened.pop_all())
 
 
@@ -188,6 +190,7 @@ def collect_episodes(
     *,
     num_envs: int | None = None,
     env_args: Mapping[str, Any] | None = None,
+    wrappers: Iterable[str | Wrapper] | None = None,
     max_episode_steps: int | None = None,
     group_size: int = 1,
     seed: int = 0,
@@ -195,10 +198,10 @@ def collect_episodes(
     """Return an endless iterator over rollouts of one whole episode of every environment; see `EpisodeCollector`.
 
     `env` may also be the id of an environment, of which `num_envs` (8 unless given) are made with the constructor
-    arguments `env_args`; they are closed when the collector is deleted.
+    arguments `env_args` and `wrappers` (as in `train`); they are closed when the collector is deleted.
     """
     with ExitStack() as opened:
-        made = opened.enter_context(open_env(env, num_envs, env_args, a_seed_each=group_size != 1))
+        made = opened.enter_context(open_env(env, num_envs, env_args, wrappers=wrappers, a_seed_each=group_size != 1))
         collector = EpisodeCollector(
             made, policy, max_episode_steps=max_episode_steps, group_size=group_size, seed=seed
         )

@@ -96,6 +96,11 @@ def make_env(
         return gym.make_vec(name, num_envs, "sync", **arguments)
 
 
+def made_by(env_id: str, arguments: Mapping[str, Any] | None, wrappers: Iterable[Wrapper] | None) -> dict[str, Any]:
+    """Return what a run's config.json says of how its environments were made."""
+    return {"env": env_id, "env_args": dict(arguments or {}), "wrappers": [vars(wrapper) for wrapper in wrappers or ()]}
+
+
 def make_single_env(env_id: str, arguments: Mapping[str, Any]) -> gym.Env:
     """Return one environment.
 

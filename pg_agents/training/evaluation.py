@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from pg_agents.collection.collectors import is_over
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces.environments import NUM_ENVS, open_env
+from pg_agents.spaces.wrappers import Wrapper
 from pg_agents.training.plan import Plan
 from pg_agents.training.writers import Value
 
@@ -51,6 +52,7 @@ def evaluate(
     episodes: int = 100,
     num_envs: int | None = None,
     env_args: Mapping[str, Any] | None = None,
+    wrappers: Iterable[str | Wrapper] | None = None,
     greedy: bool = True,
     seed: int = 0,
     max_episode_steps: int | None = None,
@@ -67,6 +69,8 @@ def evaluate(
         episodes: number of episodes.
         num_envs: if `env` is an id, how many environments are stepped together; None: 8, or fewer for fewer episodes.
         env_args: if `env` is an id, arguments for the environment's constructor.
+        wrappers: if `env` is an id, wrappers of `gymnasium.wrappers` for each single environment, in this
+            order, like "FrameStackObservation:stack_size=4".
         greedy: take the most probable action; False: sample.
         seed: of the environment and of sampled actions; training with the same seed has other episodes.
         max_episode_steps: cuts episodes at that many steps, for environments without a time limit; None: the limit with
@@ -86,7 +90,7 @@ def evaluate(
         max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
     if isinstance(env, str) and num_envs is None:
         num_envs = min(episodes, NUM_ENVS)
-    with open_env(env, num_envs, env_args) as opened:
+    with open_env(env, num_envs, env_args, wrappers=wrappers) as opened:
         check_spaces(agent.policy, agent.spaces, opened)
         return _play(agent, opened, episodes, greedy, spawn(seed, Purpose.EVALUATION), max_episode_steps)
 
@@ -149,7 +153,10 @@ class Evaluations:
 
 
 def open_eval_env(
-    eval_env: gym.Env | VectorEnv | str | None, episodes: int, env_args: Mapping[str, Any] | None
+    eval_env: gym.Env | VectorEnv | str | None,
+    episodes: int,
+    env_args: Mapping[str, Any] | None,
+    wrappers: Iterable[str | Wrapper] | None,
 ) -> AbstractContextManager[Any]:
     """Return a context with the environment for evaluations: the given one, or one made from the given id.
 
@@ -157,7 +164,8 @@ def open_eval_env(
     """
     if not isinstance(eval_env, str):
         return nullcontext(eval_env)
-    return open_env(eval_env, whole_number("eval_episodes", episodes, 1), env_args, argument="eval_env")
+    count = whole_number("eval_episodes", episodes, 1)
+    return open_env(eval_env, count, env_args, wrappers=wrappers, argument="eval_env")
 
 
 def make_evaluations(

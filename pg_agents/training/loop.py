@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from pg_agents.audit.check import Audits
 from pg_agents.collection.collectors import Collector, EpisodeCollector, StepCollector
 from pg_agents.data.rollout import Rollout, StepCadence
 from pg_agents.shown import printable, shortened
-from pg_agents.spaces.environments import open_env
+from pg_agents.spaces.environments import made_by, open_env
+from pg_agents.spaces.wrappers import Wrapper, wrappers_of
 from pg_agents.training.evaluation import make_evaluations, open_eval_env
 from pg_agents.training.plan import make_plan
 from pg_agents.training.probes import Probe, probes_of_runs
@@ -33,6 +34,7 @@ def train(
     total_steps: int,
     num_envs: int | None = None,
     env_args: Mapping[str, Any] | None = None,
+    wrappers: Iterable[str | Wrapper] | None = None,
     seed: int = 0,
     run_dir: str | Path | None = None,
     log_every: int | None = None,
@@ -53,6 +55,8 @@ def train(
         total_steps: valid transitions to learn from; the last rollout may go beyond.
         num_envs: if `env` is an id, how many environments are stepped together; None: 8.
         env_args: if `env` is an id, arguments for the environment's constructor.
+        wrappers: if `env` is an id, wrappers of `gymnasium.wrappers` for each single environment, in this
+            order, like "FrameStackObservation:stack_size=4".
         seed: of the environment and of the actions; the same seed on the same machine gives the same bits.
         run_dir: a new or empty folder for config.json, metrics.jsonl, summary.json, TensorBoard's event files and the
             agent; None: nothing is written. A run has not finished if its summary is missing or has `cut_off`.
@@ -61,7 +65,7 @@ def train(
             rollouts (see `Summary.mean_return_last_100`).
         eval_env: a second environment, in which the agent is evaluated (greedy actions) before the first update, during
             the run and at its end; the metrics are eval/…, and the best agent so far is saved as run_dir/best. From an
-            id it is made with `env_args`, one copy for each episode of an evaluation.
+            id it is made with `env_args` and `wrappers`, one copy for each episode of an evaluation.
         eval_every: steps between evaluations; None: a 20th of total_steps.
         eval_episodes: episodes in each evaluation.
         progress: show a progress bar.
@@ -80,10 +84,12 @@ def train(
             there is a run folder. An AsyncVectorEnv that has lost a process is closed.
     """
     plan, probes = make_plan(total_steps, seed, log_every, stop_return), probes_of_runs(probes)
-    made_of = {"env": env, "env_args": dict(env_args or {})} if isinstance(env, str) else {}
+    wrappers = None if wrappers is None else wrappers_of(wrappers)
+    made_of = made_by(env, env_args, wrappers) if isinstance(env, str) else {}
+    grouped = "group_size" in agent.argument_names()
     with (
-        open_env(env, num_envs, env_args, a_seed_each="group_size" in agent.argument_names()) as opened,
-        open_eval_env(eval_env, eval_episodes, env_args) as eval_opened,
+        open_env(env, num_envs, env_args, wrappers=wrappers, a_seed_each=grouped) as opened,
+        open_eval_env(eval_env, eval_episodes, env_args, wrappers) as eval_opened,
     ):
         check_spaces(agent.policy, agent.spaces, opened)
         evaluations = make_evaluations(agent, opened, eval_opened, eval_every, eval_episodes, plan)

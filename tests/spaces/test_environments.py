@@ -1,13 +1,20 @@
 """Environments by their ids: made as the command line makes them, closed again, refused in one sentence."""
 
+import json
+
 import gymnasium as gym
-import pg_envs  # noqa: F401 - registers the ids
+import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 from support.tiny_envs import OneStep
 
+import pg_agents
+from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.errors import UserError
 from pg_agents.spaces.environments import make_env, open_env
+from pg_agents.spaces.wrappers import Wrapper
+
+STACK = "FrameStackObservation:stack_size=3"
 
 
 def test_an_environment_that_is_given_is_the_one_that_is_used_and_stays_open():
@@ -35,6 +42,82 @@ def test_its_constructors_arguments_and_its_form_are_those_that_are_asked_for():
         assert not isinstance(native.unwrapped, SyncVectorEnv) and isinstance(sync.unwrapped, SyncVectorEnv)
 
 
+@pytest.mark.parametrize("mode", [{}, {"vectorization_mode": "sync"}, {"vectorization_mode": "async"}])
+def test_wrappers_are_applied_in_their_order_to_each_environment(mode):
+    """CartPole has a vector form of its own, which no wrapper fits."""
+    wrappers = [STACK, "FlattenObservation", "ClipReward:max_reward=0.25"]
+    with open_env("CartPole-v1", 2, mode, wrappers=wrappers) as env:
+        assert env.single_observation_space.shape == (12,)
+        assert isinstance(env.unwrapped, AsyncVectorEnv if mode.get("vectorization_mode") == "async" else SyncVectorEnv)
+        first, _ = env.reset(seed=[1, 2])
+        seen, rewards, *_ = env.step(np.array([0, 1]))
+        assert (seen[:, :4] == first[:, 4:8]).all() and (rewards == 0.25).all()
+    assert env.closed
+
+
+@pytest.mark.slow
+def test_workers_import_the_module_of_an_id_where_a_process_begins_anew():
+    spawned = {"vectorization_mode": "async", "vector_kwargs": {"context": "spawn"}}
+    with open_env("support.broken_envs:Broken-v0", 2, spawned, wrappers=[STACK]) as env:
+        assert env.reset(seed=[1, 2])[0].shape[:2] == (2, 3)
+
+
+def test_an_agent_is_made_trained_and_evaluated_in_wrapped_environments_by_id(tmp_path):
+    made = {"num_envs": 2, "wrappers": [STACK, Wrapper("FlattenObservation")]}
+    agent = pg_agents.A2C.for_env("CartPole-v1", **made)
+    assert agent.spaces[0].shape == (12,)
+    run_dir = tmp_path / "r"
+    pg_agents.train(
+        agent, "CartPole-v1", **made, total_steps=64, progress=False, eval_env="CartPole-v1", eval_episodes=1,
+        run_dir=run_dir,
+    )  # fmt: skip
+    found = json.loads((run_dir / "config.json").read_text())["wrappers"]
+    assert [Wrapper(**one) for one in found] == [Wrapper.parse(STACK), Wrapper("FlattenObservation")]
+    assert pg_agents.evaluate(agent, "CartPole-v1", episodes=2, **made).episodes == 2
+    for collector in (
+        pg_agents.collect_steps("CartPole-v1", agent.policy, 3, **made),
+        pg_agents.collect_episodes("CartPole-v1", agent.policy, **made),
+    ):
+        assert next(collector).observations.shape[1:] == (2, 12)
+
+
+# -- games of Atari in ale_py's vector form ----------------------------------------------------------------------------
+def played(seed, count=2, steps=40, **how):
+    pytest.importorskip("ale_py")
+    with open_env("ALE/Breakout-v5", count, how) as env:
+        rng, adapter = np.random.default_rng(0), EnvAdapter(env, seed)
+        seen = [adapter.observation]  # kept as it is: a buffer that is used again would change it
+        copies = [adapter.observation.copy()]
+        for _ in range(steps):
+            adapter.step(rng.integers(4, size=count))
+            seen.append(adapter.observation)
+            copies.append(adapter.observation.copy())
+    assert all((one == copy).all() for one, copy in zip(seen, copies, strict=True))
+    return np.stack(copies)
+
+
+def test_games_of_one_seed_are_the_same_and_differ_between_rows_and_seeds():
+    first = played(3)
+    assert first.shape == (41, 2, 4, 84, 84) and first.dtype == np.uint8
+    assert (played(3) == first).all()
+    assert (played(4) != first).any() and (first[:, 0] != first[:, 1]).any()
+
+
+def test_the_action_after_a_games_end_takes_no_decision():
+    """Mode NEXT_STEP: the row is reset instead, without a reward."""
+    pytest.importorskip("ale_py")
+    ends = 0
+    with open_env("ALE/Breakout-v5", 2, {"episodic_life": True, "reward_clipping": False}) as env:
+        rng, adapter = np.random.default_rng(0), EnvAdapter(env, 0)
+        for _ in range(150):
+            ended = ~adapter.valid
+            step = adapter.step(rng.integers(4, size=2))
+            assert not step.valid[ended].any() and not step.done[ended].any()
+            assert (adapter.episode_starts == ended).all()
+            ends += step.done.sum()
+    assert ends >= 4
+
+
 def test_workers_that_are_gone_are_not_waited_for():
     with open_env("CartPole-v1", 2, {"vectorization_mode": "async"}) as env:
         assert isinstance(env.unwrapped, AsyncVectorEnv)
@@ -59,7 +142,7 @@ def test_what_cannot_be_made_is_one_sentence_that_names_the_argument(env_id, arg
         pass
 
 
-@pytest.mark.parametrize("argument", [{"num_envs": 8}, {"env_args": {"length": 3}}])
+@pytest.mark.parametrize("argument", [{"num_envs": 8}, {"env_args": {"length": 3}}, {"wrappers": ["ClipReward"]}])
 def test_what_is_for_ids_is_refused_beside_an_environment(argument):
     name = next(iter(argument))
     message = rf"^{name}=.*: env is made already; leave it out, or give the id"
