@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +56,11 @@ class Actor:
         self.shown = np.zeros(adapter.num_envs, np.int64)
 
     def act(
-        self, *, append_only: bool = False, waiting: NDArray[np.bool_] | None = None
+        self,
+        *,
+        append_only: bool = False,
+        waiting: NDArray[np.bool_] | None = None,
+        copied: Callable[[Tree], Tree] | None = None,
     ) -> tuple[NDArray[Any], PolicyStep]:
         """Return the actions for the environments, [B, …], and the policy's step from which they come.
 
@@ -63,11 +68,13 @@ class Actor:
             append_only: observations {"tokens", "length"} only grow; of the policy's step the lengths are kept alone.
             waiting: rows whose action is ignored, bool [B]; with append-only tokens the policy gets their previous
                 observation again, so that a cache has nothing to compute.
+            copied: returns a copy of an observation; None: a new one is made.
 
         Raises:
             FloatingPointError: the policy's distribution is not finite.
         """
-        seen = tree_map(np.array, self.adapter.observation)  # a copy: environments may reuse their arrays
+        own = self.adapter.observation  # is copied: environments may reuse their arrays
+        seen = tree_map(np.array, own) if copied is None else copied(own)
         shown = tree_map(self._tensor, seen)
         if append_only:
             self.shown = seen["length"] if waiting is None else np.where(waiting, self.shown, seen["length"])

@@ -19,6 +19,7 @@ from pg_agents.collection.actor import Actor
 from pg_agents.collection.env_adapter import EnvAdapter, Transition
 from pg_agents.collection.episode_groups import make_groups
 from pg_agents.collection.rollout_builder import RolloutBuilder
+from pg_agents.collection.rows_in_place import RowsInPlace, are_large
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import tree_leaves
 from pg_agents.policies import is_token_window
@@ -88,21 +89,25 @@ class StepCollector(Collector):
         num_steps = whole_number("num_steps", num_steps, 1)
         super().__init__(env, policy, seed=seed)
         self.num_steps = num_steps
-        held = 2 * num_steps * sum(leaf.nbytes for leaf in tree_leaves(self.adapter.observation))
+        self.in_place = are_large(self.adapter.observation)
+        copies, while_stacked = (1, "") if self.in_place else (2, " while they are stacked")
+        held = copies * num_steps * sum(leaf.nbytes for leaf in tree_leaves(self.adapter.observation))
         if held > memory():
             raise ValueError(
                 f"num_steps: the observations of {num_steps:,} steps of {self.adapter.num_envs} environments take "
-                f"{gib(held)} while they are stacked, and this machine has {gib(memory())}; reduce num_steps, the "
+                f"{gib(held)}{while_stacked}, and this machine has {gib(memory())}; reduce num_steps, the "
                 "number of environments or the size of observations"
             )
 
     @torch.no_grad()
     def __next__(self) -> Rollout:
         """Return the next `num_steps` steps."""
-        builder = RolloutBuilder(self.adapter, self.actor)
+        rows = RowsInPlace(self.adapter.observation, self.num_steps) if self.in_place else None
+        copied = None if rows is None else rows.copied
+        builder = RolloutBuilder(self.adapter, self.actor, rows=rows)
         for _ in range(self.num_steps):
             episode_starts, times = self.adapter.episode_starts, self.adapter.times
-            actions, decision = self.actor.act()
+            actions, decision = self.actor.act(copied=copied)
             step = self.adapter.step(actions)
             builder.add(decision, step, step.valid, step.terminated, step.truncated, episode_starts, times)
         builder.finish(step.valid & ~step.done)

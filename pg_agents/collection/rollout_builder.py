@@ -13,6 +13,7 @@ from pg_agents._fast.arrays import any_true, stack_rows
 from pg_agents.collection.actor import Actor, PolicyStep
 from pg_agents.collection.env_adapter import EnvAdapter, Transition
 from pg_agents.collection.episode_groups import own_groups
+from pg_agents.collection.rows_in_place import RowsInPlace
 from pg_agents.data.rollout import Rollout, TokenBlock
 from pg_agents.data.tree import Tree, tree_map
 
@@ -20,20 +21,27 @@ Array = NDArray[Any]
 
 
 class RolloutBuilder:
-    """Collects the rows of a rollout without copies, and stacks them once at the end.
+    """Collects the rows of a rollout without copies, and stacks them once at the end (but see `rows`).
 
     Args:
         adapter: the environments.
         actor: the policy acting in them.
         append_only: the rollout is whole episodes of tokens, whose last window contains all earlier ones.
         group_ids: equal for environments that share their initial state, [B]; None: those of the infos, if any.
+        rows: holds the observations of the steps already; None: they are stacked.
     """
 
     def __init__(
-        self, adapter: EnvAdapter, actor: Actor, *, append_only: bool = False, group_ids: Array | None = None
+        self,
+        adapter: EnvAdapter,
+        actor: Actor,
+        *,
+        append_only: bool = False,
+        group_ids: Array | None = None,
+        rows: RowsInPlace | None = None,
     ) -> None:
         self.device = actor.device
-        self.append_only = append_only
+        self.append_only, self.rows = append_only, rows
         self.memory = actor.memory if actor.policy.recurrent and not adapter.episode_starts.all() else None
         self.group_ids = own_groups(adapter) if group_ids is None else group_ids
         self.decisions: list[PolicyStep] = []
@@ -98,7 +106,7 @@ class RolloutBuilder:
         returns, lengths = zip(*self.ended, strict=True) if self.ended else ((), ())
         log_probs = torch.stack(self.log_probs) if self.log_probs else None
         return Rollout(
-            observations=self._block(seen, mask) if self.append_only else tree_map(self._stack, seen[0], *seen[1:]),
+            observations=self._block(seen, mask) if self.append_only else self._observations(seen),
             actions=taken,
             log_probs=distributions[0].stack(distributions).log_prob(taken) if log_probs is None else log_probs,
             rewards=rewards * mask,
@@ -115,6 +123,11 @@ class RolloutBuilder:
             memory=self.memory,
             group_ids=None if self.group_ids is None else torch.from_numpy(self.group_ids),
         )
+
+    def _observations(self, seen: tuple[Tree, ...]) -> Tree:
+        if self.rows is not None and self.rows.complete:
+            return tree_map(lambda whole: torch.from_numpy(whole).to(self.device), self.rows.whole)
+        return tree_map(self._stack, seen[0], *seen[1:])
 
     def _stack(self, *leaves: Array) -> Tensor:
         return torch.from_numpy(stack_rows(leaves)).to(self.device)

@@ -10,8 +10,10 @@ from gymnasium.vector.utils import batch_space
 from support.bugs import Bug, seeded
 
 import pg_agents as pg
-from pg_agents.collection.actor import Actor, PolicyStep
+from pg_agents.collection import collectors, rows_in_place
+from pg_agents.collection.actor import Actor
 from pg_agents.collection.rollout_builder import RolloutBuilder
+from pg_agents.collection.rows_in_place import RowsInPlace
 from pg_agents.data.minibatches import minibatches
 from pg_agents.data.tree import tree_leaves, tree_map
 
@@ -128,14 +130,63 @@ def test_a_batch_holds_the_rollouts_own_bytes_and_minibatches_their_rows(album):
     assert same(dealt, tree_map(lambda leaf: leaf.flatten(0, 1)[order], rollout.observations))
 
 
+def rollout_with(album, monkeypatch, large):
+    """The second rollout of a collector that takes observations of `large` bytes for large."""
+    monkeypatch.setattr(rows_in_place, "LARGE", large)
+    collector = made(album)[1]
+    next(collector)
+    return next(collector)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_large_observations_are_written_once_and_are_those_that_a_list_would_hold(name, monkeypatch):
+    placed, stacked = (rollout_with(Album(SPACES[name]), monkeypatch, large) for large in (1, 10**9))
+    assert is_bytes(placed.observations, SPACES[name])
+    for field in ("observations", "final_observations", "actions", "log_probs", "rewards", "truncated", "final_rows"):
+        assert same(getattr(placed, field), getattr(stacked, field)), field
+
+
+def test_pictures_of_atari_are_large_and_carts_are_not():
+    assert collectors.are_large(np.zeros((8, 4, 84, 84), np.uint8))
+    assert collectors.are_large({"picture": np.zeros((8, 4, 84, 84), np.uint8), "speed": np.zeros((8, 2))})
+    assert not collectors.are_large(np.zeros((128, 4), np.float32))
+
+
+def test_steps_do_not_share_their_rows():
+    rows = RowsInPlace(np.zeros((2, 3), np.uint8), 3)
+    seen = [rows.copied(np.full((2, 3), i, np.uint8)) for i in range(3)]
+    assert [one.max() for one in seen] == [0, 1, 2] and rows.complete
+    assert all(np.shares_memory(one, rows.whole) for one in seen)
+
+
+class Widening(Album):
+    """Its fourth observation has numbers of two bytes."""
+
+    def _next(self):
+        seen = super()._next()
+        return seen.astype(np.uint16) if len(self.shown) == 4 else seen
+
+
+def test_an_observation_of_another_dtype_is_kept_as_it_is(monkeypatch):
+    monkeypatch.setattr(rows_in_place, "LARGE", 1)
+    album = Widening(pixels(36, 36, 3))
+    rollout = next(made(album)[1])
+    assert rollout.observations.dtype == torch.uint16  # as np.stack has it
+    assert np.array_equal(rollout.observations.numpy(), np.stack(album.shown[-T - 1 : -1]))
+
+
 def _as_floats(builder, *leaves):
     return torch.from_numpy(np.stack(leaves)).float()
 
 
-def _without_copies(actor, *, append_only=False, waiting=None):
-    seen = actor.adapter.observation
-    distribution, actor.memory = actor.policy.step(tree_map(torch.from_numpy, seen), actor.memory)
-    return distribution.sample(actor.generator).numpy(), PolicyStep(seen, distribution, None)
+def _without_copies(actor, *, act=Actor.act, **given):
+    actions, decision = act(actor, **given)
+    return actions, decision._replace(observation=actor.adapter.observation)
+
+
+def _shifted(rows, whole, leaf):
+    whole[rows.t - 1] = leaf
+    return leaf.copy()
 
 
 test_seeded_bugs = seeded(
@@ -144,6 +195,12 @@ test_seeded_bugs = seeded(
         RolloutBuilder._stack,
         _as_floats,
         [test_a_rollout_holds_the_bytes_that_were_shown],
+    ),
+    Bug(
+        "observations are written a step too early",
+        RowsInPlace._copied,
+        _shifted,
+        [test_large_observations_are_written_once_and_are_those_that_a_list_would_hold],
     ),
     Bug(
         "observations are kept without a copy",
