@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from gymnasium.envs.registration import load_env_creator
 
 from pg_agents.errors import UserError
 from pg_agents.shown import nearest as nearest
+from pg_agents.spaces.atari import single_game
 from pg_agents.spaces.environments import refusals
 from pg_agents.spaces.packages import import_module, registering_module
 from pg_agents.spaces.wrappers import WORDS, Wrapper
@@ -20,10 +21,6 @@ from pg_agents.training.writers import writable
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 TOGETHER = ("vectorization_mode", "vector_kwargs")  # arguments of environments that are stepped together
-DRAWN = (
-    "leave --video out, or train with --env-arg frameskip=1 --wrapper AtariPreprocessing "
-    "--wrapper FrameStackObservation:stack_size=4"
-)
 TRUST = "--trust-run-folder"  # the option with which modules that a run's folder names are imported
 
 
@@ -34,8 +31,9 @@ def make_video_env(env_id: str, arguments: Mapping[str, Any], wrappers: Sequence
         UserError: as `make_env`; an environment that cannot be drawn; a missing package.
     """
     name = import_module(env_id)
+    applied: list[Callable[[gym.Env], gym.Env]] = list(wrappers)
     if registering_module(name) == "ale_py" and not wrappers and "vectorization_mode" not in arguments:
-        raise UserError(f"video: {name} was played in ale_py's vector form, which cannot be drawn; {DRAWN}")
+        arguments, applied = single_game(arguments)
     arguments = {key: value for key, value in arguments.items() if key not in TOGETHER}
     with refusals(env_id, arguments):
         single = gym.make(name, **arguments)
@@ -47,7 +45,7 @@ def make_video_env(env_id: str, arguments: Mapping[str, Any], wrappers: Sequence
         Path(folder).mkdir(exist_ok=True)
     with refusals(env_id, arguments):
         env = gym.make(name, **{**arguments, "render_mode": "rgb_array"})
-        for wrapper in wrappers:
+        for wrapper in applied:
             env = wrapper(env)
         env.reset()
         env.render()  # now, so that a missing package is noticed before the first episode
