@@ -4,7 +4,7 @@
 learn the same from the same: see benchmarks/parity. `… bits OLD NEW` shows that two commits behave the same: see
 benchmarks/bits. `… tricks` measures what each trick of `pg_agents._fast` saves: see benchmarks/tricks.
 `python -m benchmarks language` trains a pretrained language model, `… decoding` times how it generates: see
-benchmarks/language.py and decoding.py.
+benchmarks/language.py and decoding.py. `… pong` plays Pong for as long as there is time: see benchmarks/pong.py.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from benchmarks.estimators import plot_estimators, run_estimators
 from benchmarks.experiments import EXPERIMENTS, run_all
 from benchmarks.figures import run_figures
 from benchmarks.objectives import run_objectives
+from benchmarks.pixels import plot_pixels, run_pixels
 from benchmarks.plots import plot_bandits, plot_control, plot_learning, plot_overview, plot_tokens
 from benchmarks.rlhf import plot_rlhf, run_rlhf
 from benchmarks.tokens import markdown, run_tokens
@@ -61,6 +62,13 @@ def report_control() -> None:
         print(f"{cell['agent']:5} {cell['env']:26} {cell['iqm']:9.1f} (IQM), asked {cell['asked']:g}")
 
 
+def report_pixels() -> None:
+    """Run agents on pictures and print what they return beside the optimum and a random policy."""
+    for cell in run_pixels()["results"]:
+        beside = f"worst {cell['worst']:.1%} of the optimum, random {cell['random']:.3f}"
+        print(f"{cell['agent']:5} {cell['env']:26} {cell['iqm']:7.3f} (IQM), {beside}")
+
+
 def report_tokens() -> None:
     """Train transformers that begin at random and print the README's table of what they write afterwards."""
     for row in markdown(run_tokens()["results"]):
@@ -83,6 +91,7 @@ REPORTS: dict[str, Callable[[], object]] = {
     "objectives": report_objectives,
     "rlhf": report_rlhf,
     "control": report_control,
+    "pixels": report_pixels,
 }
 COMMANDS = {  # with arguments of their own; imported where they are asked for, as some need the extra `llm`
     "peers": "benchmarks.peers.command",
@@ -92,6 +101,7 @@ COMMANDS = {  # with arguments of their own; imported where they are asked for, 
     "language": "benchmarks.language",
     "decoding": "benchmarks.decoding",
     "mutants": "benchmarks.mutants",
+    "pong": "benchmarks.pong",
 }
 PLOTS = {
     "bandits": plot_bandits,
@@ -100,6 +110,7 @@ PLOTS = {
     "continuing": plot_continuing,
     "estimators": plot_estimators,
     "control": plot_control,
+    "pixels": plot_pixels,
     "tokens": plot_tokens,
     "rlhf": plot_rlhf,
 }

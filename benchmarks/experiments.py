@@ -34,6 +34,8 @@ class Run:
         total_steps: valid transitions to learn from.
         arguments: the agent's arguments that differ from its defaults.
         episodes: episodes of the greedy evaluation afterwards, in new environments.
+        env_args: arguments for the environment's constructor.
+        wrappers: of each single environment, as texts (`pg_agents.spaces.wrappers`).
     """
 
     agent: str
@@ -42,6 +44,8 @@ class Run:
     total_steps: int
     arguments: dict[str, Any] = field(default_factory=dict)
     episodes: int = 100
+    env_args: dict[str, Any] = field(default_factory=dict)
+    wrappers: list[str] = field(default_factory=list)
 
 
 AGENTS = ("reinforce", "reinforce-baseline", "actor-critic")

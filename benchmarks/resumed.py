@@ -56,7 +56,7 @@ def _stored(name: str) -> Done:
     file = RESULTS / f"{name}.json"
     done: Done = {}
     for result in json.loads(file.read_text())["results"] if file.exists() else ():
-        cell = Run(**{field: result[field] for field in Run.__dataclass_fields__})
+        cell = Run(**{field: result[field] for field in Run.__dataclass_fields__ if field in result})
         done |= {(_key(cell), one["seed"]): one for one in result["runs"]}
     return done
 

@@ -63,6 +63,18 @@ def test_only_what_is_missing_or_changed_is_run(submitted, tmp_path):
     assert [cell["arguments"] for cell in found["results"]] == [{"clip": 0.3}, {}]
 
 
+def test_a_result_from_before_an_option_is_that_of_its_default(submitted, tmp_path):
+    cell = Run("ppo", "CartPole-v1", 8, 100)
+    found = resumed.run_missing("mine", [cell], pretend, lambda *_: {}, range(1), 1)
+    del found["results"][0]["wrappers"], found["results"][0]["env_args"]
+    (tmp_path / "mine.json").write_text(json.dumps(found))
+    other = Run("ppo", "CartPole-v1", 8, 100, wrappers=["FlattenObservation"])
+    resumed.run_missing("mine", [cell, other], pretend, lambda *_: {}, range(1), 1)
+    assert submitted == [(cell, 0), (other, 0)]
+    resumed.run_missing("mine", [cell, other], pretend, lambda *_: {}, range(1), 1)
+    assert len(submitted) == 2
+
+
 def test_a_run_of_tokens_asks_sums_that_were_not_learned_from(monkeypatch):
     asked = []
     evaluate = tokens.pg.evaluate
