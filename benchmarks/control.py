@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.experiments import SEEDS, Run, iqm, run
+from benchmarks.experiments import SEEDS, Run, iqm, run, tuned_run
 from benchmarks.resumed import run_missing
-from pg_agents.training.tuned import TUNED
 
 # What the best published of these agents return after as many steps (Stable-Baselines3's zoo, Tianshou), rounded down;
 # on CartPole-v1, of those for which nothing is published, the return from which Gymnasium calls it solved.
@@ -27,8 +26,7 @@ ASKED = {
 
 def cells() -> list[Run]:
     """Return the agents and environments that have tuned settings and a score to compare with."""
-    tuned = ((agent, env, TUNED[agent, env]) for agent, env in ASKED)
-    return [Run(agent, env, t.num_envs, t.total_steps, t.arguments) for agent, env, t in tuned]
+    return [tuned_run(agent, env) for agent, env in ASKED]
 
 
 def run_control(seeds: Sequence[int] = SEEDS, workers: int = 2) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from gymnasium.vector import VectorEnv
 import pg_agents as pg
 from benchmarks.records import commit, write
 from pg_agents.spaces.environments import make_env
+from pg_agents.training.tuned import TUNED
 
 SEEDS = range(5)  # reported; hyperparameters were chosen on seeds 100 and above
 
@@ -80,13 +81,25 @@ EXPERIMENTS = {"cartpole": CARTPOLE, "tabular": TABULAR, "recall": RECALL}
 def run(cell: Run, seed: int) -> dict[str, Any]:
     """Train and evaluate; return the summary, the returns before and after, and the learning curve."""
     torch.set_num_threads(1)
-    form = pg.AGENTS[cell.agent]
-    env = make_env(cell.env, cell.num_envs, {}, a_seed_each="group_size" in form.argument_names())
-    agent = form.for_env(env, seed=seed, **cell.arguments)
+    env = training_env(cell)
+    agent = pg.AGENTS[cell.agent].for_env(env, seed=seed, **cell.arguments)
     before = evaluate(agent, cell, seed, greedy=False)
     summary, curve = learn(agent, env, cell, seed)
     after = evaluate(agent, cell, seed, greedy=True)
     return {**summary, "before": before, "after": after, "curve": curve}
+
+
+def tuned_run(agent: str, env: str, episodes: int = 100) -> Run:
+    """Return the cell of an agent in an environment with the package's tuned settings."""
+    found = TUNED[agent, env]
+    how = {"env_args": found.env_args, "wrappers": list(found.wrappers)}
+    return Run(agent, env, found.num_envs, found.total_steps, found.arguments, episodes, **how)
+
+
+def training_env(cell: Run) -> VectorEnv:
+    """Return the environments that a cell's agent learns in."""
+    groups = "group_size" in pg.AGENTS[cell.agent].argument_names()
+    return make_env(cell.env, cell.num_envs, cell.env_args, wrappers=cell.wrappers, a_seed_each=groups)
 
 
 def learn(agent: pg.Agent, env: VectorEnv, cell: Run, seed: int) -> tuple[dict[str, Any], list[list[float]]]:
@@ -100,7 +113,7 @@ def learn(agent: pg.Agent, env: VectorEnv, cell: Run, seed: int) -> tuple[dict[s
 
 def evaluate(agent: pg.Agent, cell: Run, seed: int, *, greedy: bool) -> float:
     """Return the mean return in fresh environments, with seeds that no training has had."""
-    fresh = gym.make_vec(cell.env, 50)
+    fresh = make_env(cell.env, 50, cell.env_args, wrappers=cell.wrappers)
     return pg.evaluate(agent, fresh, episodes=cell.episodes, greedy=greedy, seed=seed).mean_return
 
 

@@ -12,18 +12,16 @@ import torch
 from gymnasium.vector import SyncVectorEnv
 from matplotlib import pyplot
 from matplotlib.axes import Axes
-from pg_agents.spaces.packages import import_module
-from pg_agents.spaces.wrappers import wrappers_of
 
 import pg_agents as pg
 from benchmarks.doorkey import BestReturns
-from benchmarks.experiments import Run, iqm, learn
+from benchmarks.experiments import Run, iqm, learn, training_env, tuned_run
 from benchmarks.plots import by_environment, draw_curves, draw_ends, read
 from benchmarks.pong import read_curve
 from benchmarks.records import RESULTS
 from benchmarks.resumed import run_missing
-from pg_agents.spaces.environments import make_env
-from pg_agents.training.tuned import TUNED
+from pg_agents.spaces.packages import import_module
+from pg_agents.spaces.wrappers import wrappers_of
 
 SEEDS = range(3)
 EPISODES = 200  # of an evaluation, each in an environment of its own
@@ -32,17 +30,13 @@ LEARNED = (("ppo", "pg/Catch-v0"), ("a2c", "pg/Catch-v0"), ("ppo", "MiniGrid-Doo
 
 def cells() -> list[Run]:
     """Return the agents and environments, with their tuned settings."""
-    tuned = ((agent, env, TUNED[agent, env]) for agent, env in LEARNED)
-    return [
-        Run(agent, env, t.num_envs, t.total_steps, t.arguments, EPISODES, t.env_args, list(t.wrappers))
-        for agent, env, t in tuned
-    ]
+    return [tuned_run(agent, env, EPISODES) for agent, env in LEARNED]
 
 
 def run(cell: Run, seed: int) -> dict[str, Any]:
     """Train and evaluate; return the summary, the learning curve, and the returns of the agent and beside it."""
     torch.set_num_threads(1)
-    env = make_env(cell.env, cell.num_envs, cell.env_args, wrappers=cell.wrappers)
+    env = training_env(cell)
     agent = pg.AGENTS[cell.agent].for_env(env, seed=seed, **cell.arguments)
     summary, curve = learn(agent, env, cell, seed)
     return {**summary, **compare(agent, cell, seed), "curve": curve}

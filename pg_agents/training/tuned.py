@@ -42,6 +42,18 @@ ATARI = Tuned(
         "value_weight": 1.0, "entropy_weight": 0.01, "normalize_over": "minibatch", "adam_epsilon": 1e-5,
     },
 )  # fmt: skip
+# Rooms of MiniGrid, seen as 7×7×3 codes from 0 to 10 in bytes: as numbers for a multilayer perceptron they are learned
+# sooner than as a picture, which would be divided by 255.
+MINIGRID = Tuned(
+    num_envs=16,
+    total_steps=100_000,
+    arguments={
+        "num_steps": 128, "minibatch_size": 256, "epochs": 4, "learning_rate": "1e-3:0", "entropy_weight": 0.01,
+    },
+    wrappers=(
+        "FilterObservation:filter_keys=['image','direction']", "FlattenObservation", "DtypeObservation:dtype=float32",
+    ),
+)  # fmt: skip
 # Texts, written by a transformer whose weights begin at random.
 TRANSCRIBING = ("pg/Copy-v0", "pg/Reverse-v0", "pg/Sort-v0")
 TRANSCRIBERS = {
@@ -77,6 +89,15 @@ TUNED: dict[tuple[str, str], Tuned] = {
     ("ppo", "Walker2d-v5"): MUJOCO,
     ("ppo", "ALE/Pong-v5"): ATARI,
     ("ppo", "ALE/Breakout-v5"): replace(ATARI, env_args={"episodic_life": True}),
+    ("ppo", "pg/Catch-v0"): Tuned(
+        num_envs=8,
+        total_steps=60_000,
+        arguments={
+            "num_steps": 128, "minibatch_size": 256, "epochs": 4, "learning_rate": "1e-3:0", "entropy_weight": 0.01,
+        },
+    ),
+    ("a2c", "pg/Catch-v0"): Tuned(16, 80_000, {"learning_rate": "1.5e-3:0", "entropy_weight": 0.01}),
+    ("ppo", "MiniGrid-DoorKey-5x5-v0"): MINIGRID,
     **{(agent, env): settings for agent, settings in TRANSCRIBERS.items() for env in TRANSCRIBING},
     # Guessing the bit is right half the time: with little entropy the policy gives one answer to all prompts.
     ("grpo", "pg/Parity-v0"): Tuned(
