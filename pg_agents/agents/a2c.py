@@ -57,7 +57,7 @@ class A2C(Agent[A2CConfig]):
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −Â_t ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + c ½ (V(S_t) − G_t)², averaged over steps."""
-        policy, values = self.distribution(batch), self.values(batch)
+        policy, values = self.outputs(batch)
         log_probs = policy.log_prob(batch.actions)
         terms, errors = policy_gradient(log_probs, batch.advantages), squared_error(values, batch.targets)
         both = torch.add(terms, errors, alpha=self.config.value_weight)

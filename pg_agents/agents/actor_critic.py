@@ -68,7 +68,7 @@ class ActorCritic(Agent[ActorCriticConfig]):
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −δ_t ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + ½ (V(S_t) − G_t)², averaged over steps."""
-        policy, values = self.distribution(batch), self.values(batch)
+        policy, values = self.outputs(batch)
         log_probs = policy.log_prob(batch.actions)
         terms, errors = policy_gradient(log_probs, batch.advantages), squared_error(values, batch.targets)
         return self.regularized(batch, terms + errors, policy, log_probs, policy_loss=terms, value_loss=errors)

@@ -61,9 +61,9 @@ class AverageReward(Agent[AverageRewardConfig]):
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Q − Σ_a π Q and R_{t+1} − λ + Q(S_{t+1},A_{t+1}), [T − 1, B], and each learner's mean d, [L]."""
         refuse_terminations(rollout)
-        values = self.values(rollout)  # [T, B, A]
+        policy, values = self.outputs(rollout)  # values: [T, B, A]
         taken = values.gather(-1, rollout.actions[..., None]).squeeze(-1)  # [T, B]
-        advantages = taken - (probabilities_of(self.distribution(rollout)) * values).sum(-1)
+        advantages = taken - (probabilities_of(policy) * values).sum(-1)
         weights = mean_over_steps(continued(rollout), self.policy.num_learners, taken.dtype)
         targets = rollout.rewards[:-1] - self.gain + taken[1:]
         differences = (weights * (targets - taken[:-1])).sum(0)  # [B]
@@ -73,8 +73,8 @@ class AverageReward(Agent[AverageRewardConfig]):
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −[Q − Σ_a π Q] ln π(A_t|S_t) − η H(π(·|S_t)) + ½ d², averaged over the environments."""
-        policy, taken = self.distribution(batch), self.values(batch).gather(-1, batch.actions[..., None]).squeeze(-1)
-        log_probs = policy.log_prob(batch.actions)
+        policy, values = self.outputs(batch)
+        log_probs, taken = policy.log_prob(batch.actions), values.gather(-1, batch.actions[..., None]).squeeze(-1)
         terms, errors = policy_gradient(log_probs, batch.advantages), squared_error(taken, batch.targets)
         return self.regularized(batch, terms + errors, policy, log_probs, policy_loss=terms, value_loss=errors)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar, final
 
 import torch
@@ -117,6 +118,14 @@ class Agent(Constructed[C], ABC):
     def values(self, data: Batch | Rollout) -> Tensor:
         """Return the critic's values at every step of a batch or a rollout: V [T, B], or Q [T, B, A]."""
         return self.critic(data.observations, data.memory, data.episode_starts)
+
+    def outputs(self, data: Batch | Rollout) -> tuple[Distribution, Any]:
+        """Return `distribution` and `values` at every step, None without a critic; a shared encoder runs once."""
+        if self.critic is None:
+            return self.distribution(data), None
+        if (encoder := self.critic.shared_encoder) is not None:
+            data = replace(data, observations=encoder.encode(data.observations))
+        return self.distribution(data), self.values(data)
 
     def regularized(
         self, batch: Batch, terms: Tensor, policy: Distribution, log_probs: Tensor, **metrics: Tensor

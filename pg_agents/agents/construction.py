@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
+from torch import nn
 
 from pg_agents.agents.common.compatibility import check_batch
 from pg_agents.agents.common.configured import C, Configured
@@ -26,9 +27,10 @@ class Constructed(Configured[C]):
     """A configured module with networks, made for an environment's spaces or loaded from a folder."""
 
     name: ClassVar[str]  # on the command line and in files
-    policy_defaults: ClassVar[dict[type[Policy], dict[str, Any]]] = {}  # defaults of `for_env` for a class of policies
+    policy_defaults: ClassVar[dict[type[nn.Module], dict[str, Any]]] = {}  # of `for_env`, for policies or their parts
     action_values: ClassVar[bool] = False  # whether its critic is Q(s,·) instead of V(s)
     differentiates_twice: ClassVar[bool] = False  # whether it needs second derivatives of its policy
+    separate_networks: ClassVar[bool] = False  # whether policy and critic must not share parameters
     policy: Policy
     spaces: tuple[Any, Any] | None  # of observations and actions; None: it was made of the user's networks
     networks: dict[str, Any]  # the given options of the networks
@@ -63,7 +65,8 @@ class Constructed(Configured[C]):
             seed: of the initial parameters and the order of minibatches; torch's global generator is not changed.
             config: options of the agent; those that were not given have defaults for the environment and the networks.
             network: options of the networks, or of a language model.
-            **options: fields of both, which take precedence; policy="hf:PATH" uses a language model.
+            **options: fields of both, which take precedence; policy="hf:PATH" uses a language model. encoder=… is a
+                module from observations to features, to be used instead of one that suits their space.
 
         Raises:
             ValueError: an option is out of range.
@@ -112,8 +115,9 @@ class Constructed(Configured[C]):
             raise TypeError(f"{cls.__name__}: state its configuration: class {cls.__name__}(Agent[...Config])")
         if not hasattr(cls, "name"):
             raise TypeError(f"{cls.__name__}: give the class a name, as files and the command line have it")
-        kinds = cls.policy_defaults, cls.needs_critic, cls.action_values, cls.differentiates_twice
-        return Form(cls.__name__, cls.name, cls.config_class, *kinds)
+        kinds = cls.policy_defaults, cls.needs_critic, cls.action_values
+        needs = cls.differentiates_twice, cls.separate_networks
+        return Form(cls.__name__, cls.name, cls.config_class, *kinds, *needs)
 
     @classmethod
     def needs_critic(cls, config: Any) -> bool:  # noqa: ANN401
@@ -134,7 +138,8 @@ class Constructed(Configured[C]):
 
         Args:
             path: the folder.
-            **networks: policy=… and, if it has one, critic=…, for an agent that was made of the user's networks.
+            **networks: policy=… and, if it has one, critic=…, for an agent that was made of the user's networks;
+                encoder=… for one that was made with the user's encoder.
 
         Raises:
             SavedAgentError: no agent there, one of another class, a damaged one, or parameters that do not fit.

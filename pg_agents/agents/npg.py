@@ -43,7 +43,7 @@ class NaturalPolicyGradient(Agent[NaturalPolicyGradientConfig]):
     """
 
     name = "npg"
-    differentiates_twice = True
+    differentiates_twice = separate_networks = True
     policy_defaults = {TransformerPolicy: FOR_TRANSFORMERS}
 
     def make_optimizer(self) -> FlatOptimizer:

@@ -67,7 +67,7 @@ class PPO(Agent[PPOConfig]):
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −min(ρÂ, clip(ρ)Â) − η H(π(·|S_t)) + β k_t + c ½ (V(S_t) − G_t)², averaged over steps."""
-        policy, values, clip = self.distribution(batch), self.values(batch), self.current("clip")
+        (policy, values), clip = self.outputs(batch), self.current("clip")
         log_probs = policy.log_prob(batch.actions)
         log_ratio = log_probs - batch.log_probs  # ln ρ, [T, B]
         surrogate, errors = clipped_surrogate(log_ratio, batch.advantages, clip), squared_error(values, batch.targets)

@@ -69,12 +69,12 @@ class ReinforceBaseline(Agent[ReinforceBaselineConfig]):
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return Σ_t [−(G_t − b) ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + ½ (V(S_t) − G_t)²], averaged over episodes."""
-        policy = self.distribution(batch)
+        policy, values = self.outputs(batch)
         log_probs = policy.log_prob(batch.actions)
         terms = policy_gradient(log_probs, batch.advantages)
-        if self.critic is None or batch.targets is None:
+        if values is None or batch.targets is None:
             return self.regularized(batch, terms, policy, log_probs, policy_loss=terms)
-        errors = squared_error(self.values(batch), batch.targets)
+        errors = squared_error(values, batch.targets)
         return self.regularized(batch, terms + errors, policy, log_probs, policy_loss=terms, value_loss=errors)
 
     @classmethod

@@ -51,7 +51,7 @@ class TRPO(Agent[TRPOConfig]):
     """
 
     name = "trpo"
-    differentiates_twice = True
+    differentiates_twice = separate_networks = True
     policy_defaults = {TransformerPolicy: FOR_TRANSFORMERS}
 
     def make_optimizer(self) -> FlatOptimizer:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pg_agents.collection.env_adapter import EnvAdapter
+from pg_agents.data.encoded import Encoded
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.distributions import Distribution, draw
 from pg_agents.policies.policy import Policy, check_learners
@@ -25,11 +26,13 @@ class PolicyStep(NamedTuple):
         observation: arrays [B, …], copied from the environment; for append-only tokens only their lengths.
         distribution: the policy's distribution over actions.
         actions: the sampled actions, [B, …].
+        features: of the observations, [B, size], if a critic shares the policy's encoder; else None.
     """
 
     observation: Tree
     distribution: Distribution
     actions: Tensor
+    features: Tensor | None
 
 
 class Actor:
@@ -83,9 +86,13 @@ class Actor:
             self.memory = self.policy.reset_memory(
                 self.memory, torch.from_numpy(self.adapter.episode_starts).to(self.device)
             )
+        shown = self.policy.encode(shown)
         distribution, self.memory = self.policy.step(shown, self.memory)
         actions = draw(distribution, self._where, greedy=self.greedy, generator=self.generator)
-        return self.to_env_action(self.policy.unscale_action(actions)), PolicyStep(seen, distribution, actions)
+        features = shown.features if isinstance(shown, Encoded) else None
+        return self.to_env_action(self.policy.unscale_action(actions)), PolicyStep(
+            seen, distribution, actions, features
+        )
 
     def _where(self, row: int | None) -> str:
         return f"in {self.adapter.name} {self.adapter.where(row)}"

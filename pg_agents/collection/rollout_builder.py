@@ -42,6 +42,7 @@ class RolloutBuilder:
     ) -> None:
         self.device = actor.device
         self.append_only, self.rows = append_only, rows
+        self.encoder_version = actor.policy.encoder_version
         self.memory = actor.memory if actor.policy.recurrent and not adapter.episode_starts.all() else None
         self.group_ids = own_groups(adapter) if group_ids is None else group_ids
         self.decisions: list[PolicyStep] = []
@@ -98,7 +99,7 @@ class RolloutBuilder:
 
     def rollout(self) -> Rollout:
         """Return the rollout."""
-        seen, distributions, actions = zip(*self.decisions, strict=True)
+        seen, distributions, actions, features = zip(*self.decisions, strict=True)
         taken = torch.stack(actions)  # [T, B, …]
         rewards, *flags = (torch.from_numpy(stack_rows(column)).to(self.device) for column in self.columns)
         terminated, truncated, mask, episode_starts, times = flags
@@ -122,6 +123,8 @@ class RolloutBuilder:
             stop_reasons=tuple(self.reasons),
             memory=self.memory,
             group_ids=None if self.group_ids is None else torch.from_numpy(self.group_ids),
+            features=None if features[0] is None else torch.stack(features),
+            encoder_version=self.encoder_version,
         )
 
     def _observations(self, seen: tuple[Tree, ...]) -> Tree:

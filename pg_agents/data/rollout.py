@@ -110,6 +110,8 @@ class Rollout:
         memory: the policy's memory before row 0; None for a policy without memory.
         group_ids: int64 [B], equal for environments that share their initial state; None without groups.
         reference_log_probs: ln π_ref(a|s) under a reference policy; None without one.
+        features: what the policy's encoder made of the observations when acting, if a critic shares it, [T, B, size].
+        encoder_version: of the encoder that made them; see `Encoder.version`.
     """
 
     observations: Annotated[Tree, "per step"]
@@ -129,6 +131,8 @@ class Rollout:
     memory: Any = None
     group_ids: Tensor | None = None
     reference_log_probs: PerStep | None = None
+    features: PerStep | None = None
+    encoder_version: Any = None
 
     starts = renamed("starts", "episode_starts")
 

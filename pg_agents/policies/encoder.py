@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -12,10 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pg_agents._fast.module_calls import hold_directly
+from pg_agents.data.encoded import Encoded
+from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import Tree
 from pg_agents.errors import UnsupportedSpaceError
+from pg_agents.policies.activations import Activation
 from pg_agents.policies.image_encoder import ImageEncoder
+from pg_agents.policies.layers import Hidden
 from pg_agents.policies.normalization import ObservationScale
+from pg_agents.policies.own_encoder import OwnEncoder
 from pg_agents.spaces.action_masks import split_mask, without_mask
 from pg_agents.spaces.pictures import picture_of, range_of
 
@@ -30,24 +36,70 @@ class Encoder(nn.Module):
     Args:
         space: the space of one observation: Box, Discrete, MultiDiscrete, MultiBinary, or a Dict or Tuple of them.
         scale: standardises the observations first; None: they are not standardised.
+        network: a module of the user's that does all this instead; see `OwnEncoder`.
+        hidden: sizes of hidden layers on top of the features.
+        activation: of those layers, "tanh" or "relu".
+
+    Attributes:
+        shared: whether a critic shares the encoder with the policy, which then encodes observations when it acts.
 
     Raises:
         UnsupportedSpaceError: another space, a space without numbers, or images that are too small.
+        ValueError: `network` does not return [N, size] for N observations.
     """
 
-    def __init__(self, space: gym.Space, scale: ObservationScale | None = None) -> None:
+    shared: bool = False
+
+    def __init__(
+        self,
+        space: gym.Space,
+        scale: ObservationScale | None = None,
+        *,
+        network: nn.Module | None = None,
+        hidden: Sequence[int] = (),
+        activation: Activation = "tanh",
+    ) -> None:
         super().__init__()
-        self.part = _part(without_mask(space))
+        self.part = _part(without_mask(space)) if network is None else OwnEncoder(network, without_mask(space))
         self.scale = scale
         self.size = self.part.size
         if not self.size:
             raise UnsupportedSpaceError(f"observation space {space} holds no numbers: give it at least one number")
+        self.hidden = Hidden(self.size, hidden, activation) if hidden else None
+        if self.hidden is not None:
+            self.size = self.hidden.size
         hold_directly(self, "part")
 
     def forward(self, observations: Tree) -> Tensor:
         """Return the features of observations [..., *space.shape], with or without a mask."""
         seen = split_mask(observations)[0]
-        return self.part.forward(seen if self.scale is None else self.scale(seen))
+        if isinstance(seen, Encoded):
+            return seen.features
+        features = self.part.forward(seen if self.scale is None else self.scale(seen))
+        return features if self.hidden is None else self.hidden(features)
+
+    def encode(self, observations: Tree) -> Encoded:
+        """Return the features of observations, and their mask, for networks that share the encoder."""
+        return Encoded(self(observations), split_mask(observations)[1])
+
+    def recalled(self, rollout: Rollout) -> Tree:
+        """Return a rollout's observations; encoded, if this encoder with these parameters did so when acting."""
+        if rollout.features is None or rollout.encoder_version != self.version():
+            return rollout.observations
+        return Encoded(rollout.features, split_mask(rollout.observations)[1])
+
+    def version(self) -> tuple[int, int]:
+        """Return a number that changes with the parameters and buffers, beside the encoder's identity."""
+        return id(self), sum(tensor._version for tensor in (*self.parameters(), *self.buffers()))
+
+
+def give_encoder(critic: Any, encoder: Encoder, *, shared: bool) -> None:  # noqa: ANN401
+    """Make an encoder a critic's own part; or the policy's, which then is neither trained nor saved with the critic."""
+    if not shared:
+        critic.encoder = encoder
+        return
+    vars(critic)["encoder"] = vars(critic)["shared_encoder"] = encoder  # past nn.Module: not a part
+    encoder.shared = True
 
 
 def has_images(space: gym.Space) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
@@ -14,6 +15,9 @@ LAYERS: tuple[tuple[int, tuple[tuple[int, int, int], ...], int], ...] = (
     (16, ((32, 4, 2), (64, 3, 2), (64, 3, 1)), 256),
     (7, ((32, 3, 1), (64, 3, 2)), 128),
 )
+
+
+CHUNK = 256  # images that are encoded at once where nothing is learned, so that their features stay in the cache
 
 
 class ImageEncoder(nn.Module):
@@ -51,15 +55,26 @@ class ImageEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the features of images [..., *space.shape]."""
         leading = images.shape[: images.ndim - self.rank]
+        pixels = self._channels_last(images)
+        if torch.is_grad_enabled():
+            features = self._features(pixels)
+        else:
+            features = torch.cat([self._features(part) for part in pixels.split(CHUNK)])
+        return features.reshape(*leading, self.size)
+
+    def _channels_last(self, images: Tensor) -> Tensor:
+        """Return the images as [N, H, W, channels], in their own dtype: bytes are moved before they become floats."""
         if self.axis == -1:
             frames = images.reshape(-1, self.stacked, *images.shape[-3:])
-            images = frames.permute(0, 1, 4, 2, 3).flatten(1, 2)
-        else:
-            images = images.reshape(-1, self.channels, *images.shape[-2:])
-        pixels = images.to(next(self.network.parameters()).dtype)
+            return frames[:, 0] if self.stacked == 1 else frames.permute(0, 2, 3, 1, 4).flatten(3)
+        return images.reshape(-1, self.channels, *images.shape[-2:]).permute(0, 2, 3, 1).contiguous()
+
+    def _features(self, pixels: Tensor) -> Tensor:
+        """Return the features of pixels [N, H, W, channels]."""
+        pixels = pixels.to(next(self.network.parameters()).dtype)
         if (self.low, self.width) != (0, 1):
             pixels = (pixels - self.low if self.low else pixels) * (1 / self.width)
-        return self.network(pixels).reshape(*leading, self.size)
+        return self.network(pixels.permute(0, 3, 1, 2))
 
 
 def _network(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from torch import nn
 
 from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.policies.action_heads import check_mask, make_head
-from pg_agents.policies.encoder import has_images
+from pg_agents.policies.make_encoders import Encoders, make_encoders
 from pg_agents.policies.mlp import MLPActionCritic, MLPCritic, MLPPolicy
 from pg_agents.policies.network_config import NetworkConfig
 from pg_agents.policies.normalization import ObservationScale, has_real
@@ -28,19 +28,22 @@ def make_networks(
     *,
     critic: bool,
     action_values: bool = False,
+    encoder: nn.Module | None = None,
     config: NetworkConfig | None = None,
     **options: Any,  # noqa: ANN401
 ) -> tuple[Policy, Critic | ActionCritic | None]:
     """Return a policy and, if `critic`, a critic for the spaces of one environment: V, or Q if `action_values`.
 
     Discrete observations and actions: tables. Windows of tokens (a Dict of `tokens` and `length`): a small causal
-    transformer. Everything else: MLPs, on the features of an `Encoder` of their own; a GRU where `recurrent` says so.
+    transformer. Everything else: MLPs on the features of an `Encoder`; a GRU where `recurrent` says so.
 
     Args:
         observation_space: of one environment.
         action_space: of one environment.
         critic: whether to make one.
         action_values: Q(s,·) instead of V(s).
+        encoder: a module of the user's from observations to features; see `OwnEncoder`. A critic that does not share it
+            gets a copy.
         config: the networks' options; None: the defaults.
         **options: options that are to be different.
 
@@ -57,9 +60,12 @@ def make_networks(
     head = make_head(action_space, **box)
     check_mask(observation_space, action_space)
     features = without_mask(observation_space)
-    chosen = any(option is not None for option in (hidden, config.activation, recurrent))
+    chosen = any(option is not None for option in (hidden, config.activation, recurrent, encoder))
     if config.normalize_observations and not has_real(features):
         raise ValueError(f"normalize_observations needs observations with real numbers, got {observation_space}")
+    if config.share_encoder and not critic:
+        raise ValueError("share_encoder=True needs a critic to share the encoder with, and this agent has none")
+    chosen |= config.share_encoder is True
     if isinstance(features, spaces.Discrete) and isinstance(action_space, spaces.Discrete) and not chosen:
         return _tables(features, int(action_space.n), num_learners, critic, action_values)
     if num_learners > 1:
@@ -67,17 +73,20 @@ def make_networks(
             f"num_learners={num_learners} independent learners need Discrete observations and actions, got "
             f"{observation_space} and {action_space}"
         )
-    if is_token_window(features, action_space):
+    if is_token_window(features, action_space) and encoder is None:
         if chosen:
-            raise ValueError("recurrent, hidden, activation must be left out for windows of tokens: give policy=...")
+            names = "recurrent, hidden, activation, share_encoder"
+            raise ValueError(f"{names} must be left out for windows of tokens: give policy=...")
         sizes = int(action_space.n), int(features["length"].n) - 1  # type: ignore[attr-defined] # Discrete
         return TransformerPolicy(*sizes), TransformerCritic(*sizes) if critic else None
     scale = ObservationScale(features) if config.normalize_observations else None
+    encoders = make_encoders(observation_space, config, encoder, scale, critic=critic)
     form: dict[str, Any] = {"activation": config.activation or "tanh", "scale": scale}
     if recurrent is not None:
-        return _recurrent(observation_space, action_space, recurrent, critic, action_values, hidden, box, form)
-    form["hidden"] = tuple(hidden) if hidden is not None else () if has_images(features) else (64, 64)
-    policy = MLPPolicy(observation_space, action_space, **box, **form)
+        return _recurrent(observation_space, action_space, recurrent, critic, action_values, encoders, box, form)
+    form["hidden"] = encoders.hidden
+    policy = MLPPolicy(observation_space, action_space, **box, **form, **encoders.of_policy)
+    form |= encoders.of_critic(policy)
     if critic and action_values:
         return policy, MLPActionCritic(observation_space, head.outputs, **form)
     return policy, MLPCritic(observation_space, **form) if critic else None
@@ -102,7 +111,7 @@ def _recurrent(
     size: int,
     critic: bool,
     action_values: bool,
-    hidden: Sequence[int] | None,
+    encoders: Encoders,
     box: dict[str, Any],
     form: dict[str, Any],
 ) -> tuple[GRUPolicy, GRUCritic | None]:
@@ -111,9 +120,12 @@ def _recurrent(
         raise UnsupportedSpaceError(
             f"recurrent={size} comes with a critic V, and this agent needs Q: choose another agent, or leave it out"
         )
-    policy = GRUPolicy(observation_space, action_space, size=size, hidden=tuple(hidden or ()), **box, **form)
-    layers = (64, 64) if hidden is None else tuple(hidden)
-    return policy, GRUCritic(policy, observation_space, hidden=layers, **form) if critic else None
+    layers: dict[str, Any] = {"hidden": encoders.hidden, **box, **form}
+    policy = GRUPolicy(observation_space, action_space, size=size, **layers, **encoders.of_policy)
+    if not critic:
+        return policy, None
+    form |= {"hidden": encoders.of_recurrent_critic} | encoders.of_critic(policy)
+    return policy, GRUCritic(policy, observation_space, **form)
 
 
 def check_action_values(observation_space: gym.Space, action_space: gym.Space) -> None:

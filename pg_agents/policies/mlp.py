@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 import gymnasium as gym
-from torch import Tensor, nn
+from torch import Tensor
 
 from pg_agents._fast.module_calls import call, hold_directly
+from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import Tree
 from pg_agents.distributions import Distribution
 from pg_agents.policies.action_heads import check_mask, make_head
-from pg_agents.policies.activations import ACTIVATIONS, Activation
-from pg_agents.policies.encoder import Encoder
+from pg_agents.policies.activations import Activation
+from pg_agents.policies.encoder import Encoder, give_encoder
+from pg_agents.policies.layers import MLP
 from pg_agents.policies.normalization import ObservationScale
 from pg_agents.policies.policy import ActionCritic, Critic, Memory, Policy
 from pg_agents.spaces.action_masks import split_mask
-
-
-class MLP(nn.Sequential):
-    """A network of the given layer sizes, weights orthogonal (gain √2, the last layer `output_gain`).
-
-    Args:
-        sizes: the sizes of the input, the hidden layers and the output.
-        output_gain: the gain of the last layer.
-        activation: of the hidden layers, "tanh" or "relu".
-
-    Raises:
-        ValueError: the activation is unknown.
-    """
-
-    def __init__(self, sizes: Sequence[int], output_gain: float, activation: Activation = "tanh") -> None:
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-        super().__init__(*(nn.Linear(*pair) for pair in itertools.pairwise(sizes)))
-        self.activate = ACTIVATIONS[activation]
-        for i, linear in enumerate(self):
-            nn.init.orthogonal_(linear.get_parameter("weight"), output_gain if i == len(sizes) - 2 else 2**0.5)
-            nn.init.zeros_(linear.get_parameter("bias"))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the outputs [..., sizes[-1]] for features [..., sizes[0]]."""
-        *hidden, last = self._modules.values()
-        for layer in hidden:
-            features = self.activate(call(layer, features))
-        return call(last, features)
 
 
 class MLPPolicy(Policy):
@@ -61,6 +33,7 @@ class MLPPolicy(Policy):
         squash: for a bounded Box: a Gaussian squashed into the bounds instead of a clipped one.
         initial_log_std: ln σ before training, for a Box.
         scale: standardises the observations; shared with the critic.
+        encoder: of the observations; None: one that suits their space.
 
     Raises:
         UnsupportedSpaceError: a space is not supported, or the mask in the observation does not fit the actions.
@@ -77,11 +50,12 @@ class MLPPolicy(Policy):
         squash: bool = False,
         initial_log_std: float = 0.0,
         scale: ObservationScale | None = None,
+        encoder: Encoder | None = None,
     ) -> None:
         super().__init__()
         self.head = make_head(action_space, squash=squash, initial_log_std=initial_log_std)
         check_mask(observation_space, action_space)
-        self.encoder = Encoder(observation_space, scale)
+        self.encoder = Encoder(observation_space, scale) if encoder is None else encoder
         self.network = MLP([self.encoder.size, *hidden, self.head.outputs], output_gain=0.01, activation=activation)
         hold_directly(self, "encoder", "network", "head")
 
@@ -89,6 +63,10 @@ class MLPPolicy(Policy):
         """Return the distributions for observations [..., *shape]."""
         features = call(self.network, call(self.encoder, observations))
         return call(self.head, features, split_mask(observations)[1])
+
+    def encode(self, observations: Tree) -> Tree:
+        """Return observations [B, …], encoded if a critic shares the encoder."""
+        return self.encoder.encode(observations) if self.encoder.shared else observations
 
     def unscale_action(self, actions: Tensor) -> Tensor:
         """Return actions as sampled, [B, …], in the units of the environment."""
@@ -103,11 +81,15 @@ class MLPCritic(Critic):
         hidden: sizes of the hidden layers.
         activation: of the hidden layers, "tanh" or "relu".
         scale: standardises the observations; the same one as the policy's.
+        encoder: one of its own; None: one that suits the space.
+        shared: the policy's encoder, to be shared, instead of `encoder`.
 
     Raises:
         UnsupportedSpaceError: for a space without a fixed size.
         ValueError: for an unknown activation.
     """
+
+    encoder: Encoder
 
     def __init__(
         self,
@@ -116,14 +98,20 @@ class MLPCritic(Critic):
         hidden: Sequence[int] = (64, 64),
         activation: Activation = "tanh",
         scale: ObservationScale | None = None,
+        encoder: Encoder | None = None,
+        shared: Encoder | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = Encoder(observation_space, scale)
+        give_encoder(self, encoder or shared or Encoder(observation_space, scale), shared=shared is not None)
         self.network = MLP([self.encoder.size, *hidden, 1], output_gain=1.0, activation=activation)
 
     def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return the values of observations [..., *shape]."""
         return call(self.network, call(self.encoder, observations)).squeeze(-1)
+
+    def seen(self, rollout: Rollout) -> Tree:
+        """Return a rollout's observations, encoded already if acting with the shared encoder has done so."""
+        return self.encoder.recalled(rollout)
 
 
 class MLPActionCritic(ActionCritic):
@@ -135,11 +123,15 @@ class MLPActionCritic(ActionCritic):
         hidden: sizes of the hidden layers.
         activation: of the hidden layers, "tanh" or "relu".
         scale: standardises the observations; the same one as the policy's.
+        encoder: one of its own; None: one that suits the space.
+        shared: the policy's encoder, to be shared, instead of `encoder`.
 
     Raises:
         UnsupportedSpaceError: for a space without a fixed size.
         ValueError: for an unknown activation.
     """
+
+    encoder: Encoder
 
     def __init__(
         self,
@@ -149,9 +141,11 @@ class MLPActionCritic(ActionCritic):
         hidden: Sequence[int] = (64, 64),
         activation: Activation = "tanh",
         scale: ObservationScale | None = None,
+        encoder: Encoder | None = None,
+        shared: Encoder | None = None,
     ) -> None:
         super().__init__()
-        self.encoder = Encoder(observation_space, scale)
+        give_encoder(self, encoder or shared or Encoder(observation_space, scale), shared=shared is not None)
         self.network = MLP([self.encoder.size, *hidden, num_actions], output_gain=1.0, activation=activation)
 
     def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:

@@ -47,6 +47,16 @@ class Policy(nn.Module, ABC):
         """Return the distributions for observations [B, …], and the memory after them (for acting)."""
         return self.forward(observation), memory
 
+    def encode(self, observations: Tree) -> Tree:
+        """Return observations [B, …] in the form that `step` takes; as `Encoded`, if a critic shares the encoder."""
+        return observations
+
+    @property
+    def encoder_version(self) -> Any:  # noqa: ANN401
+        """What tells two states of an encoder apart that a critic shares; None: there is none."""
+        encoder: Any = getattr(self, "encoder", None)
+        return encoder.version() if getattr(encoder, "shared", False) else None
+
     def write_files(self, folder: Path) -> None:  # noqa: B027 - most policies need no files
         """Write files that loading needs in addition to arguments and parameters to `folder`; the default writes none.
 
@@ -90,9 +100,11 @@ class Critic(nn.Module, ABC):
 
     Attributes:
         num_learners: as the policy's.
+        shared_encoder: the policy's encoder, if the critic shares it; it is trained and saved with the policy.
     """
 
     num_learners: int = 1
+    shared_encoder: Any = None
 
     @abstractmethod
     def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
@@ -102,12 +114,16 @@ class Critic(nn.Module, ABC):
         """Return V(s), [K], for observations [K, …] of the environments `columns`, int64 [K]."""
         return self(observations)
 
+    def seen(self, rollout: Rollout) -> Tree:
+        """Return a rollout's observations in the form that `forward` takes; the default returns them unchanged."""
+        return rollout.observations
+
     def of_rollout(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Return V of a rollout's observations, [T, B], and of its final observations, [K].
 
         A critic with a memory uses the memory after `final_rows` for the latter.
         """
-        values = self(rollout.observations, rollout.memory, rollout.episode_starts)
+        values = self(self.seen(rollout), rollout.memory, rollout.episode_starts)
         if not len(rollout.final_rows):
             return values, values.new_zeros(0)
         return values, self.of_columns(rollout.final_observations, rollout.final_rows[:, 1])
@@ -118,9 +134,11 @@ class ActionCritic(nn.Module, ABC):
 
     Attributes:
         num_learners: as the policy's.
+        shared_encoder: the policy's encoder, if the critic shares it.
     """
 
     num_learners: int = 1
+    shared_encoder: Any = None
 
     @abstractmethod
     def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:

@@ -13,9 +13,10 @@ from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import Tree
 from pg_agents.distributions import Distribution
 from pg_agents.policies.action_heads import check_mask, make_head
-from pg_agents.policies.encoder import Encoder
+from pg_agents.policies.activations import Activation
+from pg_agents.policies.encoder import Encoder, give_encoder
 from pg_agents.policies.gru import GRU
-from pg_agents.policies.mlp import MLP, Activation
+from pg_agents.policies.layers import MLP
 from pg_agents.policies.normalization import ObservationScale
 from pg_agents.policies.policy import Critic, Policy
 from pg_agents.spaces.action_masks import split_mask
@@ -36,6 +37,7 @@ class GRUPolicy(Policy):
         squash: for a bounded Box: a Gaussian squashed into the bounds instead of a clipped one.
         initial_log_std: ln σ before training, for a Box.
         scale: standardises the observations; shared with the critic.
+        encoder: of the observations; None: one that suits their space.
 
     Raises:
         UnsupportedSpaceError: a space is not supported, or the mask in the observation does not fit the actions.
@@ -55,11 +57,12 @@ class GRUPolicy(Policy):
         squash: bool = False,
         initial_log_std: float = 0.0,
         scale: ObservationScale | None = None,
+        encoder: Encoder | None = None,
     ) -> None:
         super().__init__()
         self.head = make_head(action_space, squash=squash, initial_log_std=initial_log_std)
         check_mask(observation_space, action_space)
-        self.encoder = Encoder(observation_space, scale)
+        self.encoder = Encoder(observation_space, scale) if encoder is None else encoder
         self.gru = GRU(self.encoder.size, whole_number("size", size, 1))
         self.network = MLP([size, *hidden, self.head.outputs], output_gain=0.01, activation=activation)
 
@@ -86,6 +89,10 @@ class GRUPolicy(Policy):
         """Return the memory with zeros in the rows in which an episode starts, bool [B]."""
         return None if memory is None else torch.where(episode_starts[:, None], 0.0, memory)
 
+    def encode(self, observations: Tree) -> Tree:
+        """Return observations [B, …], encoded if a critic shares the encoder."""
+        return self.encoder.encode(observations) if self.encoder.shared else observations
+
     def unscale_action(self, actions: Tensor) -> Tensor:
         """Return actions as sampled, [B, …], in the units of the environment."""
         return self.head.unscale_action(actions)
@@ -96,7 +103,7 @@ class GRUCritic(Critic):
 
     The policy's actions depend on the past through h alone, so V needs no longer history. No gradient of V flows into
     h. (A recurrent layer trained by both did not learn where returns are large: the gradient of V's errors dominated
-    the policy's.)
+    the policy's.) The encoder below h may be shared.
 
     Args:
         policy: the policy that the agent trains, whose memory is read.
@@ -104,11 +111,15 @@ class GRUCritic(Critic):
         hidden: sizes of the hidden layers.
         activation: of the hidden layers, "tanh" or "relu".
         scale: standardises the observations; shared with the policy.
+        encoder: one of its own; None: one that suits the space.
+        shared: the policy's encoder, to be shared, instead of `encoder`.
 
     Raises:
         UnsupportedSpaceError: the space has no fixed size.
         ValueError: the activation is unknown.
     """
+
+    encoder: Encoder
 
     def __init__(
         self,
@@ -118,10 +129,12 @@ class GRUCritic(Critic):
         hidden: Sequence[int] = (64, 64),
         activation: Activation = "tanh",
         scale: ObservationScale | None = None,
+        encoder: Encoder | None = None,
+        shared: Encoder | None = None,
     ) -> None:
         super().__init__()
         self.read = (policy,)  # in a tuple, so that it is not a submodule: neither trained nor saved with the critic
-        self.encoder = Encoder(observation_space, scale)
+        give_encoder(self, encoder or shared or Encoder(observation_space, scale), shared=shared is not None)
         self.network = MLP([self.encoder.size + policy.gru.size, *hidden, 1], output_gain=1.0, activation=activation)
 
     def forward(self, observations: Tree, memory: Tensor | None = None, episode_starts: Tensor | None = None) -> Tensor:
@@ -133,9 +146,10 @@ class GRUCritic(Critic):
 
         The memory for a final observation is that after the row it follows.
         """
-        remembered = self._remember(rollout.observations, rollout.memory, rollout.episode_starts)
+        seen = self.encoder.recalled(rollout)
+        remembered = self._remember(seen, rollout.memory, rollout.episode_starts)
         after = self._remember(rollout.final_observations, remembered[tuple(rollout.final_rows.T)])
-        return self._values(rollout.observations, remembered), self._values(rollout.final_observations, after)
+        return self._values(seen, remembered), self._values(rollout.final_observations, after)
 
     @torch.no_grad()
     def _remember(self, observations: Tree, memory: Tensor | None, episode_starts: Tensor | None = None) -> Tensor:

@@ -25,6 +25,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from pg_agents._fast.arrays import any_true
+from pg_agents.data.encoded import Encoded
 from pg_agents.data.tree import Tree
 from pg_agents.spaces.conversion import brief
 
@@ -59,7 +60,7 @@ def split_mask(observations: Tree) -> tuple[Tree, Tree | None]:
     A remaining dict whose only key is "observation" is unpacked, as `with_mask` and PettingZoo write it.
     """
     if not (isinstance(observations, dict) and MASK in observations):
-        return observations, None
+        return observations, observations.mask if isinstance(observations, Encoded) else None
     rest = {key: value for key, value in observations.items() if key != MASK}
     return rest[OBSERVATION] if rest.keys() == {OBSERVATION} else rest, observations[MASK]
 

@@ -74,6 +74,13 @@ def _make(
         if not (path / MODEL).is_dir():
             raise SavedAgentError(f"path: {path} holds a language model's agent, but not its folder {MODEL}/")
         networks["policy"] = f"{ARCHITECTURE}{path / MODEL}"
+    else:
+        networks.setdefault("share_encoder", False)  # agents saved by a version that shared none do not say so
+        encoder = networks.pop("encoder", None)
+        if encoder is not None and "encoder" not in given:
+            raise SavedAgentError(
+                f"path: the agent in {path} has an encoder of its own, {shown(encoder)}; load it with encoder=…"
+            )
     agent = form.for_spaces(observations, actions, **networks, **arguments, **given)
     if agent.state_dict().keys() - state.keys():  # saved by a version that flattened images
         agent = form.for_spaces(as_before(observations), actions, **networks, **arguments, **given)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 from pg_agents.agents.common.config import AgentConfig
 from pg_agents.configuration import check_names
@@ -37,26 +39,28 @@ class Form:
         title: the class's name.
         name: the agent's name on the command line.
         config_class: the class of its configuration.
-        policy_defaults: defaults for each class of policies.
+        policy_defaults: defaults for each class of policies, or of parts of them.
         needs_critic: function of a configuration: whether the agent has a critic.
         action_values: whether the critic is Q(s,·).
         differentiates_twice: whether the agent needs second derivatives of its policy.
+        separate_networks: whether policy and critic must not share parameters.
     """
 
     title: str
     name: str
     config_class: type[AgentConfig]
-    policy_defaults: dict[type[Policy], dict[str, Any]]
+    policy_defaults: dict[type[nn.Module], dict[str, Any]]
     needs_critic: Callable[[Any], bool]
     action_values: bool
     differentiates_twice: bool
+    separate_networks: bool
 
-    def defaults_for(self, policy: type[Policy]) -> dict[str, Any]:
-        """Return the defaults for a class of policies."""
-        general = PRETRAINED if issubclass(policy, HuggingFacePolicy) else {}
+    def defaults_for(self, *classes: type[nn.Module]) -> dict[str, Any]:
+        """Return the defaults for a policy of some class, whose parts are of the others."""
+        general = PRETRAINED if any(issubclass(one, HuggingFacePolicy) for one in classes) else {}
         found = {name: value for name, value in general.items() if name in self.config_class.options()}
         for kind, defaults in self.policy_defaults.items():
-            if issubclass(policy, kind):
+            if any(issubclass(one, kind) for one in classes):
                 found |= defaults
         return found
 
@@ -95,7 +99,7 @@ def make_parts(
         form: facts about the agent's class.
         spaces: the spaces of observations and actions.
         seed: seed of the initial parameters.
-        options: options of the agent and of its networks; also `reference`, a frozen policy.
+        options: options of the agent and of its networks; also `reference`, a frozen policy, and `encoder`, a module.
         config: the agent's configuration.
         network: the networks' configuration.
         env_defaults: defaults that depend on the environment.
@@ -105,9 +109,12 @@ def make_parts(
         hint = f"with your own, {form.title}(policy=…, critic=…), whose defaults are for small networks"
         raise ValueError(f"{name}: for_env makes the networks (a language model's of policy='hf:PATH'); {hint}")
     given = {name: options[name] for name in ("reference",) if name in options}
-    options = {name: value for name, value in options.items() if name not in given}
+    encoder = options.get("encoder")
+    options = {name: value for name, value in options.items() if name not in (*given, "encoder")}
     network_options, own = _told_apart(form, network, options)
     pretrained = "policy" in network_options
+    if pretrained and encoder is not None:
+        raise ValueError("encoder must be left out for a language model, which reads its texts itself")
     if pretrained and form.differentiates_twice:
         raise ValueError(
             f"policy: {form.name} needs the KL divergence's second derivatives, which a language model's policy does "
@@ -117,16 +124,33 @@ def make_parts(
         check_kind("config", config, form.config_class)
         own = config.given_options() | own
     needed = form.needs_critic(form.config_class(**(env_defaults or {}) | own))
-    build: Callable[..., Any] = language_networks if pretrained else make_networks
+    build: Callable[..., Any] = language_networks if pretrained else partial(make_networks, encoder=encoder)
     copies = 1 if pretrained else 4  # a language model may have few parameters that learn
     with torch.random.fork_rng(devices=[]), MemoryLimit(copies):
         torch.random.default_generator.manual_seed(spawn(seed, Purpose.PARAMETERS))
-        policy, critic = build(*spaces, critic=needed, action_values=form.action_values, **network_options)
-    own = (env_defaults or {}) | form.defaults_for(type(policy)) | own
+        form_of = network_options if pretrained else _sharing(form, network_options)
+        policy, critic = build(*spaces, critic=needed, action_values=form.action_values, **form_of)
+    own = (env_defaults or {}) | form.defaults_for(*map(type, policy.modules())) | own
+    if encoder is not None:
+        network_options["encoder"] = type(encoder).__name__
+    if critic is not None and critic.shared_encoder is not None:
+        network_options["share_encoder"] = True
     for space in spaces:
         space_to_json(space)  # refuses a space that cannot be saved, before any learning
     networks = given | {"policy": policy} | ({"critic": critic} if needed else {})
     return Parts(networks, own, network_options)
+
+
+def _sharing(form: Form, network_options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of the networks, an encoder not shared where the agent has to keep its networks apart."""
+    if not form.separate_networks:
+        return network_options
+    if network_options.get("share_encoder"):
+        raise ValueError(
+            f"share_encoder=True would let the critic's gradient steps move the policy of {form.name} out of its trust "
+            "region: leave it out"
+        )
+    return network_options | {"share_encoder": False}
 
 
 def _told_apart(

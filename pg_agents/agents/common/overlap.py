@@ -28,6 +28,7 @@ class Overlap:
         last, self.last = self.last, steps_of(rollout, slice(-self.steps, None))
         if last is None or last.mask.shape[1] != rollout.mask.shape[1]:
             return rollout
+        rollout = replace(rollout, features=None)  # those of the previous rollout are of earlier parameters
         joined = map_steps(lambda then, before: torch.cat([before, then]), rollout, last)
         return replace(joined, memory=last.memory)
 

@@ -1,0 +1,87 @@
+"""A user's module as the encoder of observations."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from pg_agents.checks import whole_number
+from pg_agents.data.tree import Tree, tree_map
+from pg_agents.shown import shown
+
+TRIAL = 2  # observations with which a module is tried
+
+
+class OwnEncoder(nn.Module):
+    """Turn observations into features [..., size] by a user's module.
+
+    The module gets a batch of observations as they are, [N, *shape], without the action mask: a tensor, or a dict or
+    tuple of tensors; pictures are bytes, so it divides them by 255 itself. It returns features [N, size]. It is tried
+    on two observations when it is given.
+
+    Args:
+        network: the module; its attribute `size` is the number of features.
+        space: the space of one observation, without a mask.
+
+    Raises:
+        ValueError: it is no module, has no `size`, fails, or returns another shape.
+    """
+
+    def __init__(self, network: nn.Module, space: gym.Space) -> None:
+        super().__init__()
+        name = type(network).__name__
+        if not isinstance(network, nn.Module):
+            raise ValueError(f"encoder must be a torch.nn.Module from observations to features, got {shown(network)}")
+        if not hasattr(network, "size"):
+            raise ValueError(f"encoder: {name} has no attribute size; set it to the number of features it returns")
+        self.size = whole_number("encoder.size", network.size, 1)
+        self.network = network
+        self.path, self.rank = _first_leaf(space)
+        _try(network, space, self.size)
+
+    def forward(self, observations: Tree) -> Tensor:
+        """Return the features of observations [..., *shape]."""
+        leaf = observations
+        for key in self.path:
+            leaf = leaf[key]
+        leading = leaf.shape[: leaf.ndim - self.rank]
+        flat = tree_map(lambda part: part.reshape(-1, *part.shape[len(leading) :]), observations)
+        return self.network(flat).reshape(*leading, self.size)
+
+
+def _first_leaf(space: gym.Space) -> tuple[list[Any], int]:
+    """Return the keys that lead to an array of an observation, and the array's rank."""
+    path: list[Any] = []
+    while isinstance(space, spaces.Dict | spaces.Tuple):
+        key = next(iter(space.spaces)) if isinstance(space, spaces.Dict) else 0
+        path.append(key)
+        space = space[key]
+    return path, len(space.shape or ())
+
+
+@torch.no_grad()
+def _try(network: nn.Module, space: gym.Space, size: int) -> None:
+    """Raise ValueError unless a copy of the module returns [N, size] for N observations."""
+    name, source, trial = type(network).__name__, copy.deepcopy(space), copy.deepcopy(network)
+    source.seed(0)
+    samples = [source.sample() for _ in range(TRIAL)]
+    batch = tree_map(lambda *leaves: torch.from_numpy(np.stack([np.asarray(leaf) for leaf in leaves])), *samples)
+    try:
+        features = trial(batch)
+    except Exception as error:  # any kind: it is not our code
+        raise ValueError(
+            f"encoder: {name} fails on a batch of {TRIAL} observations of {shown(space)}: {shown(error, 300)}; it gets "
+            "them as they are, pictures as bytes (images.float() / 255 scales them)"
+        ) from error
+    found = list(features.shape) if isinstance(features, Tensor) else f"a {type(features).__name__}"
+    if found != [TRIAL, size]:
+        raise ValueError(
+            f"encoder: {name} returned {found} for {TRIAL} observations, expected [{TRIAL}, {size}]: a row for each, of "
+            f"as many features as its attribute size, {size}, says"
+        )
