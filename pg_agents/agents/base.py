@@ -11,6 +11,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
+from pg_agents.agents.acting import Acting
 from pg_agents.agents.common.config import STEP_SIZES
 from pg_agents.agents.common.flat_optimizer import FlatOptimizer
 from pg_agents.agents.common.gradient_accumulation import accumulated_loss, unit_of
@@ -24,15 +25,13 @@ from pg_agents.agents.common.kl_regularization import (
 from pg_agents.agents.common.make_agent import check_needs, check_networks
 from pg_agents.agents.common.overlap import Overlap
 from pg_agents.agents.common.reward_scale import RewardScale
-from pg_agents.agents.construction import C, Constructed
+from pg_agents.agents.construction import C
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.minibatches import minibatches, without_idle_columns
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
-from pg_agents.data.tree import Tree
-from pg_agents.distributions import Distribution, draw
+from pg_agents.distributions import Distribution
 from pg_agents.functional.losses import with_entropy
-from pg_agents.policies import ActionCritic, Critic, Memory, Policy
-from pg_agents.policies.acting import actions_of, memory_of, tensors_of
+from pg_agents.policies import ActionCritic, Critic, Policy
 from pg_agents.policies.normalization import scales_of
 from pg_agents.renamed import AGENT, refuse_overrides
 from pg_agents.seeding import Purpose, spawn
@@ -40,7 +39,7 @@ from pg_agents.seeding import Purpose, spawn
 Metrics = dict[str, Tensor]
 
 
-class Agent(Constructed[C], ABC):
+class Agent(Acting[C], ABC):
     """A policy that learns from rollouts.
 
     A subclass is an algorithm: `prepare` turns a rollout into a batch, `loss` is the loss of a batch. Its options are
@@ -77,7 +76,7 @@ class Agent(Constructed[C], ABC):
         super().__init__()
         check_networks(policy, critic)
         form, self.config = self.form(), self.configuration(config, options)
-        check_needs(form, self.config, critic, reference)
+        check_needs(form, self.config, policy, critic, reference)
         self.config.check_learners(policy.num_learners)
         self.policy, self.critic = policy, critic
         self.reward_scale = RewardScale(self.current("discount")) if self.current("normalize_rewards") else None
@@ -228,32 +227,3 @@ class Agent(Constructed[C], ABC):
         smaller = " or ".join(f"{name} (now {value})" for name, value in self.arguments.items() if name in STEP_SIZES)
         what = f"{what} of {type(self).__name__} is not finite"
         return FloatingPointError(f"{what}; if the environment's rewards are, a smaller {smaller} may help")
-
-    # -- acting
-    @torch.no_grad()
-    def act(
-        self,
-        observation: Tree,
-        memory: Memory = None,
-        *,
-        episode_starts: Any = None,  # noqa: ANN401
-        greedy: bool = False,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Any, Memory]:
-        """Return an action for one observation, or actions [B, …] for a batch, and the memory for the next call.
-
-        Args:
-            observation: from an environment, single or vector; with a mask {"observation": …, "action_mask": …}.
-            memory: the memory that the last call returned; None when episodes begin.
-            episode_starts: where episodes of a batch begin, bool [B]: there a recurrent policy's memory is cleared.
-            greedy: take the most probable action instead of sampling one.
-            generator: the generator to sample with; None: torch's default.
-
-        Raises:
-            ValueError: an observation of a wrong shape, outside its space or not finite; a memory of another batch.
-            FloatingPointError: the policy's distribution is not finite.
-        """
-        batch, count = tensors_of(observation, self.spaces, next(self.policy.parameters()).device)
-        distribution, memory = self.policy.step(batch, memory_of(self.policy, memory, episode_starts, count))
-        taken = draw(distribution, lambda row: f"for observation {row}", greedy=greedy, generator=generator)
-        return actions_of(self.policy.unscale_action(taken), self.spaces, count), memory

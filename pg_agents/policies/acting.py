@@ -1,4 +1,4 @@
-"""Conversions for `Agent.act`: one observation or a batch → tensors, a policy's actions → the environment's."""
+"""Conversions for `Acting.act`: one observation or a batch → tensors, a policy's actions → the environment's."""
 
 from __future__ import annotations
 

@@ -61,11 +61,8 @@ def make_networks(
     check_mask(observation_space, action_space)
     features = without_mask(observation_space)
     chosen = any(option is not None for option in (hidden, config.activation, recurrent, encoder))
-    if config.normalize_observations and not has_real(features):
-        raise ValueError(f"normalize_observations needs observations with real numbers, got {observation_space}")
-    if config.share_encoder and not critic:
-        raise ValueError("share_encoder=True needs a critic to share the encoder with, and this agent has none")
     chosen |= config.share_encoder is True
+    _check_options(config, observation_space, critic)
     if isinstance(features, spaces.Discrete) and isinstance(action_space, spaces.Discrete) and not chosen:
         return _tables(features, int(action_space.n), num_learners, critic, action_values)
     if num_learners > 1:
@@ -75,7 +72,7 @@ def make_networks(
         )
     if is_token_window(features, action_space) and encoder is None:
         if chosen:
-            names = "recurrent, hidden, activation, share_encoder"
+            names = "recurrent, hidden, share_encoder, activation"
             raise ValueError(f"{names} must be left out for windows of tokens: give policy=...")
         sizes = int(action_space.n), int(features["length"].n) - 1  # type: ignore[attr-defined] # Discrete
         return TransformerPolicy(*sizes), TransformerCritic(*sizes) if critic else None
@@ -90,6 +87,14 @@ def make_networks(
     if critic and action_values:
         return policy, MLPActionCritic(observation_space, head.outputs, **form)
     return policy, MLPCritic(observation_space, **form) if critic else None
+
+
+def _check_options(config: NetworkConfig, observation_space: gym.Space, critic: bool) -> None:
+    """Raise ValueError for an option that would have no effect."""
+    if config.normalize_observations and not has_real(without_mask(observation_space)):
+        raise ValueError(f"normalize_observations needs observations with real numbers, got {observation_space}")
+    if config.share_encoder and not critic:
+        raise ValueError("share_encoder=True needs a critic to share the encoder with, and this agent has none")
 
 
 def _tables(

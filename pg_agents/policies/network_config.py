@@ -39,5 +39,5 @@ class NetworkConfig(Configuration):
     """Size of the memory of a recurrent policy, a GRU; None: no memory."""
     share_encoder: bool | None = None
     """Let policy and critic share one encoder, which learns from both losses at the policy's learning rate: the network
-    of pictures, or `encoder`, and where there is neither the hidden layers. None: for pictures and for `encoder`, unless
-    the agent has to keep its networks apart (trpo, npg)."""
+    for images, or the user's `encoder`, and where there is neither the hidden layers. None: for images and for a user's
+    encoder, unless the agent has to keep its networks apart (trpo, npg)."""

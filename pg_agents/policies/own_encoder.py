@@ -59,9 +59,10 @@ def _first_leaf(space: gym.Space) -> tuple[list[Any], int]:
     """Return the keys that lead to an array of an observation, and the array's rank."""
     path: list[Any] = []
     while isinstance(space, spaces.Dict | spaces.Tuple):
-        key = next(iter(space.spaces)) if isinstance(space, spaces.Dict) else 0
+        keyed: Any = space.spaces
+        key = next(iter(keyed)) if isinstance(space, spaces.Dict) else 0
         path.append(key)
-        space = space[key]
+        space = keyed[key]
     return path, len(space.shape or ())
 
 
@@ -82,6 +83,6 @@ def _try(network: nn.Module, space: gym.Space, size: int) -> None:
     found = list(features.shape) if isinstance(features, Tensor) else f"a {type(features).__name__}"
     if found != [TRIAL, size]:
         raise ValueError(
-            f"encoder: {name} returned {found} for {TRIAL} observations, expected [{TRIAL}, {size}]: a row for each, of "
-            f"as many features as its attribute size, {size}, says"
+            f"encoder: {name} returned {found} for {TRIAL} observations, expected [{TRIAL}, {size}]: a row for each "
+            "observation, with as many features as its attribute size says"
         )

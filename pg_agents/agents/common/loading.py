@@ -79,7 +79,7 @@ def _make(
         encoder = networks.pop("encoder", None)
         if encoder is not None and "encoder" not in given:
             raise SavedAgentError(
-                f"path: the agent in {path} has an encoder of its own, {shown(encoder)}; load it with encoder=…"
+                f"path: the agent in {path} was made with the user's encoder {shown(encoder)}; load it with encoder=…"
             )
     agent = form.for_spaces(observations, actions, **networks, **arguments, **given)
     if agent.state_dict().keys() - state.keys():  # saved by a version that flattened images

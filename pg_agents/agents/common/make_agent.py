@@ -110,7 +110,6 @@ def make_parts(
         raise ValueError(f"{name}: for_env makes the networks (a language model's of policy='hf:PATH'); {hint}")
     given = {name: options[name] for name in ("reference",) if name in options}
     encoder = options.get("encoder")
-    options = {name: value for name, value in options.items() if name not in (*given, "encoder")}
     network_options, own = _told_apart(form, network, options)
     pretrained = "policy" in network_options
     if pretrained and encoder is not None:
@@ -128,8 +127,8 @@ def make_parts(
     copies = 1 if pretrained else 4  # a language model may have few parameters that learn
     with torch.random.fork_rng(devices=[]), MemoryLimit(copies):
         torch.random.default_generator.manual_seed(spawn(seed, Purpose.PARAMETERS))
-        form_of = network_options if pretrained else _sharing(form, network_options)
-        policy, critic = build(*spaces, critic=needed, action_values=form.action_values, **form_of)
+        layout = network_options if pretrained else _sharing(form, network_options)
+        policy, critic = build(*spaces, critic=needed, action_values=form.action_values, **layout)
     own = (env_defaults or {}) | form.defaults_for(*map(type, policy.modules())) | own
     if encoder is not None:
         network_options["encoder"] = type(encoder).__name__
@@ -162,6 +161,7 @@ def _told_apart(
         TypeError: there is no such option.
         ValueError: options of new networks together with a language model, or the other way round.
     """
+    options = {name: value for name, value in options.items() if name not in ("reference", "encoder")}
     known = [*form.config_class.options(), *NetworkConfig.options(), *LanguageConfig.options()]
     check_names(form.title, options, known)
     pretrained = isinstance(network, LanguageConfig) or "policy" in options
@@ -219,11 +219,15 @@ def check_networks(policy: Any, critic: Any) -> None:  # noqa: ANN401
         )
 
 
-def check_needs(form: Form, config: AgentConfig, critic: Any, reference: Any) -> None:  # noqa: ANN401
-    """Raise ValueError for a critic or a reference policy that the agent does not use, or for a missing critic."""
+def check_needs(form: Form, config: AgentConfig, policy: Policy, critic: Any, reference: Any) -> None:  # noqa: ANN401
+    """Raise ValueError for a network or a learning rate that the agent does not use, or for a missing critic."""
     if (critic is not None) != form.needs_critic(config):
         wanted = "has no critic: leave it out" if critic is not None else "needs one"
         raise ValueError(f"critic: {form.title} with these options {wanted}")
+    if critic is not None and config.given_options().get("critic_learning_rate") is not None:
+        shared = set(policy.parameters())
+        if all(parameter in shared for parameter in critic.parameters()):
+            raise ValueError("critic_learning_rate: the critic has no parameters of its own; leave it out")
     if reference is not None and "kl_weight" not in form.config_class.options():
         raise ValueError(f"reference: {form.title} has no KL penalty: leave it out")
 
