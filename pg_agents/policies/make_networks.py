@@ -78,10 +78,9 @@ def make_networks(
         return TransformerPolicy(*sizes), TransformerCritic(*sizes) if critic else None
     scale = ObservationScale(features) if config.normalize_observations else None
     encoders = make_encoders(observation_space, config, encoder, scale, critic=critic)
-    form: dict[str, Any] = {"activation": config.activation or "tanh", "scale": scale}
+    form: dict[str, Any] = {"activation": config.activation or "tanh", "scale": scale, "hidden": encoders.hidden}
     if recurrent is not None:
         return _recurrent(observation_space, action_space, recurrent, critic, action_values, encoders, box, form)
-    form["hidden"] = encoders.hidden
     policy = MLPPolicy(observation_space, action_space, **box, **form, **encoders.of_policy)
     form |= encoders.of_critic(policy)
     if critic and action_values:
@@ -125,8 +124,7 @@ def _recurrent(
         raise UnsupportedSpaceError(
             f"recurrent={size} comes with a critic V, and this agent needs Q: choose another agent, or leave it out"
         )
-    layers: dict[str, Any] = {"hidden": encoders.hidden, **box, **form}
-    policy = GRUPolicy(observation_space, action_space, size=size, **layers, **encoders.of_policy)
+    policy = GRUPolicy(observation_space, action_space, size=size, **box, **form, **encoders.of_policy)
     if not critic:
         return policy, None
     form |= {"hidden": encoders.of_recurrent_critic} | encoders.of_critic(policy)
