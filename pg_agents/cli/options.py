@@ -34,8 +34,7 @@ class RunOptions:
     """Train an agent."""
 
     env: Env
-    """Id of a Gymnasium environment: CartPole-v1, pg/Reverse-v0, module:Mine-v0 (the module is imported). Ids of
-    ale_py (ALE/Pong-v5) and minigrid (MiniGrid-DoorKey-5x5-v0) need no module once it is installed."""
+    """Id of a Gymnasium environment: CartPole-v1, ALE/Pong-v5, module:Mine-v0 (the module is imported)."""
     total_steps: int = 100_000
     """Environment steps to learn from, summed over the parallel environments."""
     seed: int = 0

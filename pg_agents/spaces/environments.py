@@ -93,7 +93,14 @@ def make_env(
         if not a_seed_each or takes_seeds(env):
             return env
         env.close()
-        return gym.make_vec(name, num_envs, "sync", **arguments)
+        separate = gym.make_vec(name, num_envs, "sync", **arguments)
+        if separate.single_observation_space == env.single_observation_space:
+            return separate
+        separate.close()
+    raise UserError(
+        f"{argument}: {env_id} takes one seed for all environments, but groups of episodes need one each, and single "
+        "ones have other observations: give env_args vectorization_mode=sync (--env-arg vectorization_mode=sync)"
+    )
 
 
 def made_by(env_id: str, arguments: Mapping[str, Any] | None, wrappers: Iterable[Wrapper] | None) -> dict[str, Any]:
