@@ -42,6 +42,7 @@ from pg_agents.errors import (
 from pg_agents.llm import LanguageConfig
 from pg_agents.policies import Critic, NetworkConfig, Policy
 from pg_agents.schedules import LinearSchedule
+from pg_agents.spaces.worker import worker
 from pg_agents.training.evaluation import Evaluation, evaluate
 from pg_agents.training.loop import train
 from pg_agents.training.run import Run, Summary
@@ -103,4 +104,5 @@ __all__ = [
     "evaluate",
     "load",
     "train",
+    "worker",
 ]

@@ -34,6 +34,7 @@ from pg_agents.errors import UserError as UserError
 from pg_agents.collection.collectors import collect_episodes as collect_episodes
 from pg_agents.collection.collectors import collect_steps as collect_steps
 from pg_agents.training.evaluation import evaluate as evaluate
+from pg_agents.spaces.worker import worker as worker
 from pg_agents.spaces.wrappers import Wrapper as Wrapper
 from pg_agents.agents import load as load
 from pg_agents.training.loop import train as train

@@ -21,7 +21,7 @@ from benchmarks.peers.workloads import SAME_WORK
 
 COLLECT, LEARN = "collection", "learning"
 TARGETS = {
-    "pg_agents.collection.collectors.StepCollector.__next__": COLLECT,
+    "pg_agents.collection.collectors.StepCollector._collect": COLLECT,
     "gymnasium.vector.SyncVectorEnv.step": "env.step",
     "pg_agents.collection.env_adapter.EnvAdapter.step": "environments: checks, ends, autoreset",
     "pg_agents.collection.actor.Actor.act": "actor: copies, actions for the environment",

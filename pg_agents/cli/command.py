@@ -29,8 +29,7 @@ from pg_agents.cli.runs import run_folder
 from pg_agents.cli.terminal import complain, nobody_reads, prepare, say
 from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedFilesError, UnsupportedSpaceError, UserError
 from pg_agents.llm import folder_of
-from pg_agents.spaces.closing import closing
-from pg_agents.spaces.environments import made_by, make_env
+from pg_agents.spaces.environments import made_by, open_env
 from pg_agents.spaces.wrappers import wrappers_of
 from pg_agents.training.loop import train
 from pg_agents.training.run import Summary
@@ -47,6 +46,7 @@ TYPED = {
     "wrappers": "--wrapper",
 }  # fmt: skip; else --name
 EVAL_EPISODES = 10  # in each evaluation, unless typed
+EXPLAINED = (ValueError, TypeError, EOFError, ConnectionError, pg_envs.EvaluationError)  # failures without a traceback
 FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an argument begins
 
 
@@ -67,13 +67,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, *OURS) as error:
         message = str(error)
-        if not isinstance(error, OURS) and not FLAG.match(message):
+        if _is_a_mistake(error):
             raise
         again = getattr(error, "again", "")
         line = f": {shlex.join([PROGRAM, *typed, again])}" if again else ""
         complain(FLAG.sub(_as_typed, message, count=1) + line)
         return 2
     return 0
+
+
+def _is_a_mistake(error: Exception) -> bool:
+    """Return whether the traceback is of use: to the authors of this program, or to the environment's."""
+    if not isinstance(error, FaultyEnvironmentError):
+        return not isinstance(error, OURS) and not FLAG.match(str(error))
+    return isinstance(error.__cause__, Exception) and not isinstance(error.__cause__, EXPLAINED)
 
 
 def _as_typed(name: re.Match[str]) -> str:
@@ -127,6 +134,7 @@ def run_training(options: TrainOptions) -> None:
                 eval_env=eval_env,
                 eval_every=run.eval_every,
                 eval_episodes=run.eval_episodes or EVAL_EPISODES,
+                step_timeout=run.step_timeout,
                 progress=not run.quiet,
                 config=made_of | {"device": run.device},
             )
@@ -148,7 +156,8 @@ def open_envs(options: TrainOptions, opened: ExitStack) -> tuple[VectorEnv, Vect
 
     def opened_env(count: int, given: dict[str, Any], **how: Any) -> VectorEnv:  # noqa: ANN401
         env_args = with_tokenizer(run.env, given, folder)
-        return opened.enter_context(closing(make_env(run.env, count, env_args, wrappers=wrappers, **how)))
+        how |= {"wrappers": wrappers, "step_timeout": run.step_timeout}
+        return opened.enter_context(open_env(run.env, count, env_args, **how))
 
     env = opened_env(run.num_envs, arguments, a_seed_each=groups)
     eval_env = None if run.eval_every is None else opened_env(run.eval_episodes or EVAL_EPISODES, evaluated)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import pg_envs
@@ -37,7 +38,7 @@ def run_evaluation(options: EvaluateOptions) -> None:
     limit = options.max_episode_steps or getattr(agent, "max_episode_steps", None)
     if "policy" in agent.networks:
         config.env_args = with_tokenizer(config.env, config.env_args, saved / MODEL)
-    with closing(_evaluation_env(options, run_dir, config)) as env:
+    with closing(_evaluation_env(options, run_dir, config), options.step_timeout) as env:
         _check_spaces(agent, env, options.path)
         result = evaluate(
             agent,
@@ -46,6 +47,7 @@ def run_evaluation(options: EvaluateOptions) -> None:
             greedy=not options.stochastic,
             seed=options.seed,
             max_episode_steps=limit,
+            step_timeout=options.step_timeout,
         )
         known = pg_envs.known_returns(env)
     if options.json:
@@ -71,7 +73,8 @@ def load_agent(path: Path) -> Agent:
 def _evaluation_env(options: EvaluateOptions, run_dir: Path, config: RunConfig) -> gym.Env | VectorEnv:
     if options.video:
         return make_video_env(config.env, config.env_args, config.wrappers, str(run_dir / "videos"))
-    return make_env(config.env, min(options.episodes, config.num_envs), config.env_args, wrappers=config.wrappers)
+    how: dict[str, Any] = {"wrappers": config.wrappers, "step_timeout": options.step_timeout}
+    return make_env(config.env, min(options.episodes, config.num_envs), config.env_args, **how)
 
 
 def _check_spaces(agent: Agent, env: gym.Env | VectorEnv, run_dir: Path) -> None:

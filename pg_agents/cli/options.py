@@ -61,6 +61,8 @@ class RunOptions:
     """Steps between evaluations, made in a second environment; by default there are none."""
     eval_episodes: int | None = None
     """Episodes in each evaluation (needs --eval-every); 10 by default."""
+    step_timeout: float | None = None
+    """Seconds that one call of the environment may take; by default 120 with workers, any time without."""
     device: str = "cpu"
     """The device that holds the networks: cpu, cuda, cuda:1."""
     threads: int = 1
@@ -89,6 +91,8 @@ class EvaluateOptions:
     """name=value for the environment's constructor, added to training's or replacing them; e.g. split=held_out."""
     video: bool = False
     """Record videos of episodes 0, 1, 8, 27, … in the folder's videos/."""
+    step_timeout: float | None = None
+    """Seconds that one call of the environment may take; by default 120 with workers, any time without."""
     device: str = "cpu"
     """The device that holds the networks: cpu, cuda, cuda:1."""
     trust_run_folder: bool = False

@@ -41,6 +41,7 @@ class Collector(ABC):
         env: any Gymnasium environment, single or vector.
         policy: chooses the actions, by sampling.
         seed: the seed of the environment and of the actions.
+        step_timeout: seconds that one call of the environment may take (see `time_limit`).
 
     Raises:
         FloatingPointError: the policy's distribution is not finite.
@@ -48,9 +49,11 @@ class Collector(ABC):
             outside their space.
     """
 
-    def __init__(self, env: gym.Env | VectorEnv, policy: Policy, *, seed: int = 0) -> None:
+    def __init__(
+        self, env: gym.Env | VectorEnv, policy: Policy, *, seed: int = 0, step_timeout: float | None = None
+    ) -> None:
         self.policy, self.seed = policy, seed
-        self.adapter = EnvAdapter(env, seed)
+        self.adapter = EnvAdapter(env, seed, step_timeout)
         self.actor = Actor(self.adapter, policy, seed)
         self.device = self.actor.device
 
@@ -62,8 +65,13 @@ class Collector(ABC):
         """The environment, its step and the seed, for a message: "CartPole-v1 up to step 512, with seed 0"."""
         return f"{self.adapter.name} up to step {self.adapter.steps}, with seed {self.seed}"
 
-    @abstractmethod
     def __next__(self) -> Rollout:
+        """Return the next rollout."""
+        with self.adapter.limit:
+            return self._collect()
+
+    @abstractmethod
+    def _collect(self) -> Rollout:
         """Return the next rollout."""
 
 
@@ -85,9 +93,9 @@ def is_over(step: Transition, max_episode_steps: int | None, name: str) -> NDArr
 class StepCollector(Collector):
     """Rollouts of `num_steps` steps of every environment; episodes go on from one rollout to the next."""
 
-    def __init__(self, env: gym.Env | VectorEnv, policy: Policy, num_steps: int, *, seed: int = 0) -> None:
+    def __init__(self, env: gym.Env | VectorEnv, policy: Policy, num_steps: int, **how: Any) -> None:  # noqa: ANN401
         num_steps = whole_number("num_steps", num_steps, 1)
-        super().__init__(env, policy, seed=seed)
+        super().__init__(env, policy, **how)
         self.num_steps = num_steps
         self.in_place = are_large(self.adapter.observation)
         copies, while_stacked = (1, "") if self.in_place else (2, " while they are stacked")
@@ -100,7 +108,7 @@ class StepCollector(Collector):
             )
 
     @torch.no_grad()
-    def __next__(self) -> Rollout:
+    def _collect(self) -> Rollout:
         """Return the next `num_steps` steps."""
         rows = RowsInPlace(self.adapter.observation, self.num_steps) if self.in_place else None
         copied = None if rows is None else rows.copied
@@ -127,6 +135,7 @@ class EpisodeCollector(Collector):
             episode of more than 100,000 steps is an error.
         group_size: the number of consecutive environments that begin their episodes in the same state (see `Groups`).
         seed: as in `Collector`.
+        step_timeout: as in `Collector`.
     """
 
     def __init__(
@@ -137,10 +146,11 @@ class EpisodeCollector(Collector):
         max_episode_steps: int | None = None,
         group_size: int = 1,
         seed: int = 0,
+        step_timeout: float | None = None,
     ) -> None:
         if max_episode_steps is not None:
             max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
-        super().__init__(env, policy, seed=seed)
+        super().__init__(env, policy, seed=seed, step_timeout=step_timeout)
         self.max_episode_steps = max_episode_steps
         self.groups = make_groups(self.adapter, group_size, seed)
         inner = self.adapter.env.single_observation_space, self.adapter.env.single_action_space
@@ -149,7 +159,7 @@ class EpisodeCollector(Collector):
             raise ValueError(f"env: {self.adapter.name} has action masks; set its metadata['append_only'] to False")
 
     @torch.no_grad()
-    def __next__(self) -> Rollout:
+    def _collect(self) -> Rollout:
         """Return the next episode of every environment."""
         if self.groups is not None:
             self.adapter.reset(self.groups.seeds())
@@ -178,6 +188,7 @@ def collect_steps(
     env_args: Mapping[str, Any] | None = None,
     wrappers: Iterable[str | Wrapper] | None = None,
     seed: int = 0,
+    step_timeout: float | None = None,
 ) -> StepCollector:
     """Return an endless iterator over rollouts of `num_steps` steps of every environment; see `Collector`.
 
@@ -185,8 +196,9 @@ def collect_steps(
     arguments `env_args` and `wrappers` (as in `train`); they are closed when the collector is deleted.
     """
     with ExitStack() as opened:
-        made = opened.enter_context(open_env(env, num_envs, env_args, wrappers=wrappers))
-        return _closing_with(StepCollector(made, policy, num_steps, seed=seed), opened.pop_all())
+        made = opened.enter_context(open_env(env, num_envs, env_args, wrappers=wrappers, step_timeout=step_timeout))
+        collector = StepCollector(made, policy, num_steps, seed=seed, step_timeout=step_timeout)
+        return _closing_with(collector, opened.pop_all())
 
 
 def collect_episodes(
@@ -199,6 +211,7 @@ def collect_episodes(
     max_episode_steps: int | None = None,
     group_size: int = 1,
     seed: int = 0,
+    step_timeout: float | None = None,
 ) -> EpisodeCollector:
     """Return an endless iterator over rollouts of one whole episode of every environment; see `EpisodeCollector`.
 
@@ -206,10 +219,10 @@ def collect_episodes(
     arguments `env_args` and `wrappers` (as in `train`); they are closed when the collector is deleted.
     """
     with ExitStack() as opened:
-        made = opened.enter_context(open_env(env, num_envs, env_args, wrappers=wrappers, a_seed_each=group_size != 1))
-        collector = EpisodeCollector(
-            made, policy, max_episode_steps=max_episode_steps, group_size=group_size, seed=seed
-        )
+        groups: dict[str, Any] = {"a_seed_each": group_size != 1, "step_timeout": step_timeout}
+        made = opened.enter_context(open_env(env, num_envs, env_args, wrappers=wrappers, **groups))
+        how: dict[str, Any] = {"max_episode_steps": max_episode_steps, "group_size": group_size}
+        collector = EpisodeCollector(made, policy, **how, seed=seed, step_timeout=step_timeout)
         return _closing_with(collector, opened.pop_all())
 
 

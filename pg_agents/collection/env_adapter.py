@@ -20,8 +20,8 @@ from pg_agents.seeding import environment_seeds
 from pg_agents.shown import shortened, shown
 from pg_agents.spaces.action_masks import MASK, with_mask
 from pg_agents.spaces.environments import takes_seeds
-
-REPORTED = (ValueError, TypeError, EOFError, ConnectionError, SystemExit)  # failures for which a message is enough
+from pg_agents.spaces.time_limit import OutOfTime, time_limit
+from pg_agents.spaces.worker_envs import late
 
 
 class Transition(NamedTuple):
@@ -57,6 +57,7 @@ class EnvAdapter:
         env: single or vector, with any `metadata["autoreset_mode"]`. With `metadata["absorbing"]`, stepping a row
             whose episode has ended changes nothing: such rows wait for the others, and all are reset together.
         seed: the seed from which each row's is derived (`seeding.environment_seeds`), at the first reset only.
+        step_timeout: seconds that one call of `env` may take (`time_limit`), inside the context `limit`.
 
     Attributes:
         observation: arrays [B, …]; action masks of infos are included (`action_masks.with_mask`).
@@ -67,6 +68,7 @@ class EnvAdapter:
         returns: the sum of rewards of the running episodes, float64 [B].
         steps: the number of calls of `env.step`.
         takes_seeds: whether the environment takes a seed for each row.
+        limit: a context in which calls of `env` end in time; one that did not is not made again.
         seeds: the latest seeds given to the rows, or one seed for all; None: none was given.
 
     In mode SAME_STEP, an environment that reuses one array for its observations has overwritten an episode's last
@@ -75,10 +77,10 @@ class EnvAdapter:
     trial, and in vector environments, or workers, that are not Gymnasium's own.
     """
 
-    def __init__(self, env: gym.Env | VectorEnv, seed: int) -> None:
+    def __init__(self, env: gym.Env | VectorEnv, seed: int, step_timeout: float | None = None) -> None:
         self.env = as_vector_env(env)
         self.num_envs = self.env.num_envs
-        self.name = name_of(self.env)
+        self.name, self.limit = name_of(self.env), time_limit(self.env, step_timeout)
         if "autoreset_mode" not in self.env.metadata:
             raise ValueError(
                 f"env: {self.name} does not declare how it resets; set its "
@@ -95,7 +97,8 @@ class EnvAdapter:
         self.takes_seeds = takes_seeds(self.env)
         self.masks = MaskReader(self.env.single_observation_space, self.env.single_action_space, self.num_envs)
         seeds = environment_seeds(seed, self.num_envs)
-        self.reset(seeds if self.takes_seeds else seeds[0] // 2)  # row i gets seed + i, which must stay below 2³¹
+        with self.limit:
+            self.reset(seeds if self.takes_seeds else seeds[0] // 2)  # row i gets seed + i, which must stay below 2³¹
 
     def reset(self, seed: int | list[int] | None = None) -> None:
         """Start new episodes in all rows."""
@@ -111,8 +114,8 @@ class EnvAdapter:
 
     def _reset(self, **arguments: Any) -> tuple[Tree, dict[str, Any]]:  # noqa: ANN401
         try:
-            observation, infos = self.env.reset(**arguments)
-        except (Exception, SystemExit) as error:
+            observation, infos = self.limit.call(self.env.reset, **arguments)
+        except (Exception, SystemExit, OutOfTime) as error:
             given = ", ".join(f"{name}={shown(value)}" for name, value in arguments.items()) or "no arguments"
             self._failed(error, f"at reset, after step {self.steps}", given)
         self._check(self.promised, observation)
@@ -187,8 +190,8 @@ class EnvAdapter:
     def _step(self, actions: NDArray[Any]) -> tuple[Tree, Any, Any, Any, dict[str, Any]]:
         self.steps += 1
         try:
-            observation, rewards, terminated, truncated, infos = self.env.step(actions)
-        except (Exception, SystemExit) as error:
+            observation, rewards, terminated, truncated, infos = self.limit.call(self.env.step, actions)
+        except (Exception, SystemExit, OutOfTime) as error:
             given = f"actions of dtype {actions.dtype}, shape {actions.shape}"
             self._failed(error, f"at step {self.steps}", given)
         terminated, truncated = np.array(terminated, np.bool_), np.asarray(truncated, np.bool_)
@@ -204,11 +207,10 @@ class EnvAdapter:
         if isinstance(cause.error, KeyboardInterrupt):  # raised in a worker, reported as another error
             raise KeyboardInterrupt from error
         when += self._row(cause.row)
-        if isinstance(error, REPORTED):
-            handed = f" (it was given {given})" if isinstance(error, ValueError | TypeError) else ""
-            raise FaultyEnvironmentError(f"{self.name} failed {when}: {cause.text}{handed}") from error
-        error.add_note(f"raised by {self.name} {when}")
-        raise error
+        if isinstance(error, OutOfTime):
+            raise FaultyEnvironmentError(f"{self.name} failed {when}: {late(self.limit.seconds)}") from error
+        handed = f" (it was given {given})" if isinstance(error, ValueError | TypeError) else ""
+        raise FaultyEnvironmentError(f"{self.name} failed {when}: {cause.text}{handed}") from error
 
     def _row(self, row: int | None) -> str:
         """Return ", environment ROW, seed SEED", without what is unknown."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pg_agents.data.tree import Tree, tree_leaves, tree_map
 from pg_agents.spaces.action_masks import MASK, MEANING
+from pg_agents.spaces.worker import worker
 
 TRIAL_STEPS, TRIAL_EPISODES = 5_000, 10
 
@@ -107,7 +108,7 @@ def _put(whole: NDArray[Any], some: NDArray[Any], done: NDArray[np.bool_]) -> ND
 def may_overwrite(env: VectorEnv) -> bool:
     """Return whether Gymnasium's own code resets single environments, which keeps no copy of their observations."""
     core = env.unwrapped
-    return isinstance(core, SyncVectorEnv | AsyncVectorEnv) and getattr(core, "worker", None) is None
+    return isinstance(core, SyncVectorEnv | AsyncVectorEnv) and getattr(core, "worker", None) in (None, worker)
 
 
 def unchanged_rows(final: Tree, observation: Tree, done: NDArray[np.bool_]) -> list[int]:

@@ -11,6 +11,8 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from pg_agents.spaces.closing import at_rest, kill
+from pg_agents.spaces.time_limit import OutOfTime
+from pg_agents.spaces.worker_envs import waited_for
 
 
 class Cause(NamedTuple):
@@ -35,15 +37,23 @@ def cause_of(env: VectorEnv, error: BaseException) -> Cause:
     """
     core = env.unwrapped
     if isinstance(core, AsyncVectorEnv):
-        cause = _lost_worker(core, error) if isinstance(error, EOFError | ConnectionError) else _in_worker(error)
-        if not at_rest(core):
+        lost = isinstance(error, EOFError | ConnectionError)
+        cause = _lost_worker(core, error) if lost else _in_worker(core, error)
+        if not at_rest(core) or isinstance(error, OutOfTime):
             kill(core)
         return cause
-    text = f"it called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+    text = told(error)
     if isinstance(core, SyncVectorEnv):
         frame = _last_frame(error, core)
         return Cause(_no_number(core, error, frame) or text, frame.get("i"), error)
     return Cause(text, None, error)
+
+
+def told(error: BaseException) -> str:
+    """Return an exception as a text; what ValueError and TypeError say stands for itself."""
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({error.code!r})"
+    return str(error) if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {error}"
 
 
 def _last_frame(error: BaseException, core: VectorEnv) -> dict[str, Any]:
@@ -52,17 +62,27 @@ def _last_frame(error: BaseException, core: VectorEnv) -> dict[str, Any]:
     return next((names for names in reversed(found) if names.get("self") is core), {})
 
 
-def _in_worker(error: BaseException) -> Cause:
+def _in_worker(core: AsyncVectorEnv, error: BaseException) -> Cause:
     frames = {frame.f_code.co_name: frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)}
     if "trace" in (names := frames.get("_raise_if_errors", {})):
         return Cause(f"{names['exctype'].__name__}: {names['value']}", names["index"], names["value"])
-    if names:  # the exception could not be constructed from its text
+    if names:  # the exception could not be constructed from its text, or never arrived
         text = f"its exception cannot be sent between processes ({error}); make it with SyncVectorEnv to see it"
         return Cause(text, list(names["successes"]).index(False), None)
-    for row, reward in enumerate(frames.get("step_wait", {}).get("rewards", ())):
-        if np.ndim(reward):
+    reading = frames.get("step_wait", {})
+    for row, reward in enumerate(reading.get("rewards", ())):
+        if not _is_number(reward):
             return Cause(f"its reward is {reward!r}, not a number", row, error)
-    return Cause(str(error), None, error)
+    unread = len(reading.get("truncations", core.processes)) < core.num_envs  # what an environment sent is no answer
+    waited = waited_for(core, error)
+    return Cause(told(error), reading["env_idx"] if waited is None and unread else waited, error)
+
+
+def _is_number(reward: Any) -> bool:  # noqa: ANN401
+    try:
+        return np.ndim(reward) == 0 and float(reward) is not None
+    except (TypeError, ValueError):
+        return False
 
 
 def _lost_worker(core: AsyncVectorEnv, error: BaseException) -> Cause:

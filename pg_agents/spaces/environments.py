@@ -16,6 +16,7 @@ from pg_agents.errors import UserError
 from pg_agents.shown import nearest, shown
 from pg_agents.spaces.closing import closing
 from pg_agents.spaces.packages import how_to_install, import_module, install_line, registering_module
+from pg_agents.spaces.worker_envs import make_vec
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
 
 NUM_ENVS = 8  # environments that are stepped together, unless somebody says how many
@@ -29,6 +30,7 @@ def open_env(
     *,
     wrappers: Iterable[str | Wrapper] | None = None,
     a_seed_each: bool = False,
+    step_timeout: float | None = None,
     argument: str = "env",
 ) -> Iterator[Any]:
     """A context with an environment: the one that is given, which stays open, or one made of its id and closed again.
@@ -39,6 +41,7 @@ def open_env(
         env_args: for its constructor.
         wrappers: as in `make_env`.
         a_seed_each: as in `make_env`.
+        step_timeout: seconds that making them, and closing them, may take.
         argument: what `env` is called in messages.
 
     Raises:
@@ -48,7 +51,7 @@ def open_env(
     if isinstance(env, str):
         count = NUM_ENVS if num_envs is None else num_envs
         how: dict[str, Any] = {"wrappers": wrappers or (), "a_seed_each": a_seed_each, "argument": argument}
-        with closing(make_env(env, count, env_args or {}, **how)) as made:
+        with closing(make_env(env, count, env_args or {}, step_timeout=step_timeout, **how), step_timeout) as made:
             yield made
         return
     for name, value in (("num_envs", num_envs), ("env_args", env_args), ("wrappers", wrappers)):
@@ -64,6 +67,7 @@ def make_env(
     *,
     wrappers: Iterable[str | Wrapper] = (),
     a_seed_each: bool = False,
+    step_timeout: float | None = None,
     argument: str = "env",
 ) -> VectorEnv:
     """Return `num_envs` copies of an environment: its own vector form where it has one, else a SyncVectorEnv.
@@ -77,23 +81,25 @@ def make_env(
             "FrameStackObservation:stack_size=4" (see `Wrapper`); a vector form of its own is then not used.
         a_seed_each: they are to take a seed each, as groups that begin alike need it; a vector form that takes one for
             all is then not used.
+        step_timeout: seconds that making them may take (see `worker_envs.make_vec`).
         argument: what `env_id` is called in messages.
 
     Raises:
         ValueError: `num_envs` is below 1.
         UserError: an unknown id, a module or dependency that is missing, arguments the environment refuses; a wrapper
             that does not exist, refuses its arguments or does not fit.
+        FaultyEnvironmentError: an environment cannot be made in its worker, or not in time.
     """
     applied = wrappers_of(wrappers)
     num_envs = whole_number("num_envs", num_envs, 1)
     name = import_module(env_id, argument)
     with refusals(env_id, arguments, argument):
         single = dict({"vectorization_mode": "sync", **arguments}, wrappers=applied) if applied else arguments
-        env = gym.make_vec(name, num_envs, **single)
+        env = make_vec(name, num_envs, single, step_timeout)
         if not a_seed_each or takes_seeds(env):
             return env
         env.close()
-        separate = gym.make_vec(name, num_envs, "sync", **arguments)
+        separate = make_vec(name, num_envs, {**single, "vectorization_mode": "sync"}, step_timeout)
         if separate.single_observation_space == env.single_observation_space:
             return separate
         separate.close()

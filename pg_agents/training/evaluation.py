@@ -56,6 +56,7 @@ def evaluate(
     greedy: bool = True,
     seed: int = 0,
     max_episode_steps: int | None = None,
+    step_timeout: float | None = None,
 ) -> Evaluation:
     """Run `agent` for `episodes` whole episodes, without learning, and return their returns and lengths.
 
@@ -75,6 +76,8 @@ def evaluate(
         seed: of the environment and of sampled actions; training with the same seed has other episodes.
         max_episode_steps: cuts episodes at that many steps, for environments without a time limit; None: the limit with
             which the agent learns, if it has one.
+        step_timeout: seconds that one call of the environment may take; None: 120 with workers (AsyncVectorEnv), any
+            time in one's own process; see `train`.
 
     Raises:
         ValueError: episodes below 1, or an episode without end and without max_episode_steps; UserError if the id is
@@ -90,16 +93,16 @@ def evaluate(
         max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
     if isinstance(env, str) and num_envs is None:
         num_envs = min(episodes, NUM_ENVS)
-    with open_env(env, num_envs, env_args, wrappers=wrappers) as opened:
+    with open_env(env, num_envs, env_args, wrappers=wrappers, step_timeout=step_timeout) as opened:
         check_spaces(agent.policy, agent.spaces, opened)
-        return _play(agent, opened, episodes, greedy, spawn(seed, Purpose.EVALUATION), max_episode_steps)
+        seed = spawn(seed, Purpose.EVALUATION)
+        adapter = EnvAdapter(opened, seed, step_timeout)
+        actor = Actor(adapter, agent.policy, seed, greedy=greedy)
+        with adapter.limit:
+            return _play(adapter, actor, episodes, max_episode_steps)
 
 
-def _play(
-    agent: Agent, env: gym.Env | VectorEnv, episodes: int, greedy: bool, seed: int, max_episode_steps: int | None
-) -> Evaluation:
-    adapter = EnvAdapter(env, seed)
-    actor = Actor(adapter, agent.policy, seed, greedy=greedy)
+def _play(adapter: EnvAdapter, actor: Actor, episodes: int, max_episode_steps: int | None) -> Evaluation:
     returns: list[float] = []
     lengths: list[int] = []
     while len(returns) < episodes:
@@ -123,14 +126,17 @@ class Evaluations:
         every: steps between evaluations.
         episodes: episodes in each evaluation.
         seed: of every evaluation: all play the same episodes.
+        step_timeout: as in `evaluate`.
 
     Attributes:
         means: mean return of each evaluation, by the steps learned from before it.
         improved: whether the latest call made an evaluation and it is the best so far.
     """
 
-    def __init__(self, env: gym.Env | VectorEnv | None, every: int, episodes: int, seed: int) -> None:
-        self.env, self.seed = env, seed
+    def __init__(
+        self, env: gym.Env | VectorEnv | None, every: int, episodes: int, seed: int, step_timeout: float | None = None
+    ) -> None:
+        self.env, self.seed, self.step_timeout = env, seed, step_timeout
         self.every, self.episodes = whole_number("eval_every", every, 1), whole_number("eval_episodes", episodes, 1)
         self.due = 0
         self.means: dict[int, float] = {}
@@ -142,7 +148,7 @@ class Evaluations:
         if self.env is None or (steps < self.due and not last):
             return {}
         self.due = (steps // self.every + 1) * self.every
-        found = evaluate(agent, self.env, episodes=self.episodes, seed=self.seed)
+        found = evaluate(agent, self.env, episodes=self.episodes, seed=self.seed, step_timeout=self.step_timeout)
         self.improved = all(found.mean_return > mean for mean in self.means.values())
         self.means[steps] = found.mean_return
         return {
@@ -157,6 +163,7 @@ def open_eval_env(
     episodes: int,
     env_args: Mapping[str, Any] | None,
     wrappers: Iterable[str | Wrapper] | None,
+    step_timeout: float | None = None,
 ) -> AbstractContextManager[Any]:
     """Return a context with the environment for evaluations: the given one, or one made from the given id.
 
@@ -165,7 +172,8 @@ def open_eval_env(
     if not isinstance(eval_env, str):
         return nullcontext(eval_env)
     count = whole_number("eval_episodes", episodes, 1)
-    return open_env(eval_env, count, env_args, wrappers=wrappers, argument="eval_env")
+    how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
+    return open_env(eval_env, count, env_args, **how, argument="eval_env")
 
 
 def make_evaluations(
@@ -193,4 +201,4 @@ def make_evaluations(
     else:
         check_spaces(agent.policy, agent.spaces, eval_env, name="eval_env")
     every = max(1, plan.total_steps // 20) if every is None else every
-    return Evaluations(eval_env, every, episodes, spawn(plan.seed, Purpose.SELECTION))
+    return Evaluations(eval_env, every, episodes, spawn(plan.seed, Purpose.SELECTION), plan.step_timeout)

@@ -42,6 +42,7 @@ def train(
     eval_env: gym.Env | VectorEnv | str | None = None,
     eval_every: int | None = None,
     eval_episodes: int = 10,
+    step_timeout: float | None = None,
     progress: bool = True,
     probes: Sequence[Probe] = (),
     config: Mapping[str, Any] | None = None,
@@ -68,6 +69,10 @@ def train(
             id it is made with `env_args` and `wrappers`, one copy for each episode of an evaluation.
         eval_every: steps between evaluations; None: a 20th of total_steps.
         eval_episodes: episodes in each evaluation.
+        step_timeout: seconds that one call of the environment may take (making it by its id, reset, step, close), all
+            copies together; after that it is an error, and the environment is not stepped again. None: 120 with workers
+            (AsyncVectorEnv), which are then killed; in one's own process it may take any time. With a number, an alarm
+            interrupts Python there, in the main thread; code in C that never returns goes on: give it workers.
         progress: show a progress bar.
         probes: functions of the `Run` → metrics by name, or None, called for every row of metrics. Numbers become
             curves, strings text, arrays [height, width, 3] images. They can look at `run.agent`, `run.rollout`,
@@ -83,17 +88,18 @@ def train(
             finite, of a wrong shape or outside its space; the agent stays as its last update left it, and is saved if
             there is a run folder. An AsyncVectorEnv that has lost a process is closed.
     """
-    plan, probes = make_plan(total_steps, seed, log_every, stop_return), probes_of_runs(probes)
+    plan, probes = make_plan(total_steps, seed, log_every, stop_return, step_timeout), probes_of_runs(probes)
     wrappers = None if wrappers is None else wrappers_of(wrappers)
     made_of = made_by(env, env_args, wrappers) if isinstance(env, str) else {}
+    how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
     grouped = "group_size" in agent.argument_names()
     with (
-        open_env(env, num_envs, env_args, wrappers=wrappers, a_seed_each=grouped) as opened,
-        open_eval_env(eval_env, eval_episodes, env_args, wrappers) as eval_opened,
+        open_env(env, num_envs, env_args, a_seed_each=grouped, **how) as opened,
+        open_eval_env(eval_env, eval_episodes, env_args, **how) as eval_opened,
     ):
         check_spaces(agent.policy, agent.spaces, opened)
         evaluations = make_evaluations(agent, opened, eval_opened, eval_every, eval_episodes, plan)
-        collector = make_collector(agent, opened, plan.seed)
+        collector = make_collector(agent, opened, plan.seed, plan.step_timeout)
         run = Run(agent, collector, plan, evaluations, RunProgress("append_only" in opened.metadata))
         reports = make_reports(run, opened, run_dir, probes, progress)
         _carry_out(run, reports, made_of | dict(config or {}))
@@ -109,7 +115,8 @@ def _carry_out(run: Run, reports: Reports, config: dict[str, Any]) -> None:
         with reports.bar:
             _loop(run, reports)
         # A new collector: the prompts and random numbers of the first rollout again.
-        reports.after_learning(run, lambda: next(make_collector(run.agent, run.collector.adapter.env, run.plan.seed)))
+        how: tuple[Any, ...] = run.agent, run.collector.adapter.env, run.plan.seed, run.plan.step_timeout
+        reports.after_learning(run, lambda: next(make_collector(*how)))
     except BaseException as error:
         run.cut_off = shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
         raise
@@ -153,12 +160,12 @@ def _stop_at_return(run: Run) -> None:
         run.stop(f"stop_return={goal:g}: the newest {run.progress.recent_episodes} episodes return {mean:.6g}")
 
 
-def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int) -> Collector:
+def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int, step_timeout: float | None = None) -> Collector:
     """Return the collector of what the agent learns from."""
     if isinstance(agent.cadence, StepCadence):
         check_batch(agent.policy, agent.cadence, agent.current("minibatch_size"), getattr(env, "num_envs", 1))
-        return StepCollector(env, agent.policy, agent.cadence.num_steps, seed=seed)
-    return EpisodeCollector(env, agent.policy, **asdict(agent.cadence), seed=seed)
+        return StepCollector(env, agent.policy, agent.cadence.num_steps, seed=seed, step_timeout=step_timeout)
+    return EpisodeCollector(env, agent.policy, **asdict(agent.cadence), seed=seed, step_timeout=step_timeout)
 
 
 def _config(run: Run) -> dict[str, Any]:

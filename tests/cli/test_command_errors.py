@@ -16,6 +16,7 @@ from support.bugs import Bug, seeded
 import pg_agents.cli.command
 from pg_agents import AGENTS, load
 from pg_agents.cli import command, main
+from pg_agents.errors import FaultyEnvironmentError
 
 TRAIN = ["train", "reinforce-baseline", "pg/GridWorld-v0", "--quiet"]
 
@@ -256,8 +257,9 @@ def test_mistakes_of_ours_keep_their_traceback(monkeypatch, error):
 
 
 def test_mistakes_of_an_environments_author_keep_their_traceback():
-    with pytest.raises(KeyError, match="environment's author"):
+    with pytest.raises(FaultyEnvironmentError, match="step 30, .*KeyError: .*environment's author") as raised:
         main(["train", "reinforce", "support.broken_envs:Broken-v0", "--env-arg", "fault=bug", "--quiet"])
+    assert isinstance(raised.value.__cause__, KeyError)
 
 
 def test_videos_without_moviepy_name_the_line_that_installs_it(capsys, monkeypatch):

@@ -141,10 +141,11 @@ def test_exceptions_that_cannot_be_sent_say_so():
     with pytest.raises(FaultyEnvironmentError, match="step 5, environment 1, seed .* cannot be sent"):
         failed(where="two arguments")
     adapter = EnvAdapter(SyncVectorEnv([lambda: Quits("two arguments")]), 0)
-    with pytest.raises(TwoArgumentsError, match="1 and 2") as caught:
+    message = f"Quits failed at step 5, environment 0, seed {adapter.seeds[0]}: TwoArgumentsError: 1 and 2"
+    with pytest.raises(FaultyEnvironmentError, match=message) as caught:
         for _ in range(5):
             adapter.step(STILL[:1])
-    assert caught.value.__notes__ == [f"raised by Quits at step 5, environment 0, seed {adapter.seeds[0]}"]
+    assert isinstance(caught.value.__cause__, TwoArgumentsError)
 
 
 def test_errors_of_a_vector_environment_that_is_one_piece_have_no_row():
@@ -196,7 +197,7 @@ test_seeded_bugs = seeded(
     Bug(
         "a percent sign in a worker's error hides it",
         collection_workers._in_worker,
-        lambda error: collection_workers.Cause(str(error), None, error),
+        lambda core, error: collection_workers.Cause(str(error), None, error),
         [test_a_percent_sign_in_a_workers_error_does_not_hide_it],
     ),
 )

@@ -1,0 +1,389 @@
+"""Environments that raise, exit, hang, are killed or return garbage: named within seconds, and nothing is left behind.
+
+Each promise has a control arm: the same fault under Gymnasium alone, which shows that the fault fires.
+"""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+import pg_agents as pg
+from pg_agents.errors import FaultyEnvironmentError
+from pg_agents.spaces.closing import close, closing
+from pg_agents.spaces.environments import make_env
+
+SECONDS = 5.0  # within which each fault is an error
+PLACES = ["init", "reset", "step", "close"]
+TIMEOUT = 0.4
+
+
+class Misbehaves(gym.Env):
+    """Does something at a place: in `init`, at the second `reset`, at the fifth `step`, in `close`.
+
+    In workers `init` misbehaves only there: Gymnasium makes the first environment once in its own process, too.
+    """
+
+    observation_space, action_space = Box(-1, 1, (2,), np.float32), Discrete(2)
+
+    def __init__(self, place="nowhere", what="raise", spared=None):
+        self.place, self.what, self.spared, self.clock = place, what, spared, 0
+        self.at("init")
+
+    def at(self, place):
+        if place != self.place or os.getpid() == self.spared:
+            return
+        if self.what == "raise":
+            raise KeyError("a mistake of the environment's author")
+        if self.what == "exit":
+            sys.exit(3)
+        if self.what == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.what == "unsendable":
+            raise type("LocalError", (Exception,), {})("holds a lock", threading.Lock())
+        while True:  # whatever is raised in it
+            try:
+                time.sleep(60)
+            except Exception:
+                continue
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        if self.clock:
+            self.at("reset")
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.clock += 1
+        if self.clock == 5:
+            self.at("step")
+        return np.zeros(2, np.float32), 1.0, self.clock % 8 == 0, False, {}
+
+    def close(self):
+        self.at("close")
+
+
+gym.register("Misbehaves-v0", entry_point=Misbehaves)
+
+
+def agent_for(env):
+    return pg.PPO.for_env(env, num_steps=8, minibatch_size=None, epochs=1, hidden=(4,))
+
+
+def play(env, **how):
+    pg.train(agent_for(Misbehaves()), env, total_steps=200, progress=False, **how)
+
+
+def several(kind, *faults, **options):
+    """Return a vector environment whose row 1 misbehaves."""
+    return kind([Misbehaves, partial(Misbehaves, *faults), Misbehaves], **options)
+
+
+def alive(pid):
+    """Return whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def in_shared_memory():
+    return {name for name in os.listdir("/dev/shm") if name.startswith(("sem.mp-", "pym-", "psm_"))}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """After every test: no process, nothing in shared memory, no alarm, and the handler of before."""
+    before, handler = in_shared_memory(), signal.getsignal(signal.SIGALRM)
+    running = set(multiprocessing.active_children())
+    yield
+    left = [one for one in multiprocessing.active_children() if one not in running]
+    for one in left:
+        one.kill()
+    assert not left
+    end = time.monotonic() + 2
+    while in_shared_memory() - before and time.monotonic() < end:  # semaphores of other processes come and go
+        time.sleep(0.05)
+    assert not in_shared_memory() - before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0) and signal.getsignal(signal.SIGALRM) is handler
+
+
+class Watch:
+    """Measures the seconds in a context."""
+
+    def __enter__(self):
+        self.begun = time.monotonic()
+        return self
+
+    def __exit__(self, *_):
+        self.seconds = time.monotonic() - self.begun
+
+
+# -- R13: raise and exit -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("what", ["raise", "exit"])
+@pytest.mark.parametrize("place", ["reset", "step"])
+@pytest.mark.parametrize("kind", [SyncVectorEnv, AsyncVectorEnv, partial(AsyncVectorEnv, worker=pg.worker)])
+def test_what_fails_is_named_with_row_step_and_seed(kind, place, what):
+    env = several(kind, place, what)
+    said = {"raise": "KeyError", "exit": r"sys.exit\(3\)|exit code 3"}[what]
+    when = {"step": "at step 5", "reset": "(at step 9|at reset, after step 8)"}[place]
+    name = "Misbehaves" if kind is SyncVectorEnv else "AsyncVectorEnv"  # without an id
+    message = rf"{name} failed {when}, environment 1, seed \d+: .*({said})"
+    with Watch() as watch, closing(env), pytest.raises(FaultyEnvironmentError, match=message):
+        play(env)
+    assert watch.seconds < SECONDS
+
+
+@pytest.mark.parametrize(
+    ("what", "said"), [("raise", "KeyError"), ("exit", r"sys.exit\(3\)"), ("hang", "within 0.4 s")]
+)
+def test_what_fails_while_it_is_made_in_a_worker_is_named_with_its_row(what, said):
+    arguments = {"vectorization_mode": "async", "place": "init", "what": what, "spared": os.getpid()}
+    message = rf"Misbehaves-v0: environment \d cannot be made: .*{said}"
+    with Watch() as watch, pytest.raises(FaultyEnvironmentError, match=message):
+        make_env("Misbehaves-v0", 3, arguments, step_timeout=TIMEOUT if what == "hang" else None)
+    assert watch.seconds < SECONDS
+
+
+def test_gymnasium_alone_does_not_say_what_failed_while_it_was_made():
+    with pytest.raises((BrokenPipeError, EOFError, ConnectionError)):  # the control arm
+        several(AsyncVectorEnv, "init", "raise", os.getpid())
+
+
+def test_an_exception_that_cannot_be_sent_arrives_as_its_text():
+    env = several(AsyncVectorEnv, "step", "unsendable", worker=pg.worker)
+    message = "step 5, environment 1, .*LocalError: .*holds a lock"
+    with closing(env), pytest.raises(FaultyEnvironmentError, match=message):
+        play(env)
+
+
+@pytest.mark.parametrize("what", ["raise", "exit", "hang"])
+def test_what_fails_to_close_is_over_in_time(what):
+    """A worker that hangs is killed; in one's own process the alarm interrupts."""
+    for kind in (SyncVectorEnv, AsyncVectorEnv):
+        env = several(kind, "close", what)
+        with Watch() as watch:
+            if kind is SyncVectorEnv:
+                with pytest.raises((KeyError, SystemExit, FaultyEnvironmentError)):
+                    close(env, TIMEOUT)
+            else:
+                close(env, TIMEOUT)
+        assert watch.seconds < SECONDS
+
+
+# -- R14: hang ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("place", ["reset", "step"])
+@pytest.mark.parametrize("kind", [SyncVectorEnv, AsyncVectorEnv])
+def test_what_hangs_is_an_error_after_the_timeout_and_is_not_stepped_again(kind, place):
+    env = several(kind, place, "hang")
+    collector = pg.collect_steps(env, agent_for(env).policy, 16, step_timeout=TIMEOUT)
+    with Watch() as watch, pytest.raises(FaultyEnvironmentError, match=r", environment 1, seed \d+: .* within 0.4 sec"):
+        next(collector)
+    assert TIMEOUT < watch.seconds < TIMEOUT + 2
+    calls = collector.adapter.steps
+    with Watch() as watch, pytest.raises(FaultyEnvironmentError, match="within 0.4 seconds"):
+        next(collector)
+    assert watch.seconds < 1 and collector.adapter.steps <= calls + 1
+    assert kind is SyncVectorEnv or (env.closed and not any(one.is_alive() for one in env.processes))
+
+
+def test_gymnasium_alone_waits_for_ever_and_then_takes_a_late_answer_for_the_next():
+    env = several(AsyncVectorEnv, "step", "hang")  # the control arm
+    try:
+        env.reset(seed=0)
+        for _ in range(4):
+            env.step(np.zeros(3, np.int64))
+        env.step_async(np.zeros(3, np.int64))
+        with pytest.raises(multiprocessing.TimeoutError):
+            env.step_wait(TIMEOUT)
+        assert env.processes[1].is_alive()
+    finally:
+        env.close(terminate=True)
+
+
+@pytest.mark.parametrize("place", ["reset", "step"])
+def test_workers_are_limited_in_other_threads_too(place):
+    env = several(AsyncVectorEnv, place, "hang")
+    caught = []
+
+    def go():
+        try:
+            play(env, step_timeout=TIMEOUT)
+        except FaultyEnvironmentError as error:
+            caught.append(str(error))
+
+    thread = threading.Thread(target=go, daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    assert not thread.is_alive() and "environment 1, seed" in caught[0] and "within 0.4 seconds" in caught[0]
+
+
+def test_evaluation_and_training_by_id_end_in_time_and_close_what_they_made():
+    arguments = {"place": "step", "what": "hang"}
+    agent = agent_for(Misbehaves())
+    for how in ({}, {"vectorization_mode": "async"}):
+        for go in (partial(pg.train, agent, total_steps=99, progress=False), partial(pg.evaluate, agent)):
+            with Watch() as watch, pytest.raises(FaultyEnvironmentError, match="at step 5, environment 0, seed"):
+                go(env="Misbehaves-v0", num_envs=2, env_args=arguments | how, step_timeout=TIMEOUT)
+            assert watch.seconds < SECONDS
+
+
+# -- R15: killed workers -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("count", [4, pytest.param(50, marks=pytest.mark.slow)])
+def test_a_killed_worker_is_named_in_time(count):
+    generator = np.random.default_rng(count)
+    for _ in range(count):
+        env = AsyncVectorEnv([Misbehaves] * 3, worker=pg.worker)
+        row, wait = int(generator.integers(3)), float(generator.uniform(0, 0.2))
+        timer = threading.Timer(wait, os.kill, (env.processes[row].pid, signal.SIGKILL))
+        timer.start()
+        with Watch() as watch, closing(env), pytest.raises(FaultyEnvironmentError, match="killed by SIGKILL"):
+            pg.train(agent_for(env), env, total_steps=10**7, progress=False)
+        assert watch.seconds < SECONDS + wait
+
+
+def test_gymnasium_alone_does_not_name_a_killed_worker():
+    env = several(AsyncVectorEnv, "step", "kill")  # the control arm
+    try:
+        env.reset(seed=0)
+        with pytest.raises(EOFError):
+            for _ in range(5):
+                env.step(np.zeros(3, np.int64))
+    finally:
+        env.close(terminate=True)
+
+
+# -- the run is killed -------------------------------------------------------------------------------------------------
+SCRIPT = """
+import os, sys, time
+sys.path.insert(0, {folder!r})
+from test_misbehaving_environments import Misbehaves
+import pg_agents as pg
+from gymnasium.vector import AsyncVectorEnv
+from functools import partial
+if __name__ == "__main__":
+    env = AsyncVectorEnv([Misbehaves, partial(Misbehaves, "step", "hang")], {how})
+    env.reset(seed=0)
+    print(*[one.pid for one in env.processes], flush=True)
+    for _ in range(5):
+        env.step([0, 0])
+"""
+
+
+def left_after_a_kill(how, wait):
+    """Return the workers that are alive `wait` seconds after their process was killed while one of them hung."""
+    script = SCRIPT.format(folder=str(Path(__file__).parent), how=how)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    workers = [int(pid) for pid in process.stdout.readline().split()]
+    time.sleep(0.3)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    end = time.monotonic() + wait
+    while (left := [pid for pid in workers if alive(pid)]) and time.monotonic() < end:
+        time.sleep(0.05)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return left
+
+
+def test_workers_end_with_a_run_that_is_killed_though_they_hang():
+    assert not left_after_a_kill("worker=pg.worker", SECONDS)
+
+
+def test_gymnasium_alone_leaves_a_worker_that_hangs():
+    assert left_after_a_kill("", 1.5)  # the control arm
+
+
+# -- what is returned --------------------------------------------------------------------------------------------------
+class Garbage(Misbehaves):
+    """Returns something else than the API says in its fifth step."""
+
+    def step(self, action):
+        observation, reward, *rest = super().step(action)
+        if self.clock == 5:
+            return {
+                "a text as reward": (observation, "much", *rest),
+                "three values": (observation, reward, False),
+                "a long observation": (np.zeros(7, np.float32), reward, *rest),
+                "no observation": (None, reward, *rest),
+                "infinite reward": (observation, np.inf, *rest),
+                "nan": (observation * np.nan, reward, *rest),
+            }[self.what]
+        return observation, reward, *rest
+
+
+@pytest.mark.parametrize(
+    "what", ["a text as reward", "three values", "a long observation", "no observation", "infinite reward", "nan"]
+)
+def test_garbage_is_named_with_its_row(what):
+    for worker in (None, pg.worker):
+        env = AsyncVectorEnv([Misbehaves, partial(Garbage, "nowhere", what)], worker=worker)
+        with closing(env), pytest.raises(FaultyEnvironmentError, match=r"at step 5, environment 1, seed \d+"):
+            play(env)
+
+
+class Trash:
+    """A pipe's end whose next message is of no worker's."""
+
+    def __init__(self, pipe, message):
+        self.pipe, self.message = pipe, message
+
+    def __getattr__(self, name):
+        return getattr(self.pipe, name)
+
+    def recv(self):
+        self.pipe.recv()
+        return self.message
+
+
+@pytest.mark.parametrize("message", [7, (), ((1, 2), True)])
+def test_a_message_that_is_none_of_a_workers_ends_the_run(message):
+    with closing(AsyncVectorEnv([Misbehaves] * 2)) as env:
+        collector = pg.collect_steps(env, agent_for(env).policy, 4)
+        env.parent_pipes[1] = Trash(env.parent_pipes[1], message)
+        with pytest.raises(FaultyEnvironmentError, match="failed at step 1, environment 1"):
+            next(collector)
+
+
+# -- alarms ------------------------------------------------------------------------------------------------------------
+def test_an_alarm_that_was_set_before_keeps_its_time_and_its_handler():
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(time.monotonic()))
+    try:
+        begun = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, 0.6)
+        env = SyncVectorEnv([Misbehaves], autoreset_mode=AutoresetMode.SAME_STEP)
+        collector = pg.collect_steps(env, agent_for(env).policy, 16, step_timeout=2.0)
+        while time.monotonic() < begun + 1.3:
+            next(collector)
+        assert len(rung) == 1 and 0.55 < rung[0] - begun < 1.2  # ours look twice a second
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("nan"), "soon", True])
+def test_a_timeout_that_is_no_time_is_refused(wrong):
+    with pytest.raises(ValueError, match="step_timeout must be"):
+        play(Misbehaves(), step_timeout=wrong)
+
+
+def test_no_time_limit_can_be_asked_for():
+    env = SyncVectorEnv([Misbehaves])
+    assert pg.collect_steps(env, agent_for(env).policy, 4, step_timeout=float("inf")).adapter.limit.seconds is None
+    assert pg.collect_steps(env, agent_for(env).policy, 4).adapter.limit.seconds is None
+    with closing(AsyncVectorEnv([Misbehaves])) as env:
+        assert pg.collect_steps(env, agent_for(env).policy, 4, step_timeout=float("inf")).adapter.limit.seconds is None
+        assert pg.collect_steps(env, agent_for(env).policy, 4).adapter.limit.seconds == 120
