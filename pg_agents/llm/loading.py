@@ -9,6 +9,10 @@ from typing import Any
 
 import torch
 
+from pg_agents.llm.gguf_cache import cached
+from pg_agents.llm.gguf_header import check_header, read_header
+from pg_agents.shown import shown
+
 INSTALL = "pip install 'pg-agents[llm]'"
 WEIGHTS = ("*.safetensors", "*.bin")
 ADAPTERS = "adapter_config.json"
@@ -23,7 +27,8 @@ def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[An
 
     Args:
         path: a folder written by transformers' `save_pretrained`, or a .gguf file.
-        cache: a folder for the de-quantised content of a .gguf file: written by the first call, read by later ones.
+        cache: a folder for the de-quantised content of a .gguf file: written by the first call, read by later ones,
+            see `gguf_cache`; what of a damaged .gguf file can be seen, and what cannot, says `gguf_header`.
 
     Raises:
         ImportError: transformers, gguf or accelerate is not installed.
@@ -50,7 +55,9 @@ def model_folder(path: str | Path, *, cache: str | Path | None = None) -> Path:
         return path
     if cache is None:
         raise ValueError(f"cache: give a folder for the de-quantised weights of {path.name}")
-    return _dequantized(path, Path(cache).expanduser())
+    if not path.is_file():
+        raise ValueError(f"path: there is no file {path}")
+    return cached(path, Path(cache).expanduser(), lambda folder: _from_gguf(path, folder))
 
 
 def new_model(folder: str | Path) -> tuple[Any, Any]:
@@ -112,11 +119,11 @@ def _without_adapters(folder: Path) -> None:
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """A context in which transformers' errors about damaged or unknown models become a ValueError of one line."""
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except ImportError:
+        raise
+    except Exception as error:  # any kind: damaged files end in all of them
         _without_code(path, error)
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"path: transformers cannot read the model in {path} ({reason})") from error
@@ -152,24 +159,31 @@ def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401
     return tuple(sorted(ids))
 
 
-def _dequantized(file: Path, folder: Path) -> Path:
-    """Return `folder`, with the model of a .gguf file in it."""
-    if (folder / "tokenizer_config.json").exists():  # it is written last
-        return folder
-    if not file.is_file():
-        raise ValueError(f"path: there is no file {file}")
+def _from_gguf(file: Path, folder: Path) -> None:
+    """Write the model and the tokenizer of a .gguf file to `folder`, if nothing in the file contradicts itself."""
     _without_adapters(file.parent)
     transformers = _transformers()
     source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name, **OURS}
     dense = transformers.GgufConfig(dequantize=True)
-    with _readable(file):
+    with _without_bars(transformers), _readable(file):
+        check_header(read_header(file))
         tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            **source, quantization_config=dense, dtype=torch.float32
+        model, found = transformers.AutoModelForCausalLM.from_pretrained(
+            **source, quantization_config=dense, dtype=torch.float32, output_loading_info=True
         )
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+        _check_complete(model, found)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def _check_complete(model: Any, found: dict[str, Any]) -> None:  # noqa: ANN401
+    """Raise ValueError if a model lacks parameters, or the file had more than the model, or one is not finite."""
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if names := sorted(map(str, found.get(what, ()))):
+            raise ValueError(f"{what.replace('_', ' ')}: {shown(names[0])}")
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            raise ValueError(f"{shown(name)} is not finite")
 
 
 def _transformers() -> Any:  # noqa: ANN401

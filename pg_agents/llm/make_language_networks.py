@@ -97,9 +97,8 @@ def folder_of(name: str) -> Path:
 
 
 def _cache(file: Path) -> Path:
-    """Return where the content of a .gguf file is kept: another place where it is another file, or has changed."""
-    version = [str(file.resolve()), *([file.stat().st_size, file.stat().st_mtime_ns] if file.is_file() else [])]
-    return CACHE / f"{file.stem}-{crc32(repr(version).encode()):08x}"
+    """Return where the content of a .gguf file is kept: another place for each file of the same name."""
+    return CACHE / f"{file.stem}-{crc32(str(file.resolve()).encode()):08x}"
 
 
 def _check_sizes(name: str, model: Any, window: int, tokens: int) -> None:  # noqa: ANN401

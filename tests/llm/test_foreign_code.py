@@ -17,6 +17,7 @@ from pg_agents.cli import main
 from pg_agents.llm import language_networks, loading
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.loading import load_model, new_model
+from pg_agents.manifest import seal
 
 OWN_CODE = "has its own code, which is not run; if you trust it, load"
 
@@ -68,6 +69,7 @@ def test_a_folder_with_code_is_refused_in_one_sentence_and_nothing_runs(folder, 
     agent = saved(folder)
     marker = with_code(folder, **own)
     with_code(agent / "model", **own)
+    seal(agent)
     spaces = token_env().single_observation_space, token_env().single_action_space
     calls = {
         "a model": lambda: load_model(folder),
