@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box
 from torch import nn
 
 from benchmarks.tricks.replaced import Make
@@ -22,8 +23,10 @@ from pg_agents._fast import (
     recurrence,
     sampling,
 )
+from pg_agents._fast import pictures as picture_order
 from pg_agents.agents.common.flat_optimizer import FlatOptimizer
 from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.policies import ImageEncoder
 
 Operation = Callable[[], object]
 
@@ -144,6 +147,13 @@ def stacked() -> Operation:
     return lambda: arrays.stack_rows(rows)
 
 
+def pictures() -> Operation:
+    """256 stacks of 4 frames of 84×84 through the network that makes features of them, with the derivative."""
+    encoder = ImageEncoder(Box(0, 255, (4, 84, 84), np.uint8))
+    frames = torch.randint(0, 256, (256, 4, 84, 84), dtype=torch.uint8)
+    return lambda: encoder(frames).sum().backward()
+
+
 def _twins(trick: Callable, twin: Callable) -> tuple[FunctionType, FunctionType]:
     assert isinstance(trick, FunctionType) and isinstance(twin, FunctionType)
     return trick, twin
@@ -159,6 +169,7 @@ TRICKS = [
     Trick(*_twins(recurrence.backward_recurrence, recurrence.plain_backward_recurrence), returns, alike=("PPO",)),
     Trick(*_twins(gru_rows.run_cell, gru_rows.plain_run_cell), gru, alike=()),
     Trick(*_twins(means.summary, means.plain_summary), metrics),
+    Trick(*_twins(picture_order.to_floats, picture_order.plain_to_floats), pictures, alike=()),
     Trick(*_twins(gathers.deal_out, gathers.plain_deal_out), minibatches),
     Trick(*_twins(arrays.stack_rows, arrays.plain_stack_rows), stacked, alike=("tables",)),
     Trick(*_twins(arrays.any_true, arrays.plain_any_true), flags),

@@ -6,6 +6,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from pg_agents._fast.pictures import to_floats
 from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.spaces.pictures import LARGEST, SMALLEST, picture_of
 
@@ -26,6 +27,7 @@ class ImageEncoder(nn.Module):
     Pixels with bounds below a million are scaled to 0 … 1. If the smaller side has 36 pixels or more, the layers are
     those of Mnih et al. (2015): 32 channels of 8×8 with stride 4, 64 of 4×4 with stride 2, 64 of 3×3, 512 features;
     smaller images get smaller kernels and fewer features. Activations are ReLU; weights are orthogonal with gain √2.
+    In memory the channels of a pixel lie side by side; see `_fast/pictures.py` for what that saves.
 
     Args:
         space: the space of one picture; see `pictures.picture_of`.
@@ -55,26 +57,22 @@ class ImageEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return the features of images [..., *space.shape]."""
         leading = images.shape[: images.ndim - self.rank]
-        pixels = self._channels_last(images)
-        if torch.is_grad_enabled():
-            features = self._features(pixels)
+        pictures = self._channels_first(images)
+        if torch.is_grad_enabled() or len(pictures) <= CHUNK:
+            features = self._features(pictures)
         else:
-            features = torch.cat([self._features(part) for part in pixels.split(CHUNK)])
+            features = torch.cat([self._features(part) for part in pictures.split(CHUNK)])
         return features.reshape(*leading, self.size)
 
-    def _channels_last(self, images: Tensor) -> Tensor:
-        """Return the images as [N, H, W, channels], in their own dtype: bytes are moved before they become floats."""
+    def _channels_first(self, images: Tensor) -> Tensor:
+        """Return the images as [N, channels, H, W], bytes as bytes."""
         if self.axis == -1:
             frames = images.reshape(-1, self.stacked, *images.shape[-3:])
-            return frames[:, 0] if self.stacked == 1 else frames.permute(0, 2, 3, 1, 4).flatten(3)
-        return images.reshape(-1, self.channels, *images.shape[-2:]).permute(0, 2, 3, 1).contiguous()
+            return frames.permute(0, 1, 4, 2, 3).flatten(1, 2)
+        return images.reshape(-1, self.channels, *images.shape[-2:])
 
-    def _features(self, pixels: Tensor) -> Tensor:
-        """Return the features of pixels [N, H, W, channels]."""
-        pixels = pixels.to(next(self.network.parameters()).dtype)
-        if (self.low, self.width) != (0, 1):
-            pixels = (pixels - self.low if self.low else pixels) * (1 / self.width)
-        return self.network(pixels.permute(0, 3, 1, 2))
+    def _features(self, pictures: Tensor) -> Tensor:
+        return self.network(to_floats(pictures, next(self.network.parameters()).dtype, self.low, self.width))
 
 
 def _network(
