@@ -67,6 +67,8 @@ class RolloutBuilder:
         if self.append_only:
             self.log_probs.append(decision.distribution.log_prob(decision.actions))
             decision = decision._replace(distribution=None)  # type: ignore[arg-type] # frees the logits
+        if decision.features is not None and self.rows is not None:
+            decision = decision._replace(features=self.rows.keep_features(decision.features))
         self.decisions.append(decision)
         for column, values in zip(
             self.columns, (step.rewards, terminated, truncated, mask, episode_starts, times), strict=True
@@ -123,7 +125,7 @@ class RolloutBuilder:
             stop_reasons=tuple(self.reasons),
             memory=self.memory,
             group_ids=None if self.group_ids is None else torch.from_numpy(self.group_ids),
-            features=None if features[0] is None else torch.stack(features),
+            features=self._features(features),
             encoder_version=self.encoder_version,
         )
 
@@ -131,6 +133,11 @@ class RolloutBuilder:
         if self.rows is not None and self.rows.complete:
             return tree_map(lambda whole: torch.from_numpy(whole).to(self.device), self.rows.whole)
         return tree_map(self._stack, seen[0], *seen[1:])
+
+    def _features(self, features: tuple[Tensor | None, ...]) -> Tensor | None:
+        if features[0] is None:
+            return None
+        return torch.stack(features) if self.rows is None else self.rows.features  # type: ignore[arg-type] # all or none
 
     def _stack(self, *leaves: Array) -> Tensor:
         return torch.from_numpy(stack_rows(leaves)).to(self.device)
