@@ -15,7 +15,7 @@ from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import mean_over_steps, policy_gradient, squared_error
 from pg_agents.functional.returns import bootstrapped_returns, standardize
-from pg_agents.policies import GRUPolicy, TabularPolicy, TransformerPolicy
+from pg_agents.policies import GRUPolicy, ImageEncoder, TabularPolicy, TransformerPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,7 @@ class ActorCritic(Agent[ActorCriticConfig]):
         TabularPolicy: {"learning_rate": 0.01, "critic_learning_rate": 0.1},
         TransformerPolicy: {"learning_rate": 1e-3, "critic_learning_rate": 3e-3},
         GRUPolicy: {"num_steps": 32, "learning_rate": 3e-3, "critic_learning_rate": 3e-3},
+        ImageEncoder: {"num_steps": 16, "learning_rate": 3e-3, "critic_learning_rate": 3e-3},
     }
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:

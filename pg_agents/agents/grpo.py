@@ -15,7 +15,7 @@ from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.comparisons import Comparison, compare
 from pg_agents.functional.losses import Aggregation, aggregation_weights, clipped_surrogate, ratio_metrics
-from pg_agents.policies import TabularPolicy, TransformerPolicy
+from pg_agents.policies import ImageEncoder, TabularPolicy, TransformerPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,7 @@ class GRPOConfig(GroupsConfig, MinibatchConfig, PolicyGradientConfig):
         """Raise ValueError if the constant length of an aggregation is missing."""
         super().check_together()
         if self.aggregation == "constant-length" and self.max_episode_steps is None:
-            raise ValueError(
-                "aggregation: 'constant-length' divides by max_episode_steps, got None; give an episode's most steps"
-            )
+            raise ValueError("aggregation='constant-length' needs max_episode_steps: give an episode's most steps")
 
 
 class GRPO(Agent[GRPOConfig]):
@@ -66,7 +64,10 @@ class GRPO(Agent[GRPOConfig]):
     """
 
     name = "grpo"
-    policy_defaults = {TabularPolicy: {"learning_rate": 0.03}, TransformerPolicy: {"learning_rate": 1e-3}}
+    policy_defaults = {
+        TabularPolicy: {"learning_rate": 0.03}, TransformerPolicy: {"learning_rate": 1e-3},
+        ImageEncoder: {"learning_rate": 3e-4},
+    }  # fmt: skip
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute A_i, the same at every step of an episode, minus the KL penalty from that step on."""
@@ -86,5 +87,4 @@ class GRPO(Agent[GRPOConfig]):
         log_probs = policy.log_prob(batch.actions)
         log_ratio = log_probs - batch.log_probs  # ln ρ, [T, B]
         terms = clipped_surrogate(log_ratio, batch.advantages, *clips)
-        metrics = {"policy_loss": terms} | ratio_metrics(log_ratio, *clips)
-        return self.regularized(batch, terms, policy, log_probs, **metrics)
+        return self.regularized(batch, terms, policy, log_probs, policy_loss=terms, **ratio_metrics(log_ratio, *clips))

@@ -17,7 +17,7 @@ from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import clipped_surrogate, mean_over_steps, ratio_metrics, squared_error
 from pg_agents.functional.returns import standardize
-from pg_agents.policies import GRUPolicy, TabularPolicy, TransformerPolicy
+from pg_agents.policies import GRUPolicy, ImageEncoder, TabularPolicy, TransformerPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,7 @@ class PPO(Agent[PPOConfig]):
         TabularPolicy: {"learning_rate": 0.03, "critic_learning_rate": 0.1},
         TransformerPolicy: {"num_steps": None, "learning_rate": 1e-3, "epochs": 4, "minibatch_size": 256},
         GRUPolicy: {"learning_rate": 1e-3, "epochs": 4, "minibatch_size": 256},
+        ImageEncoder: {"learning_rate": 2.5e-4, "epochs": 4, "minibatch_size": 256, "entropy_weight": 0.01},
     }
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:

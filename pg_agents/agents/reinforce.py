@@ -14,7 +14,7 @@ from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import mean_over_episodes, policy_gradient
 from pg_agents.functional.returns import standardize
-from pg_agents.policies import TabularPolicy, TransformerPolicy
+from pg_agents.policies import ImageEncoder, TabularPolicy, TransformerPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,11 @@ class Reinforce(Agent[ReinforceConfig]):
     """
 
     name = "reinforce"
-    policy_defaults = {TabularPolicy: {"learning_rate": 0.1}, TransformerPolicy: {"learning_rate": 1e-3}}
+    policy_defaults = {
+        TabularPolicy: {"learning_rate": 0.1},
+        TransformerPolicy: {"learning_rate": 1e-3},
+        ImageEncoder: {"learning_rate": 1e-3},
+    }
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Ψ."""

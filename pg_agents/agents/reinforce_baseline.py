@@ -17,7 +17,7 @@ from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import mean_over_episodes, policy_gradient, squared_error
 from pg_agents.functional.returns import explained_variance, standardize
-from pg_agents.policies import TabularPolicy, TransformerPolicy
+from pg_agents.policies import ImageEncoder, TabularPolicy, TransformerPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,11 @@ class ReinforceBaseline(Agent[ReinforceBaselineConfig]):
     """
 
     name = "reinforce-baseline"
-    policy_defaults = {TabularPolicy: {"learning_rate": 0.1}, TransformerPolicy: {"learning_rate": 1e-3}}
+    policy_defaults = {
+        TabularPolicy: {"learning_rate": 0.1},
+        TransformerPolicy: {"learning_rate": 1e-3},
+        ImageEncoder: {"learning_rate": 2e-3},
+    }
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401
         super().__init__(**given)

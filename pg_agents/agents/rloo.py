@@ -15,7 +15,7 @@ from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.comparisons import leave_one_out
 from pg_agents.functional.losses import mean_over_episodes, policy_gradient
-from pg_agents.policies import TabularPolicy, TransformerPolicy
+from pg_agents.policies import ImageEncoder, TabularPolicy, TransformerPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,11 @@ class RLOO(Agent[RLOOConfig]):
     """
 
     name = "rloo"
-    policy_defaults = {TabularPolicy: {"learning_rate": 0.1}, TransformerPolicy: {"learning_rate": 1e-3}}
+    policy_defaults = {
+        TabularPolicy: {"learning_rate": 0.1},
+        TransformerPolicy: {"learning_rate": 1e-3},
+        ImageEncoder: {"learning_rate": 1e-3},
+    }
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute R_i minus the mean of the others in its group, minus the KL penalty from each step on."""

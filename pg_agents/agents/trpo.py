@@ -12,6 +12,7 @@ from pg_agents.agents.common.advantages import generalized_advantages
 from pg_agents.agents.common.cadence_config import NaturalConfig
 from pg_agents.agents.common.flat_optimizer import FlatOptimizer
 from pg_agents.agents.common.natural_gradient import (
+    FOR_PICTURES,
     FOR_TRANSFORMERS,
     MeanKL,
     critic_optimizer,
@@ -24,7 +25,7 @@ from pg_agents.configuration import Count, OpenUnitInterval
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import mean_over_steps
-from pg_agents.policies import TransformerPolicy
+from pg_agents.policies import ImageEncoder, TransformerPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class TRPO(Agent[TRPOConfig]):
 
     name = "trpo"
     differentiates_twice = separate_networks = True
-    policy_defaults = {TransformerPolicy: FOR_TRANSFORMERS}
+    policy_defaults = {TransformerPolicy: FOR_TRANSFORMERS, ImageEncoder: FOR_PICTURES}
 
     def make_optimizer(self) -> FlatOptimizer:
         """Return Adam for the critic alone."""

@@ -44,7 +44,7 @@ def test_a_constant_length_is_that_of_the_environments_longest_episode(case):
 
 def test_a_constant_length_that_nothing_says_is_asked_for():
     env = gym.make_vec("pg/Chain-v0", 4, max_episode_steps=None)
-    with pytest.raises(ValueError, match="'constant-length' divides by max_episode_steps, got None"):
+    with pytest.raises(ValueError, match="'constant-length' needs max_episode_steps: give"):
         pg.PUBLISHED["Dr. GRPO"].for_env(env)
 
 

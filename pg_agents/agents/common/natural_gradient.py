@@ -19,7 +19,8 @@ from pg_agents.functional.divergences import kl_divergence
 from pg_agents.functional.losses import squared_error
 from pg_agents.policies import Critic, Policy
 
-FOR_TRANSFORMERS = {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "minibatch_size": 256}  # defaults
+FOR_TRANSFORMERS = {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "minibatch_size": 256}
+FOR_PICTURES = {"fisher_fraction": 0.1, "epochs": 4, "minibatch_size": 256}  # F of all steps takes most of the time
 
 
 class MeanKL:
