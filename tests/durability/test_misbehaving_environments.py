@@ -16,65 +16,18 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from support.bugs import Bug, seeded
+from support.misbehaving import Misbehaves
 
 import pg_agents as pg
-from pg_agents.errors import FaultyEnvironmentError
+from pg_agents.errors import FaultyEnvironmentError, UserError
+from pg_agents.spaces import time_limit, worker_envs
 from pg_agents.spaces.closing import close, closing
 from pg_agents.spaces.environments import make_env
 
 SECONDS = 5.0  # within which each fault is an error
-PLACES = ["init", "reset", "step", "close"]
 TIMEOUT = 0.4
-
-
-class Misbehaves(gym.Env):
-    """Does something at a place: in `init`, at the second `reset`, at the fifth `step`, in `close`.
-
-    In workers `init` misbehaves only there: Gymnasium makes the first environment once in its own process, too.
-    """
-
-    observation_space, action_space = Box(-1, 1, (2,), np.float32), Discrete(2)
-
-    def __init__(self, place="nowhere", what="raise", spared=None):
-        self.place, self.what, self.spared, self.clock = place, what, spared, 0
-        self.at("init")
-
-    def at(self, place):
-        if place != self.place or os.getpid() == self.spared:
-            return
-        if self.what == "raise":
-            raise KeyError("a mistake of the environment's author")
-        if self.what == "exit":
-            sys.exit(3)
-        if self.what == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.what == "unsendable":
-            raise type("LocalError", (Exception,), {})("holds a lock", threading.Lock())
-        while True:  # whatever is raised in it
-            try:
-                time.sleep(60)
-            except Exception:
-                continue
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        if self.clock:
-            self.at("reset")
-        return np.zeros(2, np.float32), {}
-
-    def step(self, action):
-        self.clock += 1
-        if self.clock == 5:
-            self.at("step")
-        return np.zeros(2, np.float32), 1.0, self.clock % 8 == 0, False, {}
-
-    def close(self):
-        self.at("close")
-
-
-gym.register("Misbehaves-v0", entry_point=Misbehaves)
 
 
 def agent_for(env):
@@ -117,6 +70,12 @@ def nothing_is_left():
         time.sleep(0.05)
     assert not in_shared_memory() - before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0) and signal.getsignal(signal.SIGALRM) is handler
+
+
+@pytest.fixture(autouse=True, scope="module")
+def everything_is_imported():
+    """A first optimizer imports what takes seconds."""
+    play(Misbehaves())
 
 
 class Watch:
@@ -266,10 +225,10 @@ def test_gymnasium_alone_does_not_name_a_killed_worker():
 
 # -- the run is killed -------------------------------------------------------------------------------------------------
 SCRIPT = """
-import os, sys, time
+import sys
 sys.path.insert(0, {folder!r})
-from test_misbehaving_environments import Misbehaves
 import pg_agents as pg
+from support.misbehaving import Misbehaves
 from gymnasium.vector import AsyncVectorEnv
 from functools import partial
 if __name__ == "__main__":
@@ -283,9 +242,10 @@ if __name__ == "__main__":
 
 def left_after_a_kill(how, wait):
     """Return the workers that are alive `wait` seconds after their process was killed while one of them hung."""
-    script = SCRIPT.format(folder=str(Path(__file__).parent), how=how)
+    script = SCRIPT.format(folder=str(Path(__file__).parents[1]), how=how)
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     workers = [int(pid) for pid in process.stdout.readline().split()]
+    assert len(workers) == 2
     time.sleep(0.3)
     process.kill()
     process.wait()
@@ -303,7 +263,7 @@ def test_workers_end_with_a_run_that_is_killed_though_they_hang():
 
 
 def test_gymnasium_alone_leaves_a_worker_that_hangs():
-    assert left_after_a_kill("", 1.5)  # the control arm
+    assert left_after_a_kill("", 1.0)  # the control arm
 
 
 # -- what is returned --------------------------------------------------------------------------------------------------
@@ -387,3 +347,26 @@ def test_no_time_limit_can_be_asked_for():
     with closing(AsyncVectorEnv([Misbehaves])) as env:
         assert pg.collect_steps(env, agent_for(env).policy, 4, step_timeout=float("inf")).adapter.limit.seconds is None
         assert pg.collect_steps(env, agent_for(env).policy, 4).adapter.limit.seconds == 120
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "what fails while it is made in a worker is a broken pipe",
+        worker_envs.make_vec,
+        lambda env_id, num_envs, arguments, step_timeout=None: gym.make_vec(env_id, num_envs, **arguments),
+        [(test_what_fails_while_it_is_made_in_a_worker_is_named_with_its_row, "raise-KeyError")],
+        raises=UserError,
+    ),
+    Bug(
+        "nobody knows which worker hangs",
+        worker_envs.waited_for,
+        lambda core, error: None,
+        [(test_what_fails_while_it_is_made_in_a_worker_is_named_with_its_row, "hang-within 0.4 s")],
+    ),
+    Bug(
+        "a timeout is not checked",
+        time_limit.checked_timeout,
+        lambda step_timeout: None,
+        [(test_a_timeout_that_is_no_time_is_refused, "-1")],
+    ),
+)
