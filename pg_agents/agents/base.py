@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pg_agents.agents.acting import Acting
 from pg_agents.agents.common.config import STEP_SIZES
@@ -24,6 +24,7 @@ from pg_agents.agents.common.kl_regularization import (
 )
 from pg_agents.agents.common.make_agent import check_needs, check_networks
 from pg_agents.agents.common.overlap import Overlap
+from pg_agents.agents.common.refused import remember
 from pg_agents.agents.common.reward_scale import RewardScale
 from pg_agents.agents.construction import C
 from pg_agents.data.metrics import WeightedMetrics
@@ -168,7 +169,8 @@ class Agent(Acting[C], ABC):
         """Learn from one rollout and return metrics: scalars by name.
 
         Raises:
-            FloatingPointError: the gradient is not finite; the parameters are as they were before that step.
+            FloatingPointError: a reward or the gradient is not finite; the parameters are as they were before that
+                step, and running statistics as before the update.
         """
         if not math.isfinite(rollout.rewards.sum()):
             raise self.not_finite("a reward")
@@ -179,10 +181,20 @@ class Agent(Acting[C], ABC):
 
     def _learn(self, rollout: Rollout) -> Metrics:
         self.flat_optimizer.refresh()
-        with torch.no_grad():
-            rollout = self.overlap(rollout)
-            batch, metrics = self.prepared(self.reward_scale(rollout) if self.reward_scale else rollout)
-        return self.finish(metrics | (self.optimize(batch) if batch.weights.any() else {}))
+        put_back = remember(self.overlap, self.statistics())
+        try:
+            with torch.no_grad():
+                rollout = self.overlap(rollout)
+                batch, metrics = self.prepared(self.reward_scale(rollout) if self.reward_scale else rollout)
+            return self.finish(metrics | (self.optimize(batch) if batch.weights.any() else {}))
+        except FloatingPointError:
+            put_back()
+            raise
+
+    def statistics(self) -> list[nn.Module]:
+        """Return the agent's modules that are no networks: their buffers are statistics of rollouts."""
+        networks = "policy", "critic", "reference"
+        return [module for name, module in self._modules.items() if module is not None and name not in networks]
 
     def prepared(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Return `prepare` of a rollout with reference log-probabilities and penalised rewards, and all metrics."""

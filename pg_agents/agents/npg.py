@@ -73,7 +73,11 @@ class NaturalPolicyGradient(Agent[NaturalPolicyGradientConfig]):
         if not torch.isfinite(step).all():
             raise self.not_finite("the gradient")
         divergence, parameters = MeanKL(self.policy, batch), learned(self.policy)
-        assign(parameters, flatten(parameters) + step)
+        before = flatten(parameters)
+        assign(parameters, before + step)
         metrics = {"kl": divergence().detach(), "cg_residual": residual}
+        if not torch.isfinite(metrics["kl"]):
+            assign(parameters, before)
+            raise self.not_finite("the new policy's divergence from the old one")
         self.flat_optimizer.set_learning_rates([self.current("critic_learning_rate")])
         return dict(means) | metrics | {"value_loss": fit_values(self.critic, self.parts(batch), self.optimizer_step)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import gymnasium as gym
@@ -34,13 +35,21 @@ class RunningMoments(nn.Module):
         self.register_buffer("squares", torch.zeros(shape, dtype=torch.float64))
 
     def update(self, values: Tensor) -> None:
-        """Add `values`, [N, *shape], to the statistics."""
+        """Add `values`, [N, *shape], to the statistics.
+
+        Raises:
+            FloatingPointError: a value, or the square of one, is not finite; the statistics stay as they are.
+        """
         if values.numel() == 0:
             return
         values = values.double()
         mean, count = values.mean(0), len(values)
         total, delta = self.count + count, mean - self.mean
-        self.squares += (values - mean).square().sum(0) + delta.square() * self.count * count / total
+        squares = self.squares + (values - mean).square().sum(0) + delta.square() * self.count * count / total
+        if not math.isfinite(squares.sum()):
+            largest = float(values.abs().max())
+            raise FloatingPointError(f"a number to be normalized, up to {largest:g}, or its square is not finite")
+        self.squares.copy_(squares)
         self.mean += delta * count / total
         self.count.copy_(total)
 

@@ -1,20 +1,23 @@
 """A policy that is not finite does not act: it is an error that says where, and so is what cannot be learned from."""
 
+import copy
 import math
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
-from support.bugs import Bug, seeded
+from support.bugs import Bug, seeded, with_result
 
 import pg_agents as pg
-from pg_agents.agents import SavedAgentError
-from pg_agents.agents.common import files
+from pg_agents.agents import SavedAgentError, npg
+from pg_agents.agents.common import files, refused
 from pg_agents.distributions import Categorical, distribution
 from pg_agents.gradients.simulation import estimate_gain
 from pg_agents.policies import TabularPolicy
+from pg_agents.training.loop import make_collector
 
 NAN, INF = math.nan, math.inf
 
@@ -156,6 +159,79 @@ def test_a_gradient_that_is_not_finite_says_where_it_learned():
         pg.train(agent, env, total_steps=100, seed=2, progress=False)
 
 
+NORMALIZED = {"normalize_rewards", "normalize_observations"}
+WRONG = ["reward", "infinite reward", "reward whose square is infinite", "observation", "gradient"]
+
+
+def whole(agent):
+    """Return copies of all that an agent has learned, and the steps that it prepends to the next."""
+    moments = agent.flat_optimizer.optimizer.state_dict()["state"]
+    kept = dict(agent.state_dict()), moments, dict(agent.named_buffers()), getattr(agent, "gain", None)
+    return copy.deepcopy(kept), agent.overlap.last
+
+
+def same(one, other):
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if type(one) is tuple:
+        return all(map(same, one, other))
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one is other or one == other
+
+
+def spoiled(rollout, what):
+    rewards, observations = rollout.rewards.double(), rollout.observations
+    return {
+        "reward": replace(rollout, rewards=rewards.index_fill(0, torch.tensor([0]), NAN)),
+        "infinite reward": replace(rollout, rewards=rewards.index_fill(0, torch.tensor([0]), -INF)),
+        "reward whose square is infinite": replace(rollout, rewards=torch.full_like(rewards, 1e200)),
+        "observation": replace(rollout, observations=torch.full_like(observations, NAN)),
+        "gradient": rollout,
+    }[what]
+
+
+class Rewarded(Steps):
+    """Is rewarded for actions, and at random; its episodes are cut off, so that it never ends."""
+
+    def step(self, action):
+        observation, _, ended, _, infos = super().step(action)
+        return observation, float(self.np_random.normal() + action), False, ended, infos
+
+
+@pytest.mark.parametrize("what", WRONG)
+@pytest.mark.parametrize("name", pg.AGENTS)
+def test_a_refused_rollout_leaves_everything_as_it_was(name, what):
+    """Parameters, the optimizer's moments, running statistics, estimated gains, and the steps before."""
+    kind = pg.AGENTS[name]
+    options = dict.fromkeys(NORMALIZED & set(kind.argument_names()), True)
+    if name == "reinforce-baseline":
+        options["baseline"] = "running-average"
+    if what == "reward whose square is infinite" and "normalize_rewards" not in options:
+        pytest.skip("its rewards have no running statistics")
+    env = gym.vector.SyncVectorEnv([lambda: Rewarded(Discrete(2))] * 4)
+    agent = kind.for_env(env, hidden=(4,), **options)
+    collector = make_collector(agent, env, 0)
+    for _ in range(2):
+        agent.update(next(collector))
+    if what == "gradient":
+        for parameter in agent.policy.parameters():
+            parameter.register_hook(lambda gradient: gradient * NAN)
+    rollout, before = spoiled(next(collector), what), whole(agent)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        agent.update(rollout)
+    assert same(whole(agent), before)
+
+
+def test_a_natural_gradient_step_to_no_policy_is_taken_back(monkeypatch):
+    env = gym.vector.SyncVectorEnv([lambda: Rewarded(Discrete(2))] * 4)
+    agent = pg.NaturalPolicyGradient.for_env(env, hidden=(4,))
+    rollout, before = next(make_collector(agent, env, 0)), whole(agent)
+    far = with_result(npg.natural_step_of, lambda found: (found[0] / found[0].abs().max() * 3e38, found[1]))
+    monkeypatch.setattr(npg, "natural_step_of", far)
+    with pytest.raises(FloatingPointError, match="divergence from the old one .*is not finite"):
+        agent.update(rollout)
+    assert same(whole(agent), before)
+
+
 def test_such_agents_are_saved_with_a_warning_and_not_loaded(tmp_path):
     agent = pg.PPO.for_env(gym.make_vec("CartPole-v1", 4))
     agent.save(tmp_path / "agent")
@@ -168,6 +244,12 @@ def test_such_agents_are_saved_with_a_warning_and_not_loaded(tmp_path):
 
 
 test_seeded_bugs = seeded(
+    Bug(
+        "running statistics learn from a rollout that is refused",
+        refused.remember,
+        lambda overlap, statistics: lambda: None,
+        [(test_a_refused_rollout_leaves_everything_as_it_was, "reinforce-gradient")],
+    ),
     Bug(
         "a policy that is not finite acts",
         distribution.draw,

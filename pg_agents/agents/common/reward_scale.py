@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pg_agents.data.rollout import Rollout
 from pg_agents.functional.returns import precision
@@ -27,11 +27,14 @@ class RewardScale(nn.Module):
     Reference: Engstrom et al. (2020), section 3.
     """
 
+    accumulated: Tensor
+
     def __init__(self, discount: float) -> None:
         super().__init__()
         self.discount = discount
         self.moments = RunningMoments()
-        self.accumulated = torch.zeros(0, dtype=torch.float64)  # C of each environment, [B]; belongs to the run
+        nothing = torch.zeros(0, dtype=torch.float64)
+        self.register_buffer("accumulated", nothing, persistent=False)  # C of each environment, [B]; of the run
 
     def forward(self, rollout: Rollout) -> Rollout:
         """Return the rollout with scaled rewards, after updating the statistics with it."""

@@ -1,0 +1,32 @@
+"""Puts back what a rollout has changed that is then refused, besides parameters, which no refused step changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from torch import nn
+
+from pg_agents.agents.common.overlap import Overlap
+
+
+def remember(overlap: Overlap, statistics: Iterable[nn.Module]) -> Callable[[], None]:
+    """Return a function that makes running statistics, and the steps to be prepended, what they are now.
+
+    Args:
+        overlap: holds the steps that are prepended to the next rollout.
+        statistics: modules whose buffers are statistics of rollouts.
+    """
+    last = overlap.last
+    kept = [
+        (part, name, buffer.clone())
+        for module in statistics
+        for part in module.modules()
+        for name, buffer in part.named_buffers(recurse=False)
+    ]
+
+    def put_back() -> None:
+        overlap.last = last
+        for part, name, buffer in kept:
+            setattr(part, name, buffer)
+
+    return put_back
