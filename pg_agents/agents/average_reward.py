@@ -17,7 +17,7 @@ from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.distributions import probabilities_of
 from pg_agents.functional.losses import mean_over_steps, policy_gradient, squared_error
-from pg_agents.policies import ImageEncoder, TabularPolicy
+from pg_agents.policies import TabularPolicy
 
 FOR_TABLES = {"learning_rate": 0.01, "critic_learning_rate": 0.05, "gain_learning_rate": 0.003, "initial_gain": 1.0}
 
@@ -50,7 +50,7 @@ class AverageReward(Agent[AverageRewardConfig]):
     name = "average-reward"
     action_values = True
     continuing = True
-    policy_defaults = {TabularPolicy: FOR_TABLES, ImageEncoder: {"learning_rate": 1e-3}}
+    policy_defaults = {TabularPolicy: FOR_TABLES}
     gain: Tensor
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401

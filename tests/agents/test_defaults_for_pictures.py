@@ -15,12 +15,17 @@ SEEN = {
     "four frames": Box(0, 255, (4, 84, 84), np.uint8),
 }
 NUMBERS = Box(-1, 1, (5,))
-AGENTS = [name for name in pg.AGENTS if name != "a2c"]  # whose defaults suit pictures as they are
+AGENTS = [name for name, agent in pg.AGENTS.items() if ImageEncoder in agent.policy_defaults]
 
 
 def made(name, space, **options):
     """An agent with its defaults for observations of a space."""
     return pg.AGENTS[name].for_spaces(space, Discrete(3), **options)
+
+
+def test_who_has_none():
+    """Those of a2c suit pictures as they are; of average-reward none is known that does."""
+    assert pg.AGENTS.keys() - AGENTS == {"a2c", "average-reward"}
 
 
 @pytest.mark.parametrize("seen", SEEN)
