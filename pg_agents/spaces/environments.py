@@ -16,6 +16,7 @@ from pg_agents.errors import UserError
 from pg_agents.shown import nearest, shown
 from pg_agents.spaces.closing import closing
 from pg_agents.spaces.packages import how_to_install, import_module, install_line, registering_module
+from pg_agents.spaces.time_limit import checked_timeout
 from pg_agents.spaces.worker_envs import make_vec
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
 
@@ -85,12 +86,13 @@ def make_env(
         argument: what `env_id` is called in messages.
 
     Raises:
-        ValueError: `num_envs` is below 1.
+        ValueError: `num_envs` is below 1, or `step_timeout` no number above 0.
         UserError: an unknown id, a module or dependency that is missing, arguments the environment refuses; a wrapper
             that does not exist, refuses its arguments or does not fit.
         FaultyEnvironmentError: an environment cannot be made in its worker, or not in time.
     """
     applied = wrappers_of(wrappers)
+    checked_timeout(step_timeout)
     num_envs = whole_number("num_envs", num_envs, 1)
     name = import_module(env_id, argument)
     with refusals(env_id, arguments, argument):
