@@ -91,9 +91,9 @@ TUNED: dict[tuple[str, str], Tuned] = {
     ("ppo", "ALE/Breakout-v5"): replace(ATARI, env_args={"episodic_life": True}),
     ("ppo", "pg/Catch-v0"): Tuned(
         num_envs=8,
-        total_steps=60_000,
+        total_steps=80_000,
         arguments={
-            "num_steps": 128, "minibatch_size": 256, "epochs": 4, "learning_rate": "1e-3:0", "entropy_weight": 0.01,
+            "num_steps": 128, "minibatch_size": 256, "epochs": 4, "learning_rate": "5e-4:0", "entropy_weight": 0.01,
         },
     ),
     ("a2c", "pg/Catch-v0"): Tuned(16, 80_000, {"learning_rate": "1.5e-3:0", "entropy_weight": 0.01}),
