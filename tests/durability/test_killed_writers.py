@@ -1,0 +1,183 @@
+"""A process that saves is killed, at every step and at any time: the former agent loads, or the new one, whole.
+
+Each test has a control arm: a writer that is not ours, killed in the same way, loses the agent.
+"""
+
+import os
+import random
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+import torch
+from safetensors.torch import save_file
+from support import forks
+from support.forks import CONTEXT, at_line, in_a_fork, lines_of
+
+import pg_agents as pg
+from pg_agents import folders, locks, manifest
+from pg_agents.agents.common import files
+
+OURS = lines_of(folders, locks, manifest, files)
+FULL = pytest.mark.slow
+WAYS = ["exchange", "two renames"]
+
+
+@pytest.fixture(scope="module")
+def agents():
+    return [pg.A2C.for_env(gym.make("CartPole-v1"), seed=seed, hidden=(8,)) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def large():
+    """Two agents of 4 MiB."""
+    return [pg.A2C.for_env(gym.make("CartPole-v1"), seed=seed, hidden=(700, 700)) for seed in (0, 1)]
+
+
+@pytest.fixture(params=WAYS)
+def way(request, monkeypatch):
+    if request.param == "two renames":
+        monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
+
+
+def which(path, agents):
+    """Return the number of the agent that loads from `path`, bit for bit; None: no whole one does."""
+    try:
+        found = pg.load(path)
+    except pg.SavedAgentError:
+        return None
+    for number, agent in enumerate(agents):
+        mine, theirs = agent.state_dict(), found.state_dict()
+        if all(torch.equal(mine[name], theirs[name]) for name in mine) and mine.keys() == theirs.keys():
+            return number
+    return None
+
+
+def write_in_place(agent, path):
+    """A control arm: the files are overwritten where they are."""
+    path.mkdir(exist_ok=True)
+    (path / "agent.json").write_text((path.parent / "description").read_text())
+    with (path / "agent.safetensors").open("wb") as file:
+        for part in (path.parent / "parameters").read_bytes().partition(b"}}"):
+            file.write(part)
+            file.flush()
+
+
+def write_with_two_renames(agent, path):
+    """A control arm: what `save` did before it exchanged folders."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+        fresh, old = Path(folder) / "new", Path(folder) / "old"
+        fresh.mkdir()
+        save_file(agent.state_dict(), fresh / "agent.safetensors")
+        (fresh / "agent.json").write_text((path.parent / "description").read_text())
+        if path.exists():
+            os.replace(path, old)
+        os.replace(fresh, path)
+
+
+def without_manifest(path):
+    """Turn a saved agent into one of an earlier version."""
+    (path / "manifest.json").unlink()
+    text = (path / "agent.json").read_text()
+    (path / "agent.json").write_text(text.replace(',\n    "manifest.json"', ""))
+    shutil.copy(path / "agent.json", path.parent / "description")
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("stride", [9, pytest.param(1, marks=FULL)])
+def test_a_writer_that_is_killed_at_any_step_leaves_one_of_the_two_agents(tmp_path, agents, stride):
+    path = tmp_path / "agent"
+    agents[0].save(path)
+    steps = in_a_fork(lambda: at_line(-1, OURS, lambda: agents[1].save(path)))
+    assert steps > 100 and which(path, agents) == 1
+    agents[0].save(path)
+    found = []
+    for step in range(0, steps, stride):
+        assert in_a_fork(lambda step=step: at_line(step, OURS, lambda: agents[1].save(path))) is None  # it was killed
+        found.append(which(path, agents))
+        agents[0].save(path)
+        assert which(path, agents) == 0 and os.listdir(tmp_path) == ["agent"]
+    assert None not in found and found == sorted(found) and {*found} == {0, 1}
+
+
+@pytest.mark.parametrize("stride", [9, pytest.param(1, marks=FULL)])
+def test_a_first_save_that_is_killed_leaves_the_agent_or_nothing(tmp_path, agents, stride):
+    path = tmp_path / "agent"
+    steps = in_a_fork(lambda: at_line(-1, OURS, lambda: agents[1].save(path)))
+    for step in range(0, steps, stride):
+        shutil.rmtree(path, ignore_errors=True)
+        in_a_fork(lambda step=step: at_line(step, OURS, lambda: agents[1].save(path)))
+        assert which(path, agents) == 1 if path.exists() else True
+        folders.sweep(tmp_path)
+        assert os.listdir(tmp_path) in ([], ["agent"])
+
+
+def test_control_the_writer_with_two_renames_loses_both_agents_and_leaves_its_folder(tmp_path, agents):
+    path = tmp_path / "agent"
+    agents[0].save(path)
+    without_manifest(path)
+    shutil.copytree(path, tmp_path / "kept")
+    here = lines_of(forks) and {__file__}
+    steps = in_a_fork(lambda: at_line(-1, here, lambda: write_with_two_renames(agents[1], path)))
+    found = []
+    for step in range(steps):
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(tmp_path / "kept", path)
+        in_a_fork(lambda step=step: at_line(step, here, lambda: write_with_two_renames(agents[1], path)))
+        found.append(which(path, agents))
+    assert found.count(None) == 1 and {*found} == {0, 1, None}  # between the renames
+    assert any(name.startswith(".agent-") for name in os.listdir(tmp_path))
+
+
+def killed_at_random(save, kills, path, agents):
+    """Kill a process that does nothing but `save` at random; return what loads each time, and how often it left files."""
+    random_numbers, found, leftovers = random.Random(0), [], 0
+    start = time.perf_counter()
+    in_a_fork(save)
+    duration = time.perf_counter() - start
+
+    def forever():
+        torch.set_num_threads(1)
+        while True:
+            save()
+
+    for _ in range(kills):
+        process = CONTEXT.Process(target=forever)
+        process.start()
+        time.sleep(random_numbers.uniform(0.02, 0.02 + 3 * duration))
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        leftovers += any(name.startswith(".pg_agents-") for name in os.listdir(path.parent))
+        found.append(which(path, agents))
+    return found, leftovers
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=FULL)])
+def test_a_writer_that_is_killed_at_any_time_leaves_one_of_the_two_agents(tmp_path, large, kills):
+    path = tmp_path / "agent"
+    large[0].save(path)
+    assert sum(file.stat().st_size for file in path.iterdir()) >= 4e6
+
+    def save():
+        for agent in large:
+            agent.save(path)
+
+    found, leftovers = killed_at_random(save, kills, path, large)
+    assert None not in found and leftovers >= kills / 2  # half of them in the middle of a save
+    large[0].save(path)
+    assert which(path, large) == 0 and os.listdir(tmp_path) == ["agent"]
+
+
+@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=FULL)])
+def test_control_a_writer_that_overwrites_in_place_loses_the_agent(tmp_path, large, kills):
+    path = tmp_path / "agent"
+    large[0].save(path)
+    without_manifest(path)
+    shutil.copy(path / "agent.safetensors", tmp_path / "parameters")
+    found, _ = killed_at_random(lambda: write_in_place(large[0], path), kills, path, large)
+    assert found.count(None) >= kills / 8

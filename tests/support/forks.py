@@ -1,0 +1,75 @@
+"""Work in a fork of the process, which can be killed, or live in a world of its own."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+
+import torch
+
+CONTEXT = multiprocessing.get_context("fork")
+NEW_MOUNTS, RECURSIVE, PRIVATE = 0x20000, 0x4000, 1 << 18  # of Linux: CLONE_NEWNS, MS_REC, MS_PRIVATE
+
+
+def in_a_fork(work, seconds=60):
+    """Return what `work()` returns in a fork, the exception that ends it, or None if the fork was killed."""
+
+    def run():
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+        torch.set_num_threads(1)
+        try:
+            send.send(work())
+        except BaseException as error:
+            send.send(error)
+        finally:
+            os._exit(0)
+
+    receive, send = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=run)
+    process.start()
+    send.close()
+    try:
+        assert receive.poll(seconds), f"the fork took more than {seconds} seconds"
+        return receive.recv()
+    except EOFError:
+        return None
+    finally:
+        process.kill()
+        process.join()
+        receive.close()
+
+
+def lines_of(*modules):
+    """Return the files of modules, for `at_line`."""
+    return {module.__file__ for module in modules}
+
+
+def at_line(number, files, work):
+    """Do `work()`, kill this process before it runs line `number` of those in `files`; return how many lines it ran."""
+    count = 0
+
+    def trace(frame, event, argument):
+        nonlocal count
+        if frame.f_code.co_filename not in files:
+            return None
+        if event == "line":
+            if count == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            count += 1
+        return trace
+
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(None)
+    return count
+
+
+def mount_small(folder, size="64k", options=""):
+    """Mount a disk of `size` on a folder, which this process and its children alone see; False: that is not allowed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(NEW_MOUNTS) or libc.mount(b"none", b"/", None, RECURSIVE | PRIVATE, None):
+        return False
+    return libc.mount(b"none", os.fsencode(folder), b"tmpfs", 0, f"size={size}{options}".encode()) == 0
