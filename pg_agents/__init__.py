@@ -34,6 +34,7 @@ from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
 from pg_agents.errors import (
     AuditError,
     FaultyEnvironmentError,
+    NotSavedError,
     SavedAgentError,
     SavedFilesError,
     UnsupportedSpaceError,
@@ -93,6 +94,7 @@ __all__ = [
     "ReinforceBaselineConfig",
     "Rollout",
     "Run",
+    "NotSavedError",
     "SavedAgentError",
     "SavedFilesError",
     "StepCadence",

@@ -28,6 +28,10 @@ class SavedAgentError(SavedFilesError):
     """A folder holds no agent, or a damaged one; the message names the folder."""
 
 
+class NotSavedError(OSError):
+    """Files cannot be written; the message names the folder and the system's reason, and `errno` is its number."""
+
+
 class FaultyEnvironmentError(RuntimeError):
     """An environment broke its contract or failed; the message names the environment, the step and the seed."""
 

@@ -30,7 +30,7 @@ from typing import TypeVar
 
 from safetensors import SafetensorError
 
-from pg_agents.errors import SavedFilesError
+from pg_agents.errors import NotSavedError, SavedFilesError
 from pg_agents.locks import TAKEN, held, lock, release
 from pg_agents.manifest import listed, seal, synchronize
 from pg_agents.shown import shown
@@ -52,7 +52,7 @@ def write(path: Path, fill: Callable[[Path], None], check: Callable[[Path], None
 
     Raises:
         SavedFilesError: what is there holds anything that its manifest does not list.
-        OSError: the disk is full, read-only, or gone; what was at `path` is still there.
+        NotSavedError: the disk is full, read-only, or gone; what was at `path` is still there.
     """
     path, check = path.resolve(), check or check_ours
     try:
@@ -204,9 +204,9 @@ def _exchange(one: Path, other: Path) -> bool:
     return library.renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0
 
 
-def _in_a_sentence(path: Path, error: Exception) -> OSError:
+def _in_a_sentence(path: Path, error: Exception) -> NotSavedError:
     """Return an error that names what could not be written and why, with the number of the system's."""
     reason = getattr(error, "strerror", None) or str(error)
-    said = OSError(f"path: {path} cannot be written ({reason}); what was saved there before is as it was")
+    said = NotSavedError(f"path: {path} cannot be written ({reason}); what was saved there before is as it was")
     said.errno = getattr(error, "errno", None)
     return said

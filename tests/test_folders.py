@@ -2,11 +2,10 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import threading
 
 import pytest
+from support.forks import in_a_fork
 
 from pg_agents import folders, locks
 from pg_agents.errors import SavedFilesError
@@ -174,8 +173,7 @@ def test_a_folder_that_a_living_writer_fills_is_not_swept(tmp_path):
     writer = threading.Thread(target=write, args=(tmp_path / "x", slow))
     writer.start()
     assert inside.wait(20)
-    code = "import sys; from pathlib import Path; from pg_agents.folders import sweep; sweep(Path(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    in_a_fork(lambda: sweep(tmp_path))
     sweep(tmp_path)
     write(tmp_path / "x", filled("fast"))
     assert text_of(tmp_path / "x") == "fast" and len(os.listdir(tmp_path)) == 2

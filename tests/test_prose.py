@@ -19,6 +19,7 @@ ELSEWHERE = {  # names of other libraries' code and of files that runs write
     *("C", "VecNormalize", "approx_kl", "clip_ratio", "mypy", "ruff", "dev", "jsonl"),
     *("config.json", "summary.json", "metrics.jsonl", "ppo.py", "ppo_continuous_action.py", "results/NAME.json"),
     *("peers-WORKLOAD.json", "logdir", "no-deps", "torch.compile", "envs.reset", "envs.close"),
+    *("agent.json", "agent.safetensors", "manifest.json", "model/"),
 }  # fmt: skip
 FORMER = (  # names and words that the code has no longer
     *("Recorder", "outward", "action_door", "is_far_enough", "Stream", "Descent", "pg.Steps", "pg.Linear"),

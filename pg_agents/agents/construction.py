@@ -127,7 +127,12 @@ class Constructed(Configured[C]):
     def save(self, path: str | Path) -> None:
         """Write the agent to the folder `path`: its options and spaces as JSON, its parameters as safetensors.
 
-        That suffices for acting, evaluating and fine-tuning; the optimizer's state is not saved.
+        That suffices for acting, evaluating and fine-tuning; the optimizer's state is not saved. The folder is replaced
+        when the new one is complete and on the disk: see `pg_agents.folders`.
+
+        Raises:
+            SavedAgentError: the path holds anything else than a saved agent.
+            NotSavedError: the files cannot be written; what was there before is as it was.
         """
         description = {"agent": self.name, "arguments": self.arguments, "networks": self.networks}
         write_agent(Path(path), description, self.spaces, self, self.policy.write_files)

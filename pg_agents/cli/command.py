@@ -27,7 +27,14 @@ from pg_agents.cli.listing import show_list
 from pg_agents.cli.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
 from pg_agents.cli.runs import run_folder
 from pg_agents.cli.terminal import complain, nobody_reads, prepare, say
-from pg_agents.errors import AuditError, FaultyEnvironmentError, SavedFilesError, UnsupportedSpaceError, UserError
+from pg_agents.errors import (
+    AuditError,
+    FaultyEnvironmentError,
+    NotSavedError,
+    SavedFilesError,
+    UnsupportedSpaceError,
+    UserError,
+)
 from pg_agents.llm import folder_of
 from pg_agents.spaces.environments import made_by, open_env
 from pg_agents.spaces.wrappers import wrappers_of
@@ -35,7 +42,8 @@ from pg_agents.training.loop import train
 from pg_agents.training.run import Summary
 
 OURS = (
-    UserError, SavedFilesError, FaultyEnvironmentError, FloatingPointError, AuditError, pg_envs.EvaluationError,
+    UserError, SavedFilesError, NotSavedError, FaultyEnvironmentError, FloatingPointError, AuditError,
+    pg_envs.EvaluationError,
 )  # fmt: skip
 TYPED = {
     "env": "ENV",

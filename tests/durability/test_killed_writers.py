@@ -15,7 +15,6 @@ import gymnasium as gym
 import pytest
 import torch
 from safetensors.torch import save_file
-from support import forks
 from support.forks import CONTEXT, at_line, in_a_fork, lines_of
 
 import pg_agents as pg
@@ -35,7 +34,7 @@ def agents():
 @pytest.fixture(scope="module")
 def large():
     """Two agents of 4 MiB."""
-    return [pg.A2C.for_env(gym.make("CartPole-v1"), seed=seed, hidden=(700, 700)) for seed in (0, 1)]
+    return [pg.A2C.for_env(gym.make("CartPole-v1"), seed=seed, hidden=(750, 750)) for seed in (0, 1)]
 
 
 @pytest.fixture(params=WAYS)
@@ -88,7 +87,7 @@ def without_manifest(path):
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("stride", [9, pytest.param(1, marks=FULL)])
+@pytest.mark.parametrize("stride", [19, pytest.param(1, marks=FULL)])
 def test_a_writer_that_is_killed_at_any_step_leaves_one_of_the_two_agents(tmp_path, agents, stride):
     path = tmp_path / "agent"
     agents[0].save(path)
@@ -104,7 +103,7 @@ def test_a_writer_that_is_killed_at_any_step_leaves_one_of_the_two_agents(tmp_pa
     assert None not in found and found == sorted(found) and {*found} == {0, 1}
 
 
-@pytest.mark.parametrize("stride", [9, pytest.param(1, marks=FULL)])
+@pytest.mark.parametrize("stride", [19, pytest.param(1, marks=FULL)])
 def test_a_first_save_that_is_killed_leaves_the_agent_or_nothing(tmp_path, agents, stride):
     path = tmp_path / "agent"
     steps = in_a_fork(lambda: at_line(-1, OURS, lambda: agents[1].save(path)))
@@ -121,7 +120,7 @@ def test_control_the_writer_with_two_renames_loses_both_agents_and_leaves_its_fo
     agents[0].save(path)
     without_manifest(path)
     shutil.copytree(path, tmp_path / "kept")
-    here = lines_of(forks) and {__file__}
+    here = {__file__}
     steps = in_a_fork(lambda: at_line(-1, here, lambda: write_with_two_renames(agents[1], path)))
     found = []
     for step in range(steps):
@@ -134,7 +133,7 @@ def test_control_the_writer_with_two_renames_loses_both_agents_and_leaves_its_fo
 
 
 def killed_at_random(save, kills, path, agents):
-    """Kill a process that does nothing but `save` at random; return what loads each time, and how often it left files."""
+    """Kill a process that does nothing but `save` at random; return what loads each time, and how often it left any."""
     random_numbers, found, leftovers = random.Random(0), [], 0
     start = time.perf_counter()
     in_a_fork(save)
@@ -157,11 +156,11 @@ def killed_at_random(save, kills, path, agents):
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=FULL)])
+@pytest.mark.parametrize("kills", [4, pytest.param(200, marks=FULL)])
 def test_a_writer_that_is_killed_at_any_time_leaves_one_of_the_two_agents(tmp_path, large, kills):
     path = tmp_path / "agent"
     large[0].save(path)
-    assert sum(file.stat().st_size for file in path.iterdir()) >= 4e6
+    assert sum(file.stat().st_size for file in path.iterdir()) >= 4 << 20
 
     def save():
         for agent in large:
@@ -173,11 +172,11 @@ def test_a_writer_that_is_killed_at_any_time_leaves_one_of_the_two_agents(tmp_pa
     assert which(path, large) == 0 and os.listdir(tmp_path) == ["agent"]
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(200, marks=FULL)])
+@pytest.mark.parametrize("kills", [4, pytest.param(200, marks=FULL)])
 def test_control_a_writer_that_overwrites_in_place_loses_the_agent(tmp_path, large, kills):
     path = tmp_path / "agent"
     large[0].save(path)
     without_manifest(path)
     shutil.copy(path / "agent.safetensors", tmp_path / "parameters")
     found, _ = killed_at_random(lambda: write_in_place(large[0], path), kills, path, large)
-    assert found.count(None) >= kills / 8
+    assert found.count(None) >= 1
