@@ -101,14 +101,6 @@ def test_bad_input_is_one_line_that_names_argument_value_and_way_out(capsys, fol
     assert not runs.exists() or not any(runs.iterdir())  # nothing was started
 
 
-@pytest.mark.parametrize(("there", "after"), [(True, ""), (False, " after pip install ale-py")])
-def test_ids_of_a_package_that_was_not_imported_say_which_module_to_name(capsys, folder, monkeypatch, there, after):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if there else None)
-    line = refused(capsys, "train", "reinforce", "ALE/Pong-v5")
-    assert line.startswith("error: ENV: there is no environment 'ALE/Pong-v5'; ale_py registers it: write ")
-    assert line.endswith(f" write ale_py:ALE/Pong-v5{after}")
-
-
 def test_a_folder_that_is_in_use_is_left_alone(capsys, folder):
     (folder / "mine").mkdir()
     (folder / "mine" / "notes.txt").write_text("keep")
