@@ -93,7 +93,7 @@ TUNED: dict[tuple[str, str], Tuned] = {
         num_envs=8,
         total_steps=80_000,
         arguments={
-            "num_steps": 128, "minibatch_size": 256, "epochs": 4, "learning_rate": "5e-4:0", "entropy_weight": 0.01,
+            "num_steps": 128, "minibatch_size": 256, "epochs": 4, "learning_rate": "5e-4:0", "entropy_weight": "0.05:0",
         },
     ),
     ("a2c", "pg/Catch-v0"): Tuned(16, 80_000, {"learning_rate": "1.5e-3:0", "entropy_weight": 0.01}),
