@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     REFERENCE = 10
     PATHS = 11
     EARLIER = 12  # paths sampled before the measured ones
+    RESTART = 13  # environments and actions after a run was resumed whose environments have no state
 
 
 def spawn(seed: int, purpose: Purpose) -> int:

@@ -37,6 +37,7 @@ FORBIDDEN = {
         "gymnasium",
         "tensorboard",
         "torch.utils.tensorboard",
+        "pg_agents.collection.collector",
         "pg_agents.collection.collectors",
         "pg_envs",
     ),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.data.encoded import Encoded
+from pg_agents.data.state import State
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.distributions import Distribution, draw
 from pg_agents.policies.policy import Policy, check_learners
@@ -93,6 +94,22 @@ class Actor:
         return self.to_env_action(self.policy.unscale_action(actions)), PolicyStep(
             seen, distribution, actions, features
         )
+
+    def get_state(self) -> State:
+        """Return the generator's state, the memory if it carries information, and which observations were shown."""
+        memory = self.memory if self.policy.recurrent else None
+        return {
+            "generator": self.generator.get_state().numpy(),
+            "memory": None if memory is None else tree_map(lambda leaf: leaf.cpu().numpy().copy(), memory),
+            "shown": self.shown.copy(),
+        }
+
+    def set_state(self, state: State) -> None:
+        """Go on from a state of `get_state`; a cache of keys and values is computed anew."""
+        memory = state["memory"]
+        self.generator.set_state(torch.from_numpy(state["generator"]))
+        self.memory = None if memory is None else tree_map(lambda leaf: self._tensor(leaf.copy()), memory)
+        self.shown = state["shown"].copy()
 
     def _where(self, row: int | None) -> str:
         return f"in {self.adapter.name} {self.adapter.where(row)}"

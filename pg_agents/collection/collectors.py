@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, TypeVar
@@ -15,8 +14,8 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from pg_agents.checks import whole_number
-from pg_agents.collection.actor import Actor
-from pg_agents.collection.env_adapter import EnvAdapter, Transition
+from pg_agents.collection.collector import Collector
+from pg_agents.collection.env_adapter import Transition
 from pg_agents.collection.episode_groups import make_groups
 from pg_agents.collection.rollout_builder import RolloutBuilder
 from pg_agents.collection.rows_in_place import RowsInPlace, are_large
@@ -30,49 +29,6 @@ from pg_agents.spaces.wrappers import Wrapper
 
 AnyCollector = TypeVar("AnyCollector", bound="Collector")
 EPISODE_LIMIT = 100_000  # steps after which an episode without a time limit is assumed never to end
-
-
-class Collector(ABC):
-    """Runs a policy in an environment; each `next` returns the next rollout.
-
-    After an update of the policy in place, the next rollout is sampled from the updated policy.
-
-    Args:
-        env: any Gymnasium environment, single or vector.
-        policy: chooses the actions, by sampling.
-        seed: the seed of the environment and of the actions.
-        step_timeout: seconds that one call of the environment may take (see `time_limit`).
-
-    Raises:
-        FloatingPointError: the policy's distribution is not finite.
-        FaultyEnvironmentError: the environment fails, or returns values that are not finite, have a wrong shape or are
-            outside their space.
-    """
-
-    def __init__(
-        self, env: gym.Env | VectorEnv, policy: Policy, *, seed: int = 0, step_timeout: float | None = None
-    ) -> None:
-        self.policy, self.seed = policy, seed
-        self.adapter = EnvAdapter(env, seed, step_timeout)
-        self.actor = Actor(self.adapter, policy, seed)
-        self.device = self.actor.device
-
-    def __iter__(self) -> Collector:
-        return self
-
-    @property
-    def where(self) -> str:
-        """The environment, its step and the seed, for a message: "CartPole-v1 up to step 512, with seed 0"."""
-        return f"{self.adapter.name} up to step {self.adapter.steps}, with seed {self.seed}"
-
-    def __next__(self) -> Rollout:
-        """Return the next rollout."""
-        with self.adapter.limit:
-            return self._collect()
-
-    @abstractmethod
-    def _collect(self) -> Rollout:
-        """Return the next rollout."""
 
 
 def is_over(step: Transition, max_episode_steps: int | None, name: str) -> NDArray[np.bool_]:

@@ -96,9 +96,13 @@ class EnvAdapter:
         self.may_overwrite = self.mode is AutoresetMode.SAME_STEP and may_overwrite(self.env)
         self.takes_seeds = takes_seeds(self.env)
         self.masks = MaskReader(self.env.single_observation_space, self.env.single_action_space, self.num_envs)
-        seeds = environment_seeds(seed, self.num_envs)
         with self.limit:
-            self.reset(seeds if self.takes_seeds else seeds[0] // 2)  # row i gets seed + i, which must stay below 2³¹
+            self.begin(seed)
+
+    def begin(self, seed: int) -> None:
+        """Start new episodes in all rows, with seeds derived from `seed`."""
+        seeds = environment_seeds(seed, self.num_envs)
+        self.reset(seeds if self.takes_seeds else seeds[0] // 2)  # row i gets seed + i, which must stay below 2³¹
 
     def reset(self, seed: int | list[int] | None = None) -> None:
         """Start new episodes in all rows."""
@@ -117,7 +121,7 @@ class EnvAdapter:
             observation, infos = self.limit.call(self.env.reset, **arguments)
         except (Exception, SystemExit, OutOfTime) as error:
             given = ", ".join(f"{name}={shown(value)}" for name, value in arguments.items()) or "no arguments"
-            self._failed(error, f"at reset, after step {self.steps}", given)
+            self.failed(error, f"at reset, after step {self.steps}", given)
         self._check(self.promised, observation)
         return observation, infos
 
@@ -193,7 +197,7 @@ class EnvAdapter:
             observation, rewards, terminated, truncated, infos = self.limit.call(self.env.step, actions)
         except (Exception, SystemExit, OutOfTime) as error:
             given = f"actions of dtype {actions.dtype}, shape {actions.shape}"
-            self._failed(error, f"at step {self.steps}", given)
+            self.failed(error, f"at step {self.steps}", given)
         terminated, truncated = np.array(terminated, np.bool_), np.asarray(truncated, np.bool_)
         self._check(self.rewards, rewards)
         self._check(self.promised, observation)
@@ -202,7 +206,8 @@ class EnvAdapter:
             self._check(self.flags, truncated)
         return observation, np.array(rewards, np.float64), terminated, truncated, infos
 
-    def _failed(self, error: BaseException, when: str, given: str) -> NoReturn:
+    def failed(self, error: BaseException, when: str, given: str) -> NoReturn:
+        """Raise FaultyEnvironmentError for an error of the environment."""
         cause = cause_of(self.env, error)
         if isinstance(cause.error, KeyboardInterrupt):  # raised in a worker, reported as another error
             raise KeyboardInterrupt from error

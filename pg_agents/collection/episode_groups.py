@@ -35,7 +35,12 @@ class Groups:
 
     def __init__(self, num_envs: int, size: int, seed: int) -> None:
         self.ids: NDArray[np.int64] = np.arange(num_envs) // size  # [B]
+        self.seeded(seed)
+
+    def seeded(self, seed: int) -> Groups:
+        """Draw the next seeds from a new generator; return the groups."""
         self.generator = np.random.default_rng(spawn(seed, Purpose.GROUPS))
+        return self
 
     def seeds(self) -> list[int]:
         """Return the seeds of the next episodes, one per environment."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -15,7 +16,9 @@ from typing import Any
 import gymnasium as gym
 from gymnasium.vector.async_vector_env import _async_worker
 
+from pg_agents.data.state import State
 from pg_agents.errors import FaultyEnvironmentError
+from pg_agents.spaces.env_state import GET, RESTORE, restore, state_of
 
 LOOKS = 0.5  # seconds between two looks for the process that the worker works for
 
@@ -29,12 +32,13 @@ def worker(
     error_queue: Any,  # noqa: ANN401
     *more: Any,  # noqa: ANN401
 ) -> None:
-    """Be a worker of `AsyncVectorEnv(env_fns, worker=pg_agents.worker)`: Gymnasium's own, with three promises more.
+    """Be a worker of `AsyncVectorEnv(env_fns, worker=pg_agents.worker)`: Gymnasium's own, with four promises more.
 
     - What an environment raises while it is made is an error of the vector environment, which names its row, instead of
       a broken pipe. An exception that cannot be sent between processes is sent as its text.
     - It ends within a second of the process that it works for, even if that was killed and the environment hangs
       (unless in code in C that keeps Python's lock).
+    - Its state can be asked for (see `env_state`).
     - Ctrl-C, which a terminal sends to all processes, is left to the process that it works for.
 
     Args:
@@ -58,6 +62,7 @@ def worker(
         error_queue.put((index, FaultyEnvironmentError, text, traceback.format_exc()))
         pipe.send((None, False))
     else:
+        WorkerState(env, index)
         errors: Any = Sendable(error_queue)
         _async_worker(index, lambda: env, pipe, parent_pipe, shared_memory, errors, *more)
 
@@ -93,3 +98,47 @@ class Sendable:
         except Exception:
             kind, value = RuntimeError, RuntimeError(_told(value))
         self.queue.put((index, kind, value, trace))
+
+
+class WorkerState:
+    """The state of a worker: its environment's, and whether it will reset instead of taking the next step.
+
+    Its methods become attributes of the environment, where calls of an AsyncVectorEnv find them.
+
+    Args:
+        env: the worker's environment.
+        index: its row.
+    """
+
+    def __init__(self, env: gym.Env, index: int) -> None:
+        self.env, self.index = env, index
+        setattr(env, GET, self.get)
+        setattr(env, RESTORE, self.restore)
+
+    def get(self) -> State | None:
+        """Return the state; None if the environment has none."""
+        worker_resets = sys._getframe(1).f_locals["autoreset"]  # a variable of Gymnasium's worker, which calls this
+        ended = bool(worker_resets) or "step" in vars(self.env)
+        state = state_of(self.env)
+        return None if state is None else {"ended": ended, "env": state}
+
+    def restore(self, rows: list[State]) -> None:
+        """Put the environment into its state of those of all rows."""
+        own = rows[self.index]
+        restore(self.env, own["env"])
+        if own["ended"]:
+            self._reset_first()
+
+    def _reset_first(self) -> None:
+        """Let the next step be a reset, as after the end of an episode, unless a reset comes before."""
+        env: Any = self.env
+
+        def step(action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:  # noqa: ANN401
+            observation, info = reset()
+            return observation, 0, False, False, info
+
+        def reset(**how: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
+            del env.step, env.reset
+            return env.reset(**how)
+
+        env.step, env.reset = step, reset

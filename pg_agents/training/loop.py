@@ -14,7 +14,8 @@ from gymnasium.vector import VectorEnv
 from pg_agents.agents.base import Agent
 from pg_agents.agents.common.compatibility import check_batch, check_spaces
 from pg_agents.audit.check import Audits
-from pg_agents.collection.collectors import Collector, EpisodeCollector, StepCollector
+from pg_agents.collection.collector import Collector
+from pg_agents.collection.collectors import EpisodeCollector, StepCollector
 from pg_agents.data.rollout import Rollout, StepCadence
 from pg_agents.shown import printable, shortened
 from pg_agents.spaces.environments import made_by, open_env

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pg_agents.agents.base import Agent
-from pg_agents.collection.collectors import Collector
+from pg_agents.collection.collector import Collector
 from pg_agents.data.rollout import Rollout
 from pg_agents.training.evaluation import Evaluations
 from pg_agents.training.plan import Plan

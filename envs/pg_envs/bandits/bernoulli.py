@@ -76,6 +76,8 @@ class BernoulliBanditVector(BanditVector):
         ValueError: a probability outside [0, 1], or not a list of numbers.
     """
 
+    changing = ("uniforms",)
+
     def __init__(self, num_envs: int, probabilities: Sequence[float] = (0.6, 0.4), **form: Any) -> None:  # noqa: ANN401
         self.probabilities = _probabilities(probabilities, dimensions=1)
         super().__init__(num_envs, len(self.probabilities), **form)
@@ -140,6 +142,8 @@ class ContextualBanditVector(BanditVector):
     Raises:
         ValueError: a probability outside [0, 1], or not a table of numbers.
     """
+
+    changing = ("uniforms", "contexts")
 
     def __init__(
         self,

@@ -29,6 +29,8 @@ class GaussianBanditVector(BanditVector):
         ValueError: means that are not a list of finite numbers, fewer than one arm, a negative reward_std.
     """
 
+    changing = ("noise", "means")
+
     def __init__(
         self,
         num_envs: int,
@@ -115,6 +117,8 @@ class NonStationaryBanditVector(BanditVector):
     Raises:
         ValueError: fewer than one arm, a negative standard deviation.
     """
+
+    changing = ("normals", "means")
 
     def __init__(
         self,

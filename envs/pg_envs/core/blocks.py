@@ -50,6 +50,29 @@ class Blocks:
             self.cursor[row] = row
         self.spare = self.size - int(self.cursor.max()) // self.num_rows
 
+    def get_state(self) -> dict[str, Any]:
+        """Return the numbers that were drawn ahead, and how far they are used up, without the generators' states."""
+        return {"values": self.values.copy(), "cursor": self.cursor.copy(), "spare": self.spare}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of `get_state`, of as many rows."""
+        self.values, self.cursor = like(state["values"], self.values), like(state["cursor"], self.cursor)
+        self.spare = int(state["spare"])
+
+
+def like(array: NDArray[Any], own: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy of an array of a state.
+
+    Raises:
+        ValueError: its shape or its dtype is not that of `own`.
+    """
+    if np.shape(array) != own.shape or array.dtype != own.dtype:
+        raise ValueError(
+            f"state: an array of shape {np.shape(array)} and dtype {array.dtype}, where this environment has "
+            f"{own.shape} and {own.dtype}; give the state of an environment that was made with the same arguments"
+        )
+    return array.copy()
+
 
 def uniform(generator: np.random.Generator, size: int) -> NDArray[np.float64]:
     """Draw `size` numbers, uniform on [0, 1)."""

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from pg_envs.core.blocks import Blocks, Rows, uniform
 from pg_envs.core.known import KnownReturns
+from pg_envs.core.states import RowsState, RowState
 
 
-class RowsVectorEnv(VectorEnv):
+class RowsVectorEnv(RowsState, VectorEnv):
     """B independent copies of one environment, stepped together in numpy.
 
-    A subclass writes the dynamics for a set of rows (`_seed`, `_start`, `_move`, `_observe`); seeding, time limits and
-    the three autoreset modes are here. `reset(seed=s)` seeds row i with s + i, as Gymnasium does; a list gives each
-    row its own seed. `reset(options={"reset_mask": mask})` resets the rows where mask is True.
+    A subclass writes the dynamics for a set of rows (`_seed`, `_start`, `_move`, `_observe`) and names what they change
+    (`changing`); the rest is here. `reset(seed=s)` seeds row i with s + i, as Gymnasium does; a list gives each row its
+    own seed. `reset(options={"reset_mask": mask})` resets the rows where mask is True.
 
     Args:
         num_envs: B, the number of rows.
@@ -47,12 +48,11 @@ class RowsVectorEnv(VectorEnv):
         autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
     ) -> None:
-        for name, value in (("num_envs", num_envs), ("max_episode_steps", max_episode_steps)):
+        for name, value in {"num_envs": num_envs, "max_episode_steps": max_episode_steps}.items():
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.num_envs = num_envs
-        self.single_observation_space = observation_space
-        self.single_action_space = action_space
+        self.single_observation_space, self.single_action_space = observation_space, action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
         self.max_episode_steps = max_episode_steps
@@ -172,7 +172,7 @@ class RowsVectorEnv(VectorEnv):
         return {**infos, **{f"_{key}": np.ones(self.num_envs, bool) for key in infos}}
 
 
-class RowEnv(gym.Env):
+class RowEnv(RowState, gym.Env):
     """One row of a `RowsVectorEnv` as a single environment: the same dynamics and, for the same seed, the same draws.
 
     A subclass names its vector form in `vector_form` and carries the documentation. Time limits are left to the

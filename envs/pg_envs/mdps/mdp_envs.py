@@ -28,6 +28,8 @@ class MDPVectorEnv(RowsVectorEnv):
         render_mode: None; there is nothing to render.
     """
 
+    changing = ("uniforms", "state")
+
     def __init__(
         self,
         mdp: TabularMDP,

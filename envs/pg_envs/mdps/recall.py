@@ -26,6 +26,8 @@ class RecallVector(RowsVectorEnv):
         ValueError: fewer than two symbols, a delay below 1.
     """
 
+    changing = ("uniforms", "cue", "shown")
+
     def __init__(self, num_envs: int, num_symbols: int = 4, delay: int = 8, **form: Any) -> None:  # noqa: ANN401
         for name, value, least in (("num_symbols", num_symbols, 2), ("delay", delay, 1)):
             if value < least:

@@ -28,6 +28,8 @@ class CatchVector(RowsVectorEnv):
         ValueError: fewer than two rows or columns, pixels or channels below 1.
     """
 
+    changing = ("uniforms", "ball", "paddle")
+
     def __init__(
         self,
         num_envs: int,

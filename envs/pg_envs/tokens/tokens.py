@@ -43,6 +43,7 @@ class TokenVectorEnv(RowsVectorEnv):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4, "seeds_per_environment": True}
+    changing = ("history", "total", "prompt_length", "prompt_number", "stop_reason")
     make_task: ClassVar[Callable[..., TokenTask]] = (
         TokenTask  # makes the task from the arguments that are not named below
     )
