@@ -7,8 +7,6 @@ import gc
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from functools import partial
@@ -19,6 +17,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from support.bugs import Bug, seeded
+from support.forks import CONTEXT
 from support.misbehaving import Misbehaves
 
 import pg_agents as pg
@@ -233,32 +232,25 @@ def test_gymnasium_alone_does_not_name_a_killed_worker():
 
 
 # -- the run is killed -------------------------------------------------------------------------------------------------
-SCRIPT = """
-import sys
-sys.path.insert(0, {folder!r})
-import pg_agents as pg
-from support.misbehaving import Misbehaves
-from gymnasium.vector import AsyncVectorEnv
-from functools import partial
-if __name__ == "__main__":
-    env = AsyncVectorEnv([Misbehaves, partial(Misbehaves, "step", "hang")], {how})
+def step_until_one_hangs(pids, how):
+    """Be a run, one of whose workers hangs; send the ids of its workers."""
+    env = AsyncVectorEnv([Misbehaves, partial(Misbehaves, "step", "hang")], **how)
     env.reset(seed=0)
-    print(*[one.pid for one in env.processes], flush=True)
-    for _ in range(5):
-        env.step([0, 0])
-"""
+    pids.send([one.pid for one in env.processes])
+    while True:
+        env.step(np.zeros(2, np.int64))
 
 
 def left_after_a_kill(how, wait):
     """Return the workers that are alive `wait` seconds after their process was killed while one of them hung."""
-    script = SCRIPT.format(folder=str(Path(__file__).parents[1]), how=how)
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    workers = [int(pid) for pid in process.stdout.readline().split()]
-    assert len(workers) == 2
+    receive, send = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=step_until_one_hangs, args=(send, how))
+    process.start()
+    assert receive.poll(60)
+    workers = receive.recv()
     time.sleep(0.3)
     process.kill()
-    process.wait()
-    process.stdout.close()
+    process.join()
     end = time.monotonic() + wait
     while (left := [pid for pid in workers if alive(pid)]) and time.monotonic() < end:
         time.sleep(0.05)
@@ -268,11 +260,11 @@ def left_after_a_kill(how, wait):
 
 
 def test_workers_end_with_a_run_that_is_killed_though_they_hang():
-    assert not left_after_a_kill("worker=pg.worker", SECONDS)
+    assert not left_after_a_kill({"worker": pg.worker}, SECONDS)
 
 
 def test_gymnasium_alone_leaves_a_worker_that_hangs():
-    assert left_after_a_kill("", 1.0)  # the control arm
+    assert left_after_a_kill({}, 1.0)  # the control arm
 
 
 # -- what is returned --------------------------------------------------------------------------------------------------
