@@ -31,20 +31,23 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, VectorEnv
 
 from pg_agents.data.state import State
+from pg_agents.spaces.mujoco_state import is_simulation, set_simulation_state, simulation_state
 
 MODULES = (
     "gymnasium.core",
     "gymnasium.envs.classic_control",
+    "gymnasium.envs.mujoco",
     "gymnasium.envs.toy_text",
     "gymnasium.vector",
     "gymnasium.wrappers",
 )
 RENDERING = "gymnasium.wrappers.rendering"  # writes files
 GET, RESTORE = "get_worker_state", "set_worker_state"  # in a worker, attributes of its environment
-MADE = ("P", "metadata", "render_mode", "env_fns", "_saved_kwargs", GET, RESTORE)  # how an object was made
+MADE = ("P", "metadata", "render_mode", "env_fns", "_saved_kwargs", "_ezpickle_args", "_ezpickle_kwargs", GET, RESTORE)
+MUJOCO = ("model", "fullpath", "mujoco_renderer")
 CHECKED = ("checked_reset", "checked_step", "checked_render", "checked_data_reuse", "_previous_data", "close_called")
 CLOCKS = ("episode_start_time", "episode_start_times")
-FIXED = frozenset(MADE + CHECKED + CLOCKS)  # attributes on which no later step depends
+FIXED = frozenset(MADE + MUJOCO + CHECKED + CLOCKS)  # attributes on which no later step depends
 PLAIN = (type(None), bool, int, float, str, np.generic)
 WITHOUT_STATE = (
     *(Enum, gym.Space, EnvSpec, type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, partial),
@@ -99,6 +102,8 @@ def _captured(value: Any) -> State:  # noqa: ANN401
         return list(map(_captured, value))
     if isinstance(value, dict):
         return {key: _captured(item) for key, item in value.items()}
+    if is_simulation(value):
+        return simulation_state(value)
     if isinstance(value, AsyncVectorEnv):
         return {"class": _class_of(value), "rows": _of_workers(value)}
     if _has_methods(value):
@@ -161,6 +166,9 @@ def _restored(value: Any, state: State) -> Any:  # noqa: ANN401
         return value
     if isinstance(value, np.random.Generator | None) and isinstance(state, dict) and "bit_generator" in state:
         return _generator(value, state)
+    if is_simulation(value):
+        set_simulation_state(value, state)
+        return value
     if _is_object(value):
         return _object_restored(value, state)
     if isinstance(value, list) and any(map(_is_object, value)):

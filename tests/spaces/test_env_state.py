@@ -25,27 +25,32 @@ GYMNASIUMS = [
     for name, spec in gym.registry.items()
     if str(spec.entry_point).startswith(("gymnasium.envs.toy_text", "gymnasium.envs.classic_control"))
 ]
+SIMULATIONS = [
+    name
+    for name, spec in gym.registry.items()
+    if "gymnasium.envs.mujoco" in str(spec.entry_point) and name.endswith("-v5")
+]
 DETERMINISTIC = ("pg/Cliff-v0", "CliffWalking-v1")
 CUTS = (1, 7, 18)
 LATER = 25
 
 
-def assert_goes_on(make, cuts=CUTS, random=True):
+def assert_goes_on(make, cuts=CUTS, random=True, later=LATER):
     """The later steps of an environment equal those of another that is put into its state, whatever that had played."""
     for cut in cuts:
         first, second = Player(make(), 1), Player(make(), 99)
         first.play(cut, seed=5)
         state = through_disk(state_of(first.env))
         ended = first.ended.copy()
-        later = first.play(LATER, seed=7)
+        expected = first.play(later, seed=7)
         second.play(3, seed=8)
         restore(second.env, state)
         second.ended = ended
-        assert second.play(LATER, seed=7) == later
+        assert second.play(later, seed=7) == expected
         if random:  # the state was needed: after as many steps of other seeds others follow
             third = Player(make(), 99)
             third.play(cut, seed=8)
-            assert third.play(LATER, seed=7) != later
+            assert third.play(later, seed=7) != expected
             third.env.close()
         first.env.close()
         second.env.close()
@@ -121,6 +126,14 @@ def test_rescaled_actions_go_on():
 )
 def test_wrappers_of_vector_environments_go_on(wrapped):
     assert_goes_on(lambda: wrapped(gym.make_vec("CartPole-v1", 2, vectorization_mode="sync", max_episode_steps=15)))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", SIMULATIONS)
+def test_simulations_of_mujoco_go_on(name):
+    pytest.importorskip("mujoco")
+    assert_goes_on(partial(gym.make_vec, name, 1, "sync"), cuts=(3, 211), later=1000)
 
 
 def test_counts_of_episodes_go_on():
