@@ -23,7 +23,7 @@ from benchmarks.resumed import run_missing
 from pg_agents.spaces.packages import import_module
 from pg_agents.spaces.wrappers import wrappers_of
 
-SEEDS = range(3)
+SEEDS = range(10, 13)  # those below have been looked at while settings were chosen
 EPISODES = 200  # of an evaluation, each in an environment of its own
 LEARNED = (("ppo", "pg/Catch-v0"), ("a2c", "pg/Catch-v0"), ("ppo", "MiniGrid-DoorKey-5x5-v0"))
 
