@@ -71,6 +71,21 @@ def write(path: Path, fill: Callable[[Path], None], check: Callable[[Path], None
         raise _in_a_sentence(path, error) from error
 
 
+def write_file(path: Path, text: str) -> None:
+    """Write a text file; what is there is replaced once the new one is on the disk, in one step.
+
+    A process that is killed may leave a file called .NAME.pg_agents.tmp, which the next call replaces.
+
+    Raises:
+        OSError: the disk is full, read-only, or gone; what was at `path` is still there.
+    """
+    fresh = path.with_name(f".{path.name}.pg_agents.tmp")
+    fresh.write_text(text, encoding="utf-8")
+    synchronize([fresh])
+    os.replace(fresh, path)
+    synchronize([path.parent])
+
+
 def read(path: Path, reader: Callable[[Path], T]) -> T:
     """Return what `reader` makes of the folder `path`, read anew if another process replaced it meanwhile."""
     for attempt in range(ATTEMPTS):

@@ -25,6 +25,7 @@ ROOMS = (
     "agents.common",
     "agents",
     "audit",
+    "checkpoints",
     "training",
     "gradients",
     "cli",

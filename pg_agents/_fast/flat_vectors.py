@@ -22,7 +22,12 @@ def lay_out(members: list[nn.Parameter]) -> dict[Tensor, list[nn.Parameter]]:
         members: parameters of one dtype, device and age (steps taken).
     """
     large = sum(member.numel() for member in members) > LARGE
-    return plain_lay_out(members) if large else {_vector_of(members): members}
+    return plain_lay_out(members) if large else in_one_vector(members)
+
+
+def in_one_vector(members: list[nn.Parameter]) -> dict[Tensor, list[nn.Parameter]]:
+    """Return one vector of which the parameters have become views."""
+    return {_vector_of(members): members}
 
 
 def plain_lay_out(members: list[nn.Parameter]) -> dict[Tensor, list[nn.Parameter]]:

@@ -1,4 +1,4 @@
-"""The command line: `pg-agents list | train | evaluate | gradients | demo`.
+"""The command line: `pg-agents list | train | resume | evaluate | gradients | demo`.
 
 Bad input gives one sentence on standard error and exit code 2. A ValueError whose message does not begin with an
 argument's name is a bug of this program, and keeps its traceback.
@@ -12,8 +12,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import pg_envs
 import torch
@@ -21,11 +21,22 @@ from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent
 from pg_agents.cli.demo import demo
-from pg_agents.cli.environments import TRUST, parse_arguments, with_tokenizer
-from pg_agents.cli.evaluating import check_whole, known_text, run_evaluation, usable_device
+from pg_agents.cli.environments import parse_arguments
+from pg_agents.cli.evaluating import check_whole, run_evaluation, usable_device
 from pg_agents.cli.listing import show_list
-from pg_agents.cli.options import PROGRAM, EvaluateOptions, GradientsOptions, ListOptions, Options, TrainOptions, parse
-from pg_agents.cli.runs import run_folder
+from pg_agents.cli.options import (
+    PROGRAM,
+    EvaluateOptions,
+    GradientsOptions,
+    ListOptions,
+    Options,
+    ResumeOptions,
+    RunOptions,
+    TrainOptions,
+    parse,
+)
+from pg_agents.cli.resuming import carry_out, run_resuming
+from pg_agents.cli.runs import RunConfig, run_folder
 from pg_agents.cli.terminal import complain, nobody_reads, prepare, say
 from pg_agents.errors import (
     AuditError,
@@ -36,10 +47,7 @@ from pg_agents.errors import (
     UserError,
 )
 from pg_agents.llm import folder_of
-from pg_agents.spaces.environments import made_by, open_env
 from pg_agents.spaces.wrappers import wrappers_of
-from pg_agents.training.loop import train
-from pg_agents.training.run import Summary
 
 OURS = (
     UserError, SavedFilesError, NotSavedError, FaultyEnvironmentError, FloatingPointError, AuditError,
@@ -109,6 +117,8 @@ def _do(options: Options) -> None:
         show_list(as_json=options.json)
     elif isinstance(options, TrainOptions):
         run_training(options)
+    elif isinstance(options, ResumeOptions):
+        run_resuming(options)
     elif isinstance(options, EvaluateOptions):
         run_evaluation(options)
     elif isinstance(options, GradientsOptions):
@@ -125,51 +135,25 @@ def run_training(options: TrainOptions) -> None:
     run = options.run
     device = usable_device(run.device)
     check_numbers(options)
+    config = typed_config(run)
     torch.set_num_threads(run.threads)
     with ExitStack() as opened:
-        env, eval_env, made_of = open_envs(options, opened)
+        groups = "group_size" in options.agent.argument_names()
+        env, eval_env = config.open(opened, groups, model_folder(options))
         agent = make_agent(options, env).to(device)
         run_dir = opened.enter_context(run_folder(run.run_dir, f"{agent.name}-{run.env}"))
-        try:
-            result = train(
-                agent,
-                env,
-                total_steps=run.total_steps,
-                seed=run.seed,
-                run_dir=run_dir,
-                log_every=run.log_every,
-                stop_return=run.stop_return,
-                eval_env=eval_env,
-                eval_every=run.eval_every,
-                eval_episodes=run.eval_episodes or EVAL_EPISODES,
-                step_timeout=run.step_timeout,
-                progress=not run.quiet,
-                config=made_of | {"device": run.device},
-            )
-        except KeyboardInterrupt as error:
-            saved = (run_dir / "agent").is_dir()
-            raise KeyboardInterrupt(f"the agent is saved in {run_dir / 'agent'}" if saved else "") from error
-        if not run.quiet:
-            say(result_lines(result, run_dir, pg_envs.known_returns(env), run.env))
+        carry_out(config, agent, env, eval_env, run_dir, quiet=run.quiet)
 
 
-def open_envs(options: TrainOptions, opened: ExitStack) -> tuple[VectorEnv, VectorEnv | None, dict[str, Any]]:
-    """Return the environments to learn and to evaluate in, which `opened` closes, and what config.json says of them."""
-    run, folder = options.run, model_folder(options)
-    wrappers, arguments = wrappers_of(run.wrapper), parse_arguments(run.env_arg)
+def typed_config(run: RunOptions) -> RunConfig:
+    """Return how a run is to be made that was typed."""
+    same = {field.name: getattr(run, field.name) for field in fields(RunConfig) if hasattr(run, field.name)}
+    env_args, eval_env_args = parse_arguments(run.env_arg), parse_arguments(run.eval_env_arg, "eval_env_arg")
     if run.asynchronous:
-        arguments["vectorization_mode"] = "async"
-    evaluated = arguments | parse_arguments(run.eval_env_arg, "eval_env_arg")
-    groups = "group_size" in options.agent.argument_names()
-
-    def opened_env(count: int, given: dict[str, Any], **how: Any) -> VectorEnv:  # noqa: ANN401
-        env_args = with_tokenizer(run.env, given, folder)
-        how |= {"wrappers": wrappers, "step_timeout": run.step_timeout}
-        return opened.enter_context(open_env(run.env, count, env_args, **how))
-
-    env = opened_env(run.num_envs, arguments, a_seed_each=groups)
-    eval_env = None if run.eval_every is None else opened_env(run.eval_episodes or EVAL_EPISODES, evaluated)
-    return env, eval_env, made_by(run.env, arguments, wrappers)
+        env_args["vectorization_mode"] = "async"
+    own = {"eval_episodes": run.eval_episodes or EVAL_EPISODES}
+    made = {"env_args": env_args, "eval_env_args": eval_env_args, "wrappers": wrappers_of(run.wrapper)}
+    return RunConfig(**{**same, **own, **made})
 
 
 def check_numbers(options: TrainOptions) -> None:
@@ -204,23 +188,3 @@ def model_folder(options: TrainOptions) -> Path | None:
         return None if policy is None else folder_of(policy)
     except ImportError as error:
         raise UserError(f"policy: {error}") from error
-
-
-def result_lines(result: Summary, run_dir: Path, known: pg_envs.KnownReturns, env_id: str) -> str:
-    """Return a run's results, and the commands to run next, as text."""
-    trust = f" {TRUST}" if ":" in env_id else ""
-    mean = result.mean_return_last_100
-    shown = "no episode ended" if mean is None else f"{mean:.4g} (mean of the last {result.recent_episodes} episodes"
-    if mean is not None:
-        shown += f"{known_text(known)})"
-    folder = shlex.quote(str(run_dir))
-    return "\n".join(
-        [
-            f"run      {run_dir}",
-            f"return   {shown}",
-            f"speed    {result.steps_per_second:,.0f} steps per second, {result.total_steps:,} steps in "
-            f"{result.wall_seconds:.1f} s",
-            f"next     {PROGRAM} evaluate {folder} --episodes 100{trust}",
-            f"         tensorboard --logdir {folder}",
-        ]
-    )

@@ -63,12 +63,36 @@ class RunOptions:
     """Episodes in each evaluation (needs --eval-every); 10 by default."""
     step_timeout: float | None = None
     """Seconds that one call of the environment may take; by default 120 with workers, any time without."""
+    checkpoint_every: str | None = None
+    """Steps between checkpoints, or seconds as 60s; by default 60s, or more if writing one takes more than 1.2 s."""
+    keep_checkpoints: int = 3
+    """Checkpoints that are kept, the newest; 0: none is written, and the run cannot be resumed."""
     device: str = "cpu"
     """The device that holds the networks: cpu, cuda, cuda:1."""
     threads: int = 1
     """Torch's threads; 1 is fastest for small networks."""
     log_every: int | None = None
     """Steps between rows of metrics; by default a 200th of the total."""
+    quiet: bool = False
+    """Show no progress bar and no result."""
+
+
+@dataclasses.dataclass
+class ResumeOptions:
+    """Go on with a run that was stopped, from its newest checkpoint, or with one that has ended."""
+
+    path: RunPath
+    """A run's folder, as train wrote it."""
+    total_steps: int | None = None
+    """Environment steps of the whole run; by default as before. Schedules follow it."""
+    stop_return: float | None = None
+    """End the run once the mean return is at least this; by default as before."""
+    step_timeout: float | None = None
+    """Seconds that one call of the environment may take; by default as before."""
+    device: str | None = None
+    """The device that holds the networks; by default as before."""
+    trust_run_folder: bool = False
+    """Import the module that the folder's config.json names, which runs its code."""
     quiet: bool = False
     """Show no progress bar and no result."""
 
@@ -148,10 +172,10 @@ class TrainOptions:
     arguments: dict[str, Any]
 
 
-Options = ListOptions | EvaluateOptions | GradientsOptions | DemoOptions | TrainOptions
+Options = ListOptions | ResumeOptions | EvaluateOptions | GradientsOptions | DemoOptions | TrainOptions
 COMMANDS: dict[str, type] = {
-    "list": ListOptions, "train": RunOptions, "evaluate": EvaluateOptions, "gradients": GradientsOptions,
-    "demo": DemoOptions,
+    "list": ListOptions, "train": RunOptions, "resume": ResumeOptions, "evaluate": EvaluateOptions,
+    "gradients": GradientsOptions, "demo": DemoOptions,
 }  # fmt: skip
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from gymnasium.vector import VectorEnv
+
 from pg_agents.checks import whole_number
-from pg_agents.cli.environments import TRUST
+from pg_agents.cli.environments import TRUST, with_tokenizer
 from pg_agents.errors import UserError
 from pg_agents.shown import shown
+from pg_agents.spaces.environments import open_env
 from pg_agents.spaces.packages import untrusted_module
 from pg_agents.spaces.wrappers import Wrapper
 from pg_agents.training.writers import empty_folder, fresh_run_dir
@@ -44,21 +47,54 @@ def run_and_agent(path: Path) -> tuple[Path, Path]:
 
 @dataclass
 class RunConfig:
-    """A run's environment, as its config.json describes it."""
+    """A run's environments, and how it was made, as its config.json describes them; see `RunOptions`."""
 
     env: str
     env_args: dict[str, Any]
     num_envs: int
     wrappers: list[Wrapper]
+    eval_env_args: dict[str, Any] | None = None
+    eval_every: int | None = None
+    eval_episodes: int = 10
+    step_timeout: float | None = None
+    total_steps: int = 1
+    seed: int = 0
+    log_every: int | None = None
+    stop_return: float | None = None
+    checkpoint_every: int | str | None = None
+    keep_checkpoints: int = 3
+    threads: int = 1
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if not isinstance(self.env, str) or not isinstance(self.env_args, dict):
             raise TypeError("env must be a text and env_args a table")
-        whole_number("num_envs", self.num_envs, 1)
+        if not isinstance(self.eval_env_args, dict | None) or not isinstance(self.device, str):
+            raise TypeError("eval_env_args must be a table and device a text")
+        for name in ("num_envs", "total_steps", "threads"):
+            whole_number(name, getattr(self, name), 1)
+
+    def open(self, opened: ExitStack, groups: bool, folder: Path | None) -> tuple[VectorEnv, VectorEnv | None]:
+        """Return the environments to learn and to evaluate in, which `opened` closes.
+
+        Args:
+            opened: closes them.
+            groups: whether each needs a seed of its own.
+            folder: of a language model, whose tokenizer they get if they take one; None: there is none.
+        """
+        how: dict[str, Any] = {"wrappers": self.wrappers, "step_timeout": self.step_timeout}
+
+        def made(count: int, given: dict[str, Any], **more: Any) -> VectorEnv:  # noqa: ANN401
+            env_args = with_tokenizer(self.env, given, folder)
+            return opened.enter_context(open_env(self.env, count, env_args, **how, **more))
+
+        env = made(self.num_envs, self.env_args, a_seed_each=groups)
+        evaluated = self.env_args | (self.eval_env_args or {})
+        return env, None if self.eval_every is None else made(self.eval_episodes, evaluated)
 
 
 def read_config(run_dir: Path, *, trusted: bool) -> RunConfig:
-    """Return the environment that a run's config.json describes.
+    """Return how a run was made, from its config.json.
 
     Args:
         run_dir: the run's folder.
@@ -71,7 +107,8 @@ def read_config(run_dir: Path, *, trusted: bool) -> RunConfig:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         wrappers = [Wrapper(**wrapper) for wrapper in values.get("wrappers", ())]
-        config = RunConfig(values["env"], values.get("env_args", {}), values["num_envs"], wrappers)
+        known = {field.name: values[field.name] for field in fields(RunConfig) if field.name in values}
+        config = RunConfig(**{"env_args": {}, **known, "wrappers": wrappers})
     except OSError as error:
         raise UserError(f"path: {run_dir} holds no run (no config.json); give a folder that train wrote") from error
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:

@@ -5,7 +5,8 @@ None, bool, int of any size, float, str. Nothing that is read runs code: what is
 
 In JSON lists, dicts and plain values stand for themselves, everything else is a dict with a key that begins with $:
 
-- {"$array": name}: an array; with "dtype" and "shape" too, one whose bytes are stored (texts, complex numbers, …);
+- {"$array": name}: an array; with "dtype" and "shape" too, one whose bytes are stored (texts, complex numbers, …); with
+  "order": "F", one whose first index changes fastest in memory, as a product of matrices may round otherwise then;
 - {"$scalar": dtype, "value": …}: a number of numpy, whose arithmetic may round otherwise than Python's;
 - {"$float": "nan" | "inf" | "-inf"}; {"$tuple": […]};
 - {"$dict": [[key, value], …]}: a dict some key of which begins with $.
@@ -79,11 +80,12 @@ def _array_written(array: NDArray[Any], place: str, arrays: Arrays) -> dict[str,
     name = place
     while name in arrays:  # keys may contain the sign between keys
         name += "'"
+    order = {"order": "F"} if array.flags.fnc else {}
     arrays[name] = array = np.ascontiguousarray(array).reshape(array.shape)
     if kind.kind in STORED and kind.itemsize <= 8 and kind.isnative:
-        return {"$array": name}
+        return {"$array": name, **order}
     arrays[name] = np.frombuffer(array.tobytes(), np.uint8)
-    return {"$array": name, "dtype": kind.str, "shape": list(array.shape)}
+    return {"$array": name, "dtype": kind.str, "shape": list(array.shape), **order}
 
 
 def _read(arrays: Mapping[str, NDArray[Any]], values: Any) -> State:  # noqa: ANN401
@@ -104,12 +106,12 @@ def _read(arrays: Mapping[str, NDArray[Any]], values: Any) -> State:  # noqa: AN
 
 def _read_array(arrays: Mapping[str, NDArray[Any]], values: dict[str, Any]) -> NDArray[Any]:
     array = np.array(arrays[values["$array"]])
-    if "dtype" not in values:
-        return array
-    kind = np.dtype(str(values["dtype"]))
-    if kind.kind in REFUSED:
-        raise ValueError(f"an array of dtype {kind}")
-    return np.frombuffer(array.tobytes(), kind).reshape(values["shape"]).copy()
+    if "dtype" in values:
+        kind = np.dtype(str(values["dtype"]))
+        if kind.kind in REFUSED:
+            raise ValueError(f"an array of dtype {kind}")
+        array = np.frombuffer(array.tobytes(), kind).reshape(values["shape"])
+    return array.copy("F" if values.get("order") == "F" else "C")
 
 
 def _read_scalar(arrays: Mapping[str, NDArray[Any]], values: dict[str, Any]) -> np.generic:

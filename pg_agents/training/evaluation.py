@@ -18,6 +18,7 @@ from pg_agents.checks import whole_number
 from pg_agents.collection.actor import Actor
 from pg_agents.collection.collectors import is_over
 from pg_agents.collection.env_adapter import EnvAdapter
+from pg_agents.data.state import State
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces.environments import NUM_ENVS, open_env
 from pg_agents.spaces.wrappers import Wrapper
@@ -141,6 +142,15 @@ class Evaluations:
         self.due = 0
         self.means: dict[int, float] = {}
         self.improved = False
+
+    def get_state(self) -> State:
+        """Return when the next one is due, and all means."""
+        every = None if self.env is None else self.every
+        return {"every": every, "due": self.due, "means": [list(pair) for pair in self.means.items()]}
+
+    def set_state(self, state: State) -> None:
+        """Go on from a state of `get_state`."""
+        self.due, self.means = state["due"], dict(state["means"])
 
     def __call__(self, agent: Agent, steps: int, *, last: bool = False) -> dict[str, Value]:
         """Return metrics if an evaluation is due: after `steps`, or because it is the run's `last`; else nothing."""

@@ -14,17 +14,20 @@ from gymnasium.vector import VectorEnv
 from pg_agents.agents.base import Agent
 from pg_agents.agents.common.compatibility import check_batch, check_spaces
 from pg_agents.audit.check import Audits
+from pg_agents.checks import whole_number
 from pg_agents.collection.collector import Collector
 from pg_agents.collection.collectors import EpisodeCollector, StepCollector
 from pg_agents.data.rollout import Rollout, StepCadence
 from pg_agents.shown import printable, shortened
 from pg_agents.spaces.environments import made_by, open_env
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
-from pg_agents.training.evaluation import make_evaluations, open_eval_env
-from pg_agents.training.plan import make_plan
+from pg_agents.training.checkpointing import KEPT, Saving, interval
+from pg_agents.training.evaluation import Evaluations, make_evaluations, open_eval_env
+from pg_agents.training.plan import Plan, make_plan
 from pg_agents.training.probes import Probe, probes_of_runs
 from pg_agents.training.progress import LAST, RunProgress
 from pg_agents.training.reports import Reports, make_reports
+from pg_agents.training.resuming import as_before, run_folder
 from pg_agents.training.run import Run, Summary
 
 
@@ -44,6 +47,9 @@ def train(
     eval_every: int | None = None,
     eval_episodes: int = 10,
     step_timeout: float | None = None,
+    checkpoint_every: int | str | None = None,
+    keep_checkpoints: int = KEPT,
+    resume: bool = False,
     progress: bool = True,
     probes: Sequence[Probe] = (),
     config: Mapping[str, Any] | None = None,
@@ -74,6 +80,13 @@ def train(
             copies together; after that it is an error, and the environment is not stepped again. None: 120 with workers
             (AsyncVectorEnv), which are then killed; in one's own process it may take any time. With a number, an alarm
             interrupts Python there, in the main thread; code in C that never returns goes on: give it workers.
+        checkpoint_every: steps, or seconds written "60s", between checkpoints in run_dir/checkpoints; None: 60 s, or
+            50 times as long as one takes to write, if that is longer, so that they cost less than 2 % of the time.
+        keep_checkpoints: the newest so many are kept; 0: none is written.
+        resume: go on with the run in `run_dir` from its newest checkpoint, with the same agent (new, or as it was) and
+            environment; an empty or new folder: the run begins. Where the environment gives its state (see docs/
+            durability.md) the results have the bits of a run that was never stopped; others begin new episodes.
+            Schedules follow the `total_steps` given now.
         progress: show a progress bar.
         probes: functions of the `Run` → metrics by name, or None, called for every row of metrics. Numbers become
             curves, strings text, arrays [height, width, 3] images. They can look at `run.agent`, `run.rollout`,
@@ -89,30 +102,39 @@ def train(
             finite, of a wrong shape or outside its space; the agent stays as its last update left it, and is saved if
             there is a run folder. An AsyncVectorEnv that has lost a process is closed.
     """
+    saving = Saving(interval(checkpoint_every), whole_number("keep_checkpoints", keep_checkpoints))
     plan, probes = make_plan(total_steps, seed, log_every, stop_return, step_timeout), probes_of_runs(probes)
     wrappers = None if wrappers is None else wrappers_of(wrappers)
     made_of = made_by(env, env_args, wrappers) if isinstance(env, str) else {}
     how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
     grouped = "group_size" in agent.argument_names()
     with (
+        run_folder(run_dir, resume) as folder,
         open_env(env, num_envs, env_args, a_seed_each=grouped, **how) as opened,
         open_eval_env(eval_env, eval_episodes, env_args, **how) as eval_opened,
     ):
         check_spaces(agent.policy, agent.spaces, opened)
+        plan, eval_every = as_before(folder, plan, log_every, eval_every)
         evaluations = make_evaluations(agent, opened, eval_opened, eval_every, eval_episodes, plan)
-        collector = make_collector(agent, opened, plan.seed, plan.step_timeout)
-        run = Run(agent, collector, plan, evaluations, RunProgress("append_only" in opened.metadata))
-        reports = make_reports(run, opened, run_dir, probes, progress)
-        _carry_out(run, reports, made_of | dict(config or {}))
+        run = _make_run(agent, opened, plan, evaluations)
+        reports = make_reports(run, opened, folder, probes, progress, saving)
+        if folder is None or folder.goes_on(run, reports.say):
+            _carry_out(run, reports, _config(run, saving) | made_of | dict(config or {}))
     if run.stopped and progress:
         print(f"stopped  {printable(run.stopped)}")
     return run.summary
 
 
+def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: Evaluations) -> Run:
+    collector = make_collector(agent, env, plan.seed, plan.step_timeout)
+    audits = Audits(agent.policy, most=agent.micro_batch_size, decode=getattr(env.unwrapped, "decode", None))
+    return Run(agent, collector, plan, evaluations, RunProgress("append_only" in env.metadata), audits)
+
+
 def _carry_out(run: Run, reports: Reports, config: dict[str, Any]) -> None:
     """Learn until the run is over, record it, and record the error if one cuts it off."""
     try:
-        reports.begin(_config(run) | config)
+        reports.begin(run, config)
         with reports.bar:
             _loop(run, reports)
         # A new collector: the prompts and random numbers of the first rollout again.
@@ -126,14 +148,13 @@ def _carry_out(run: Run, reports: Reports, config: dict[str, Any]) -> None:
 
 
 def _loop(run: Run, reports: Reports) -> None:
-    audits = Audits(run.agent.policy, most=run.agent.micro_batch_size, decode=reports.decode)
     while not run.over:
         run.progress.begins()
         rollout = next(run.collector).to(run.collector.device)
         if not rollout.num_transitions:
             continue  # only resets: an update would move the parameters by Adam's momentum alone
         with run.progress.untimed():
-            audits(rollout)
+            run.audits(rollout)
             if not run.steps:
                 reports.before_learning(run, rollout)
         _learn(run, rollout)
@@ -169,7 +190,7 @@ def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int, step_timeo
     return EpisodeCollector(env, agent.policy, **asdict(agent.cadence), seed=seed, step_timeout=step_timeout)
 
 
-def _config(run: Run) -> dict[str, Any]:
+def _config(run: Run, saving: Saving) -> dict[str, Any]:
     agent, adapter = run.agent, run.collector.adapter
     return {
         "agent": agent.name,
@@ -177,6 +198,13 @@ def _config(run: Run) -> dict[str, Any]:
         "num_envs": adapter.num_envs,
         "total_steps": run.total_steps,
         "seed": run.plan.seed,
+        "log_every": run.plan.log_every,
+        "stop_return": run.plan.stop_return,
+        "step_timeout": run.plan.step_timeout,
+        "eval_every": run.evaluations.every if run.evaluations.env is not None else None,
+        "eval_episodes": run.evaluations.episodes,
+        "checkpoint_every": saving.every.text,
+        "keep_checkpoints": saving.keep,
         "arguments": agent.arguments,
         "networks": agent.networks,
         "parameters": sum(parameter.numel() for parameter in agent.parameters()),

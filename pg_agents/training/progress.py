@@ -15,9 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from pg_agents.data.rollout import Rollout
+from pg_agents.data.state import State
 from pg_agents.training.writers import Value
 
 LAST = 100  # reported means are over at least that many training episodes
+COUNTS = ("steps", "steps_before", "episodes", "seconds")
 STOP_REASONS = ("eos", "verifier", "length")  # of token environments
 
 
@@ -85,6 +87,27 @@ class RunProgress:
             self.metrics.setdefault(name, []).append(value)
         self._timed()
 
+    def get_state(self) -> State:
+        """Return all counts, sums and times, and the metrics since the last row."""
+        metrics = {name: torch.stack(values) for name, values in self.metrics.items()}
+        return {
+            **{name: getattr(self, name) for name in COUNTS},
+            "recent": [list(ended) for ended in self.recent],
+            "metrics": {name: _numbers(values) for name, values in metrics.items()},
+            "stop_reasons": list(self.stop_reasons.items()),
+            "row_before": list(self.row_before),
+        }
+
+    def set_state(self, state: State, device: torch.device) -> None:
+        """Go on from a state of `get_state`; metrics that were on a device are put on `device`."""
+        for name in COUNTS:
+            setattr(self, name, state[name])
+        self.recent = deque(Ended(*ended) for ended in state["recent"])
+        self.metrics = {name: _tensors(numbers, device) for name, numbers in state["metrics"].items()}
+        self.stop_reasons = Counter(dict(state["stop_reasons"]))
+        steps, seconds = state["row_before"]
+        self.row_before = steps, seconds
+
     @contextmanager
     def untimed(self) -> Iterator[None]:
         """A context whose time counts neither as collecting nor as learning."""
@@ -125,6 +148,20 @@ class RunProgress:
         self.stop_reasons.clear()
         self.metrics.clear()
         return row
+
+
+def _numbers(values: Tensor) -> State:
+    """Return a metric's values as numbers of 64 bits, which hold all smaller ones exactly."""
+    return {
+        "dtype": str(values.dtype).removeprefix("torch."),
+        "on_cpu": values.device.type == "cpu",
+        "values": values.detach().cpu().double().numpy(),
+    }
+
+
+def _tensors(numbers: State, device: torch.device) -> list[Tensor]:
+    values = torch.from_numpy(numbers["values"]).to(getattr(torch, numbers["dtype"]))
+    return list(values if numbers["on_cpu"] else values.to(device))
 
 
 class ProgressBar:

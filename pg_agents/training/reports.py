@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
 from pg_agents.data.rollout import Rollout
+from pg_agents.shown import printable
+from pg_agents.training.checkpointing import Checkpoints, Saving
 from pg_agents.training.probes import Probe, default_probes, text_table
 from pg_agents.training.progress import ProgressBar
+from pg_agents.training.resuming import Opened
 from pg_agents.training.run import Run
 from pg_agents.training.writers import RunWriter, Value
 
@@ -21,24 +23,37 @@ SAME_PROMPTS = "samples/same_prompts"  # texts of the untrained and of the train
 
 @dataclass
 class Reports:
-    """Writes rows of metrics, the best agent and the last one to a run folder, and updates the progress bar.
+    """Writes rows of metrics, checkpoints, the best agent and the last one to a run folder, and updates the bar.
 
     Args:
         writer: writes the run folder; None: nothing is written.
+        checkpoints: writes checkpoints; None: there are none.
         probes: functions of the run whose values are added to every row of metrics.
         bar: the progress bar.
         decode: token ids → text; None if the environment has no such method.
+        visible: whether anything is printed.
     """
 
     writer: RunWriter | None
+    checkpoints: Checkpoints | None
     probes: Sequence[Probe]
     bar: ProgressBar
     decode: Callable[[Sequence[int]], str] | None
+    visible: bool
 
-    def begin(self, config: Mapping[str, Any]) -> None:
-        """Write the run's configuration."""
-        if self.writer:
+    def begin(self, run: Run, config: Mapping[str, Any]) -> None:
+        """Write the run's configuration and a first checkpoint; of a run that goes on only what is new."""
+        if self.writer and run.resumed_from:
+            self.writer.new_total(run.total_steps)
+        elif self.writer:
             self.writer.config(config)
+        if self.checkpoints:
+            self.checkpoints.begin(run)
+
+    def say(self, line: str) -> None:
+        """Print a line, if there is to be a progress bar."""
+        if self.visible:
+            print(printable(line))
 
     def before_learning(self, run: Run, rollout: Rollout) -> None:
         """Write the untrained agent's evaluation and texts."""
@@ -55,6 +70,8 @@ class Reports:
                 row |= run.evaluations(run.agent, run.steps, last=True)
             self.bar.show(run.progress)
         self._write(run, row)
+        if self.checkpoints:
+            self.checkpoints.after_update(run)
 
     def after_learning(self, run: Run, make_rollout: Callable[[], Rollout]) -> None:
         """Write the trained agent's texts in `make_rollout()`, which has the prompts of `before_learning`."""
@@ -79,14 +96,12 @@ class Reports:
 
 
 def make_reports(
-    run: Run, env: gym.Env | VectorEnv, run_dir: str | Path | None, probes: Sequence[Probe], visible: bool
+    run: Run, env: gym.Env | VectorEnv, found: Opened | None, probes: Sequence[Probe], visible: bool, saving: Saving
 ) -> Reports:
-    """Return the reports of a run; if it has a folder, the agent's default probes precede `probes`.
-
-    Raises:
-        ValueError: the folder is not empty, or is a file.
-    """
-    writer = None if run_dir is None else RunWriter(run_dir)
-    if writer:
-        probes = [*default_probes(run.agent, env), *probes]
-    return Reports(writer, probes, ProgressBar(visible, run.total_steps), getattr(env.unwrapped, "decode", None))
+    """Return the reports of a run; if it has a folder, the agent's default probes precede `probes`."""
+    bar, decode = ProgressBar(visible, run.total_steps), getattr(env.unwrapped, "decode", None)
+    if found is None:
+        return Reports(None, None, probes, bar, decode, visible)
+    start = None if found.checkpoint is None else found.checkpoint.start
+    checkpoints = Checkpoints(found.writer, saving.every, saving.keep, start) if saving.keep else None
+    return Reports(found.writer, checkpoints, [*default_probes(run.agent, env), *probes], bar, decode, visible)

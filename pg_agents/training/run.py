@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pg_agents.agents.base import Agent
+from pg_agents.audit.check import Audits
 from pg_agents.collection.collector import Collector
 from pg_agents.data.rollout import Rollout
 from pg_agents.training.evaluation import Evaluations
@@ -34,6 +35,8 @@ class Summary:
             evaluation; None: it was not stopped.
         cut_off: the error or interrupt that ended the run before it had finished; None: there was none.
         evaluations: mean return of each evaluation, by the steps learned from before it.
+        resumed_from: steps from which the run was resumed → how: "exactly", or "with new episodes" where the
+            environment could not give its state.
     """
 
     agent: str
@@ -49,6 +52,7 @@ class Summary:
     stopped: str | None = None
     cut_off: str | None = None
     evaluations: dict[int, float] = field(default_factory=dict)
+    resumed_from: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -61,6 +65,8 @@ class Run:
         plan: the run's length, seed, and how often it is logged.
         evaluations: evaluations during the run.
         progress: counts, means and times so far.
+        audits: the audits so far.
+        resumed_from: as in `Summary`.
         stopped: why the run ends before all its steps; None: it does not.
         cut_off: the error or interrupt that ended the run; None: there was none.
         rollout: the newest rollout, from which the agent has learned.
@@ -71,6 +77,8 @@ class Run:
     plan: Plan
     evaluations: Evaluations
     progress: RunProgress
+    audits: Audits
+    resumed_from: dict[int, str] = field(default_factory=dict)
     stopped: str | None = None
     cut_off: str | None = None
     rollout: Rollout = field(init=False, repr=False)  # set with the first rollout
@@ -132,4 +140,5 @@ class Run:
             stopped=self.stopped,
             cut_off=self.cut_off,
             evaluations=dict(self.evaluations.means),
+            resumed_from=dict(self.resumed_from),
         )

@@ -4,42 +4,66 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pg_agents.folders import write_file
+from pg_agents.locks import TAKEN, lock, release
+from pg_agents.manifest import synchronize
+
+METRICS, CONFIG, SUMMARY = "metrics.jsonl", "config.json", "summary.json"
 Value = float | str | NDArray[Any]  # a point of a curve, a text, an image [height, width, 3] of bytes
 
 
 class RunWriter:
-    """Writes a run folder.
+    """Writes a run folder, which it alone writes until it is closed.
 
     Args:
-        run_dir: a folder that does not exist yet or is empty.
+        run_dir: a folder that does not exist yet or is empty; with `resume`, one that a writer has written.
+        resume: go on with what is there. Call `go_back` before anything is written.
 
     Raises:
-        ValueError: the folder is not empty, or is a file.
+        ValueError: the folder is not empty, is a file, or is being written by another process.
     """
 
-    def __init__(self, run_dir: str | Path) -> None:
-        self.run_dir = empty_folder(run_dir)
+    def __init__(self, run_dir: str | Path, *, resume: bool = False) -> None:
+        self.run_dir = Path(run_dir) if resume else empty_folder(run_dir)
+        path = self.run_dir / METRICS
         with writable("run_dir", self.run_dir):
-            self.lines = (self.run_dir / "metrics.jsonl").open("w", buffering=1)
+            self.lines = path.open("a" if resume else "x", buffering=1, encoding="utf-8")
+        self.claim = lock(path)
+        if self.claim == TAKEN:
+            self.lines.close()
+            raise ValueError(f"run_dir: {self.run_dir} is being written by another process; give another folder")
+        self.started = time.time()
+
+    @cached_property
+    def events(self) -> Any:  # noqa: ANN401
+        """TensorBoard's writer."""
         from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
-        self.events = SummaryWriter(str(self.run_dir))
-        self.started = time.time()
+        return SummaryWriter(str(self.run_dir))
 
     def config(self, values: Mapping[str, Any]) -> None:
         """Write config.json, and the same to TensorBoard as text."""
         text = json.dumps(values, indent=2, default=_plain)
-        (self.run_dir / "config.json").write_text(text + "\n")
+        write_file(self.run_dir / CONFIG, text + "\n")
         self.events.add_text("config", f"```json\n{text}\n```", 0)
+
+    def new_total(self, total_steps: int) -> None:
+        """Write to config.json how many steps a run takes that goes on."""
+        path = self.run_dir / CONFIG
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["total_steps"] != total_steps:
+            write_file(path, json.dumps(values | {"total_steps": total_steps}, indent=2) + "\n")
 
     def write(self, step: int, row: Mapping[str, Value]) -> None:
         """Write a row of metrics; `step` counts environment steps. Images go to the event file alone."""
@@ -56,11 +80,40 @@ class RunWriter:
                 line[name] = number if math.isfinite(number) else None
         self.lines.write(json.dumps(line) + "\n")
 
+    def position(self) -> dict[str, Any]:
+        """Return how much has been written, once the disk has it: `go_back` returns to there."""
+        self.events.flush()
+        files = [self.run_dir / METRICS, *event_files(self.run_dir)]
+        synchronize([*files, self.run_dir])
+        return {"seconds": time.time() - self.started, "bytes": {file.name: file.stat().st_size for file in files}}
+
+    def go_back(self, position: Mapping[str, Any]) -> None:
+        """Remove from the folder what was written after `position`; a summary is removed too, as the run goes on."""
+        sizes = position["bytes"]
+        for file in (self.run_dir / METRICS, *event_files(self.run_dir)):
+            if file.name not in sizes:
+                file.unlink()
+            elif file.stat().st_size > sizes[file.name]:
+                os.truncate(file, sizes[file.name])
+        (self.run_dir / SUMMARY).unlink(missing_ok=True)
+        self.started = time.time() - position["seconds"]
+
     def close(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json and close the files."""
-        (self.run_dir / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-        self.lines.close()
+        write_file(self.run_dir / SUMMARY, json.dumps(summary, indent=2) + "\n")
         self.events.close()
+        self.leave()
+
+    def leave(self) -> None:
+        """Let others write the folder."""
+        self.lines.close()
+        release(self.claim)
+        self.claim = None
+
+
+def event_files(run_dir: Path) -> list[Path]:
+    """Return TensorBoard's files in a run folder, the oldest first."""
+    return sorted(run_dir.glob("events.out.tfevents.*"))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

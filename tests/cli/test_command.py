@@ -54,7 +54,7 @@ def test_a_run_from_training_to_evaluation(capsys, folder):
     assert main(["train", "actor-critic", "pg/GridWorld-v0", "--env-arg", "slip=0.0", *typed, "--discount", "0.9"]) == 0
     out = capsys.readouterr().out
     assert {path.name.split(".")[0] for path in (folder / "a run").iterdir()} == {
-        "config", "metrics", "summary", "agent", "events",
+        "config", "metrics", "summary", "agent", "events", "checkpoints",
     }  # fmt: skip
     config = json.loads((folder / "a run" / "config.json").read_text())
     assert (config["agent"], config["env"], config["env_args"]) == ("actor-critic", "pg/GridWorld-v0", {"slip": 0.0})

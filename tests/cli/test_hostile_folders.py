@@ -18,7 +18,11 @@ from pg_agents.cli.options import COMMANDS, RunPath
 from pg_agents.shown import LINES, SCREEN
 from pg_agents.spaces import packages
 
-READERS = {"evaluate": ["evaluate", ".", "--episodes", "1", "--max-episode-steps", "5"]}  # of a run, from inside of it
+READERS = {  # of a run, from inside of it
+    "evaluate": ["evaluate", ".", "--episodes", "1", "--max-episode-steps", "5"],
+    "resume": ["resume", "."],
+}
+AGENTS = {"evaluate": "agent", "resume": "checkpoints/start"}  # the folder of the agent that a command reads
 PAYLOAD = "open('ran', 'w').write('this code came with the folder')\n"
 BESIDE = (
     "payload",
@@ -173,7 +177,7 @@ ANYTHING = (
 @pytest.mark.filterwarnings("ignore")
 def test_whatever_a_run_folder_holds_is_one_sentence(hostile, capsys, command, value):
     """The value in place of every entry of both files, and as the arguments of environments of several kinds."""
-    for name in ("config.json", "agent/agent.json"):
+    for name in ("config.json", f"{AGENTS[command]}/agent.json"):
         original = (hostile / name).read_text()
         for key in json.loads(original):
             edit(hostile / name, **{key: value})
@@ -190,7 +194,7 @@ def test_whatever_a_run_folder_holds_is_one_sentence(hostile, capsys, command, v
     "content", [b"", b"\xff" * 10**7, b"[" * 10**5, b'{"env":' * 10**5, b"null", b"[]", b"\x00" * 99]
 )
 def test_files_that_are_nothing_of_the_kind_are_one_sentence(hostile, capsys, command, name, content):
-    (hostile / name).write_bytes(content)
+    (hostile / name.replace("agent/", f"{AGENTS[command]}/")).write_bytes(content)
     assert read_by(READERS[command], capsys) == 2
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 
-from pg_agents._fast.flat_vectors import join_moments, lay_out, part_moment
+from pg_agents._fast.flat_vectors import in_one_vector, join_moments, lay_out, part_moment, plain_lay_out
 
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -66,13 +66,60 @@ class FlatOptimizer:
         self.optimizer.state.clear()
         for group, parameters in zip(self.optimizer.param_groups, groups, strict=True):
             group["params"] = self._lay_out(parameters, states)
-            for vector in group["params"]:
-                parts = [states.get(member, {}) for member in self.members[vector]]
-                if parts[0]:
-                    self.optimizer.state[vector] = {
-                        key: join_moments(vector, [part[key] for part in parts]) for key in parts[0]
-                    }
+            self._give(group["params"], states)
         self._remember(groups)
+
+    def get_state(self, names: Mapping[nn.Parameter, str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return what the optimizer remembers, as tensors "NAME/MOMENT", and how parameters are laid out.
+
+        Args:
+            names: of the parameters.
+        """
+        self.refresh()  # as the next step would
+        states = self.asleep | self._states()
+        moments = {
+            f"{names[parameter]}/{moment}": torch.as_tensor(value)
+            for parameter, state in states.items()
+            for moment, value in state.items()
+        }
+        groups = []
+        for group in self.optimizer.param_groups:
+            members = [self.members[vector] for vector in group["params"]]
+            flat = [vector is not some[0] for vector, some in zip(group["params"], members, strict=True)]
+            vectors = [{"members": [names[p] for p in m], "flat": f} for m, f in zip(members, flat, strict=True)]
+            groups.append({"learning_rate": float(group["lr"]), "vectors": vectors})
+        return moments, {"groups": groups, "asleep": [names[parameter] for parameter in self.asleep]}
+
+    def set_state(
+        self, parameters: Mapping[str, nn.Parameter], moments: Mapping[str, Tensor], layout: Mapping[str, Any]
+    ) -> None:
+        """Remember what `get_state` has returned, and lay the parameters out as they were: steps have equal bits.
+
+        Args:
+            parameters: by name, frozen where they were frozen.
+            moments: as returned by `get_state`.
+            layout: as returned by `get_state`.
+
+        Raises:
+            LookupError: a parameter that there is not.
+            ValueError: another number of groups.
+        """
+        states: dict[nn.Parameter, State] = {}
+        for name, value in moments.items():
+            owner, _, moment = name.rpartition("/")
+            states.setdefault(parameters[owner], {})[moment] = value
+        self.asleep = {parameters[name]: states[parameters[name]] for name in layout["asleep"]}
+        self.groups, self.members = self._groups(), {}
+        self.optimizer.state.clear()
+        for group, wanted in zip(self.optimizer.param_groups, layout["groups"], strict=True):
+            vectors: dict[Tensor, list[nn.Parameter]] = {}
+            for vector in wanted["vectors"]:
+                members = [parameters[name] for name in vector["members"]]
+                vectors |= in_one_vector(members) if vector["flat"] else plain_lay_out(members)
+            group["lr"], group["params"] = wanted["learning_rate"], list(vectors)
+            self.members |= vectors
+            self._give(group["params"], states)
+        self._remember(self.groups)
 
     def set_learning_rates(self, rates: Sequence[float]) -> None:
         """Set the learning rate of each group; there may be more rates than groups."""
@@ -131,6 +178,15 @@ class FlatOptimizer:
             vectors |= lay_out(members)
         self.members |= vectors
         return list(vectors)
+
+    def _give(self, vectors: Sequence[Tensor], states: Mapping[nn.Parameter, State]) -> None:
+        """Let the optimizer remember of vectors what `states` says of their members."""
+        for vector in vectors:
+            parts = [states.get(member, {}) for member in self.members[vector]]
+            if parts[0]:
+                self.optimizer.state[vector] = {
+                    key: join_moments(vector, [part[key] for part in parts]) for key in parts[0]
+                }
 
     def _states(self) -> dict[nn.Parameter, State]:
         """Return each parameter's part of the optimizer's state."""

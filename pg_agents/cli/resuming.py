@@ -1,0 +1,102 @@
+"""`pg-agents resume`: goes on with a run that was stopped; and what it has in common with `pg-agents train`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pg_envs
+import torch
+from gymnasium.vector import VectorEnv
+
+from pg_agents.agents import Agent
+from pg_agents.agents.common.files import MODEL
+from pg_agents.checkpoints.store import START
+from pg_agents.cli.environments import TRUST
+from pg_agents.cli.evaluating import check_whole, known_text, load_agent, usable_device
+from pg_agents.cli.options import PROGRAM, ResumeOptions
+from pg_agents.cli.runs import RunConfig, read_config
+from pg_agents.cli.terminal import say
+from pg_agents.errors import UserError
+from pg_agents.spaces.environments import made_by
+from pg_agents.training.checkpointing import FOLDER
+from pg_agents.training.loop import train
+from pg_agents.training.run import Summary
+
+
+def run_resuming(options: ResumeOptions) -> None:
+    """Make a run's environment and agent again, go on from its newest checkpoint, and print the results."""
+    run_dir = options.path
+    config = read_config(run_dir, trusted=options.trust_run_folder)
+    check_whole("total_steps", options.total_steps)
+    config.total_steps = options.total_steps or config.total_steps
+    config.stop_return = config.stop_return if options.stop_return is None else options.stop_return
+    config.step_timeout = options.step_timeout or config.step_timeout
+    device = usable_device(options.device or config.device)
+    torch.set_num_threads(config.threads)
+    start = run_dir / FOLDER / START
+    if not start.is_dir():
+        raise UserError(f"path: {run_dir} holds no checkpoint to resume from; train again, into another folder")
+    with ExitStack() as opened, warnings.catch_warnings():
+        warnings.showwarning = _show
+        agent = load_agent(start).to(device)
+        folder = start / MODEL if "policy" in agent.networks else None
+        env, eval_env = config.open(opened, "group_size" in agent.argument_names(), folder)
+        carry_out(config, agent, env, eval_env, run_dir, quiet=options.quiet, resume=True)
+
+
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:  # noqa: ANN401
+    say(f"warning: {message}", sys.stderr)
+
+
+def carry_out(
+    config: RunConfig,
+    agent: Agent,
+    env: VectorEnv,
+    eval_env: VectorEnv | None,
+    run_dir: Path,
+    *,
+    quiet: bool,
+    resume: bool = False,
+) -> None:
+    """Train, or go on, and print the results."""
+    names = (
+        *("total_steps", "seed", "log_every", "stop_return", "eval_every", "eval_episodes", "step_timeout"),
+        *("checkpoint_every", "keep_checkpoints"),
+    )
+    how: dict[str, Any] = {name: getattr(config, name) for name in names}
+    made_of = made_by(config.env, config.env_args, config.wrappers)
+    made_of |= {"eval_env_args": config.eval_env_args, "device": config.device}
+    try:
+        result = train(
+            agent, env, eval_env=eval_env, run_dir=run_dir, resume=resume, progress=not quiet, config=made_of, **how
+        )
+    except KeyboardInterrupt as error:
+        saved = (run_dir / "agent").is_dir()
+        raise KeyboardInterrupt(f"the agent is saved in {run_dir / 'agent'}" if saved else "") from error
+    if not quiet:
+        say(result_lines(result, run_dir, pg_envs.known_returns(env), config.env))
+
+
+def result_lines(result: Summary, run_dir: Path, known: pg_envs.KnownReturns, env_id: str) -> str:
+    """Return a run's results, and the commands to run next, as text."""
+    trust = f" {TRUST}" if ":" in env_id else ""
+    mean = result.mean_return_last_100
+    shown = "no episode ended" if mean is None else f"{mean:.4g} (mean of the last {result.recent_episodes} episodes"
+    if mean is not None:
+        shown += f"{known_text(known)})"
+    folder = shlex.quote(str(run_dir))
+    return "\n".join(
+        [
+            f"run      {run_dir}",
+            f"return   {shown}",
+            f"speed    {result.steps_per_second:,.0f} steps per second, {result.total_steps:,} steps in "
+            f"{result.wall_seconds:.1f} s",
+            f"next     {PROGRAM} evaluate {folder} --episodes 100{trust}",
+            f"         tensorboard --logdir {folder}",
+        ]
+    )

@@ -1,0 +1,149 @@
+"""Checkpoints of a run: when they are written, and what of the run is in them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from pg_agents.checkpoints.agent_state import FrozenParameters, agent_state
+from pg_agents.checkpoints.store import keep_newest, write_checkpoint, write_start
+from pg_agents.checks import whole_number
+from pg_agents.data.state import State
+from pg_agents.training.run import Run
+from pg_agents.training.writers import RunWriter
+
+FOLDER = "checkpoints"  # in a run's folder
+SECONDS = 60.0  # between two checkpoints, unless another interval is given …
+TIMES = 50  # … or, where one takes longer than 1.2 s, so many times as long: 2 % of the time
+KEPT = 3
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How often checkpoints are written.
+
+    Attributes:
+        steps: steps between them; None: it is a matter of time.
+        seconds: seconds between them; None: `SECONDS`, or `TIMES` the time that the last one took, if that is longer.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+
+    @property
+    def text(self) -> int | str | None:
+        """The interval as `interval` reads it."""
+        return self.steps if self.seconds is None else f"{self.seconds:g}s"
+
+
+def interval(given: int | str | None) -> Interval:
+    """Return the interval that is written as a number of steps, or as seconds: "60s".
+
+    Raises:
+        ValueError: it is neither.
+    """
+    wrong = f'checkpoint_every must be a number of steps, or of seconds like "60s", got {given!r}'
+    if given is None:
+        return Interval()
+    if not isinstance(given, str):
+        return Interval(steps=whole_number("checkpoint_every", given, 1))
+    try:
+        if given.endswith("s") and (seconds := float(given[:-1])) > 0:
+            return Interval(seconds=seconds)
+        if (steps := int(given)) > 0:
+            return Interval(steps=steps)
+    except ValueError:
+        pass
+    raise ValueError(wrong)
+
+
+@dataclass(frozen=True)
+class Saving:
+    """How often checkpoints are written, and how many are kept (0: none is written)."""
+
+    every: Interval
+    keep: int
+
+
+@dataclass
+class Checkpoints:
+    """Writes the checkpoints of a run that are due, and keeps the newest.
+
+    Args:
+        writer: writes the run's folder.
+        every: how often.
+        keep: how many are kept.
+        start: the agent with which the run began, by its SHA-256; None: the run begins now.
+    """
+
+    writer: RunWriter
+    every: Interval
+    keep: int
+    start: str | None = None
+    frozen: FrozenParameters = field(init=False)
+    written: float = field(default_factory=time.monotonic)  # when the latest one was
+    cost: float = 0.0  # seconds that it took
+    steps: int = -1  # of the latest one
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run's checkpoints."""
+        return self.writer.run_dir / FOLDER
+
+    def begin(self, run: Run) -> None:
+        """Save the agent with which the run begins, and a first checkpoint; of a run that goes on there are both."""
+        self.frozen = FrozenParameters(run.agent)
+        if self.start is None:
+            self.start = write_start(self.folder, run.agent)
+            self.save(run)
+        self.steps = run.steps
+
+    def after_update(self, run: Run) -> None:
+        """Save a checkpoint if one is due."""
+        if self._is_due(run):
+            self.save(run)
+
+    def _is_due(self, run: Run) -> bool:
+        if run.over or (every := self.every.steps) is not None and run.steps // every > self.steps // every:
+            return True
+        if self.every.steps is not None:
+            return False
+        seconds = self.every.seconds or max(SECONDS, TIMES * self.cost)
+        return time.monotonic() - self.written >= seconds
+
+    def save(self, run: Run) -> None:
+        """Save a checkpoint of the run as it is now, between two updates.
+
+        Raises:
+            OSError: the disk is full, read-only or gone; the checkpoints before are as they were.
+        """
+        assert self.start is not None
+        began = time.monotonic()
+        state = run_state(run, self.writer.position())
+        write_checkpoint(self.folder, run.steps, agent_state(run.agent, self.frozen), state, self.start)
+        keep_newest(self.folder, self.keep)
+        self.steps, self.written = run.steps, time.monotonic()
+        self.cost = self.written - began
+
+
+def run_state(run: Run, position: State) -> State:
+    """Return the state of a run, besides its agent's, between two updates.
+
+    Args:
+        run: the run.
+        position: how much of its folder has been written; see `RunWriter.position`.
+    """
+    return {
+        "env": run.collector.adapter.name,
+        "num_envs": run.collector.adapter.num_envs,
+        "arguments": {name: str(value) for name, value in run.agent.arguments.items()},
+        "plan": asdict(run.plan),
+        "progress": run.progress.get_state(),
+        "evaluations": run.evaluations.get_state(),
+        "audited": run.audits.longest,
+        "stopped": run.stopped,
+        "resumed_from": list(map(list, run.resumed_from.items())),
+        "collector": run.collector.get_state(),
+        "position": position,
+    }

@@ -1,0 +1,90 @@
+"""Runs that are stopped and resumed, and everything about a run that must be equal to that of one that was not."""
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+
+import pg_agents as pg
+from pg_agents.checkpoints.store import checkpoints_in
+
+CLOCK = ("time", "time/steps_per_second", "time/tokens_per_second")  # columns that tell the time
+OF_A_STOP = ("wall_seconds", "steps_per_second", "resumed_from")  # of a summary: what a stop may change
+
+
+def state_of(agent):
+    """Return all tensors and generators of an agent, by name."""
+    names = {parameter: name for name, parameter in agent.named_parameters()}
+    moments, layout = agent.flat_optimizer.get_state(names)
+    last = agent.overlap.last
+    return {
+        **{name: value.clone() for name, value in agent.named_parameters()},
+        **{name: value.clone() for name, value in agent.named_buffers()},
+        **{f"optimizer/{name}": value for name, value in moments.items()},
+        "layout": layout,
+        "generator": agent.generator.get_state(),
+        "progress": agent.progress,
+        "overlap": None if last is None else [last.rewards, last.actions, last.times],
+    }
+
+
+def differences(one, other):
+    """Return the names under which two dicts differ in any bit."""
+    names = one.keys() | other.keys()
+    return sorted(name for name in names if not equal(one.get(name), other.get(name)))
+
+
+def equal(one, other):
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        same = one.dtype == other.dtype and one.shape == other.shape
+        return same and one.detach().numpy().tobytes() == other.detach().numpy().tobytes()
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other
+
+
+def rows(run_dir):
+    """Return the rows of metrics without the clock's columns."""
+    lines = map(json.loads, (Path(run_dir) / "metrics.jsonl").read_text().splitlines())
+    return [{name: value for name, value in line.items() if name not in CLOCK} for line in lines]
+
+
+def points(run_dir):
+    """Return every point of TensorBoard's files in order, without the clock's and the beginnings of files."""
+    found = []
+    for path in sorted(Path(run_dir).glob("events.out.tfevents.*")):
+        for record in RawEventFileLoader(str(path)).Load():
+            event = Event.FromString(record)
+            for value in event.summary.value:
+                if value.tag not in CLOCK and value.tag != "config/text_summary":
+                    found.append((event.step, value.tag, value.SerializeToString()))
+                elif value.tag not in CLOCK:
+                    found.append((event.step, value.tag, b""))
+    return found
+
+
+def summary(run_dir):
+    """Return summary.json without what a stop may change."""
+    values = json.loads((Path(run_dir) / "summary.json").read_text())
+    return {name: value for name, value in values.items() if name not in OF_A_STOP}
+
+
+def files(run_dir):
+    """Return all that a run's folder says, which must be equal."""
+    return {"rows": rows(run_dir), "points": points(run_dir), "summary": summary(run_dir)}
+
+
+def stopped_after(whole, place, count):
+    """Copy a run's folder to `place` as it was when a process was killed after its checkpoint number `count`."""
+    shutil.copytree(whole, place)
+    for path in list(checkpoints_in(place / "checkpoints"))[count + 1 :]:
+        shutil.rmtree(path)
+    return place
+
+
+def load_saved(run_dir):
+    """Return the parameters that a run has saved at its end."""
+    return pg.load(Path(run_dir) / "agent").state_dict()
