@@ -91,9 +91,9 @@ def make_networks(
 def _check_options(config: NetworkConfig, observation_space: gym.Space, critic: bool) -> None:
     """Raise ValueError for an option that would have no effect."""
     if config.normalize_observations and not has_real(without_mask(observation_space)):
-        raise ValueError(f"normalize_observations needs observations with real numbers, got {observation_space}")
+        raise ValueError(f"normalize_observations: it needs observations with real numbers, got {observation_space}")
     if config.share_encoder and not critic:
-        raise ValueError("share_encoder=True needs a critic to share the encoder with, and this agent has none")
+        raise ValueError("share_encoder: True needs a critic to share the encoder with, and this agent has none")
 
 
 def _tables(

@@ -213,7 +213,7 @@ def test_an_agent_learns_with_the_statistics_that_it_acted_with(tmp_path):
 
 
 def test_nothing_to_standardise_is_refused():
-    with pytest.raises(ValueError, match="normalize_observations needs observations with real numbers"):
+    with pytest.raises(ValueError, match="normalize_observations: it needs observations with real numbers"):
         pg.PPO.for_env(gym.make_vec("pg/GridWorld-v0", 2), normalize_observations=True)
 
 

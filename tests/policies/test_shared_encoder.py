@@ -186,12 +186,12 @@ def test_the_hidden_layers_are_shared_where_there_is_no_picture():
 def test_agents_with_a_trust_region_keep_their_networks_apart(name):
     agent = pg.AGENTS[name]
     assert agent.for_env(environments()).critic.shared_encoder is None
-    with pytest.raises(ValueError, match="share_encoder=True would let the critic"):
+    with pytest.raises(ValueError, match="share_encoder: True would let the critic"):
         agent.for_env(environments(), share_encoder=True)
 
 
 def test_what_there_is_to_share_with_is_needed():
-    with pytest.raises(ValueError, match="share_encoder=True needs a critic"):
+    with pytest.raises(ValueError, match="share_encoder: True needs a critic"):
         pg.Reinforce.for_env(environments(), share_encoder=True)
     with pytest.raises(ValueError, match="share_encoder must be True or False, or None"):
         pg.PPO.for_env(environments(), share_encoder="yes")

@@ -146,8 +146,8 @@ def _sharing(form: Form, network_options: dict[str, Any]) -> dict[str, Any]:
         return network_options
     if network_options.get("share_encoder"):
         raise ValueError(
-            f"share_encoder=True would let the critic's gradient steps move the policy of {form.name} out of its trust "
-            "region: leave it out"
+            f"share_encoder: True would let the critic's gradient steps move the policy of {form.name} out of its "
+            "trust region: leave it out"
         )
     return network_options | {"share_encoder": False}
 
