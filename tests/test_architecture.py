@@ -165,3 +165,9 @@ def test_files_and_functions_stay_small():
 
 def test_there_is_no_package_called_envs():
     assert not (ROOT / "envs" / "__init__.py").exists()
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """Without packages pytest imports them by their names alone."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

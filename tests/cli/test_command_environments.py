@@ -5,7 +5,8 @@ import json
 import gymnasium as gym
 import pytest
 
-from pg_agents.cli import command, main
+from pg_agents.cli import main
+from pg_agents.spaces import environments
 from pg_agents.spaces.wrappers import Wrapper
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -40,13 +41,13 @@ def test_a_run_in_wrapped_environments_is_evaluated_and_drawn_in_them(capsys, fo
 
 
 def test_environments_in_processes_are_trained_evaluated_and_drawn(capsys, folder, monkeypatch):
-    made, make_env = [], command.make_env
+    made, make_env = [], environments.make_env
 
     def seen(*args, **how):
         made.append(make_env(*args, **how))
         return made[-1]
 
-    monkeypatch.setattr(command, "make_env", seen)
+    monkeypatch.setattr(environments, "make_env", seen)
     assert main(["train", "a2c", *STACKED, "--async", *SHORT]) == 0
     assert [type(env.unwrapped) for env in made] == [gym.vector.AsyncVectorEnv] and made[0].closed
     assert config(folder)["env_args"] == {"vectorization_mode": "async"}
