@@ -22,7 +22,7 @@ from pg_agents.agents.common.kl_regularization import (
     penalty_to_go,
     with_kl,
 )
-from pg_agents.agents.common.make_agent import check_needs, check_networks
+from pg_agents.agents.common.make_agent import check_needs, check_networks, check_sharing
 from pg_agents.agents.common.overlap import Overlap
 from pg_agents.agents.common.refused import remember
 from pg_agents.agents.common.reward_scale import RewardScale
@@ -124,6 +124,7 @@ class Agent(Acting[C], ABC):
         if self.critic is None:
             return self.distribution(data), None
         if (encoder := self.critic.shared_encoder) is not None:
+            check_sharing(self.policy, self.critic)
             data = replace(data, observations=encoder.encode(data.observations))
         return self.distribution(data), self.values(data)
 

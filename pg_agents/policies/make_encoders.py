@@ -51,11 +51,16 @@ def make_encoders(
         network: a module of the user's, to be used instead of an encoder that suits the space.
         scale: standardises the observations.
         critic: whether there is one, with which the encoder can be shared.
+
+    Raises:
+        ValueError: the encoder is to be shared, and there would be none.
     """
     above = network is not None or has_images(without_mask(space))  # the encoder is a network by itself
     shared = critic and (above if config.share_encoder is None else config.share_encoder)
     given = None if config.hidden is None else tuple(config.hidden)
     if shared and not above:
+        if given == ():
+            raise ValueError("share_encoder=True with hidden=() leaves nothing to share; leave one of them out")
         form: Any = {"hidden": given or HIDDEN, "activation": config.activation or "tanh"}
         return Encoders({"encoder": Encoder(space, scale, **form)}, {}, True, (), ())
     default = () if above or config.recurrent else HIDDEN

@@ -149,17 +149,22 @@ def _carry_out(run: Run, reports: Reports, config: dict[str, Any]) -> None:
 
 def _loop(run: Run, reports: Reports) -> None:
     while not run.over:
-        run.progress.begins()
-        rollout = next(run.collector).to(run.collector.device)
-        if not rollout.num_transitions:
-            continue  # only resets: an update would move the parameters by Adam's momentum alone
-        with run.progress.untimed():
-            run.audits(rollout)
-            if not run.steps:
-                reports.before_learning(run, rollout)
-        _learn(run, rollout)
-        _stop_at_return(run)
-        reports.after_update(run)
+        _iterate(run, reports)
+
+
+def _iterate(run: Run, reports: Reports) -> None:
+    run.progress.begins()
+    vars(run).pop("rollout", None)  # is not held while the next one is collected
+    rollout = next(run.collector).to(run.collector.device)
+    if not rollout.num_transitions:
+        return  # only resets: an update would move the parameters by Adam's momentum alone
+    with run.progress.untimed():
+        run.audits(rollout)
+        if not run.steps:
+            reports.before_learning(run, rollout)
+    _learn(run, rollout)
+    _stop_at_return(run)
+    reports.after_update(run)
 
 
 def _learn(run: Run, rollout: Rollout) -> None:

@@ -1,6 +1,8 @@
 """One encoder for policy and critic: its gradient, that it runs once, learning rates, and a user's own."""
 
 import copy
+import gc
+import weakref
 
 import gymnasium as gym
 import numpy as np
@@ -11,6 +13,8 @@ from support.bugs import Bug, seeded
 from torch import nn
 
 import pg_agents as pg
+from pg_agents.collection.collectors import StepCollector
+from pg_agents.data.encoded import Encoded
 from pg_agents.errors import SavedAgentError
 from pg_agents.policies import Encoder
 
@@ -132,7 +136,8 @@ def test_it_runs_once_a_minibatch_and_not_again_for_what_acting_has_seen(calls):
     calls.clear()
     agent.update(rollout)
     running = len(rollout.final_rows)
-    assert calls == [running] + [8] * 4  # the values of the last observations, then two epochs of two minibatches
+    # The first row again, the last observations, then two epochs of two minibatches.
+    assert calls == [2, running] + [8] * 4
 
 
 def test_features_of_earlier_parameters_are_not_used():
@@ -193,6 +198,8 @@ def test_agents_with_a_trust_region_keep_their_networks_apart(name):
 def test_what_there_is_to_share_with_is_needed():
     with pytest.raises(ValueError, match="share_encoder: True needs a critic"):
         pg.Reinforce.for_env(environments(), share_encoder=True)
+    with pytest.raises(ValueError, match=r"share_encoder=True with hidden=\(\) leaves nothing to share"):
+        pg.PPO.for_env("CartPole-v1", share_encoder=True, hidden=())
     with pytest.raises(ValueError, match="share_encoder must be True or False, or None"):
         pg.PPO.for_env(environments(), share_encoder="yes")
 
@@ -239,6 +246,24 @@ def test_an_encoder_of_ones_own_learns_from_a_dict_and_is_loaded_with_it(tmp_pat
     assert recurrent.update(rollout_of(recurrent, env))["grad_norm"] > 0
 
 
+class Network(nn.Module):
+    """A linear layer and another."""
+
+    size = 8
+
+    def __init__(self, other):
+        super().__init__()
+        self.linear, self.other = nn.Linear(256, 8), other
+
+    def forward(self, images):
+        return self.other(self.linear(images.to(self.linear.weight.dtype).flatten(1) / 255))
+
+
+class Detached(nn.Module):
+    def forward(self, features):
+        return features.detach()
+
+
 class Wrong(nn.Module):
     def __init__(self, size=None, returns=None):
         super().__init__()
@@ -259,6 +284,11 @@ class Wrong(nn.Module):
         (Wrong(size=3, returns=lambda x: x.float().flatten(1)), r"returned \[2, 256\] for 2 .* expected \[2, 3\]"),
         (Wrong(size=3, returns=lambda x: {"a": 1}), "returned a dict for 2 observations"),
         (Wrong(size=3), "fails on a batch of 2 observations.* pictures as bytes"),
+        (Wrong(size=256, returns=lambda x: x.flatten(1) / 0.0), "features that are not finite"),
+        (Network(nn.Dropout(0.5)), "different features for the same observation.*encoder.eval()"),
+        (Network(nn.BatchNorm1d(8)), "of one, of|different features for the same observation"),
+        (Network(nn.LazyLinear(8)), "lazy layers"),
+        (Network(Detached()), "features without a gradient, so it would never learn"),
     ],
 )
 def test_an_encoder_that_does_not_fit_is_refused_when_the_agent_is_made(encoder, message):
@@ -266,6 +296,72 @@ def test_an_encoder_that_does_not_fit_is_refused_when_the_agent_is_made(encoder,
         pg.PPO.for_env(environments(), encoder=encoder)
     with pytest.raises(ValueError, match="encoder must be left out for a language model"):
         pg.PPO.for_env("pg/Copy-v0", policy="hf:nowhere", encoder=Attention())
+
+
+def test_an_encoder_in_evaluation_mode_may_have_dropout_and_numbers_of_any_precision():
+    still = Network(nn.Dropout(0.5)).eval()
+    agent = pg.PPO.for_env(environments(), encoder=still, num_steps=8, minibatch_size=8)
+    assert agent.update(rollout_of(agent, environments()))["grad_norm"] > 0
+    observations = torch.randint(0, 256, (3, *PICTURE.shape), dtype=torch.uint8)
+    mixed = pg.PPO.for_env(environments(), encoder=Network(nn.Identity()).double())
+    assert mixed.policy(observations).logits.dtype == torch.float32
+    assert mixed.double().policy(observations).logits.dtype == torch.float64
+
+
+def replace_data(encoder):
+    for parameter in encoder.parameters():
+        parameter.data = parameter.data + 0.3
+
+
+def write_into_memory(encoder):
+    next(encoder.parameters()).detach().numpy()[...] += 1
+
+
+@pytest.mark.parametrize("change", [replace_data, write_into_memory, torch.nn.Module.double])
+def test_features_are_not_used_after_changes_that_leave_no_trace(change):
+    env = environments()
+    agent = pg.PPO.for_env(env, num_steps=4, minibatch_size=None)
+    rollout = rollout_of(agent, env)
+    change(agent if change is torch.nn.Module.double else agent.policy.encoder)
+    torch.testing.assert_close(agent.critic.of_rollout(rollout)[0], agent.critic(rollout.observations))
+
+
+def test_another_encoder_in_the_place_of_the_shared_one_is_refused():
+    env = environments()
+    agent, other = (pg.PPO.for_env(env, num_steps=4, minibatch_size=None, seed=seed) for seed in (0, 1))
+    with pytest.raises(ValueError, match="critic: it shares the encoder of another policy"):
+        pg.PPO(policy=agent.policy, critic=other.critic)
+    rollout = rollout_of(agent, env)
+    agent.policy.encoder = other.policy.encoder
+    with pytest.raises(ValueError, match="critic: it shares the encoder of another policy"):
+        agent.update(rollout)
+
+
+def test_an_encoder_that_is_not_the_agents_is_named_when_it_is_loaded(tmp_path):
+    pg.PPO.for_env(environments(), encoder=Network(nn.Identity())).save(tmp_path / "own")
+    pg.PPO.for_env(environments()).save(tmp_path / "plain")
+    with pytest.raises(SavedAgentError, match="made with an encoder 'Network', got 'Attention'"):
+        pg.load(tmp_path / "own", encoder=Attention())
+    with pytest.raises(SavedAgentError, match="without a user's encoder: leave it out"):
+        pg.load(tmp_path / "plain", encoder=Network(nn.Identity()))
+
+
+def test_no_rollout_of_pictures_is_held_while_the_next_is_collected(monkeypatch):
+    env = environments()
+    agent = pg.A2C.for_env(env, num_steps=8)
+    collect, held, seen = StepCollector.__next__, [], []
+
+    def look(run):
+        seen.append(weakref.ref(run.rollout.observations))
+
+    def collected(self):
+        gc.collect()
+        held.append(sum(one() is not None for one in seen))
+        return collect(self)
+
+    monkeypatch.setattr(StepCollector, "__next__", collected)
+    pg.train(agent, env, total_steps=64, log_every=16, probes=[look], progress=False)
+    assert len(held) == len(seen) >= 4 and not any(held)
 
 
 def test_a_critic_without_parameters_of_its_own_has_no_learning_rate():
@@ -282,8 +378,8 @@ def test_a_critic_without_parameters_of_its_own_has_no_learning_rate():
 test_seeded_bugs = seeded(
     Bug(
         "features of any parameters are used",
-        Encoder.version,
-        lambda self: (0, 0),
+        Encoder.recalled,
+        lambda self, rollout: Encoded(rollout.features),
         [test_features_of_earlier_parameters_are_not_used],
     ),
 )

@@ -54,6 +54,10 @@ def _read(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) -> An
         _take(agent, state, path)
     except (SavedAgentError, ImportError):
         raise
+    except ValueError as error:
+        if "encoder" in networks and str(error).startswith("encoder"):
+            raise  # about the user's encoder, not about the files
+        raise damaged(path, error) from error
     except Exception as error:  # any kind: the files may hold anything
         raise damaged(path, error) from error
     return agent
@@ -76,17 +80,25 @@ def _make(
         networks["policy"] = f"{ARCHITECTURE}{path / MODEL}"
     else:
         networks.setdefault("share_encoder", False)  # agents saved by a version that shared none do not say so
-        encoder = networks.pop("encoder", None)
-        if encoder is not None and "encoder" not in given:
-            raise SavedAgentError(
-                f"path: the agent in {path} was made with the user's encoder {shown(encoder)}; load it with encoder=…"
-            )
+        _check_encoder(path, networks.pop("encoder", None), given.get("encoder"))
     agent = form.for_spaces(observations, actions, **networks, **arguments, **given)
     if agent.state_dict().keys() - state.keys():  # saved by a version that flattened images
         agent = form.for_spaces(as_before(observations), actions, **networks, **arguments, **given)
         agent.spaces = observations, actions
     agent.networks = description["networks"]
     return agent
+
+
+def _check_encoder(path: Path, saved: str | None, given: Any) -> None:  # noqa: ANN401
+    """Raise SavedAgentError unless the user's encoder is given where the agent was made with one of its class."""
+    if saved is not None and given is None:
+        raise SavedAgentError(
+            f"path: the agent in {path} was made with the user's encoder {shown(saved)}; load it with encoder=…"
+        )
+    found = None if given is None else type(given).__name__
+    if found != saved:
+        made = "without a user's encoder: leave it out" if saved is None else f"with an encoder {shown(saved)}"
+        raise SavedAgentError(f"encoder: the agent in {path} was made {made}, got {shown(found)}")
 
 
 def _take(agent: Any, state: dict[str, Tensor], path: Path) -> None:  # noqa: ANN401

@@ -212,10 +212,21 @@ def check_networks(policy: Any, critic: Any) -> None:  # noqa: ANN401
     if critic is not None and not isinstance(critic, Critic | ActionCritic):
         found = f"{type(critic).__module__}.{type(critic).__name__}"
         raise ValueError(f"critic must be a pg_agents.Critic, got {found}; subclass it, or use for_env(env)")
+    check_sharing(policy, critic)
     if critic is not None and critic.num_learners != policy.num_learners:
         raise ValueError(
             f"critic has {critic.num_learners} learners, the policy {policy.num_learners}; each independent "
             "learner needs its own critic"
+        )
+
+
+def check_sharing(policy: Policy, critic: Any) -> None:  # noqa: ANN401
+    """Raise ValueError if the critic shares an encoder that is not the policy's."""
+    shared = None if critic is None else critic.shared_encoder
+    if shared is not None and shared is not getattr(policy, "encoder", None):
+        raise ValueError(
+            "critic: it shares the encoder of another policy, or the one that this policy had; make both together with "
+            "for_env(env), and load parameters into the encoder (load_state_dict) instead of replacing it"
         )
 
 
