@@ -118,6 +118,8 @@ def _read_scalar(arrays: Mapping[str, NDArray[Any]], values: dict[str, Any]) -> 
     kind = np.dtype(str(values["$scalar"]))
     if kind.kind not in SCALARS:
         raise ValueError(f"a number of dtype {kind}")
+    if kind.kind == "U":  # however long the dtype says that texts are
+        return np.str_(values["value"])
     number: Any = np.array(_read(arrays, values["value"]), kind)[()]
     return number
 

@@ -192,8 +192,15 @@ def _object_restored(value: Any, state: dict[str, State]) -> Any:  # noqa: ANN40
     else:
         for name, part in state.items():
             if name != "class":
-                setattr(value, name, _restored(vars(value).get(name), part))
+                _set_attribute(value, name, part)
     return value
+
+
+def _set_attribute(owner: Any, name: str, part: State) -> None:  # noqa: ANN401
+    own = getattr(owner, name)
+    if name in FIXED or name.startswith("__") or callable(own) or _is_without_state(own):
+        raise ValueError(f"state: {name!r} of {_class_of(owner)} is no part of a state")
+    setattr(owner, name, _restored(own, part))
 
 
 def _generator(value: Any, state: dict[str, State]) -> np.random.Generator:  # noqa: ANN401

@@ -265,6 +265,22 @@ def test_a_state_of_another_environment_is_refused():
         restore(two, state_of(three))
 
 
+@pytest.mark.parametrize("name", ["render_mode", "step", "action_space", "__dict__", "nothing"])
+def test_only_what_is_part_of_a_state_is_set(name):
+    env = gym.make("CartPole-v1").unwrapped
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=f"state: .*{name}"):
+        restore(env, state_of(env) | {name: "os:system"})
+
+
+def test_a_simulation_of_another_model_is_refused():
+    pytest.importorskip("mujoco")
+    env = gym.make("Hopper-v5").unwrapped
+    state = state_of(env)
+    with pytest.raises(ValueError, match="state: a simulation of 3 numbers"):
+        restore(env, state | {"data": state["data"] | {"integration": np.zeros(3)}})
+
+
 def test_no_generator_but_numpys_is_made():
     env = gym.make("CartPole-v1")
     env.reset(seed=0)
