@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
@@ -62,7 +63,8 @@ def worker(
         error_queue.put((index, FaultyEnvironmentError, text, traceback.format_exc()))
         pipe.send((None, False))
     else:
-        WorkerState(env, index)
+        with suppress(AttributeError, TypeError):  # an environment that takes no attributes has no state
+            WorkerState(env, index)
         errors: Any = Sendable(error_queue)
         _async_worker(index, lambda: env, pipe, parent_pipe, shared_memory, errors, *more)
 
@@ -117,10 +119,9 @@ class WorkerState:
 
     def get(self) -> State | None:
         """Return the state; None if the environment has none."""
-        worker_resets = sys._getframe(1).f_locals["autoreset"]  # a variable of Gymnasium's worker, which calls this
-        ended = bool(worker_resets) or "step" in vars(self.env)
-        state = state_of(self.env)
-        return None if state is None else {"ended": ended, "env": state}
+        worker_resets = sys._getframe(1).f_locals.get("autoreset")  # a variable of Gymnasium's worker, which calls this
+        state = None if worker_resets is None else state_of(self.env)
+        return None if state is None else {"ended": bool(worker_resets) or "step" in vars(self.env), "env": state}
 
     def restore(self, rows: list[State]) -> None:
         """Put the environment into its state of those of all rows."""
