@@ -80,9 +80,14 @@ def write_file(path: Path, text: str) -> None:
         OSError: the disk is full, read-only, or gone; what was at `path` is still there.
     """
     fresh = path.with_name(f".{path.name}.pg_agents.tmp")
-    fresh.write_text(text, encoding="utf-8")
-    synchronize([fresh])
-    os.replace(fresh, path)
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        synchronize([fresh])
+        os.replace(fresh, path)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink()
+        raise
     synchronize([path.parent])
 
 

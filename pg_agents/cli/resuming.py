@@ -21,10 +21,11 @@ from pg_agents.cli.evaluating import check_whole, known_text, load_agent, usable
 from pg_agents.cli.options import PROGRAM, ResumeOptions
 from pg_agents.cli.runs import RunConfig, read_config
 from pg_agents.cli.terminal import say
-from pg_agents.errors import UserError
+from pg_agents.errors import NotSavedError, UserError
 from pg_agents.spaces.environments import made_by
 from pg_agents.training.checkpointing import FOLDER
 from pg_agents.training.loop import train
+from pg_agents.training.reports import AGENT
 from pg_agents.training.run import Summary
 
 
@@ -80,6 +81,10 @@ def carry_out(
         raise KeyboardInterrupt(f"the agent is saved in {run_dir / 'agent'}" if saved else "") from error
     if not quiet:
         say(result_lines(result, run_dir, pg_envs.known_returns(env), config.env))
+    if AGENT in result.not_written:
+        raise NotSavedError(
+            f"run_dir: the trained agent could not be saved in {run_dir}, and is lost; what is saved there is older"
+        )
 
 
 def result_lines(result: Summary, run_dir: Path, known: pg_envs.KnownReturns, env_id: str) -> str:

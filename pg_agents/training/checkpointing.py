@@ -100,9 +100,11 @@ class Checkpoints:
         self.steps = run.steps
 
     def after_update(self, run: Run) -> None:
-        """Save a checkpoint if one is due."""
+        """Save a checkpoint if one is due; if it cannot be written, the next one is tried when that is due."""
         if self._is_due(run):
-            self.save(run)
+            with self.writer.unwritten.tolerated(FOLDER):
+                self.save(run)
+                self.writer.unwritten.written(FOLDER)
 
     def _is_due(self, run: Run) -> bool:
         if run.over or (every := self.every.steps) is not None and run.steps // every > self.steps // every:
@@ -120,11 +122,13 @@ class Checkpoints:
         """
         assert self.start is not None
         began = time.monotonic()
-        state = run_state(run, self.writer.position())
-        write_checkpoint(self.folder, run.steps, agent_state(run.agent, self.frozen), state, self.start)
-        keep_newest(self.folder, self.keep)
-        self.steps, self.written = run.steps, time.monotonic()
-        self.cost = self.written - began
+        try:
+            state = run_state(run, self.writer.position())
+            write_checkpoint(self.folder, run.steps, agent_state(run.agent, self.frozen), state, self.start)
+            keep_newest(self.folder, self.keep)
+        finally:
+            self.steps, self.written = run.steps, time.monotonic()
+            self.cost = self.written - began
 
 
 def run_state(run: Run, position: State) -> State:

@@ -22,8 +22,8 @@ from pg_agents.data.state import State
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces.environments import NUM_ENVS, open_env
 from pg_agents.spaces.wrappers import Wrapper
+from pg_agents.training.appended import Value
 from pg_agents.training.plan import Plan
-from pg_agents.training.writers import Value
 
 
 @dataclass(frozen=True)

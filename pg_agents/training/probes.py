@@ -18,8 +18,8 @@ from pg_agents.agents.base import Agent
 from pg_agents.data.rollout import Rollout, TokenBlock
 from pg_agents.policies import TabularPolicy
 from pg_agents.schedules import LinearSchedule
+from pg_agents.training.appended import Value
 from pg_agents.training.run import Run
-from pg_agents.training.writers import Value
 
 CURVES = 12  # up to that many probabilities are drawn as curves, more as an image
 PIXELS = 1000  # larger tables are not drawn

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.state import State
-from pg_agents.training.writers import Value
+from pg_agents.training.appended import Value
 
 LAST = 100  # reported means are over at least that many training episodes
 COUNTS = ("steps", "steps_before", "episodes", "seconds")

@@ -11,13 +11,15 @@ from gymnasium.vector import VectorEnv
 
 from pg_agents.data.rollout import Rollout
 from pg_agents.shown import printable
+from pg_agents.training.appended import Value
 from pg_agents.training.checkpointing import Checkpoints, Saving
 from pg_agents.training.probes import Probe, default_probes, text_table
 from pg_agents.training.progress import ProgressBar
 from pg_agents.training.resuming import Opened
 from pg_agents.training.run import Run
-from pg_agents.training.writers import RunWriter, Value
+from pg_agents.training.writers import RunWriter
 
+AGENT, BEST = "agent", "best"  # folders of saved agents in a run's folder
 SAME_PROMPTS = "samples/same_prompts"  # texts of the untrained and of the trained agent
 
 
@@ -81,7 +83,7 @@ class Reports:
     def close(self, run: Run) -> None:
         """Save the agent and write the summary, however the run ended."""
         if self.writer:
-            run.agent.save(self.writer.run_dir / "agent")
+            self._save(run, AGENT)
             self.writer.close(asdict(run.summary))
 
     def _texts(self, run: Run, rollout: Rollout) -> dict[str, Value]:
@@ -92,7 +94,13 @@ class Reports:
         if self.writer and row:
             self.writer.write(run.steps, row)
             if run.evaluations.improved and "eval/ep_rew_mean" in row:
-                run.agent.save(self.writer.run_dir / "best")
+                self._save(run, BEST)
+
+    def _save(self, run: Run, name: str) -> None:
+        if self.writer:
+            with self.writer.unwritten.tolerated(name):
+                run.agent.save(self.writer.run_dir / name)
+                self.writer.unwritten.written(name)
 
 
 def make_reports(
@@ -102,6 +110,7 @@ def make_reports(
     bar, decode = ProgressBar(visible, run.total_steps), getattr(env.unwrapped, "decode", None)
     if found is None:
         return Reports(None, None, probes, bar, decode, visible)
+    run.not_written = found.writer.unwritten.reasons
     start = None if found.checkpoint is None else found.checkpoint.start
     checkpoints = Checkpoints(found.writer, saving.every, saving.keep, start) if saving.keep else None
     return Reports(found.writer, checkpoints, [*default_probes(run.agent, env), *probes], bar, decode, visible)

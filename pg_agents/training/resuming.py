@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -118,9 +118,10 @@ def _writing(run_dir: str | Path, found: bool) -> Iterator[RunWriter]:
     finally:
         writer.leave()
         if not found and not (writer.run_dir / CONFIG).exists():  # it has failed before it began
-            (writer.run_dir / METRICS).unlink()
-            if made:
-                writer.run_dir.rmdir()
+            with suppress(OSError):
+                (writer.run_dir / METRICS).unlink()
+                if made:
+                    writer.run_dir.rmdir()
 
 
 def as_before(

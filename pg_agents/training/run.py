@@ -37,6 +37,7 @@ class Summary:
         evaluations: mean return of each evaluation, by the steps learned from before it.
         resumed_from: steps from which the run was resumed → how: "exactly", or "with new episodes" where the
             environment could not give its state.
+        not_written: what the run folder lacks, as it could not be written: "agent", "metrics.jsonl", …
     """
 
     agent: str
@@ -53,6 +54,7 @@ class Summary:
     cut_off: str | None = None
     evaluations: dict[int, float] = field(default_factory=dict)
     resumed_from: dict[int, str] = field(default_factory=dict)
+    not_written: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Run:
         resumed_from: as in `Summary`.
         stopped: why the run ends before all its steps; None: it does not.
         cut_off: the error or interrupt that ended the run; None: there was none.
+        not_written: what could not be written to the run folder → why.
         rollout: the newest rollout, from which the agent has learned.
     """
 
@@ -81,6 +84,7 @@ class Run:
     resumed_from: dict[int, str] = field(default_factory=dict)
     stopped: str | None = None
     cut_off: str | None = None
+    not_written: dict[str, str] = field(default_factory=dict)
     rollout: Rollout = field(init=False, repr=False)  # set with the first rollout
 
     def stop(self, reason: str) -> None:
@@ -141,4 +145,5 @@ class Run:
             cut_off=self.cut_off,
             evaluations=dict(self.evaluations.means),
             resumed_from=dict(self.resumed_from),
+            not_written=sorted(self.not_written),
         )

@@ -13,18 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pg_agents.folders import write_file
 from pg_agents.locks import TAKEN, lock, release
 from pg_agents.manifest import synchronize
+from pg_agents.training.appended import Appended, EventFile, Value
+from pg_agents.training.unwritten import Unwritten
 
 METRICS, CONFIG, SUMMARY = "metrics.jsonl", "config.json", "summary.json"
-Value = float | str | NDArray[Any]  # a point of a curve, a text, an image [height, width, 3] of bytes
+EVENTS = "TensorBoard's event file"
 
 
 class RunWriter:
     """Writes a run folder, which it alone writes until it is closed.
+
+    What cannot be written once the run has begun is noted in `unwritten`, and is no error.
 
     Args:
         run_dir: a folder that does not exist yet or is empty; with `resume`, one that a writer has written.
@@ -38,25 +41,29 @@ class RunWriter:
         self.run_dir = Path(run_dir) if resume else empty_folder(run_dir)
         path = self.run_dir / METRICS
         with writable("run_dir", self.run_dir):
-            self.lines = path.open("a" if resume else "x", buffering=1, encoding="utf-8")
+            self.lines = Appended(path, "a" if resume else "x")
         self.claim = lock(path)
         if self.claim == TAKEN:
             self.lines.close()
             raise ValueError(f"run_dir: {self.run_dir} is being written by another process; give another folder")
+        self.unwritten = Unwritten(self.run_dir)
         self.started = time.time()
 
     @cached_property
-    def events(self) -> Any:  # noqa: ANN401
-        """TensorBoard's writer."""
-        from torch.utils.tensorboard import SummaryWriter  # takes a second to import
-
-        return SummaryWriter(str(self.run_dir))
+    def events(self) -> EventFile:
+        """What TensorBoard shows; the file is made when it is first used, since that takes a second."""
+        return EventFile(self.run_dir)
 
     def config(self, values: Mapping[str, Any]) -> None:
-        """Write config.json, and the same to TensorBoard as text."""
+        """Write config.json, and the same to TensorBoard as text.
+
+        Raises:
+            ValueError: it cannot be written, so that the run must not begin.
+        """
         text = json.dumps(values, indent=2, default=_plain)
-        write_file(self.run_dir / CONFIG, text + "\n")
-        self.events.add_text("config", f"```json\n{text}\n```", 0)
+        with writable("run_dir", self.run_dir):
+            write_file(self.run_dir / CONFIG, text + "\n")
+            self.events.write(0, {"config": f"```json\n{text}\n```"})
 
     def new_total(self, total_steps: int) -> None:
         """Write to config.json how many steps a run takes that goes on."""
@@ -70,19 +77,16 @@ class RunWriter:
         line: dict[str, Any] = {"step": step, "time": time.time() - self.started}
         for name, value in row.items():
             if isinstance(value, str):
-                self.events.add_text(name, value, step)
                 line[name] = value
-            elif isinstance(value, np.ndarray) and value.ndim == 3:
-                self.events.add_image(name, value, step, dataformats="HWC")
-            else:
-                number = float(value)
-                self.events.add_scalar(name, number, step)
-                line[name] = number if math.isfinite(number) else None
-        self.lines.write(json.dumps(line) + "\n")
+            elif not (isinstance(value, np.ndarray) and value.ndim == 3):
+                line[name] = float(value) if math.isfinite(float(value)) else None
+        with self.unwritten.tolerated(METRICS):
+            self.lines.append((json.dumps(line) + "\n").encode())
+        with self.unwritten.tolerated(EVENTS):
+            self.events.write(step, row)
 
     def position(self) -> dict[str, Any]:
         """Return how much has been written, once the disk has it: `go_back` returns to there."""
-        self.events.flush()
         files = [self.run_dir / METRICS, *event_files(self.run_dir)]
         synchronize([*files, self.run_dir])
         return {"seconds": time.time() - self.started, "bytes": {file.name: file.stat().st_size for file in files}}
@@ -100,9 +104,12 @@ class RunWriter:
 
     def close(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json and close the files."""
-        write_file(self.run_dir / SUMMARY, json.dumps(summary, indent=2) + "\n")
-        self.events.close()
+        with self.unwritten.tolerated(SUMMARY):
+            write_file(self.run_dir / SUMMARY, json.dumps(summary, indent=2) + "\n")
+        if "events" in vars(self):
+            self.events.close()
         self.leave()
+        self.unwritten.warn()
 
     def leave(self) -> None:
         """Let others write the folder."""

@@ -1,0 +1,247 @@
+"""Runs whose folder cannot be written any more learn on, say so once, and return their results; none begins there."""
+
+import io
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+import warnings
+from contextlib import nullcontext
+from dataclasses import asdict
+
+import gymnasium as gym
+import pytest
+import torch
+from support.bugs import Bug, seeded
+from support.forks import in_a_fork, mount_small
+from torch.utils.tensorboard import SummaryWriter
+
+import pg_agents as pg
+from pg_agents.cli import main
+from pg_agents.training.appended import Appended
+from pg_agents.training.unwritten import Unwritten
+from pg_agents.training.writers import EVENTS, METRICS, SUMMARY
+
+TOTAL = 400
+
+
+def made():
+    return gym.make_vec("CartPole-v1", 2)
+
+
+def agent_for(env):
+    return pg.A2C.for_env(env, num_steps=10, hidden=(8,))
+
+
+def parameters(agent):
+    return torch.cat([value.flatten() for value in agent.parameters()]).tolist()
+
+
+class At:
+    """A probe that does something once, with the row after a number of steps."""
+
+    def __init__(self, steps, do):
+        self.steps, self.do, self.done = steps, do, False
+
+    def __call__(self, run):
+        if run.steps >= self.steps and not self.done:
+            self.done = True
+            self.do()
+
+
+def run(run_dir, *probes):
+    """Return the summary of a run as a table, its warnings, and its agent's parameters."""
+    env = made()
+    agent = agent_for(env)
+    how = {"total_steps": TOTAL, "log_every": 40, "eval_every": 40, "eval_episodes": 2, "progress": False}
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        summary = pg.train(agent, env, run_dir=run_dir, eval_env=made(), probes=probes, **how)
+    texts = [str(one.message) for one in said if "run_dir" in str(one.message)]
+    return asdict(summary), texts, parameters(agent)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    return run(tmp_path_factory.mktemp("run") / "r")
+
+
+def check_learned_on(found, undisturbed):
+    """The run took all its steps, and has learned what it learns on a disk that can be written."""
+    assert found[0]["total_steps"] == undisturbed[0]["total_steps"] >= TOTAL and found[0]["cut_off"] is None
+    assert found[0]["evaluations"] == undisturbed[0]["evaluations"] and found[2] == undisturbed[2]
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+
+
+def limit_files(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+FEW, STEPS = (40, 200, TOTAL), range(40, TOTAL + 1, 40)
+
+
+@pytest.mark.parametrize("step", [*FEW, *(pytest.param(s, marks=pytest.mark.slow) for s in STEPS if s not in FEW)])
+def test_a_disk_that_is_full_from_some_step_on_costs_only_what_comes_later(tmp_path, undisturbed, step):
+    folder = tmp_path / "r"
+    found = in_a_fork(lambda: run(folder, At(step, lambda: limit_files(0))))
+    check_learned_on(found, undisturbed)
+    lacking = {"agent", "checkpoints", METRICS, EVENTS, SUMMARY}
+    assert lacking <= set(found[0]["not_written"]) <= lacking | {"best"} and len(found[1]) == 2
+    first, last = found[1]
+    assert first.startswith(f"run_dir: {METRICS} cannot be written to {folder} (File too large)")
+    assert last.startswith(f"run_dir: {folder} is not complete") and all(name in last for name in lacking)
+    assert [row["step"] for row in rows_of(folder)][-1] < step
+    assert step == 40 or pg.load(folder / "best").name == "a2c"
+    assert not [name for name in os.listdir(folder) if name.endswith(".tmp")]
+
+
+def test_a_disk_on_which_there_is_room_again_gets_the_agent(tmp_path, undisturbed):
+    def work():
+        if not mount_small(tmp_path, "256k"):
+            return None
+        filler = tmp_path / "filler"
+        fill = lambda: filler.write_bytes(b"x" * os.statvfs(tmp_path).f_bavail * 4096)  # noqa: E731
+        found = run(tmp_path / "r", At(120, fill), At(240, filler.unlink), lambda run: {"long": "x" * 3000})
+        agent = pg.load(tmp_path / "r" / "agent")
+        steps = [row["step"] for row in rows_of(tmp_path / "r")]
+        return found, parameters(agent), steps
+
+    answer = in_a_fork(work)
+    if answer is None:
+        pytest.skip("mounting a small disk is not allowed here")
+    found, saved, steps = answer
+    check_learned_on(found, undisturbed)
+    assert saved == found[2] and {METRICS} <= set(found[0]["not_written"]) <= {METRICS, EVENTS, "best"}
+    assert steps[-1] >= TOTAL and len(steps) < len(range(0, TOTAL + 1, 40)) and len(found[1]) == 2
+
+
+def test_a_folder_that_vanishes_costs_the_metrics_and_not_the_agent(tmp_path, undisturbed):
+    folder = tmp_path / "deep" / "r"
+    found = run(folder, At(200, lambda: shutil.rmtree(tmp_path / "deep")))
+    check_learned_on(found, undisturbed)
+    assert (
+        found[0]["not_written"] == [EVENTS, "checkpoints", METRICS]
+        and len(found[1]) == 2
+        and "has been deleted" in found[1][0]
+    )
+    assert pg.load(folder / "agent").name == "a2c"
+    assert json.loads((folder / SUMMARY).read_text())["not_written"] == [EVENTS, "checkpoints", METRICS]
+
+
+def test_a_record_that_does_not_fit_leaves_nothing(tmp_path):
+    def work():
+        limit_files(250)
+        file, refused = Appended(tmp_path / "lines"), 0
+        for number in range(9):
+            try:
+                file.append(b"%d" % number * 99 + b"\n")
+            except OSError:
+                refused += 1
+        return refused
+
+    assert in_a_fork(work) == 7
+    assert (tmp_path / "lines").read_bytes() == b"0" * 99 + b"\n" + b"1" * 99 + b"\n"
+
+
+def test_tensorboards_own_writer_raises_in_the_training(tmp_path):
+    def work():  # the control arm
+        events = SummaryWriter(str(tmp_path))
+        limit_files(100)
+        for step in range(100):
+            events.add_scalar("x", step, step)
+            events.flush()
+
+    assert isinstance(in_a_fork(work), OSError)
+
+
+# -- R6: at the start --------------------------------------------------------------------------------------------------
+class Counted(gym.Wrapper):
+    steps = 0
+
+    def step(self, action):
+        Counted.steps += 1
+        return super().step(action)
+
+
+def test_a_run_whose_folder_cannot_be_made_is_refused_within_a_second(tmp_path, undisturbed):
+    (tmp_path / "file").write_text("mine")
+    env = Counted(gym.make("CartPole-v1"))
+    agent = agent_for(env)
+    begun = time.process_time()
+    with pytest.raises(
+        ValueError, match=r"run_dir: .*file/r cannot be made or written to \(Not a directory\)"
+    ) as error:
+        pg.train(agent, env, total_steps=TOTAL, run_dir=tmp_path / "file" / "r", progress=False)
+    assert time.process_time() - begun < 1 and "\n" not in str(error.value)
+    assert Counted.steps == 0 and os.listdir(tmp_path) == ["file"]
+
+
+def test_the_command_line_refuses_it_too(tmp_path, undisturbed, capsys):
+    (tmp_path / "file").write_text("mine")
+    begun = time.process_time()
+    assert main(["train", "a2c", "CartPole-v1", "--run-dir", str(tmp_path / "file" / "r")]) == 2
+    assert time.process_time() - begun < 1
+    assert capsys.readouterr().err.startswith("error: --run-dir: ")
+
+
+def test_a_run_does_not_begin_on_a_full_disk(tmp_path):
+    env = Counted(gym.make("CartPole-v1"))
+
+    def work():
+        limit_files(0)
+        try:
+            pg.train(agent_for(env), env, total_steps=TOTAL, run_dir=tmp_path / "r", progress=False)
+        except ValueError as error:
+            return str(error), Counted.steps
+
+    error, steps = in_a_fork(work)
+    assert error.startswith(f"run_dir: {tmp_path / 'r'} cannot be made or written to (File too large)") and steps == 0
+
+
+def test_the_command_line_says_that_the_agent_was_not_saved(tmp_path):
+    def work():
+        limit_files(16_000)
+        path = ["--run-dir", str(tmp_path / "r")]
+        sys.stderr = told = io.StringIO()
+        code = main(
+            [
+                "train",
+                "a2c",
+                "CartPole-v1",
+                *path,
+                "--total-steps",
+                "80",
+                "--hidden",
+                "512",
+                "--quiet",
+                "--keep-checkpoints",
+                "0",
+            ]
+        )
+        return code, told.getvalue()
+
+    code, line = in_a_fork(work)
+    said = f"error: --run-dir: the trained agent could not be saved in {tmp_path / 'r'}, and is lost; "
+    assert code == 2 and line.startswith(said)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "what cannot be written ends the run",
+        Unwritten.tolerated,
+        lambda self, what: nullcontext(),
+        [test_a_folder_that_vanishes_costs_the_metrics_and_not_the_agent],
+        raises=OSError,
+    ),
+    Bug(
+        "half a record stays",
+        Appended.append,
+        lambda self, record: self.file.write(record),
+        [test_a_record_that_does_not_fit_leaves_nothing],
+    ),
+)
