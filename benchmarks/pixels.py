@@ -28,9 +28,22 @@ EPISODES = 200  # of an evaluation, each in an environment of its own
 LEARNED = (("ppo", "pg/Catch-v0"), ("a2c", "pg/Catch-v0"), ("ppo", "MiniGrid-DoorKey-5x5-v0"))
 
 
+THROUGH_CONVOLUTIONS = Run(  # what the tuned settings flatten, as a picture for the convolutional network
+    agent="ppo",
+    env="MiniGrid-DoorKey-5x5-v0",
+    num_envs=16,
+    total_steps=250_000,
+    arguments={
+        "num_steps": 128, "minibatch_size": 256, "epochs": 4, "learning_rate": "1e-3:0", "entropy_weight": 0.02,
+    },
+    episodes=EPISODES,
+    wrappers=["FilterObservation:filter_keys=['image','direction']"],
+)  # fmt: skip
+
+
 def cells() -> list[Run]:
-    """Return the agents and environments, with their tuned settings."""
-    return [tuned_run(agent, env, EPISODES) for agent, env in LEARNED]
+    """Return the agents and environments, with their tuned settings, and DoorKey through convolutions."""
+    return [*(tuned_run(agent, env, EPISODES) for agent, env in LEARNED), THROUGH_CONVOLUTIONS]
 
 
 def run(cell: Run, seed: int) -> dict[str, Any]:

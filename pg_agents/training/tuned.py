@@ -98,6 +98,8 @@ TUNED: dict[tuple[str, str], Tuned] = {
     ),
     ("a2c", "pg/Catch-v0"): Tuned(16, 80_000, {"learning_rate": "1.5e-3:0", "entropy_weight": 0.01}),
     ("ppo", "MiniGrid-DoorKey-5x5-v0"): MINIGRID,
+    ("ppo", "MiniGrid-DoorKey-6x6-v0"): replace(MINIGRID, total_steps=200_000),
+    ("ppo", "MiniGrid-Empty-8x8-v0"): replace(MINIGRID, total_steps=60_000),
     **{(agent, env): settings for agent, settings in TRANSCRIBERS.items() for env in TRANSCRIBING},
     # Guessing the bit is right half the time: with little entropy the policy gives one answer to all prompts.
     ("grpo", "pg/Parity-v0"): Tuned(

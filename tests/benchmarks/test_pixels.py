@@ -27,7 +27,7 @@ DOORKEY = Run(
 
 
 def test_every_cell_has_tuned_settings_and_a_colour():
-    assert len(pixels.cells()) == 3
+    assert len(pixels.cells()) == 4
     assert {cell.agent for cell in pixels.cells()} <= plots.COLOURS.keys()
     assert all(cell.episodes == 200 for cell in pixels.cells())
 
