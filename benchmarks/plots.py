@@ -21,6 +21,7 @@ COLOURS = {
     "actor-critic": "#edae49",
     "ppo": "#30638e",
     "ppo with a GRU": "#d17a22",
+    "ppo; flattened": "#2e933c",
     "trpo": "#8e5ea2",
     "npg": "#c77dff",
     "a2c": "#6b705c",
@@ -74,13 +75,19 @@ def draw_quantiles(axes: Axes, pulls: np.ndarray, setting: dict[str, Any], title
     axes.plot(pulls, median, color=colour, label=title.split(": ")[1])
 
 
+def label_of(cell: dict[str, Any]) -> str:
+    """Return an agent's name, with what tells it from the same agent beside it."""
+    flat = "; flattened" if "FlattenObservation" in cell.get("wrappers", ()) else ""
+    return cell["agent"] + (" with a GRU" if "recurrent" in cell["arguments"] else "") + flat
+
+
 def draw_curves(axes: Axes, results: list[dict[str, Any]]) -> None:
     """Draw the training return of the agents in one environment: interquartile mean and range over seeds."""
     for cell in results:
         curves = [np.array(run["curve"]) for run in cell["runs"]]
         steps = np.linspace(max(c[0, 0] for c in curves), min(c[-1, 0] for c in curves), 150)
         values = np.stack([np.interp(steps, c[:, 0], c[:, 1]) for c in curves])
-        label = cell["agent"] + (" with a GRU" if "recurrent" in cell["arguments"] else "")
+        label = label_of(cell)
         colour = COLOURS[label]
         axes.fill_between(steps, values.min(0), values.max(0), color=colour, alpha=0.15, linewidth=0)
         axes.plot(steps, [iqm(list(column)) for column in values.T], color=colour, label=label)
@@ -106,7 +113,7 @@ def draw_ends(axes: Axes, results: list[dict[str, Any]]) -> None:
     """Draw each seed's evaluation at the end."""
     for cell in results:
         ends, scores = zip(*((one["total_steps"], one["after"]) for one in cell["runs"]), strict=True)
-        axes.plot(ends, scores, ".", color=COLOURS[cell["agent"]], markersize=7)
+        axes.plot(ends, scores, ".", color=COLOURS[label_of(cell)], markersize=7)
 
 
 def plot_control() -> None:
