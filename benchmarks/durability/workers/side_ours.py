@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
-from faults import fingerprint, flat
-from forks import Begin
+from faults import fingerprint
+from forks import Begin, Fork
 from serve import serve
 
 import pg_agents as pg
 
 STEPS = 512  # of a rollout
 ENDLESS = 1_000_000_000
+Probe = Callable[[Any], None]  # of a run
 
 
 def make(seed: int, *, large: bool = False) -> pg.Agent:
@@ -82,35 +86,37 @@ class Run:
             raise NotImplementedError("pg.train has no resume yet")
         self.env = gym.make("CartPole-v1")
 
-    def train(self, folder: Path, seed: int, total_steps: int, **arguments: Any) -> pg.Agent:  # noqa: ANN401
-        """Train an agent, with a checkpoint each rollout."""
+    def train(self, folder: Path, seed: int, total_steps: int, probe: Probe, **arguments: Any) -> pg.Agent:  # noqa: ANN401
+        """Train an agent, with a checkpoint and a call of the probe each rollout."""
         agent = make(seed)
-        arguments |= {"checkpoint_every": STEPS, "run_dir": folder / "run", "progress": False}
-        pg.train(agent, self.env, total_steps=total_steps, seed=seed, **arguments)
+        arguments |= {"checkpoint_every": STEPS, "log_every": STEPS, "probes": [probe], "progress": False}
+        pg.train(agent, self.env, total_steps=total_steps, seed=seed, run_dir=folder, **arguments)
         return agent
 
     def learn(self, folder: Path, begin: Begin) -> None:
         """Learn for long."""
         begin()
-        self.train(folder, 0, ENDLESS)
+        self.train(folder / "run", 0, ENDLESS, lambda run: None)
 
     def load(self, folder: Path) -> str:
-        """Load the agent that a run leaves, or go on with the run for a rollout."""
-        if (folder / "run" / "agent").exists():
-            return of(pg.load(folder / "run" / "agent"))
-        return of(self.train(folder, 0, ENDLESS, resume=True, max_seconds=1))
+        """Load the agent that a run leaves, and go on with the run for a rollout."""
+        pg.load(folder / "run" / "agent")
+        return of(self.train(folder / "run", 0, ENDLESS, lambda run: run.stop("it goes on"), resume=True))
 
     def whole(self, folder: Path, seed: int) -> str:
-        """Train without a stop; half of the way is what another run of the same seed is stopped at."""
-        self.train(folder, seed, 4 * STEPS)
-        agent = make(seed)
-        arguments = {"checkpoint_every": STEPS, "progress": False}
-        pg.train(agent, self.env, total_steps=8 * STEPS, seed=seed, run_dir=folder / "whole", **arguments)
-        return fingerprint(flat(agent.state_dict()))
+        """Train without a stop, beside a run of the same seed that is killed behind half of its way."""
+
+        def die(run: Any) -> None:  # noqa: ANN401
+            if run.steps > 4 * STEPS:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        if Fork(lambda begin: of(self.train(folder / "run", seed, 8 * STEPS, die))).join().code != -signal.SIGKILL:
+            raise RuntimeError("the run was not killed")
+        return of(self.train(folder / "whole", seed, 8 * STEPS, lambda run: None))
 
     def resumed(self, folder: Path, seed: int) -> str:
         """Go on."""
-        return fingerprint(flat(self.train(folder, seed, 8 * STEPS, resume=True).state_dict()))
+        return of(self.train(folder / "run", seed, 8 * STEPS, lambda run: None, resume=True))
 
 
 if __name__ == "__main__":
