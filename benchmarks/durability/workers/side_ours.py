@@ -99,8 +99,9 @@ class Run:
         self.train(folder / "run", 0, ENDLESS, lambda run: None)
 
     def load(self, folder: Path) -> str:
-        """Load the agent that a run leaves, and go on with the run for a rollout."""
-        pg.load(folder / "run" / "agent")
+        """Go on, for a rollout, with the run that was ended."""
+        if not [*(folder / "run" / "checkpoints").glob("*")]:
+            raise FileNotFoundError("there is no checkpoint, and the run would begin anew")
         return of(self.train(folder / "run", 0, ENDLESS, lambda run: run.stop("it goes on"), resume=True))
 
     def whole(self, folder: Path, seed: int) -> str:
