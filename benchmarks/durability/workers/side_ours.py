@@ -94,8 +94,15 @@ class Run:
         return agent
 
     def learn(self, folder: Path, begin: Begin) -> None:
-        """Learn for long."""
-        begin()
+        """Learn for long; it has begun when the first episode begins."""
+        reset = self.env.reset
+
+        def begun(**arguments: Any) -> Any:  # noqa: ANN401
+            self.env.reset = reset  # type: ignore[method-assign]
+            begin()
+            return reset(**arguments)
+
+        self.env.reset = begun  # type: ignore[method-assign]
         self.train(folder / "run", 0, ENDLESS, lambda run: None)
 
     def load(self, folder: Path) -> str:
