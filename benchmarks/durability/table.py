@@ -12,7 +12,7 @@ HEADS = {
     "kill": (
         "Killed while it saves",
         "`kill -9` at a random instant of the time that a save of at least 4 MiB over an earlier one takes. Good: the "
-        "earlier one loads, or the new one, bit for bit. In brackets: kills that came before the save returned.",
+        "earlier one loads, or the new one, bit for bit. Behind it: how many kills came before the save returned.",
     ),
     "flip": (
         "One flipped bit",

@@ -23,7 +23,6 @@ from typing import Any, Protocol
 from forks import Begin, Fork
 
 Found = dict[str, Any]
-TIMED = 5  # saves of which the median is the time in which kills fall
 
 
 class Way(Protocol):
@@ -141,24 +140,22 @@ class Bench:
 
 
 def kill(way: Way, folder: Path, count: int, seed: int) -> Found:
-    """Kill processes at random within the time that a save over an earlier one takes."""
+    """Kill processes at random within the time that a save over an earlier one takes, which is measured before each."""
     bench, draw = Bench(way, folder), random.Random(seed)
-    times = []
-    for _ in range(TIMED):
+    times, found, inside = [], Counter[str](), 0
+    for _ in range(count):
         bench.restore()
         times.append(float(bench.save(2, bench.folder).join().said or "nan"))
-    duration, found, inside = median(times), Counter[str](), 0
-    for _ in range(count):
         bench.restore()
         fork = bench.save(2, bench.folder)
         if not fork.wait_for_begin():
             raise RuntimeError(f"a save did not begin ({fork.join().trouble()})")
-        time.sleep(draw.uniform(0.0, duration))
+        time.sleep(draw.uniform(0.0, times[-1]))
         fork.send(signal.SIGKILL)
         inside += fork.join().said is None
         found[bench.load()] += 1
     bench.restore()
-    return {"found": found, "inside": inside, "save_seconds": duration, "bytes": bench.size()}
+    return {"found": found, "inside": inside, "save_seconds": median(times), "bytes": bench.size()}
 
 
 def flip(way: Way, folder: Path, count: int, seed: int) -> Found:
