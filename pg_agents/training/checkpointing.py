@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,7 +50,7 @@ def interval(given: int | str | None) -> Interval:
     if not isinstance(given, str):
         return Interval(steps=whole_number("checkpoint_every", given, 1))
     try:
-        if given.endswith("s") and (seconds := float(given[:-1])) > 0:
+        if given.endswith("s") and 0 < (seconds := float(given[:-1])) < math.inf:
             return Interval(seconds=seconds)
         if (steps := int(given)) > 0:
             return Interval(steps=steps)

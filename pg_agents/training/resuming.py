@@ -66,10 +66,11 @@ class Opened:
         _check_same(run, checkpoint)
         try:
             set_agent_state(run.agent, checkpoint.agent, _start(checkpoint, self.checkpoints))
-            line = _restore_run(run, checkpoint.run)
-            left = not (run.over and self.complete)
-            if left:
-                self.writer.go_back(checkpoint.run["position"])
+            way = _restore_run(run, checkpoint.run)
+            if run.over and self.complete:
+                say(f"complete at step {run.steps:,}; to go on, give total_steps above that")
+                return False
+            self.writer.go_back(checkpoint.run["position"])
         except SavedFilesError:
             raise
         except UNFIT as error:
@@ -78,8 +79,9 @@ class Opened:
         if different := [*differences(checkpoint.machine), *_other_arguments(run, checkpoint.run)]:
             text = f"the run goes on with something else, so that its bits may differ: {'; '.join(different)}"
             warnings.warn(text, RuntimeWarning, stacklevel=3)
-        say(line if left else f"complete at step {run.steps:,}; to go on, give total_steps above that")
-        return left
+        run.resumed_from[run.steps] = way
+        say(_line(run, way))
+        return True
 
 
 @contextmanager
@@ -187,20 +189,24 @@ def _other_arguments(run: Run, before: State) -> list[str]:
 
 
 def _restore_run(run: Run, before: State) -> str:
+    """Put a run into a state of `run_state`, besides its agent; return the way."""
     run.progress.set_state(before["progress"], run.collector.device)
     run.evaluations.set_state(before["evaluations"])
     run.audits.longest = before["audited"]
     run.resumed_from = dict(before["resumed_from"])
     if run.total_steps <= before["plan"]["total_steps"]:
         run.stopped = before["stopped"]
-    steps = f"resumed  from step {run.steps:,}"
     if run.steps == 0:  # a new collector is at the beginning
-        run.resumed_from[0] = EXACTLY
-        return f"{steps}, the beginning"
+        return EXACTLY
     if before["collector"] is not None:
         run.collector.set_state(before["collector"])
-        run.resumed_from[run.steps] = EXACTLY
-        return f"{steps} {EXACTLY}: its bits are those of a run that was not stopped"
+        return EXACTLY
     run.collector.restart(spawn(run.plan.seed, Purpose.RESTART) + run.steps)
-    run.resumed_from[run.steps] = ANEW
-    return f"{steps} {ANEW}: the running ones are given up, as {obstacle(run.collector.adapter.env)}"
+    return ANEW
+
+
+def _line(run: Run, way: str) -> str:
+    why = "its bits are those of a run that was not stopped"
+    if way == ANEW:
+        why = f"the running ones are given up, as {obstacle(run.collector.adapter.env)}"
+    return f"resumed  from step {run.steps:,} {way}: {why}"
