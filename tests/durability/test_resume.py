@@ -14,10 +14,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from support.resumed import differences, files, load_saved, state_of, stopped_after
+from support.resumed import differences, files, newest, state_of, stopped_after
 
 import pg_agents as pg
 from pg_agents.checkpoints.store import checkpoints_in
+from pg_agents.cli import main
 from pg_agents.training import resuming
 
 TASKS = {  # id, arguments for its constructor, arguments of agents
@@ -199,9 +200,7 @@ def killed_until_it_ends(cell, run_dir, kills):
 def kills_change_nothing(folder, kills):
     whole = go(CONTROL, folder / "whole")
     assert killed_until_it_ends(CONTROL, folder / "killed", kills) == 0
-    agent = load_saved(folder / "killed")
-    parameters = {name: whole[name] for name in agent.keys() & whole.keys()}
-    assert len(parameters) > 10 and differences(parameters, {name: agent[name] for name in parameters}) == []
+    assert differences(newest(folder / "whole"), newest(folder / "killed")) == []
     assert differences({name: whole[name] for name in ("rows", "points", "summary")}, files(folder / "killed")) == []
 
 
@@ -212,3 +211,37 @@ def test_a_run_that_is_killed_three_times_is_the_run_that_was_not(tmp_path):
 @pytest.mark.slow
 def test_a_run_that_is_killed_twenty_times_is_the_run_that_was_not(tmp_path):
     kills_change_nothing(tmp_path, 20)
+
+
+LINES = {
+    "episodes in between": "ppo CartPole-v1 --num-steps 16 --minibatch-size 32 --hidden 8 --total-steps 2500",
+    "memory": "ppo pg/Recall-v0 --num-steps 16 --minibatch-size 32 --recurrent 4 --total-steps 3000",
+    "texts": "rloo pg/Addition-v0 --kl-weight 0.1 --total-steps 1500",
+    "wrappers": "a2c CartPole-v1 --wrapper FrameStackObservation:stack_size=2 --hidden 8 --total-steps 3000",
+}
+
+
+def another_process_goes_on(line, folder, start):
+    """Kill a run that was typed once it has a few checkpoints, and resume it by the command line."""
+    typed = ["train", *line.split(), "--num-envs", "4", "--checkpoint-every", "200", "--eval-every", "500", "--quiet"]
+    assert main([*typed, "--run-dir", str(folder / "whole")]) == 0
+    process = start(*typed, "--run-dir", str(folder / "killed"))
+    while not any(path.name > "step-000000000500" for path in checkpoints_in(folder / "killed" / "checkpoints")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (folder / "killed" / "summary.json").exists()
+    assert main(["resume", str(folder / "killed"), "--quiet"]) == 0
+    assert differences(newest(folder / "whole"), newest(folder / "killed")) == []
+    assert differences(files(folder / "whole"), files(folder / "killed")) == []
+
+
+def test_another_process_goes_on_with_the_same_bits(tmp_path, start):
+    another_process_goes_on(LINES["episodes in between"], tmp_path, start)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
+def test_another_process_goes_on_with_the_same_bits_whatever_it_learns(line, tmp_path, start):
+    another_process_goes_on(line, tmp_path, start)

@@ -8,8 +8,7 @@ import torch
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
-import pg_agents as pg
-from pg_agents.checkpoints.store import checkpoints_in
+from pg_agents.checkpoints.store import checkpoints_in, read_checkpoint
 
 CLOCK = ("time", "time/steps_per_second", "time/tokens_per_second")  # columns that tell the time
 OF_A_STOP = ("wall_seconds", "steps_per_second", "resumed_from")  # of a summary: what a stop may change
@@ -21,9 +20,9 @@ def state_of(agent):
     moments, layout = agent.flat_optimizer.get_state(names)
     last = agent.overlap.last
     return {
-        **{name: value.clone() for name, value in agent.named_parameters()},
+        **{name: value.detach().clone() for name, value in agent.named_parameters()},
         **{name: value.clone() for name, value in agent.named_buffers()},
-        **{f"optimizer/{name}": value for name, value in moments.items()},
+        **{f"optimizer/{name}": value.clone() for name, value in moments.items()},
         "layout": layout,
         "generator": agent.generator.get_state(),
         "progress": agent.progress,
@@ -85,6 +84,8 @@ def stopped_after(whole, place, count):
     return place
 
 
-def load_saved(run_dir):
-    """Return the parameters that a run has saved at its end."""
-    return pg.load(Path(run_dir) / "agent").state_dict()
+def newest(run_dir):
+    """Return the agent's state in a run's newest checkpoint, by name."""
+    found = read_checkpoint(list(checkpoints_in(Path(run_dir) / "checkpoints"))[-1])
+    rest = {**found.agent.rest, "generator": found.agent.rest["generator"].tolist()}
+    return {**found.agent.networks, **{f"optimizer/{n}": value for n, value in found.agent.moments.items()}, **rest}

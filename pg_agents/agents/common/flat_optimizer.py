@@ -108,7 +108,7 @@ class FlatOptimizer:
         for name, value in moments.items():
             owner, _, moment = name.rpartition("/")
             states.setdefault(parameters[owner], {})[moment] = value
-        self.asleep = {parameters[name]: states[parameters[name]] for name in layout["asleep"]}
+        self.asleep = {parameters[name]: states.get(parameters[name], {}) for name in layout["asleep"]}
         self.groups, self.members = self._groups(), {}
         self.optimizer.state.clear()
         for group, wanted in zip(self.optimizer.param_groups, layout["groups"], strict=True):
