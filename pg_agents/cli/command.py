@@ -149,8 +149,11 @@ def typed_config(run: RunOptions) -> RunConfig:
     """Return how a run is to be made that was typed."""
     same = {field.name: getattr(run, field.name) for field in fields(RunConfig) if hasattr(run, field.name)}
     env_args, eval_env_args = parse_arguments(run.env_arg), parse_arguments(run.eval_env_arg, "eval_env_arg")
-    if run.asynchronous:
-        env_args["vectorization_mode"] = "async"
+    if run.asynchronous and env_args.setdefault("vectorization_mode", "async") != "async":
+        mode = env_args["vectorization_mode"]
+        raise UserError(
+            f"async: it is vectorization_mode=async, but --env-arg gives {mode!r}; leave one of the two out"
+        )
     own = {"eval_episodes": run.eval_episodes or EVAL_EPISODES}
     made = {"env_args": env_args, "eval_env_args": eval_env_args, "wrappers": wrappers_of(run.wrapper)}
     return RunConfig(**{**same, **own, **made})

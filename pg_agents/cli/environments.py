@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ from gymnasium.envs.registration import load_env_creator
 
 from pg_agents.errors import UserError
 from pg_agents.shown import nearest as nearest
-from pg_agents.spaces.atari import single_game
+from pg_agents.spaces import atari
 from pg_agents.spaces.environments import refusals
-from pg_agents.spaces.packages import import_module, registering_module
+from pg_agents.spaces.packages import import_module
 from pg_agents.spaces.wrappers import WORDS, Wrapper
+from pg_agents.training.tuned import Tuned
 from pg_agents.training.writers import writable
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-TOGETHER = ("vectorization_mode", "vector_kwargs")  # arguments of environments that are stepped together
+TOGETHER = ("vectorization_mode", "vector_kwargs", *atari.TOGETHER)  # of environments that are stepped together
 TRUST = "--trust-run-folder"  # the option with which modules that a run's folder names are imported
 
 
@@ -31,25 +32,30 @@ def make_video_env(env_id: str, arguments: Mapping[str, Any], wrappers: Sequence
         UserError: as `make_env`; an environment that cannot be drawn; a missing package.
     """
     name = import_module(env_id)
-    applied: list[Callable[[gym.Env], gym.Env]] = list(wrappers)
-    if registering_module(name) == "ale_py" and not wrappers and "vectorization_mode" not in arguments:
-        arguments, applied = single_game(arguments)
     arguments = {key: value for key, value in arguments.items() if key not in TOGETHER}
+    given, applied = atari.one_by_one(name, arguments, wrappers)
     with refusals(env_id, arguments):
-        single = gym.make(name, **arguments)
+        single = gym.make(name, **given)
     modes = single.metadata.get("render_modes") or ["none"]
     single.close()
     if "rgb_array" not in modes:
         raise UserError(f"video: {env_id} cannot be drawn (its render modes: {', '.join(modes)}); leave --video out")
-    with writable("video", Path(folder)):
-        Path(folder).mkdir(exist_ok=True)
+    _check_folder(Path(folder))
     with refusals(env_id, arguments):
-        env = gym.make(name, **{**arguments, "render_mode": "rgb_array"})
+        env = gym.make(name, **{**given, "render_mode": "rgb_array"})
         for wrapper in applied:
             env = wrapper(env)
         env.reset()
         env.render()  # now, so that a missing package is noticed before the first episode
         return gym.wrappers.RecordVideo(env, folder)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise an error unless videos can be written into `folder`; an empty one is removed, so that it counts as new."""
+    with writable("video", folder):
+        folder.mkdir(exist_ok=True)
+        if not folder.is_symlink() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def with_tokenizer(env_id: str, arguments: dict[str, Any], folder: Path | None) -> dict[str, Any]:
@@ -66,6 +72,22 @@ def with_tokenizer(env_id: str, arguments: dict[str, Any], folder: Path | None) 
             if "tokenizer" in inspect.signature(getattr(made_by, "make_task", made_by)).parameters:
                 return {**arguments, "tokenizer": str(folder)}
     return arguments
+
+
+def with_tuned_env(env_id: str, typed: Sequence[str], wrappers: Sequence[str], tuned: Tuned) -> dict[str, Any]:
+    """Return a run's `env_arg` and `wrapper` with tuned ones of the environment; an argument or wrapper typed wins.
+
+    Raises:
+        UserError: wrappers typed beside tuned arguments, which are for environments without them.
+    """
+    names = {pair.partition("=")[0] for pair in typed}
+    added = [f"{name}={value!r}" for name, value in tuned.env_args.items() if name not in names]
+    if wrappers and added and not tuned.wrappers:
+        raise UserError(
+            f"wrapper: {', '.join(wrappers)} does not go with the tuned settings of {env_id}, which make it without "
+            f"wrappers and with {', '.join(added)}; leave out --wrapper, or --tuned"
+        )
+    return {"env_arg": (*added, *typed), "wrapper": wrappers or tuned.wrappers}
 
 
 def parse_arguments(pairs: Sequence[str], flag: str = "env_arg") -> dict[str, Any]:

@@ -13,8 +13,8 @@ import tyro
 from pg_agents.agents import AGENTS, Agent
 from pg_agents.agents.published import PUBLISHED
 from pg_agents.cli.agent_options import agent_form, summary
-from pg_agents.cli.environments import UserError, nearest
-from pg_agents.training.tuned import Tuned, tuned_settings
+from pg_agents.cli.environments import UserError, nearest, with_tuned_env
+from pg_agents.training.tuned import tuned_settings
 
 PROGRAM = "pg-agents"
 Env = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
@@ -213,16 +213,9 @@ def parse(argv: Sequence[str]) -> Options:
         settings = tuned_settings(agent.name, run.env)
         sizes = {"num_envs": settings.num_envs, "total_steps": settings.total_steps}
         run = dataclasses.replace(run, **{key: value for key, value in sizes.items() if key not in typed})
-        run = with_tuned_env(run, settings)
+        run = dataclasses.replace(run, **with_tuned_env(run.env, run.env_arg, run.wrapper, settings))
         own = settings.arguments | own
     return TrainOptions(agent, run, own | arguments)
-
-
-def with_tuned_env(run: RunOptions, settings: Tuned) -> RunOptions:
-    """Return the options with tuned arguments and wrappers of the environment; an argument or wrapper typed wins."""
-    typed = {pair.partition("=")[0] for pair in run.env_arg}
-    tuned = tuple(f"{name}={value!r}" for name, value in settings.env_args.items() if name not in typed)
-    return dataclasses.replace(run, env_arg=tuned + run.env_arg, wrapper=run.wrapper or settings.wrappers)
 
 
 CONFIG = (tyro.conf.FlagCreatePairsOff,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,10 +14,11 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 from pg_agents.checks import whole_number
 from pg_agents.errors import UserError
 from pg_agents.shown import nearest, shown
+from pg_agents.spaces.atari import one_by_one
 from pg_agents.spaces.closing import closing
 from pg_agents.spaces.packages import how_to_install, import_module, install_line, registering_module
 from pg_agents.spaces.time_limit import checked_timeout
-from pg_agents.spaces.worker_envs import make_vec
+from pg_agents.spaces.worker_envs import make_vec, mode_of
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
 
 NUM_ENVS = 8  # environments that are stepped together, unless somebody says how many
@@ -94,14 +95,22 @@ def make_env(
     applied = wrappers_of(wrappers)
     checked_timeout(step_timeout)
     num_envs = whole_number("num_envs", num_envs, 1)
+    if "wrappers" in arguments:
+        raise UserError(
+            f"env_args: wrappers={shown(arguments['wrappers'])} is no argument of an environment; wrappers have an "
+            "argument of their own, wrappers=[…] (--wrapper)"
+        )
     name = import_module(env_id, argument)
     with refusals(env_id, arguments, argument):
-        single = dict({"vectorization_mode": "sync", **arguments}, wrappers=applied) if applied else arguments
-        env = make_vec(name, num_envs, single, step_timeout)
+        if applied or mode_of(arguments) in ("sync", "async"):
+            return make_vec(name, num_envs, _one_by_one(name, arguments, applied), step_timeout)
+        env = make_vec(name, num_envs, arguments, step_timeout)
         if not a_seed_each or takes_seeds(env):
             return env
         env.close()
-        separate = make_vec(name, num_envs, {**single, "vectorization_mode": "sync"}, step_timeout)
+        separate = make_vec(
+            name, num_envs, _one_by_one(name, {**arguments, "vectorization_mode": "sync"}, ()), step_timeout
+        )
         if separate.single_observation_space == env.single_observation_space:
             return separate
         separate.close()
@@ -109,6 +118,12 @@ def make_env(
         f"{argument}: {env_id} takes one seed for all environments, but groups of episodes need one each, and single "
         "ones have other observations: give env_args vectorization_mode=sync (--env-arg vectorization_mode=sync)"
     )
+
+
+def _one_by_one(name: str, arguments: Mapping[str, Any], wrappers: Sequence[Wrapper]) -> dict[str, Any]:
+    """Return the arguments of `make_vec` for environments of which each is made on its own."""
+    given, around = one_by_one(name, arguments, wrappers)
+    return {"vectorization_mode": "sync", **given, "wrappers": list(around)}
 
 
 def made_by(env_id: str, arguments: Mapping[str, Any] | None, wrappers: Iterable[Wrapper] | None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def make_vec(env_id: str, num_envs: int, arguments: Mapping[str, Any], step_time
             left.
     """
     seconds = checked_timeout(step_timeout)
-    if str(getattr(arguments.get("vectorization_mode"), "value", arguments.get("vectorization_mode"))) == "async":
+    if mode_of(arguments) == "async":
         arguments = {**arguments, "vector_kwargs": {"worker": worker, **(arguments.get("vector_kwargs") or {})}}
         seconds = WORKERS if step_timeout is None else seconds
     try:
@@ -46,6 +46,12 @@ def make_vec(env_id: str, num_envs: int, arguments: Mapping[str, Any], step_time
             raise
         which = "" if row is None else f"environment {row} "
         raise FaultyEnvironmentError(f"{env_id}: {which}cannot be made: {late(seconds)}") from error
+
+
+def mode_of(arguments: Mapping[str, Any]) -> str | None:
+    """Return the vectorization mode among arguments of gymnasium.make_vec, as a text; None: none is given."""
+    mode = arguments.get("vectorization_mode")
+    return None if mode is None else str(getattr(mode, "value", mode))
 
 
 def late(seconds: float | None) -> str:

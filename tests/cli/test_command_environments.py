@@ -87,6 +87,34 @@ def test_minigrid_is_trained_without_its_text(capsys, folder):
     assert evaluated(capsys) >= 0
 
 
+def test_tuned_games_are_stepped_in_processes_and_drawn_without_a_warning(capsys, folder, recwarn):
+    pytest.importorskip("ale_py")
+    pytest.importorskip("cv2")
+    small = ["--num-steps", "8", "--minibatch-size", "8"]
+    assert main(["train", "ppo", "ALE/Breakout-v5", "--tuned", "--async", *small, *SHORT]) == 0
+    assert config(folder)["env_args"] == {"episodic_life": True, "vectorization_mode": "async"}
+    assert evaluated(capsys, "--video", "--max-episode-steps", "20") >= 0
+    assert not [one for one in recwarn if "Overwriting" in str(one.message)]
+    assert len(list((folder / "r" / "videos").glob("*.mp4"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (
+            ["ALE/Breakout-v5", "--tuned", "--wrapper", "AtariPreprocessing"],
+            "--wrapper: AtariPreprocessing does not go with the tuned settings of ALE/Breakout-v5",
+        ),
+        (["CartPole-v1", "--async", "--env-arg", "vectorization_mode=sync"], "--async: it is vectorization_mode=async"),
+        ([*STACKED, "--env-arg", "wrappers=3"], "--env-arg: wrappers=3 is no argument of an environment"),
+    ],
+)
+def test_options_of_which_one_would_be_dropped_are_one_sentence(capsys, folder, typed, said):
+    assert main(["train", "ppo", *typed, *SHORT]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"error: {said}") and err.count("\n") == 1 and out == "" and not (folder / "r").exists()
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [

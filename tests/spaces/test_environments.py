@@ -103,12 +103,19 @@ def test_games_of_one_seed_are_the_same_and_differ_between_rows_and_seeds():
     assert (played(4) != first).any() and (first[:, 0] != first[:, 1]).any()
 
 
-def test_groups_that_begin_alike_are_not_made_of_other_observations_than_evaluations_see():
+def test_groups_that_begin_alike_are_not_made_of_other_observations_than_evaluations_see(monkeypatch):
     pytest.importorskip("ale_py")
+    with open_env("ALE/Pong-v5", 2, a_seed_each=True) as env:
+        first = env.reset(seed=[1, 1])[0]
+        assert first.shape[1:] == (4, 84, 84) and (first[0] == first[1]).all()
+    monkeypatch.setattr("pg_agents.spaces.environments.one_by_one", lambda env_id, given, wrappers: (given, wrappers))
     with pytest.raises(UserError, match="^env: ALE/Pong-v5 takes one seed for all .*vectorization_mode=sync"):
         make_env("ALE/Pong-v5", 2, {}, a_seed_each=True)
-    with open_env("ALE/Pong-v5", 2, {"vectorization_mode": "sync"}, a_seed_each=True) as env:
-        assert env.single_observation_space.shape == (210, 160, 3)
+
+
+def test_wrappers_among_the_constructors_arguments_are_refused():
+    with pytest.raises(UserError, match=r"^env_args: wrappers=\[3\] is no argument .* wrappers=\[…\] \(--wrapper\)"):
+        make_env("CartPole-v1", 2, {"wrappers": [3]}, wrappers=["FlattenObservation"])
 
 
 def test_the_action_after_a_games_end_takes_no_decision():
