@@ -68,7 +68,8 @@ def load(path: str | Path, **networks: Any) -> Agent:  # noqa: ANN401
 
     Args:
         path: the folder.
-        **networks: policy=… and, if it has one, critic=…, for an agent that was made of the user's networks.
+        **networks: policy=… and, if it has one, critic=…, for an agent that was made of the user's networks; encoder=…,
+            a module like the user's, for one that was made with it.
 
     Raises:
         SavedAgentError: the folder holds no agent, a damaged one, or parameters that do not fit the networks.

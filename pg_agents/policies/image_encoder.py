@@ -46,8 +46,9 @@ class ImageEncoder(nn.Module):
         if smaller < SMALLEST:
             raise UnsupportedSpaceError(
                 f"observation space {space}: images of {height}×{width} pixels are too small for the convolutional "
-                f"network, which needs {SMALLEST}×{SMALLEST}; enlarge them (gymnasium.wrappers.ResizeObservation), "
-                "flatten them (gymnasium.wrappers.FlattenObservation), or pass policy=... and critic=..."
+                f"network, which needs {SMALLEST}×{SMALLEST}; enlarge them with gymnasium.wrappers."
+                "ResizeObservation (--wrapper 'ResizeObservation:shape=[84,84]') or flatten them with its "
+                "FlattenObservation (--wrapper FlattenObservation); or, in Python, pass policy=... and critic=..."
             )
         low, high = float(space.low.min()), float(space.high.max())
         self.low, self.width = (low, high - low) if max(-low, high) < LARGEST and low < high else (0.0, 1.0)

@@ -16,7 +16,7 @@ from pg_agents.errors import UserError
 from pg_agents.shown import nearest, shown
 from pg_agents.spaces.atari import one_by_one
 from pg_agents.spaces.closing import closing
-from pg_agents.spaces.packages import how_to_install, import_module, install_line, registering_module
+from pg_agents.spaces.packages import game_of, how_to_install, import_module, install_line, registering_module
 from pg_agents.spaces.time_limit import checked_timeout
 from pg_agents.spaces.worker_envs import make_vec, mode_of
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
@@ -182,8 +182,11 @@ def _unknown(env_id: str, error: Error, argument: str) -> UserError:
     name = env_id.rpartition(":")[2]
     module = registering_module(name)
     near = nearest(name, gym.registry)
+    game = game_of(name)
     if module is not None and module not in sys.modules:
         way_out = f"{module} registers it: {install_line(module)}"
+    elif game is not None:
+        way_out = f"did you mean {game}?"
     else:
         way_out = f"did you mean {' or '.join(near)}?" if near else f"`pg-agents list` shows some ({error})"
     return UserError(f"{argument}: there is no environment {env_id!r}; {way_out}")

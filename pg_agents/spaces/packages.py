@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import sys
+
+import gymnasium as gym
 
 from pg_agents.errors import UserError
 
@@ -13,6 +16,8 @@ EXTRAS = {
     "box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video", "opencv": "atari", "ale_py": "atari",
 }  # fmt: skip
 REGISTERED_BY = {"ALE/": "ale_py", "MiniGrid-": "minigrid", "BabyAI-": "minigrid"}  # how ids begin → their module
+
+FORMER_GAME = re.compile(r"(-ram)?(NoFrameskip|Deterministic)?(-v\d+)?\Z")
 
 
 def import_module(env_id: str, argument: str = "env") -> str:
@@ -49,6 +54,16 @@ def import_module(env_id: str, argument: str = "env") -> str:
 def registering_module(env_id: str) -> str | None:
     """Return the known module that registers ids which begin as `env_id` does; None for Gymnasium's own and unknown."""
     return next((module for beginning, module in REGISTERED_BY.items() if env_id.startswith(beginning)), None)
+
+
+def game_of(env_id: str) -> str | None:
+    """Return the id of the game of Atari that is meant by a former id, like PongNoFrameskip-v4, or a part of it."""
+    name = FORMER_GAME.sub("", env_id.removeprefix("ALE/")).lower()
+    if importlib.util.find_spec("ale_py") is None:
+        return None
+    importlib.import_module("ale_py")
+    known = {known_id.lower(): known_id for known_id in gym.registry if known_id.startswith("ALE/")}
+    return known.get(f"ale/{name}-v5")
 
 
 def untrusted_module(env_id: str) -> str | None:

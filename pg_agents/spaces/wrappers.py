@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
 from pg_agents.errors import UserError
@@ -72,6 +73,9 @@ class Wrapper:
                 raise UserError(
                     f"wrappers: {self.name} takes no argument {shown(key)}; it takes {', '.join(taken) or 'none'}"
                 )
+        if isinstance(self.arguments.get("filter_keys"), str):
+            key = self.arguments["filter_keys"]
+            raise UserError(f"wrappers: {self.name}'s filter_keys must be a list, got {shown(key)}; write [{key}]")
         plain = {key: _plain(value, f"wrappers: {self.name}'s {key}") for key, value in self.arguments.items()}
         object.__setattr__(self, "arguments", plain)
 
@@ -106,6 +110,7 @@ class Wrapper:
         Raises:
             UserError: a package is missing, or the wrapper does not fit the environment or refuses its arguments.
         """
+        self._check(env)
         try:
             return getattr(gym.wrappers, self.name)(env, **self.arguments)
         except DependencyNotInstalled as error:
@@ -113,15 +118,28 @@ class Wrapper:
                 f"wrappers: {self.name} needs a package that is not installed. {how_to_install(str(error))}"
             ) from error
         except Exception as error:  # whatever a constructor does with what does not fit
-            env_id = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-            raise UserError(f"wrappers: {self} cannot be applied to {env_id}: {self._reason(env, error)}") from error
+            raise self._misfit(env, self._reason(env, error)) from error
+
+    def _check(self, env: gym.Env) -> None:
+        """Raise UserError for an environment that Gymnasium would wrap without a word, and of which little is left."""
+        seen = env.observation_space
+        if self.name == "RescaleObservation" and np.issubdtype(seen.dtype or float, np.integer):
+            raise self._misfit(
+                env,
+                f"its observations are {seen.dtype}, and would still be after it, cut to whole numbers; leave it out: "
+                "pictures and other bounded whole numbers are scaled by the network itself",
+            )
+
+    def _misfit(self, env: gym.Env, reason: str) -> UserError:
+        env_id = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+        return UserError(f"wrappers: {self} cannot be applied to {env_id}: {reason}")
 
     def _reason(self, env: gym.Env, error: Exception) -> str:
         if self.name == "AtariPreprocessing" and not hasattr(env.unwrapped, "ale"):
             return "it is for games of Atari, ids that begin with ALE/"
         if "frame-skipping" in str(error):
             return "both skip frames; make the environment with frameskip=1 (--env-arg frameskip=1)"
-        return str(error) or type(error).__name__
+        return " ".join(str(error).split()) or type(error).__name__
 
     def __str__(self) -> str:
         """Return the text from which `parse` makes an equal wrapper."""
@@ -130,9 +148,22 @@ class Wrapper:
 
 
 def wrappers_of(given: Iterable[str | Wrapper]) -> list[Wrapper]:
-    """Return the wrappers of texts (see `Wrapper.parse`), and those that are made already, in their order."""
-    if isinstance(given, str):
+    """Return the wrappers of texts (see `Wrapper.parse`), and those that are made already, in their order.
+
+    Raises:
+        UserError: as `Wrapper`; it is no sequence, or something in it is no text.
+    """
+    if isinstance(given, str | Wrapper):
         raise UserError(f"wrappers must be a sequence of texts, got {shown(given)}; write [{shown(given)}]")
+    if not isinstance(given, Iterable):
+        raise UserError(f"wrappers must be a sequence of texts, got {shown(given)}")
+    given = list(given)
+    for one in given:
+        if not isinstance(one, str | Wrapper):
+            raise UserError(
+                f"wrappers must be texts like 'FrameStackObservation:stack_size=4', got {shown(one)}; others go around "
+                'environments that are made already: gymnasium.make_vec(id, n, vectorization_mode="sync", wrappers=[…])'
+            )
     return [one if isinstance(one, Wrapper) else Wrapper.parse(one) for one in given]
 
 

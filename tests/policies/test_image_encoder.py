@@ -103,7 +103,9 @@ def test_sizes(shape, flat, size):
 
 def test_images_too_small_are_refused_when_the_network_is_made():
     for make in (Encoder, MLPCritic, lambda space: make_networks(space, Discrete(2), critic=True)):
-        with pytest.raises(UnsupportedSpaceError, match="6×9 pixels are too small.*needs 7×7.*ResizeObservation"):
+        with pytest.raises(
+            UnsupportedSpaceError, match="6×9 pixels are too small.*needs 7×7.*--wrapper 'ResizeObservation:shape"
+        ):
             make(pixels(6, 9, 3))
     with pytest.raises(UnsupportedSpaceError, match="5×5 pixels are too small"):
         Encoder(Dict(view=pixels(3, 5, 5), n=Discrete(2)))

@@ -2,11 +2,19 @@
 
 import sys
 
+import gymnasium as gym
 import pytest
 
 from pg_agents.errors import UserError
 from pg_agents.spaces.environments import make_env
-from pg_agents.spaces.packages import REGISTERED_BY, how_to_install, import_module, install_line, untrusted_module
+from pg_agents.spaces.packages import (
+    REGISTERED_BY,
+    game_of,
+    how_to_install,
+    import_module,
+    install_line,
+    untrusted_module,
+)
 
 IDS = {"ALE/Pong-v5": "ale_py", "MiniGrid-Empty-5x5-v0": "minigrid", "BabyAI-GoToObj-v0": "minigrid"}
 
@@ -35,6 +43,21 @@ def test_a_known_module_that_is_missing_is_named_with_the_line_that_installs_it(
     line = {"ale_py": r'pip install "pg-agents\[atari\]"', "minigrid": "pip install minigrid"}[module]
     with pytest.raises(UserError, match=f"^env: there is no environment '{env_id}'; {module} registers it: {line}$"):
         make_env(env_id, 1, {})
+
+
+@pytest.mark.parametrize(
+    "env_id",
+    ["Pong-v5", "PongNoFrameskip-v4", "PongDeterministic-v4", "Pong-ram-v0", "Pong", "ALE/pong-v5"],
+)
+def test_former_ids_of_games_lead_to_the_present_one(env_id, monkeypatch):
+    pytest.importorskip("ale_py")
+    import_module("ALE/Pong-v5")
+    games = {known: spec for known, spec in gym.registry.items() if known.startswith("ALE/") or known == "CartPole-v1"}
+    monkeypatch.setattr("gymnasium.registry", games)  # as if nobody had imported ale_py, which registers former ids
+    monkeypatch.setattr("gymnasium.envs.registration.registry", games)
+    with pytest.raises(UserError, match=f"^env: there is no environment '{env_id}'; did you mean ALE/Pong-v5\\?$"):
+        make_env(env_id, 1, {})
+    assert game_of("CartPole-v1") is None
 
 
 def test_install_lines():

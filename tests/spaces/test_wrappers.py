@@ -67,6 +67,7 @@ def test_every_name_is_one_of_gymnasium_and_none_is_both():
         ("FrameStackObservation:stack_size=4) + f(stack_size=4", "must be NAME or NAME:argument=value"),
         ("FrameStackObservation:stack_size=\x00", "must be NAME or NAME:argument=value"),
         ("FrameStackObservation:stack_size=" + "[" * 10**5, "must be NAME or NAME:argument=value"),
+        ("FilterObservation:filter_keys=image", r"filter_keys must be a list, got 'image'; write \[image\]"),
         ("FrameStackObservation:stack_size={1,2}", "stack_size must be a number, a text, None"),
     ],
 )
@@ -88,6 +89,38 @@ def test_one_text_is_no_sequence_of_texts():
         wrappers_of("ClipReward")
 
 
+@pytest.mark.parametrize("given", [[gym.wrappers.FlattenObservation], [lambda env: env], [None], ["ClipReward", 3]])
+def test_what_is_no_text_is_for_environments_that_are_made_already(given):
+    with pytest.raises(UserError, match=r"^wrappers must be texts like 'F.*, got .*gymnasium.make_vec\(id, n, "):
+        wrappers_of(given)
+
+
+@pytest.mark.parametrize("given", [3, None, Wrapper("ClipReward")])
+def test_what_is_no_sequence_is_refused(given):
+    with pytest.raises(UserError, match="^wrappers must be a sequence of texts, got "):
+        wrappers_of(given)
+
+
+class Picture(gym.Env):
+    observation_space, action_space = gym.spaces.Box(0, 255, (8, 8, 3), np.uint8), gym.spaces.Discrete(2)
+
+
+def test_bytes_are_not_rescaled_to_zeros():
+    with pytest.raises(UserError, match="^wrappers: RescaleObservation:.* uint8, .* leave it out: pictures .* network"):
+        Wrapper.parse("RescaleObservation:min_obs=0,max_obs=1")(Picture())
+    first = Wrapper.parse("DtypeObservation:dtype=float32")(Picture())
+    scaled = Wrapper.parse("RescaleObservation:min_obs=0,max_obs=1")(first)
+    assert scaled.observation_space.dtype == np.float32 and scaled.observation_space.high.max() == 1
+
+
+def test_reasons_of_several_lines_become_one():
+    class Parts(Picture):
+        observation_space = gym.spaces.Dict(image=Picture.observation_space)
+
+    with pytest.raises(UserError, match=r"cannot be applied to Parts: .*Missing keys: \['imag'\]$"):
+        Wrapper.parse("FilterObservation:filter_keys=[imag]")(Parts())
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -106,10 +139,6 @@ def test_a_wrapper_that_does_not_fit_is_one_sentence(text, message):
 
 def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-
-    class Picture(gym.Env):
-        observation_space, action_space = gym.spaces.Box(0, 255, (8, 8, 3), np.uint8), gym.spaces.Discrete(2)
-
     with pytest.raises(UserError, match=r'^wrappers: ResizeObservation needs .* pip install "pg-agents\[atari\]"$'):
         Wrapper.parse("ResizeObservation:shape=(4,4)")(Picture())
 
