@@ -1,5 +1,10 @@
 """Policy-gradient agents for Gymnasium: from a two-armed bandit to a language model, one interface."""
 
+# ruff: noqa: E402, I001 - Ctrl-C is handled before what takes seconds to import
+from pg_agents.at_once import heed_imports
+
+heed_imports()
+
 import pg_envs  # noqa: F401 - makes the pg/… ids known
 
 from pg_agents import renamed
@@ -37,6 +42,7 @@ from pg_agents.errors import (
     NotSavedError,
     SavedAgentError,
     SavedFilesError,
+    Terminated,
     UnsupportedSpaceError,
     UserError,
 )
@@ -99,6 +105,7 @@ __all__ = [
     "SavedFilesError",
     "StepCadence",
     "Summary",
+    "Terminated",
     "UnsupportedSpaceError",
     "UserError",
     "collect_episodes",

@@ -30,6 +30,7 @@ from pg_agents.errors import SavedFilesError as SavedFilesError
 from pg_agents.data.rollout import StepCadence as StepCadence
 from pg_agents.training.run import Summary as Summary
 from pg_agents.agents.trpo import TRPOConfig as TRPOConfig
+from pg_agents.errors import Terminated as Terminated
 from pg_agents.errors import UnsupportedSpaceError as UnsupportedSpaceError
 from pg_agents.errors import UserError as UserError
 from pg_agents.collection.collectors import collect_episodes as collect_episodes

@@ -36,5 +36,17 @@ class FaultyEnvironmentError(RuntimeError):
     """An environment broke its contract or failed; the message names the environment, the step and the seed."""
 
 
+class Terminated(SystemExit):
+    """SIGTERM has ended a run in order; the message says at which step. Uncaught, it ends the process with code 143.
+
+    Args:
+        message: the message.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = 143
+
+
 class AuditError(RuntimeError):
     """The policy that sampled the actions is not the policy being trained; the message has the place and the cause."""

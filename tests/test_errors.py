@@ -27,6 +27,6 @@ def test_no_error_is_defined_elsewhere():
 
 @pytest.mark.parametrize("name", FOUND)
 def test_every_error_says_when_it_is_raised_and_is_exported(name):
-    assert FOUND[name].__module__ == "pg_agents.errors" and issubclass(FOUND[name], Exception)
+    assert FOUND[name].__module__ == "pg_agents.errors" and issubclass(FOUND[name], Exception | SystemExit)
     assert FOUND[name].__doc__.strip().splitlines()[0].endswith(".")
     assert getattr(pg_agents, name) is FOUND[name] and name in pg_agents.__all__

@@ -20,6 +20,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent
+from pg_agents.at_once import heed_commands
 from pg_agents.cli.demo import demo
 from pg_agents.cli.environments import parse_arguments
 from pg_agents.cli.evaluating import check_whole, run_evaluation, usable_device
@@ -43,6 +44,7 @@ from pg_agents.errors import (
     FaultyEnvironmentError,
     NotSavedError,
     SavedFilesError,
+    Terminated,
     UnsupportedSpaceError,
     UserError,
 )
@@ -67,11 +69,15 @@ FLAG = re.compile(r"\A([a-z][a-z_]*)(?=:| must )")  # how a message about an arg
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command in `argv` (default: the command line); return 0, 2 after bad input, 130 after Ctrl-C."""
+    """Run the command in `argv` and return its exit code: 0, 2 (bad input), 130 (Ctrl-C) or 143 (SIGTERM)."""
     prepare()
+    heed_commands()
     typed = sys.argv[1:] if argv is None else list(argv)
     try:
         _finish(parse(typed))
+    except Terminated as end:
+        say(f"terminated: {end}", sys.stderr)
+        return 143
     except SystemExit as end:  # after help, and after tyro has printed an option's error
         return int(end.code or 0)
     except KeyboardInterrupt as end:
@@ -107,6 +113,8 @@ def _finish(options: Options) -> None:
     """Run the command; if something in it calls sys.exit, perhaps an environment, that is an error."""
     try:
         _do(options)
+    except Terminated:
+        raise
     except SystemExit as end:
         raise UserError(f"sys.exit({end.code!r}) was called before this command had finished") from end
     sys.stdout.flush()

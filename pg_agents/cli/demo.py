@@ -164,6 +164,7 @@ def run_job(job: Job, report: Report) -> Row:
             total_steps=job.total_steps,
             seed=job.seed,
             run_dir=job.run_dir,
+            handle_signals=False,
             progress=False,
             probes=(lambda run: report(job.run_dir.name, min(run.steps, run.total_steps)),),
             config={"env": task.env, "env_args": env_args, "device": "cpu"},

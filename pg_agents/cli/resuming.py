@@ -15,13 +15,14 @@ from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent
 from pg_agents.agents.common.files import MODEL
+from pg_agents.at_once import leaving
 from pg_agents.checkpoints.store import START
 from pg_agents.cli.environments import TRUST
 from pg_agents.cli.evaluating import check_whole, known_text, load_agent, usable_device
 from pg_agents.cli.options import PROGRAM, ResumeOptions
 from pg_agents.cli.runs import RunConfig, read_config
 from pg_agents.cli.terminal import say
-from pg_agents.errors import NotSavedError, UserError
+from pg_agents.errors import NotSavedError, Terminated, UserError
 from pg_agents.spaces.environments import made_by
 from pg_agents.training.checkpointing import FOLDER
 from pg_agents.training.loop import train
@@ -72,13 +73,13 @@ def carry_out(
     how: dict[str, Any] = {name: getattr(config, name) for name in names}
     made_of = made_by(config.env, config.env_args, config.wrappers)
     made_of |= {"eval_env_args": config.eval_env_args, "device": config.device}
+    how |= {"eval_env": eval_env, "run_dir": run_dir, "resume": resume, "progress": not quiet, "config": made_of}
     try:
-        result = train(
-            agent, env, eval_env=eval_env, run_dir=run_dir, resume=resume, progress=not quiet, config=made_of, **how
-        )
-    except KeyboardInterrupt as error:
-        saved = (run_dir / "agent").is_dir()
-        raise KeyboardInterrupt(f"the agent is saved in {run_dir / 'agent'}" if saved else "") from error
+        with leaving():
+            result = train(agent, env, **how)
+    except (KeyboardInterrupt, Terminated) as error:
+        resumes = f"\nnext     {PROGRAM} resume {shlex.quote(str(run_dir))}" if (run_dir / FOLDER).is_dir() else ""
+        raise type(error)(f"{error}{resumes}") from error
     if not quiet:
         say(result_lines(result, run_dir, pg_envs.known_returns(env), config.env))
     if AGENT in result.not_written:

@@ -85,7 +85,8 @@ class Checkpoints:
     frozen: FrozenParameters = field(init=False)
     written: float = field(default_factory=time.monotonic)  # when the latest one was
     cost: float = 0.0  # seconds that it took
-    steps: int = -1  # of the latest one
+    steps: int = -1  # of the latest one, written or not
+    good: int = -1  # of the latest one that was written
 
     @property
     def folder(self) -> Path:
@@ -98,11 +99,16 @@ class Checkpoints:
         if self.start is None:
             self.start = write_start(self.folder, run.agent)
             self.save(run)
-        self.steps = run.steps
+        self.steps = self.good = run.steps
 
     def after_update(self, run: Run) -> None:
         """Save a checkpoint if one is due; if it cannot be written, the next one is tried when that is due."""
         if self._is_due(run):
+            self.try_to_save(run)
+
+    def try_to_save(self, run: Run) -> None:
+        """Save a checkpoint, unless there is one already or it cannot be written."""
+        if self.good != run.steps:
             with self.writer.unwritten.tolerated(FOLDER):
                 self.save(run)
                 self.writer.unwritten.written(FOLDER)
@@ -126,6 +132,7 @@ class Checkpoints:
         try:
             state = run_state(run, self.writer.position())
             write_checkpoint(self.folder, run.steps, agent_state(run.agent, self.frozen), state, self.start)
+            self.good = run.steps
             keep_newest(self.folder, self.keep)
         finally:
             self.steps, self.written = run.steps, time.monotonic()

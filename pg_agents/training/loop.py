@@ -29,6 +29,7 @@ from pg_agents.training.progress import LAST, RunProgress
 from pg_agents.training.reports import Reports, make_reports
 from pg_agents.training.resuming import as_before, run_folder
 from pg_agents.training.run import Run, Summary
+from pg_agents.training.signals import Signals, Stopping
 
 
 def train(
@@ -50,6 +51,7 @@ def train(
     checkpoint_every: int | str | None = None,
     keep_checkpoints: int = KEPT,
     resume: bool = False,
+    handle_signals: bool = True,
     progress: bool = True,
     probes: Sequence[Probe] = (),
     config: Mapping[str, Any] | None = None,
@@ -87,6 +89,8 @@ def train(
             environment; an empty or new folder: the run begins. Where the environment gives its state (see docs/
             durability.md) the results have the bits of a run that was never stopped; others begin new episodes.
             Schedules follow the `total_steps` given now.
+        handle_signals: SIGTERM and Ctrl-C end the run in order: it finishes its step and writes a checkpoint, or stops
+            after 5 seconds, saves the agent, and raises. A second one ends it at once. In the main thread only.
         progress: show a progress bar.
         probes: functions of the `Run` → metrics by name, or None, called for every row of metrics. Numbers become
             curves, strings text, arrays [height, width, 3] images. They can look at `run.agent`, `run.rollout`,
@@ -94,6 +98,8 @@ def train(
         config: further entries for config.json that only the caller knows (how the environment was made).
 
     Raises:
+        KeyboardInterrupt: Ctrl-C has ended the run; the message says at which step, and what is saved.
+        Terminated: the same for SIGTERM; uncaught, it ends the process with code 143.
         ValueError: an argument out of range, a run folder that is not empty, an environment whose spaces are not those
             the agent was made for; UserError if an id is unknown or its environment cannot be made.
         AuditError: the log-probabilities that learning computes are not those that the policy acted with.
@@ -107,10 +113,9 @@ def train(
     wrappers = None if wrappers is None else wrappers_of(wrappers)
     made_of = made_by(env, env_args, wrappers) if isinstance(env, str) else {}
     how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
-    grouped = "group_size" in agent.argument_names()
     with (
         run_folder(run_dir, resume) as folder,
-        open_env(env, num_envs, env_args, a_seed_each=grouped, **how) as opened,
+        open_env(env, num_envs, env_args, a_seed_each="group_size" in agent.argument_names(), **how) as opened,
         open_eval_env(eval_env, eval_episodes, env_args, **how) as eval_opened,
     ):
         check_spaces(agent.policy, agent.spaces, opened)
@@ -119,7 +124,7 @@ def train(
         run = _make_run(agent, opened, plan, evaluations)
         reports = make_reports(run, opened, folder, probes, progress, saving)
         if folder is None or folder.goes_on(run, reports.say):
-            _carry_out(run, reports, _config(run, saving) | made_of | dict(config or {}))
+            _carry_out(run, reports, _config(run, saving) | made_of | dict(config or {}), handle_signals)
     if run.stopped and progress:
         print(f"stopped  {printable(run.stopped)}")
     return run.summary
@@ -131,25 +136,31 @@ def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: E
     return Run(agent, collector, plan, evaluations, RunProgress("append_only" in env.metadata), audits)
 
 
-def _carry_out(run: Run, reports: Reports, config: dict[str, Any]) -> None:
-    """Learn until the run is over, record it, and record the error if one cuts it off."""
-    try:
-        reports.begin(run, config)
-        with reports.bar:
-            _loop(run, reports)
-        # A new collector: the prompts and random numbers of the first rollout again.
-        how: tuple[Any, ...] = run.agent, run.collector.adapter.env, run.plan.seed, run.plan.step_timeout
-        reports.after_learning(run, lambda: next(make_collector(*how)))
-    except BaseException as error:
-        run.cut_off = shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
-        raise
-    finally:
-        reports.close(run)
+def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signals: bool) -> None:
+    """Learn until the run is over, record it, and record the error or the signal if one cuts it off."""
+    with Signals(handle_signals, lambda: reports.where(run)) as signals:
+        try:
+            reports.begin(run, config)
+            with reports.bar:
+                _loop(run, reports, signals)
+            # A new collector: the prompts and random numbers of the first rollout again.
+            how: tuple[Any, ...] = run.agent, run.collector.adapter.env, run.plan.seed, run.plan.step_timeout
+            reports.after_learning(run, lambda: next(make_collector(*how)))
+        except BaseException as error:
+            run.cut_off = signals.name or shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
+            raise
+        finally:
+            signals.ends()
+            if not signals.at_once:
+                reports.close(run)
 
 
-def _loop(run: Run, reports: Reports) -> None:
+def _loop(run: Run, reports: Reports, signals: Signals) -> None:
     while not run.over:
         _iterate(run, reports)
+        if signals.number is not None and not run.over:
+            reports.interrupted(run)
+            raise Stopping
 
 
 def _iterate(run: Run, reports: Reports) -> None:

@@ -80,6 +80,20 @@ class Reports:
         if self.writer and run.progress.of_tokens:
             self._write(run, self._texts(run, make_rollout()))
 
+    def interrupted(self, run: Run) -> None:
+        """Save a checkpoint between two updates, as the run ends here."""
+        if self.checkpoints:
+            self.checkpoints.try_to_save(run)
+
+    def where(self, run: Run) -> str:
+        """Return at which step a run was ended by a signal, and what of it is saved, as text."""
+        text = f"at step {run.steps:,}"
+        if self.writer and AGENT not in run.not_written and (path := self.writer.run_dir / AGENT).is_dir():
+            text += f"; the agent is saved in {path}"
+        if self.checkpoints and self.checkpoints.good >= 0:
+            text += f"; the newest checkpoint is of step {self.checkpoints.good:,}"
+        return text
+
     def close(self, run: Run) -> None:
         """Save the agent and write the summary, however the run ended."""
         if self.writer:

@@ -211,7 +211,7 @@ def test_a_killed_worker_or_an_interrupt_ends_a_run_with_asynchronous_environmen
     workers = [child for child in children if b"spawn_main" not in Path(f"/proc/{child}/cmdline").read_bytes()]
     os.kill(int(workers[-1]) if signalled == signal.SIGKILL else process.pid, signalled)
     _, err = process.communicate(timeout=60)
-    said = {signal.SIGKILL: (2, "environment 2, seed"), signal.SIGINT: (130, "interrupted: the agent is saved")}
+    said = {signal.SIGKILL: (2, "environment 2, seed"), signal.SIGINT: (130, "next     pg-agents resume r")}
     code, words = said[signalled]
     assert process.returncode == code and words in err.splitlines()[-1]
     assert not any(Path(f"/proc/{child}").exists() for child in workers)
