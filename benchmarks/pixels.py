@@ -12,6 +12,7 @@ import torch
 from gymnasium.vector import SyncVectorEnv
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.ticker import MultipleLocator
 
 import pg_agents as pg
 from benchmarks.doorkey import BestReturns
@@ -130,4 +131,6 @@ def draw_pong(axes: Axes, runs: Sequence[dict[str, Any]], key: str) -> None:
     by_time = key == "cpu_seconds"
     axes.set(title="ALE/Pong-v5", xlabel="minutes of the processor" if by_time else "environment steps", ylim=(-22, 22))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x / 60:.0f}" if by_time else f"{x / 1000:.0f} k")
+    if by_time:
+        axes.xaxis.set_major_locator(MultipleLocator(600))
     axes.legend(fontsize=7)
