@@ -18,6 +18,7 @@ FILE = re.compile(r"(?<![\w./{*-])[\w/]+\.py\b")  # with or without backticks
 ELSEWHERE = {  # names of other libraries' code and of files that runs write
     *("C", "VecNormalize", "approx_kl", "clip_ratio", "mypy", "ruff", "dev", "jsonl"),
     *("config.json", "summary.json", "metrics.jsonl", "ppo.py", "ppo_continuous_action.py", "results/NAME.json"),
+    *("networks.safetensors", "optimizer.safetensors", "state.safetensors", "state.json"),
     *("peers-WORKLOAD.json", "logdir", "no-deps", "torch.compile", "envs.reset", "envs.close"),
     *("agent.json", "agent.safetensors", "manifest.json", "model/"),
 }  # fmt: skip
