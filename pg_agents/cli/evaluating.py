@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pg_agents.cli.environments import make_video_env, parse_arguments, with_tok
 from pg_agents.cli.options import EvaluateOptions
 from pg_agents.cli.runs import RunConfig, read_config, run_and_agent
 from pg_agents.cli.terminal import say
-from pg_agents.errors import UserError
+from pg_agents.errors import SavedAgentError, UserError
 from pg_agents.spaces.closing import closing
 from pg_agents.spaces.conversion import difference, spaces_of
 from pg_agents.spaces.environments import make_env
@@ -63,9 +64,22 @@ def run_evaluation(options: EvaluateOptions) -> None:
 
 
 def load_agent(path: Path) -> Agent:
-    """Return the saved agent; UserError if a package that it needs is missing."""
+    """Return the saved agent.
+
+    Raises:
+        UserError: a package that it needs is missing, or it has networks of the user's, which a shell cannot give.
+        SavedAgentError: there is no agent, or a damaged one.
+    """
     try:
         return load(path)
+    except SavedAgentError as error:
+        given = re.search(r"load it with (encoder|policy)=", str(error))
+        if given is None:
+            raise
+        raise UserError(
+            f"path: the agent in {path} was made with the user's {given[1]}, which no command can make; in Python: "
+            f"pg_agents.evaluate(pg_agents.load({str(path)!r}, {given[1]}=…), …), or train(…, resume=True) with it"
+        ) from error
     except ImportError as error:
         raise UserError(f"path: {error}") from error
 

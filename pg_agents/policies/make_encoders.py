@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
+from gymnasium import spaces
 from torch import nn
 
+from pg_agents.errors import UnsupportedSpaceError, UserError
 from pg_agents.policies.encoder import Encoder, has_images
 from pg_agents.policies.network_config import NetworkConfig
 from pg_agents.policies.normalization import ObservationScale
 from pg_agents.spaces.action_masks import without_mask
+from pg_agents.spaces.wrappers import Wrapper
 
 HIDDEN = (64, 64)  # sizes of the hidden layers, unless somebody says otherwise
 
@@ -54,7 +58,10 @@ def make_encoders(
 
     Raises:
         ValueError: the encoder is to be shared, and there would be none.
+        UnsupportedSpaceError: an encoder that suits the space could read some of its parts only.
     """
+    if network is None:
+        _check_parts(space)
     above = network is not None or has_images(without_mask(space))  # the encoder is a network by itself
     shared = critic and (above if config.share_encoder is None else config.share_encoder)
     given = None if config.hidden is None else tuple(config.hidden)
@@ -69,3 +76,31 @@ def make_encoders(
         return Encoders({}, {}, shared, *layers)
     own = {} if shared or not critic else {"encoder": Encoder(space, scale, network=copy.deepcopy(network))}
     return Encoders({"encoder": Encoder(space, scale, network=network)}, own, shared, *layers)
+
+
+def _check_parts(space: gym.Space) -> None:
+    """Raise UnsupportedSpaceError for a Dict of which networks can read some parts, but not all."""
+    parts = dict(space.spaces) if isinstance(space, spaces.Dict) else {}
+    kept = [key for key, part in parts.items() if _is_readable(part)]
+    if 0 < len(kept) < len(parts):
+        left_out = ", ".join(f"{key!r} ({type(parts[key]).__name__})" for key in parts if key not in kept)
+        text = str(Wrapper("FilterObservation", {"filter_keys": list(kept)}))
+        raise UnsupportedSpaceError(
+            f"observation space: networks cannot read its {left_out}; leave it out with wrappers=[{text!r}] "
+            f"(--wrapper {shlex.quote(_as_words(text, kept))})"
+        )
+
+
+def _as_words(text: str, keys: list[str]) -> str:
+    """Return the text of the filter without quotation marks, where it is read in the same way."""
+    words = f"FilterObservation:filter_keys=[{','.join(keys)}]"
+    try:
+        return words if Wrapper.parse(words) == Wrapper.parse(text) else text
+    except UserError:
+        return text
+
+
+def _is_readable(space: gym.Space) -> bool:
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        return all(map(_is_readable, space.spaces.values() if isinstance(space, spaces.Dict) else space.spaces))
+    return isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)

@@ -4,7 +4,9 @@ import json
 
 import gymnasium as gym
 import pytest
+import torch
 
+import pg_agents as pg
 from pg_agents.cli import main
 from pg_agents.spaces import environments
 from pg_agents.spaces.wrappers import Wrapper
@@ -77,6 +79,29 @@ def test_a_game_with_gymnasiums_preprocessing_is_drawn(capsys, folder):
     game = ["--env-arg", "frameskip=1", "--env-arg", "max_num_frames_per_episode=200", "--num-steps", "8"]
     assert main(["train", "a2c", "ALE/Pong-v5", *ATARI, *game, *SHORT]) == 0
     assert evaluated(capsys, "--video") == evaluated(capsys)
+
+
+def test_minigrid_says_how_its_text_is_left_out(capsys, folder):
+    pytest.importorskip("minigrid")
+    assert main(["train", "ppo", "MiniGrid-Empty-5x5-v0", *SHORT]) == 2
+    err = capsys.readouterr().err
+    assert "'mission' (MissionSpace)" in err and err.count("\n") == 1 and "policy=" not in err
+    typed = err.partition("(--wrapper ")[2].strip().rstrip(")").strip("'")
+    assert typed == "FilterObservation:filter_keys=[direction,image]"
+    assert main(["train", "a2c", "MiniGrid-Empty-5x5-v0", "--wrapper", typed, *SHORT]) == 0
+
+
+@pytest.mark.parametrize("given", ["encoder", "policy"])
+def test_networks_of_the_users_own_are_given_in_python(capsys, folder, given):
+    env = gym.make_vec("CartPole-v1", 2)
+    layer = torch.nn.Linear(4, 8)
+    layer.size = 8
+    agent = pg.Reinforce.for_env(env, encoder=layer)
+    if given == "policy":
+        agent = pg.Reinforce(policy=agent.policy)
+    pg.train(agent, "CartPole-v1", num_envs=2, total_steps=16, run_dir="r", progress=False)
+    assert main(["evaluate", "r"]) == 2
+    assert f"in Python: pg_agents.evaluate(pg_agents.load('r/agent', {given}=…), …)" in capsys.readouterr().err
 
 
 def test_minigrid_is_trained_without_its_text(capsys, folder):
