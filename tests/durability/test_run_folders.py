@@ -1,0 +1,82 @@
+"""Runs that start together have folders of their own, what is read runs no code, and bits depend on the seed alone."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.forks import CONTEXT
+
+import pg_agents as pg
+from pg_agents.training.writers import fresh_run_dir
+
+CALLS = {"eval", "exec", "compile", "__import__"}
+MODULES = {"pickle", "cloudpickle", "dill", "shelve", "marshal", "joblib"}
+
+
+def test_eight_starts_in_one_second_make_eight_folders(tmp_path):
+    barrier, found = CONTEXT.Barrier(8), CONTEXT.SimpleQueue()
+
+    def start():
+        barrier.wait()
+        found.put(str(fresh_run_dir("a2c-CartPole-v1", tmp_path)))
+
+    processes = [CONTEXT.Process(target=start) for _ in range(8)]
+    for process in processes:
+        process.start()
+    folders = {found.get() for _ in processes}
+    for process in processes:
+        process.join()
+    assert len(folders) == 8 and folders == {str(path) for path in tmp_path.iterdir()}
+
+
+def unsafe(tree):
+    """Yield what in a module could run code from a file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+            yield from (name for name in names if name and name.split(".")[0] in MODULES)
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            if called in CALLS or called in ("yaml.load", "yaml.unsafe_load", "torch.load"):
+                yield called
+            if given.get("allow_pickle") == "True" or given.get("trust_remote_code") == "True":
+                yield called
+
+
+def test_nothing_that_is_read_can_run_code():
+    package = Path(pg.__file__).parent
+    found = {
+        f"{path.relative_to(package)}: {what}"
+        for path in package.rglob("*.py")
+        for what in unsafe(ast.parse(path.read_text()))
+    }
+    assert not found
+    control = "import pickle\neval('1')\nnp.load(p, allow_pickle=True)\ntorch.load(p)\nyaml.load(p)"
+    assert len(list(unsafe(ast.parse(control)))) == 5
+
+
+SCRIPT = """
+import hashlib, torch, pg_agents as pg, gymnasium as gym
+torch.set_num_threads(1)
+env = gym.make_vec("CartPole-v1", 2)
+agent = pg.PPO.for_env(env, num_steps=16, minibatch_size=8, epochs=2, hidden=(8,))
+pg.train(agent, env, total_steps=128, progress=False)
+print(hashlib.sha256(b"".join(value.numpy().tobytes() for value in agent.state_dict().values())).hexdigest())
+"""
+PLAIN, OTHERS = ("0", ()), [("1", ()), ("random", ("-O",)), ("random", ()), ("0", ("-OO",))]
+
+
+def bits(hash_seed, options):
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+    program = [sys.executable, *options, "-c", SCRIPT]
+    return subprocess.run(program, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.slow
+def test_bits_depend_neither_on_hashes_nor_on_optimization():
+    found = {bits(*how) for how in (PLAIN, *OTHERS)}
+    assert len(found) == 1 and len(found.pop()) == 64
