@@ -246,7 +246,7 @@ def test_mistakes_of_ours_keep_their_traceback(monkeypatch, error):
     def broken(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(pg_agents.cli.command, "train", broken)
+    monkeypatch.setattr(pg_agents.cli.resuming, "train", broken)
     with pytest.raises(type(error)):
         main([*CARTPOLE, "--quiet"])
 
