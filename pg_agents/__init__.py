@@ -39,6 +39,7 @@ from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
 from pg_agents.errors import (
     AuditError,
     FaultyEnvironmentError,
+    NoStateError,
     NotSavedError,
     SavedAgentError,
     SavedFilesError,
@@ -100,6 +101,7 @@ __all__ = [
     "ReinforceBaselineConfig",
     "Rollout",
     "Run",
+    "NoStateError",
     "NotSavedError",
     "SavedAgentError",
     "SavedFilesError",

@@ -16,6 +16,7 @@ from pg_agents.errors import FaultyEnvironmentError as FaultyEnvironmentError
 from pg_agents.agents.grpo import GRPOConfig as GRPOConfig
 from pg_agents.schedules import LinearSchedule as LinearSchedule
 from pg_agents.agents.npg import NaturalPolicyGradientConfig as NaturalPolicyGradientConfig
+from pg_agents.errors import NoStateError as NoStateError
 from pg_agents.errors import NotSavedError as NotSavedError
 from pg_agents.agents.ppo import PPOConfig as PPOConfig
 from pg_agents.agents import PUBLISHED as PUBLISHED

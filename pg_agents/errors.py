@@ -32,6 +32,10 @@ class NotSavedError(OSError):
     """Files cannot be written; the message names the folder and the system's reason, and `errno` is its number."""
 
 
+class NoStateError(Exception):
+    """An environment has no state to save; the message says which of its parts has none."""
+
+
 class FaultyEnvironmentError(RuntimeError):
     """An environment broke its contract or failed; the message names the environment, the step and the seed."""
 

@@ -31,6 +31,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, VectorEnv
 
 from pg_agents.data.state import State
+from pg_agents.errors import NoStateError
 from pg_agents.spaces.mujoco_state import is_simulation, set_simulation_state, simulation_state
 
 MODULES = (
@@ -53,10 +54,6 @@ WITHOUT_STATE = (
     *(Enum, gym.Space, EnvSpec, type, types.FunctionType, types.BuiltinFunctionType, types.ModuleType, partial),
     np.ufunc,
 )
-
-
-class NoStateError(Exception):
-    """An environment has no state; the text says which of its parts has none."""
 
 
 def state_of(env: gym.Env | VectorEnv) -> State | None:

@@ -22,6 +22,7 @@ LINES_TYPED = {
     "list": ["list"],
     "train": TRAIN,
     "evaluate": ["evaluate", "r", "--episodes", "2"],
+    "resume": ["resume", "r", "--total-steps", "40"],
     "gradients": ["gradients", "pg/TwoArmedBandit-v0", "--samples", "40", "--run-dir", "g"],
     "demo": ["demo", "--scale", "1e-6", "--processes", "1"],
 }
@@ -122,7 +123,7 @@ def test_a_folder_below_a_file_is_refused_before_anything_is_computed(capsys, fo
     (folder / "file").write_text("keep")
     (folder / "full").mkdir()
     (folder / "full" / "mine").write_text("keep")
-    monkeypatch.setattr("pg_agents.cli.command.train", None)
+    monkeypatch.setattr("pg_agents.cli.resuming.train", None)
     monkeypatch.setattr("pg_agents.cli.measure.reports_on", None)
     for name, why in (("file/r", "cannot be made"), ("file", "not an empty folder"), ("full", "not an empty folder")):
         assert main([*NEW_RUNS[command], "--run-dir", name]) == 2
@@ -136,7 +137,7 @@ def test_a_run_that_fails_leaves_no_empty_folder(monkeypatch, folder):
         raise RuntimeError("ours")
 
     monkeypatch.setattr("pg_agents.cli.measure.reports_on", broken)
-    monkeypatch.setattr("pg_agents.cli.command.train", broken)
+    monkeypatch.setattr("pg_agents.cli.resuming.train", broken)
     (folder / "was-there").mkdir()
     for command in ("train", "gradients"):
         for place in ([], ["--run-dir", "new"], ["--run-dir", "was-there"]):

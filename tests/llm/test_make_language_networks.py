@@ -117,7 +117,7 @@ def test_evaluations_ask_what_training_does_not(model, monkeypatch):
         given.update(settings, env=env)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pg_agents.cli.command.train", noted)
+    monkeypatch.setattr("pg_agents.cli.resuming.train", noted)
     split = ["--env-arg", "split=train", "--eval-env-arg", "split=held_out", "--eval-every", "10"]
     assert train(*ADDITION, *split, "--eval-episodes", "5") == 130
     assert given["eval_env"].num_envs == 5
