@@ -151,6 +151,7 @@ test_seeded_bugs = seeded(
         FlatOptimizer.set_state,
         all_in_vectors,
         [test_parameters_that_lie_for_themselves_stay_so],
+        raises=RuntimeError,
     ),
     Bug(
         "frozen parameters are taken for what they were at the beginning",

@@ -341,12 +341,12 @@ def test_the_time_of_evaluations_is_not_the_runs():
 RUNS = itertools.count()
 
 
-def collects_otherwise_each_time(agent, env, seed, right=loop.make_collector):
-    return right(agent, env, seed + next(RUNS))
+def collects_otherwise_each_time(agent, env, seed, step_timeout, right=loop.make_collector):
+    return right(agent, env, seed + next(RUNS), step_timeout)
 
 
-def due_after_a_while(self, env, every, episodes, seed, right=Evaluations.__init__):
-    right(self, env, every, episodes, seed)
+def due_after_a_while(self, env, every, episodes, seed, step_timeout, right=Evaluations.__init__):
+    right(self, env, every, episodes, seed, step_timeout)
     self.due = self.every
 
 
