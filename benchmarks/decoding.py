@@ -18,7 +18,7 @@ from pg_envs import TokenVectorEnv
 import pg_agents as pg
 from benchmarks.language import packaged_model
 from benchmarks.peers.machine import facts
-from benchmarks.records import write
+from benchmarks.records import typed, write
 from pg_agents.llm.huggingface import HuggingFacePolicy
 
 PROMPT, NEW = 12, 16
@@ -104,6 +104,6 @@ def main(arguments: list[str]) -> int:
             f"ours is {ratio:.2f} × as fast; with and without the cache ln π differs by {error:.1e}",
             flush=True,
         )
-    command = " ".join(["python -m benchmarks decoding", *arguments])
+    command = typed("decoding", arguments)
     write("decoding", command, {"machine": facts(), "threads": given.threads, "rows": rows}, indent=1)
     return 0 if all(row["ratio"] >= 1 for row in rows) else 1

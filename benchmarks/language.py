@@ -20,7 +20,7 @@ from pg_envs import TokenVectorEnv
 from pg_envs.tokens.text_tasks import Split, addition_text
 
 import pg_agents as pg
-from benchmarks.records import write
+from benchmarks.records import typed, write
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.loading import end_ids, load_model
 
@@ -130,6 +130,6 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     runs = [learn_to_add(given.steps, seed, given.runs / str(seed)) for seed in given.seeds]
-    command = " ".join(["python -m benchmarks language", *arguments])
+    command = typed("language", arguments)
     write("language", command, {"threads": given.threads, "runs": runs}, indent=1)
     return 0

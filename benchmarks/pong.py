@@ -25,7 +25,7 @@ import torch
 import pg_agents as pg
 from benchmarks.peers.compare import ROOT, WORKERS
 from benchmarks.peers.machine import PEERS, facts
-from benchmarks.records import RESULTS, commit
+from benchmarks.records import RESULTS, commit, typed
 from pg_agents.spaces.environments import make_env
 from pg_agents.training.tuned import TUNED
 
@@ -126,9 +126,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     agent.parent.mkdir(exist_ok=True)
     until = {"seconds": options.seconds, "steps": options.steps, "mean_return": options.mean_return}
-    command = " ".join(["python -m benchmarks pong", *arguments])
     head = {
-        "command": command,
+        "command": typed("pong", arguments),
         "side": options.side,
         "commit": commit(),
         "seed": options.seed,

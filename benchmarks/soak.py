@@ -21,7 +21,7 @@ from matplotlib import pyplot
 
 import pg_agents as pg
 from benchmarks.peers.machine import facts, resident_megabytes
-from benchmarks.records import RESULTS, write
+from benchmarks.records import RESULTS, typed, write
 
 SETTLED = 0.2  # fraction of the run after which nothing should grow: caches and 1,000 rows of returns are full
 
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--steps", type=int, default=10_000_000)
     options = parser.parse_args(arguments)
     found = soak(options.steps)
-    write("soak", " ".join(["python -m benchmarks soak", *arguments]), {"machine": facts()} | found)
+    write("soak", typed("soak", arguments), {"machine": facts()} | found)
     plot_soak(found)
     print(", ".join(f"{name} {value:+g}" for name, value in found["grown"].items()), "over the last four fifths")
     return 0

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bits.compare import compare
-from benchmarks.records import RESULTS, commit, write
+from benchmarks.records import RESULTS, commit, typed, write
 
 WORKER = Path(__file__).parent / "worker"
 
@@ -88,7 +88,7 @@ def main(arguments: list[str]) -> int:
     """
     options = parser().parse_args(arguments)
     found = measure(options)
-    command = " ".join(["python -m benchmarks bits", *arguments])
+    command = typed("bits", arguments)
     write(options.output.stem, command, found, indent=1, folder=options.output.parent)
     print(
         f"{found['old']} and {found['new']}: {found['equal']} of {found['cells']} cells are equal "

@@ -10,7 +10,7 @@ from benchmarks.durability.cells import FULL, chosen
 from benchmarks.durability.running import append, newest, read, run
 from benchmarks.durability.table import good, listed, table
 from benchmarks.peers.machine import PEERS, facts
-from benchmarks.records import RESULTS, commit
+from benchmarks.records import RESULTS, commit, typed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,7 +50,7 @@ def run_cells(options: argparse.Namespace, arguments: list[str]) -> bool:
         if "not_run" in record:
             print(f"{cell.name}: not run, {record['not_run']}", flush=True)
             continue
-        command = " ".join(["python -m benchmarks durability", *arguments])
+        command = typed("durability", arguments)
         append(file, {"cell": cell.name, "command": command, "commit": commit(), "machine": facts()} | record)
         print(
             f"{cell.name}: {good(cell.fault, record['found'])} of {count} good ({listed(record['found'])})", flush=True

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.durability.cells import Cell
+from benchmarks.processes import answer, python_of
 
 Record = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -25,28 +24,15 @@ def run(cell: Cell, count: int, peers: Path, seed: int = 0) -> Record:
         RuntimeError: the side failed; the message holds the end of what it wrote.
         FileNotFoundError: there is no virtual environment of the peers.
     """
-    paths = [str(WORKERS)]
-    python = peers / "bin" / "python"
+    paths, script = [str(WORKERS)], str(WORKERS / f"side_{cell.side}.py")
     if cell.side == "ours":
-        python = Path(sys.executable)
+        python = sys.executable
         paths += [str(ROOT), str(ROOT / "envs"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    elif not python.exists():
-        raise FileNotFoundError(f"no Python in {peers}: make it with `python -m benchmarks peers install`")
+    else:
+        python = python_of(peers)
     variables = {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     settings = {"fault": cell.fault, "way": cell.way, "count": count, "seed": seed}
-    script = WORKERS / f"side_{cell.side}.py"
-    with tempfile.TemporaryDirectory() as folder:  # for what libraries write where they stand
-        done = subprocess.run(
-            [str(python.absolute()), "-P", str(script), json.dumps(settings)],
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            env=os.environ | variables,
-            timeout=TIMEOUT,
-        )
-    if done.returncode:
-        raise RuntimeError(f"{cell.name} failed: {done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return answer([python, "-P", script], settings, variables, name=cell.name, timeout=TIMEOUT)
 
 
 def read(file: Path) -> list[Record]:

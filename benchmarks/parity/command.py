@@ -12,7 +12,7 @@ from benchmarks.parity.cells import CELLS
 from benchmarks.parity.compare import run
 from benchmarks.parity.table import is_right, table
 from benchmarks.peers.machine import PEERS
-from benchmarks.records import RESULTS, commit
+from benchmarks.records import RESULTS, commit, typed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
             differences = "  ".join(f"{what} {value:.1e}" for what, value in record["differences"].items())
             verdict = "" if is_right(record) else "  NOT AS IT SHOULD BE"
             print(f"{record['peer']:18} {record['name']:56} seed {record['seed']}  {differences}{verdict}", flush=True)
-    command = " ".join(["python -m benchmarks parity", *arguments])
+    command = typed("parity", arguments)
     content = {"command": command, "commit": commit(), "records": records}
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "parity.json").write_text(json.dumps(content) + "\n")

@@ -16,7 +16,7 @@ from benchmarks.peers.options import measure_options
 from benchmarks.peers.pictures import plot_peers
 from benchmarks.peers.profiling import profile
 from benchmarks.peers.workloads import WORKLOADS
-from benchmarks.records import RESULTS, commit
+from benchmarks.records import RESULTS, commit, typed
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,8 +46,7 @@ def parser() -> argparse.ArgumentParser:
 def store(folder: Path, name: str, arguments: list[str], content: dict[str, Any]) -> None:
     """Write a result as JSON, with the command it comes from and what it depends on."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = " ".join(["python -m benchmarks peers", *arguments])
-    content = {"command": command, "commit": commit(), "machine": facts()} | content
+    content = {"command": typed("peers", arguments), "commit": commit(), "machine": facts()} | content
     (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 

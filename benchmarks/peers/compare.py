@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.peers.workload import Side, Workload
+from benchmarks.processes import answer, python_of
 
 ROOT = Path(__file__).parents[2]
 WORKERS = Path(__file__).parent / "workers"
@@ -52,24 +50,12 @@ def run_side(settings: dict[str, Any], peers: Path) -> Run:
     """
     variables = {f"{name}_NUM_THREADS": str(settings["threads"]) for name in ("OMP", "MKL", "OPENBLAS")}
     if settings["program"] in PEERS:
-        if not (peers / "bin" / "python").exists():
-            raise FileNotFoundError(f"no Python in {peers}: make it with `python -m benchmarks peers install`")
-        command = [str((peers / "bin" / "python").absolute()), "-P", str(PEERS[settings["program"]])]
+        command = [python_of(peers), "-P", str(PEERS[settings["program"]])]
     else:
         command = [sys.executable, "-m", "benchmarks.peers.ours"]
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    with tempfile.TemporaryDirectory() as folder:  # for what simulators and scripts write where they stand
-        done = subprocess.run(
-            [*command, json.dumps(settings)],
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            env=os.environ | variables,
-            timeout=TIMEOUT,
-        )
-    if done.returncode:
-        raise RuntimeError(f"{settings['program']} failed: {done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1]) | {"seed": settings["seed"]}
+    run = answer(command, settings, variables, name=settings["program"], timeout=TIMEOUT)
+    return run | {"seed": settings["seed"]}
 
 
 def cost(run: Run, *, by_time: bool, peer: bool, clock: str = "seconds") -> float:

@@ -44,3 +44,8 @@ class Workload:
     subject: str = "ours"
     memory_at_most: dict[str, float] = field(default_factory=dict)
     rounds: int = 5
+
+
+# PPO's arguments where all sides do the same work: 128 steps, 4 epochs of minibatches of 256.
+PPO = {"num_steps": 128, "minibatch_size": 256, "epochs": 4, "learning_rate": 2.5e-4, "entropy_weight": 0.01}
+THEIR_PPO = {"n_steps": 128, "batch_size": 256, "n_epochs": 4, "learning_rate": 2.5e-4, "ent_coef": 0.01}

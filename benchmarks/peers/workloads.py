@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.peers.atari import PICTURES, PICTURES_COLLECTION
-from benchmarks.peers.workload import Side, Workload
+from benchmarks.peers.workload import PPO, THEIR_PPO, Side, Workload
 
 # Stable-Baselines3 2.9.2's hyperparameters for CartPole-v1 in rl_zoo3 2.9.2 (hyperparams/ppo.yml), written as numbers.
 ZOO = {
@@ -39,13 +39,7 @@ SAME_WORK = Workload(
             "sb3",
             {
                 "algorithm": "PPO",
-                "arguments": {
-                    "n_steps": 128,
-                    "batch_size": 256,
-                    "n_epochs": 4,
-                    "learning_rate": 2.5e-4,
-                    "ent_coef": 0.01,
-                },
+                "arguments": THEIR_PPO,
             },
         ),
         "cleanrl": Side(
@@ -66,13 +60,7 @@ SAME_WORK = Workload(
             "ours",
             {
                 "agent": "ppo",
-                "arguments": {
-                    "num_steps": 128,
-                    "minibatch_size": 256,
-                    "epochs": 4,
-                    "learning_rate": 2.5e-4,
-                    "entropy_weight": 0.01,
-                },
+                "arguments": PPO,
             },
         ),
     },

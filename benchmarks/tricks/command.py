@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.peers.machine import facts
-from benchmarks.records import RESULTS, write
+from benchmarks.records import RESULTS, typed, write
 from benchmarks.tricks.measure import Saving, compare
 from benchmarks.tricks.operations import TRICKS, Trick
 from benchmarks.tricks.replaced import Make, calls_of
@@ -143,7 +143,6 @@ def main(arguments: list[str]) -> int:
         rows.append(row)
         table.append(line(row, options.workloads))
         print(table[-1], flush=True)
-    command = " ".join(["python -m benchmarks tricks", *arguments])
-    write("tricks", command, {"machine": facts(), "rows": rows}, indent=1, folder=options.out)
+    write("tricks", typed("tricks", arguments), {"machine": facts(), "rows": rows}, indent=1, folder=options.out)
     (options.out / "tricks.txt").write_text("\n".join(table) + "\n")
     return 1 if any(row["verdict"] == "goes" for row in rows) else 0

@@ -110,9 +110,6 @@ class TorchSave(Checkpoints):
 class Training:
     """`PPOTrainer` with `CheckpointRotation`: policy, optimizer, collector, counts and random numbers are saved."""
 
-    def __init__(self, large: bool) -> None:
-        pass
-
     def make(self, folder: Path, seed: int, steps: int, every: int = STEPS) -> tuple[Agent, Any]:
         """Return an agent and its trainer, which saves once in `every` steps."""
         agent = Agent(seed)
@@ -173,4 +170,4 @@ def _step(path: Path) -> int:
 
 if __name__ == "__main__":
     saves = {"Checkpoint.save": Checkpoints, "CheckpointRotation.save": Rotation, "torch.save": TorchSave}
-    serve(saves | {"PPOTrainer": Training}, [torchrl, tensordict])
+    serve(saves | {"PPOTrainer": lambda _: Training()}, [torchrl, tensordict])

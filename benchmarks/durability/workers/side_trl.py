@@ -147,9 +147,6 @@ class Training:
 
     options: dict[str, Any] = {"save_strategy": "steps", "save_steps": HALF}
 
-    def __init__(self, large: bool) -> None:
-        pass
-
     def learn(self, folder: Path, begin: Begin) -> None:
         """Learn for long, and save the model in the end."""
         trainer = make(folder, 0, **self.options)
@@ -191,4 +188,4 @@ class WhenTold(Training):
 if __name__ == "__main__":
     saves = {"save_model": SaveModel, "checkpoint": Checkpoints}
     trains = {"train": Plain, "train, save_steps": Training, "train, enable_jit_checkpoint": WhenTold}
-    serve(saves | trains, [trl, transformers])
+    serve(saves | {name: lambda _, way=way: way() for name, way in trains.items()}, [trl, transformers])
