@@ -71,8 +71,8 @@ def write(path: Path, fill: Callable[[Path], None], check: Callable[[Path], None
         raise _in_a_sentence(path, error) from error
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a text file; what is there is replaced once the new one is on the disk, in one step.
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file, texts in UTF-8; what is there is replaced once the new one is on the disk, in one step.
 
     A process that is killed may leave a file called .NAME.pg_agents.tmp, which the next call replaces.
 
@@ -81,7 +81,7 @@ def write_file(path: Path, text: str) -> None:
     """
     fresh = path.with_name(f".{path.name}.pg_agents.tmp")
     try:
-        fresh.write_text(text, encoding="utf-8")
+        fresh.write_bytes(content.encode() if isinstance(content, str) else content)
         synchronize([fresh])
         os.replace(fresh, path)
     except OSError:

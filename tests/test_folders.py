@@ -9,7 +9,7 @@ from support.forks import in_a_fork
 
 from pg_agents import folders, locks
 from pg_agents.errors import SavedFilesError
-from pg_agents.folders import MARKER, check_ours, read, restore, sweep, write
+from pg_agents.folders import MARKER, check_ours, read, restore, sweep, write, write_file
 from pg_agents.locks import held
 from pg_agents.manifest import MANIFEST, verify
 
@@ -258,3 +258,31 @@ def test_a_writer_that_is_kept_waiting_gives_up_with_a_sentence(tmp_path, monkey
         write(tmp_path / "x", filled("one"))
     write(tmp_path / "x", filled("one"))
     check_ours(tmp_path / "x")
+
+
+def test_a_folder_and_a_file_are_in_their_place_once_the_disk_has_them_and_the_names_after(tmp_path, monkeypatch):
+    waited = []
+
+    def wait(places):
+        waited.append([(place, place.exists(), (tmp_path / "x").exists(), file.exists()) for place in places])
+
+    file = tmp_path / "y"
+    monkeypatch.setattr(folders, "synchronize", wait)
+    write(tmp_path / "x", filled("one"))
+    assert waited == [[(tmp_path, True, True, False)]]
+    write_file(file, "text ä")
+    write_file(file, b"bytes")
+    ((fresh, there, _, placed),), ((parent, *_, replaced),) = waited[1:3]
+    assert there and not placed and fresh.parent == parent == tmp_path and replaced
+    assert len(waited) == 5 and file.read_bytes() == b"bytes" and os.listdir(tmp_path) in (["x", "y"], ["y", "x"])
+
+
+def test_a_file_that_cannot_be_written_leaves_the_former_one_alone(tmp_path, monkeypatch):
+    def full(places):
+        raise OSError(28, "No space left on device")
+
+    write_file(tmp_path / "y", "former")
+    monkeypatch.setattr(folders, "synchronize", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_file(tmp_path / "y", "new")
+    assert (tmp_path / "y").read_text() == "former" and os.listdir(tmp_path) == ["y"]

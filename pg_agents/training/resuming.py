@@ -57,7 +57,7 @@ class Opened:
             say: gets a line that says how it goes on.
 
         Raises:
-            ValueError: the agent, the environment, their number or the seed is not the run's.
+            ValueError: the agent, the environment, their number or the seed is not the run's, or the disk is full.
             SavedFilesError: the checkpoint does not fit, or the agent with which the run began is damaged.
         """
         checkpoint = self.checkpoint
@@ -70,12 +70,12 @@ class Opened:
             if run.over and self.complete:
                 say(f"complete at step {run.steps:,}; to go on, give total_steps above that")
                 return False
-            self.writer.go_back(checkpoint.run["position"])
         except SavedFilesError:
             raise
         except UNFIT as error:
             where = f"path: the checkpoint of step {checkpoint.steps} in {self.checkpoints}"
             raise SavedFilesError(f"{where} does not fit this run ({shown(error, 400)})") from error
+        self.writer.go_back(checkpoint.run["position"])
         if different := [*differences(checkpoint.machine), *_other_arguments(run, checkpoint.run)]:
             text = f"the run goes on with something else, so that its bits may differ: {'; '.join(different)}"
             warnings.warn(text, RuntimeWarning, stacklevel=3)

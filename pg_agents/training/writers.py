@@ -92,14 +92,26 @@ class RunWriter:
         return {"seconds": time.time() - self.started, "bytes": {file.name: file.stat().st_size for file in files}}
 
     def go_back(self, position: Mapping[str, Any]) -> None:
-        """Remove from the folder what was written after `position`; a summary is removed too, as the run goes on."""
+        """Remove from the folder what was written after `position`; a summary is removed too, as the run goes on.
+
+        Event files that are longer are replaced in one step, as TensorBoard may be reading them; metrics.jsonl, which
+        this process holds, is cut off where it is.
+
+        Raises:
+            ValueError: the disk is full or read-only; nothing that was written before `position` is lost.
+        """
         sizes = position["bytes"]
-        for file in (self.run_dir / METRICS, *event_files(self.run_dir)):
-            if file.name not in sizes:
-                file.unlink()
-            elif file.stat().st_size > sizes[file.name]:
-                os.truncate(file, sizes[file.name])
-        (self.run_dir / SUMMARY).unlink(missing_ok=True)
+        with writable("run_dir", self.run_dir):
+            for file in event_files(self.run_dir):
+                if file.name not in sizes:
+                    file.unlink()
+                elif file.stat().st_size > sizes[file.name]:
+                    with file.open("rb") as stream:
+                        kept = stream.read(sizes[file.name])
+                    write_file(file, kept)
+            lines = self.run_dir / METRICS
+            os.truncate(lines, min(lines.stat().st_size, sizes[METRICS]))
+            (self.run_dir / SUMMARY).unlink(missing_ok=True)
         self.started = time.time() - position["seconds"]
 
     def close(self, summary: Mapping[str, Any]) -> None:

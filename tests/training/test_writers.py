@@ -65,3 +65,56 @@ def test_fresh_folders_are_never_the_same(tmp_path, monkeypatch):
     stem = "reinforce-my_module-pg-Chain-v0-20250102-030405"
     assert [path.name for path in made] == [stem, f"{stem}-1", f"{stem}-2"]
     assert all(path.parent == tmp_path / "runs" and path.is_dir() for path in made)
+
+
+def grown(run_dir):
+    """Return the position of a run folder, to which another row has been written since, and the bytes there were."""
+    writer = RunWriter(run_dir)
+    writer.write(1, {"x": 1.0})
+    position = writer.position()
+    kept = {path.name: path.read_bytes() for path in run_dir.iterdir()}
+    writer.write(2, {"x": 2.0})
+    writer.close({})
+    return position, kept
+
+
+def test_what_was_written_after_a_position_is_removed_and_event_files_are_replaced(tmp_path):
+    position, kept = grown(tmp_path / "run")
+    (tmp_path / "run" / "events.out.tfevents.later").write_bytes(b"later")
+    (events,) = (tmp_path / "run").glob("events.*0")
+    writer = RunWriter(tmp_path / "run", resume=True)
+    with events.open("rb") as reader:
+        whole = events.stat().st_size
+        writer.go_back(position)
+        assert len(reader.read()) == whole > events.stat().st_size
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == kept
+    writer.write(3, {"x": 3.0})
+    writer.close({})
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 3]
+
+
+def test_a_disk_that_is_full_while_a_run_goes_back_is_one_sentence_and_costs_nothing(tmp_path, monkeypatch):
+    position, _ = grown(tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+
+    def full(places):
+        raise OSError(28, "No space left on device")
+
+    writer = RunWriter(tmp_path / "run", resume=True)
+    monkeypatch.setattr("pg_agents.folders.synchronize", full)
+    with pytest.raises(ValueError, match=r"run_dir: .*run cannot be made or written to \(No space left on device\)"):
+        writer.go_back(position)
+    writer.leave()
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_position_is_returned_once_the_disk_has_what_it_counts(tmp_path, monkeypatch):
+    waited = []
+    monkeypatch.setattr("pg_agents.training.writers.synchronize", waited.extend)
+    writer = RunWriter(tmp_path / "run")
+    writer.write(1, {"x": 1.0})
+    position = writer.position()
+    writer.close({})
+    names = {path.name for path in waited}
+    assert names == {*position["bytes"], "run"} and len(names) == 3
