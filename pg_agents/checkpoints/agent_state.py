@@ -10,7 +10,7 @@ run began. `FrozenParameters` tells which of them are still what they were then:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -45,11 +45,13 @@ class FrozenParameters:
     """The frozen parameters of an agent, which tells the ones that were not changed since.
 
     Args:
-        agent: the agent, whose frozen parameters are on disk.
+        agent: the agent, whose frozen parameters are what they were when the run began.
+        changed: names of those that are not, since they were changed or frozen during the run.
     """
 
-    def __init__(self, agent: nn.Module) -> None:
-        frozen = (parameter for parameter in agent.parameters() if not parameter.requires_grad)
+    def __init__(self, agent: nn.Module, changed: Container[str] = ()) -> None:
+        named = agent.named_parameters()
+        frozen = (parameter for name, parameter in named if not parameter.requires_grad and name not in changed)
         self.places = {parameter: (parameter.data_ptr(), parameter._version) for parameter in frozen}
 
     def unchanged(self, parameter: nn.Parameter) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Container
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -76,12 +77,14 @@ class Checkpoints:
         every: how often.
         keep: how many are kept.
         start: the agent with which the run began, by its SHA-256; None: the run begins now.
+        changed: of a run that goes on, parameters that are not as in that agent, by name.
     """
 
     writer: RunWriter
     every: Interval
     keep: int
     start: str | None = None
+    changed: Container[str] = ()
     frozen: FrozenParameters = field(init=False)
     written: float = field(default_factory=time.monotonic)  # when the latest one was
     cost: float = 0.0  # seconds that it took
@@ -95,7 +98,7 @@ class Checkpoints:
 
     def begin(self, run: Run) -> None:
         """Save the agent with which the run begins, and a first checkpoint; of a run that goes on there are both."""
-        self.frozen = FrozenParameters(run.agent)
+        self.frozen = FrozenParameters(run.agent, self.changed)
         if self.start is None:
             self.start = write_start(self.folder, run.agent)
             self.save(run)

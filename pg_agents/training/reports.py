@@ -125,6 +125,7 @@ def make_reports(
     if found is None:
         return Reports(None, None, probes, bar, decode, visible)
     run.not_written = found.writer.unwritten.reasons
-    start = None if found.checkpoint is None else found.checkpoint.start
-    checkpoints = Checkpoints(found.writer, saving.every, saving.keep, start) if saving.keep else None
+    before = found.checkpoint
+    since = () if before is None else (before.start, frozenset(before.agent.networks))
+    checkpoints = Checkpoints(found.writer, saving.every, saving.keep, *since) if saving.keep else None
     return Reports(found.writer, checkpoints, [*default_probes(run.agent, env), *probes], bar, decode, visible)

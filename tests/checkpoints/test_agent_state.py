@@ -48,6 +48,7 @@ def test_the_next_updates_have_the_same_bits(tmp_path, optimizer, frozen):
     if frozen:
         freeze(agent, frozen)
     agent.update(second)
+    agent.progress = 0.25
     through_disk(agent, other, tmp_path)
     assert differences(state_of(agent), state_of(other)) == []
     for rollout, melted in ((third, False), (fourth, True)):

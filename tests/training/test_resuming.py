@@ -153,6 +153,20 @@ def test_nothing_is_said_where_nothing_differs(whole, tmp_path):
         again(stopped_after(whole[0], tmp_path / "r", 3))
 
 
+def freeze(run):
+    for parameter in run.agent.critic.parameters():
+        parameter.requires_grad_(False)
+
+
+def test_what_was_frozen_during_the_run_comes_back_from_the_checkpoints_of_a_resumed_run_too(tmp_path):
+    how = {"probes": [freeze], "log_every": 32}
+    agent, _ = go(tmp_path / "whole", **how)
+    first = stopped_after(tmp_path / "whole", tmp_path / "once", 2)
+    go(first, resume=True, **how)
+    second = stopped_after(first, tmp_path / "twice", 3)
+    assert differences(state_of(agent), state_of(go(second, resume=True, **how)[0])) == []
+
+
 # -- runs that have ended ----------------------------------------------------------------------------------------------
 def test_a_run_that_has_ended_in_order_is_complete(whole, tmp_path, capsys):
     place = stopped_after(whole[0], tmp_path / "r", 1000)
