@@ -1,5 +1,6 @@
 """A folder is read only as it was written."""
 
+import errno
 import json
 import os
 
@@ -138,3 +139,24 @@ def test_nothing_is_sealed_before_the_disk_has_it(folder, monkeypatch):
     monkeypatch.setattr(manifest, "_synchronize", full)
     with pytest.raises(OSError, match="No space left"):
         seal(folder)
+
+
+def test_every_place_is_waited_for_and_a_disk_that_fails_is_an_error(tmp_path, monkeypatch):
+    files = [tmp_path / str(number) for number in range(20)]
+    for file in files:
+        file.touch()
+    waited, error = [], [None]
+
+    def fsync(descriptor):
+        waited.append(os.fstat(descriptor).st_ino)
+        if error[0]:
+            raise OSError(error[0], "the disk says no")
+
+    monkeypatch.setattr(manifest.os, "fsync", fsync)
+    manifest.synchronize([*files, tmp_path])
+    assert sorted(waited) == sorted(place.stat().st_ino for place in [*files, tmp_path])
+    error[0] = errno.EINVAL  # a file system that knows no fsync of folders
+    manifest.synchronize([tmp_path])
+    error[0] = errno.EIO
+    with pytest.raises(OSError, match="the disk says no"):
+        manifest.synchronize(files)

@@ -1,5 +1,7 @@
 """An agent's state: whatever its optimizer, what is frozen and where parameters lie, its next steps are equal."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from support.bugs import Bug, seeded
@@ -85,6 +87,33 @@ def test_frozen_parameters_are_written_once_and_again_where_they_have_changed(tm
     found = through_disk(agent, other, tmp_path, frozen)
     assert sum(name.startswith("reference.") and "network" in name for name in found.agent.networks) == 1
     assert differences(state_of(agent), state_of(other)) == []
+    moved = list(agent.reference.parameters())[1]
+    moved.data = moved.data + 1
+    found = through_disk(agent, other, tmp_path, frozen)
+    assert sum(name.startswith("reference.") and "network" in name for name in found.agent.networks) == 2
+    assert differences(state_of(agent), state_of(other)) == []
+    assert all(map(FrozenParameters(other).unchanged, other.reference.parameters()))
+
+
+def test_what_was_frozen_since_the_last_step_is_asleep():
+    agent = make()
+    agent.update(rollouts(1)[0])
+    freeze(agent, "network.1")
+    _, layout = agent.flat_optimizer.get_state({value: name for name, value in agent.named_parameters()})
+    frozen = {name for name, parameter in agent.named_parameters() if not parameter.requires_grad}
+    assert set(layout["asleep"]) == frozen and frozen
+    awake = [name for group in layout["groups"] for vector in group["vectors"] for name in vector["members"]]
+    assert not frozen & set(awake)
+
+
+def test_buffers_of_another_length_are_replaced_and_of_another_dtype_refused(tmp_path):
+    agent, other = make(normalize_rewards=True), make(seed=1, normalize_rewards=True)
+    agent.update(rollouts(1)[0])
+    found = through_disk(agent, other, tmp_path)
+    assert len(other.reward_scale.accumulated) == 4 and differences(state_of(agent), state_of(other)) == []
+    networks = {name: value.double() for name, value in found.agent.networks.items()}
+    with pytest.raises(SavedFilesError, match="is torch.float64 .*, expected torch.float32"):
+        set_agent_state(other, replace(found.agent, networks=networks), {})
 
 
 def test_the_steps_that_are_prepended_come_back(tmp_path):
