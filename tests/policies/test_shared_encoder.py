@@ -13,7 +13,9 @@ from support.bugs import Bug, seeded
 from torch import nn
 
 import pg_agents as pg
+from pg_agents.agents.common.overlap import Overlap
 from pg_agents.collection.collectors import StepCollector
+from pg_agents.collection.rows_in_place import LARGE
 from pg_agents.data.encoded import Encoded
 from pg_agents.errors import SavedAgentError
 from pg_agents.policies import Encoder
@@ -37,7 +39,10 @@ class Pictures(gym.Env):
         return self._seen(), {}
 
     def _seen(self):
-        self.picture = self.np_random.integers(0, 256, PICTURE.shape, np.uint8)
+        shape = PICTURE.shape if isinstance(self.observation_space, Dict) else self.observation_space.shape
+        self.picture = self.np_random.integers(0, 256, shape, np.uint8)
+        if isinstance(self.observation_space, Dict) and "action_mask" in self.observation_space.spaces:
+            return {"observation": self.picture, "action_mask": np.array([0, 1], np.int8)}
         if isinstance(self.observation_space, Dict):
             return {"view": self.picture, "place": self.np_random.normal(size=3).astype(np.float32)}
         return self.picture
@@ -187,6 +192,57 @@ def test_the_hidden_layers_are_shared_where_there_is_no_picture():
     torch.testing.assert_close(agent.policy.encoder(seen), torch.relu(second(torch.relu(first(seen)))))
 
 
+def test_features_of_other_parameters_are_not_used_where_the_first_row_is_the_same():
+    """Black pictures have the same features for any weights of convolutions."""
+    env = environments()
+    agent = pg.PPO.for_env(env, num_steps=4, minibatch_size=None)
+    rollout = rollout_of(agent, env)
+    rollout.observations[0] = 0
+    rollout.features[0] = 0
+    with torch.no_grad():
+        for parameter in agent.policy.encoder.parameters():
+            parameter.mul_(2)
+    torch.testing.assert_close(agent.critic.of_rollout(rollout)[0], agent.critic(rollout.observations))
+
+
+def test_steps_that_are_learned_from_again_have_no_features():
+    agent = pg.A2C.for_env(environments(), num_steps=4)
+    overlap, rollouts = Overlap(1), pg.collect_steps(environments(), agent.policy, 4)
+    overlap(next(rollouts))
+    assert overlap(next(rollouts)).features is None
+
+
+def test_actions_that_a_mask_forbids_are_not_taken_with_a_shared_encoder():
+    env = environments(Dict(observation=PICTURE, action_mask=Box(0, 1, (2,), np.int8)))
+    agent = pg.PPO.for_env(env, num_steps=32, minibatch_size=64)
+    rollout = rollout_of(agent, env)
+    assert agent.critic.shared_encoder is not None and (rollout.actions[rollout.mask] == 1).all()
+    assert agent.update(rollout)["entropy"] == 0
+
+
+@pytest.mark.parametrize(("hidden", "of_critic"), [(None, [64, 64]), ((32,), [32])])
+def test_hidden_layers_of_recurrent_networks_with_pictures(hidden, of_critic):
+    agent = pg.PPO.for_env(environments(), recurrent=8, hidden=hidden)
+    assert [layer.out_features for layer in agent.critic.network] == [*of_critic, 1]
+    assert [layer.out_features for layer in agent.policy.network][:-1] == list(hidden or ())
+    shared = pg.PPO.for_env("CartPole-v1", recurrent=8, hidden=hidden, share_encoder=True)
+    assert [layer.out_features for layer in shared.policy.encoder.hidden.layers] == list(hidden or (64, 64))
+    assert len(shared.critic.network) == len(shared.policy.network) == 1
+
+
+@pytest.mark.parametrize("recurrent", [None, 8])
+def test_large_pictures_are_encoded_once_and_their_features_stay_in_their_rows(calls, recurrent):
+    """Rollouts of large observations are written in place; features of each row are those of its observations."""
+    env = environments(Box(0, 255, (200, 200, 1), np.uint8))
+    agent = pg.PPO.for_env(env, num_steps=4, minibatch_size=None, recurrent=recurrent)
+    rollout = rollout_of(agent, env)
+    assert rollout.observations.nbytes >= 4 * LARGE
+    torch.testing.assert_close(rollout.features, agent.policy.encoder(rollout.observations))
+    calls.clear()
+    agent.critic.of_rollout(rollout)
+    assert 8 not in calls
+
+
 @pytest.mark.parametrize("name", ["trpo", "npg"])
 def test_agents_with_a_trust_region_keep_their_networks_apart(name):
     agent = pg.AGENTS[name]
@@ -259,6 +315,23 @@ class Network(nn.Module):
         return self.other(self.linear(images.to(self.linear.weight.dtype).flatten(1) / 255))
 
 
+class Centred(nn.Module):
+    """Features that depend on the other rows."""
+
+    def forward(self, features):
+        return features - features.mean(0)
+
+
+class Alternating(nn.Module):
+    """Features that change their signs from call to call."""
+
+    sign = 1
+
+    def forward(self, features):
+        self.sign = -self.sign
+        return self.sign * features
+
+
 class Detached(nn.Module):
     def forward(self, features):
         return features.detach()
@@ -287,6 +360,8 @@ class Wrong(nn.Module):
         (Wrong(size=256, returns=lambda x: x.flatten(1) / 0.0), "features that are not finite"),
         (Network(nn.Dropout(0.5)), "different features for the same observation.*encoder.eval()"),
         (Network(nn.BatchNorm1d(8)), "of one, of|different features for the same observation"),
+        (Network(Centred()), "different features for the same observation.*beside another"),
+        (Network(Alternating()), "different features for the same observation, called again"),
         (Network(nn.LazyLinear(8)), "lazy layers"),
         (Network(Detached()), "features without a gradient, so it would never learn"),
     ],
