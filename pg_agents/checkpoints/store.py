@@ -25,6 +25,7 @@ from typing import Any
 
 import safetensors.numpy
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from pg_agents.agents.base import Agent
@@ -127,13 +128,13 @@ def _read(path: Path) -> Checkpoint:
         raise SavedFilesError(f"it is of format {values['format']}, this version reads {FORMAT}; update pg-agents")
     for name in (NETWORKS, MOMENTS, ARRAYS):
         check_tensors(path, name)
-    networks, moments = (safetensors.torch.load_file(path / name) for name in (NETWORKS, MOMENTS))
     try:
+        networks, moments = (safetensors.torch.load_file(path / name) for name in (NETWORKS, MOMENTS))
         state = from_arrays_and_json(safetensors.numpy.load_file(path / ARRAYS), values["state"])
         agent = AgentState(networks, moments, state["agent"])
         return Checkpoint(values["steps"], agent, state["run"], values["machine"], values["start"])
-    except (LookupError, TypeError, ValueError) as error:
-        raise SavedFilesError(f"{REST} is not as it was written: {shown(error)}") from error
+    except (LookupError, TypeError, ValueError, OSError, SafetensorError) as error:
+        raise SavedFilesError(f"it is not as it was written: {shown(error)}") from error
 
 
 def newest_good(folder: Path) -> tuple[Checkpoint | None, list[str]]:

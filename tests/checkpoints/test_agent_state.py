@@ -1,5 +1,6 @@
 """An agent's state: whatever its optimizer, what is frozen and where parameters lie, its next steps are equal."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from pg_agents.checkpoints import agent_state as module
 from pg_agents.checkpoints.agent_state import FrozenParameters, agent_state, set_agent_state
 from pg_agents.checkpoints.store import read_checkpoint, read_start, write_checkpoint, write_start
 from pg_agents.errors import SavedFilesError
+from pg_agents.manifest import seal
 
 
 def make(seed=0, **options):
@@ -142,6 +144,40 @@ def test_the_state_is_a_picture_that_later_updates_do_not_change_once_written(tm
     agent.update(second)
     set_agent_state(other, read_checkpoint(path).agent, {})
     assert differences(before, state_of(other)) == []
+
+
+def test_the_agent_with_which_another_run_began_and_a_damaged_one_are_refused(tmp_path):
+    digest = write_start(tmp_path / "mine", make())
+    other = write_start(tmp_path / "other", make(seed=1))
+    assert read_start(tmp_path / "mine", digest).keys() == read_start(tmp_path / "other", other).keys()
+    with pytest.raises(SavedFilesError, match=r"path: the agent in .*start is damaged \(it is another run's\)"):
+        read_start(tmp_path / "mine", other)
+    file = tmp_path / "mine" / "start" / "agent.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(SavedFilesError, match=r"start is damaged \('agent.safetensors' is not the file that was"):
+        read_start(tmp_path / "mine", digest)
+
+
+@pytest.mark.parametrize("name", ["networks", "optimizer", "state"])
+def test_tensors_that_are_none_are_one_error_though_the_manifest_fits(tmp_path, name):
+    agent = make()
+    path = write_checkpoint(tmp_path, 1, agent_state(agent, FrozenParameters(agent)), None, "")
+    for said, data in (("is not as it was written", b"\2" + 7 * b"\0" + b"[]"), ("is truncated", b"\3" + 9 * b"\0")):
+        (path / f"{name}.safetensors").write_bytes(data)
+        seal(path)
+        with pytest.raises(SavedFilesError, match=f"the checkpoint .* is damaged .*{said}"):
+            read_checkpoint(path)
+
+
+@pytest.mark.parametrize("change", [{"state": {}}, {"state": {"$tuple": 3}}, {"state": []}, {"machine": None}])
+def test_a_state_that_is_none_is_one_error_though_the_manifest_fits(tmp_path, change):
+    agent = make()
+    path = write_checkpoint(tmp_path, 1, agent_state(agent, FrozenParameters(agent)), None, "")
+    values = {name: value for name, value in (json.loads((path / "state.json").read_text()) | change).items() if value}
+    (path / "state.json").write_text(json.dumps(values))
+    seal(path)
+    with pytest.raises(SavedFilesError, match="the checkpoint .* is damaged .*is not as it was written"):
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize(
