@@ -286,14 +286,3 @@ def test_a_file_that_cannot_be_written_leaves_the_former_one_alone(tmp_path, mon
     with pytest.raises(OSError, match="No space left"):
         write_file(tmp_path / "y", "new")
     assert (tmp_path / "y").read_text() == "former" and os.listdir(tmp_path) == ["y"]
-
-
-def test_a_folder_is_let_go_though_a_forked_process_has_inherited_what_holds_it(tmp_path):
-    descriptor = locks.lock(tmp_path)
-    inherited = os.dup(descriptor)  # the same open file, as a forked process has it
-    assert locks.lock(tmp_path) == locks.TAKEN
-    locks.release(descriptor)
-    again = locks.lock(tmp_path)
-    assert again not in (None, locks.TAKEN)
-    locks.release(again)
-    os.close(inherited)

@@ -116,15 +116,16 @@ def test_environments_without_a_state_begin_again_equally_in_every_restart():
     agent = pg.PPO.for_env(dice(), seed=0, **SHORT)
     collector = make_collector(agent, dice(), seed=0)
     assert collector.get_state() is None
-    rollouts = []
+    rollouts, actions = [], []
     for seed, before in ((5, 0), (5, 2), (6, 0)):
         one = make_collector(agent, dice(), seed=3)
         for _ in range(before):
             next(one)
         one.restart(seed)
         assert one.adapter.episode_starts.all() and one.adapter.valid.all() and not one.adapter.times.any()
+        actions.append(one.actor.generator.initial_seed())
         rollouts.append(bits(next(one)))
-    assert rollouts[0] == rollouts[1] != rollouts[2]
+    assert rollouts[0] == rollouts[1] != rollouts[2] and actions[0] == actions[1] != actions[2]
     assert rollouts[0] != bits(next(make_collector(agent, dice(), seed=5)))  # not those of the run with that seed
 
 

@@ -4,7 +4,9 @@ import json
 import multiprocessing
 import shutil
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import gymnasium as gym
 import pytest
@@ -13,8 +15,11 @@ from support.resumed import differences, files, rows, state_of, stopped_after
 
 import pg_agents as pg
 from pg_agents.checkpoints.store import checkpoints_in
-from pg_agents.training import resuming
+from pg_agents.collection.collector import Collector
+from pg_agents.training import checkpointing, resuming
 from pg_agents.training.checkpointing import Checkpoints, Interval, interval
+from pg_agents.training.plan import Plan
+from pg_agents.training.unwritten import Unwritten
 
 HOW = {"num_envs": 4, "seed": 5, "progress": False, "checkpoint_every": 1, "keep_checkpoints": 100}
 
@@ -114,8 +119,9 @@ def test_a_new_folder_is_a_new_run(whole, tmp_path):
 
 
 # -- in which way ------------------------------------------------------------------------------------------------------
-def test_episodes_begin_anew_where_an_environment_has_no_state_and_twice_alike(tmp_path, capsys):
-    run_dir = tmp_path / "whole"
+def test_episodes_begin_anew_where_an_environment_has_no_state_and_twice_alike(tmp_path, capsys, monkeypatch):
+    run_dir, seeds, restart = tmp_path / "whole", [], Collector.restart
+    monkeypatch.setattr(Collector, "restart", lambda self, seed: seeds.append(seed) or restart(self, seed))
     go(run_dir, env=Mine())
     found = [again(stopped_after(run_dir, tmp_path / name, 3), env=Mine(), progress=True) for name in "ab"]
     assert differences(found[0][0], found[1][0]) == []
@@ -128,7 +134,7 @@ def test_episodes_begin_anew_where_an_environment_has_no_state_and_twice_alike(t
     }
     assert rows(tmp_path / "a") != rows(run_dir)
     other = again(stopped_after(run_dir, tmp_path / "c", 2), env=Mine())[0]
-    assert differences(found[0][0], other) != []
+    assert differences(found[0][0], other) != [] and seeds[0] == seeds[1] != seeds[2]
 
 
 def test_from_the_beginning_every_environment_goes_on_with_the_same_bits(tmp_path):
@@ -211,6 +217,37 @@ def test_seconds_add_up(whole, tmp_path):
     assert again(place)[1].wall_seconds == before
     times = [json.loads(line)["time"] for line in (place / "metrics.jsonl").read_text().splitlines()]
     assert times == sorted(times)
+
+
+def stop(run):
+    if run.steps >= 64:
+        run.stop("enough")
+
+
+def test_a_run_that_was_stopped_stays_so_unless_more_steps_are_asked_for(tmp_path):
+    _, first = go(tmp_path / "r", probes=[stop], log_every=32)
+    assert 64 <= first.total_steps < 160
+    (tmp_path / "r" / "summary.json").unlink()
+    assert go(tmp_path / "r", resume=True)[1].total_steps == first.total_steps
+    assert go(tmp_path / "r", 320, resume=True)[1].total_steps >= 320
+
+
+def test_what_has_been_audited_and_the_intervals_are_those_of_the_run(whole, tmp_path, monkeypatch):
+    place, seen = stopped_after(whole[0], tmp_path / "r", 2), []
+    read = resuming.newest_good
+
+    def newest_good(folder):
+        found, wrong = read(folder)
+        return replace(found, run=found.run | {"audited": 10**6, "plan": found.run["plan"] | {"log_every": 11}}), wrong
+
+    monkeypatch.setattr(resuming, "newest_good", newest_good)
+    go(place, resume=True, probes=[lambda run: seen.append((run.audits.longest, run.plan.log_every))])
+    assert set(seen) == {(10**6, 11)}
+    with resuming.run_folder(place, True) as folder:
+        plan = Plan(160, 5, 1, None)
+        folder.checkpoint.run["evaluations"]["every"] = 13
+        assert resuming.as_before(folder, plan, None, None) == (replace(plan, log_every=11), 13)
+        assert resuming.as_before(folder, plan, 1, 17) == (plan, 17)
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -326,3 +363,33 @@ def test_by_default_they_cost_less_than_two_percent_of_the_time(monkeypatch):
             assert checkpoints._is_due(Steps) is due
     given = Checkpoints(None, Interval(seconds=5.0), 3, written=now[0] - 6, cost=9.0)
     assert given._is_due(Steps)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_checkpoint_is_tried_once_a_step_and_its_time_is_measured(tmp_path, monkeypatch, fails):
+    class Steps:
+        over, steps, agent = False, 7, None
+
+    now, tried = [1000.0], []
+
+    def write(folder, steps, *_):
+        tried.append(steps)
+        now[0] += 2.0
+        if fails:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr(checkpointing, "write_checkpoint", write)
+    for name in ("agent_state", "run_state", "keep_newest"):
+        monkeypatch.setattr(checkpointing, name, lambda *_: None)
+    monkeypatch.setattr(Checkpoints, "frozen", None, raising=False)
+    writer = SimpleNamespace(run_dir=tmp_path, unwritten=Unwritten(tmp_path), position=lambda: None)
+    checkpoints = Checkpoints(writer, Interval(steps=7), 3, "start")
+    with pytest.warns(RuntimeWarning, match="checkpoints cannot be written") if fails else nullcontext():
+        checkpoints.after_update(Steps)
+    checkpoints.after_update(Steps)
+    assert tried == [7] and checkpoints.cost == 2.0 and checkpoints.written == 1002.0
+    assert checkpoints.good == (-1 if fails else 7) and ("checkpoints" in writer.unwritten.reasons) is fails
+    if not fails:
+        checkpoints.try_to_save(Steps)
+        assert tried == [7]
