@@ -25,23 +25,31 @@ REAL = Box(0, 1, (4,))
 
 @pytest.mark.parametrize(
     ("spaces", "options", "said"),
-    [
-        ((Discrete(10**5), Discrete(10**5)), {}, "100,000 × 100,000 float32 numbers takes 37 GiB, 4 times that"),
-        ((Discrete(10**10), Discrete(2)), {}, "10,000,000,000 × 2 float32 numbers takes 75 GiB"),
-        ((Discrete(2), Discrete(10**10)), {}, "2 × 10,000,000,000 float32"),
-        ((Discrete(3), Discrete(2)), {"num_learners": 10**10}, "10,000,000,000 × 3 × 2 float32"),
-        ((Box(0, 255, (4096, 4096, 4), "uint8"), Discrete(2)), {}, "512 × 16,516,096 float32 numbers takes 32 GiB"),
-        ((Box(0, 1, (4096 * 4096 * 4,)), Discrete(2)), {}, "64 × 67,108,864 float32 numbers takes 16 GiB"),
-        ((MultiBinary([10**5, 10**5]), Discrete(2)), {}, "64 × 10,000,000,000 float32"),
-        ((Discrete(10**9), Discrete(2)), {"hidden": (64,)}, "64 × 1,000,000,000 float32"),
-        ((REAL, MultiDiscrete([10**9, 10**9])), {}, "2 × 1,000,000,000 float32"),
-        ((REAL, Discrete(2)), {"recurrent": 10**6}, "3,000,000 × 1,000,000 float32"),
+    [  # made in the test: bounds of 67 M numbers would be in the memory of all tests, and of all their forks
+        (
+            lambda: (Discrete(10**5), Discrete(10**5)),
+            {},
+            "100,000 × 100,000 float32 numbers takes 37 GiB, 4 times",
+        ),
+        (lambda: (Discrete(10**10), Discrete(2)), {}, "10,000,000,000 × 2 float32 numbers takes 75 GiB"),
+        (lambda: (Discrete(2), Discrete(10**10)), {}, "2 × 10,000,000,000 float32"),
+        (lambda: (Discrete(3), Discrete(2)), {"num_learners": 10**10}, "10,000,000,000 × 3 × 2 float32"),
+        (
+            lambda: (Box(0, 255, (4096, 4096, 4), "uint8"), Discrete(2)),
+            {},
+            "512 × 16,516,096 float32 numbers takes 32 GiB",
+        ),
+        (lambda: (Box(0, 1, (4096 * 4096 * 4,)), Discrete(2)), {}, "64 × 67,108,864 float32 numbers takes 16 GiB"),
+        (lambda: (MultiBinary([10**5, 10**5]), Discrete(2)), {}, "64 × 10,000,000,000 float32"),
+        (lambda: (Discrete(10**9), Discrete(2)), {"hidden": (64,)}, "64 × 1,000,000,000 float32"),
+        (lambda: (REAL, MultiDiscrete([10**9, 10**9])), {}, "2 × 1,000,000,000 float32"),
+        (lambda: (REAL, Discrete(2)), {"recurrent": 10**6}, "3,000,000 × 1,000,000 float32"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_does_not_fit_is_refused_with_the_arithmetic(sixteen, spaces, options, said):
     with pytest.raises(UnsupportedSpaceError, match=f"{said}.* this machine has 16 GiB"):
-        pg.PPO.for_spaces(*spaces, **options)
+        pg.PPO.for_spaces(*spaces(), **options)
 
 
 def test_all_that_is_made_is_counted_together(sixteen):
