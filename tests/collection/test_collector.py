@@ -21,6 +21,7 @@ from pg_agents.errors import FaultyEnvironmentError
 from pg_agents.training.loop import make_collector
 
 MODES = list(AutoresetMode)
+VALUES = ("steps", "seeds", "may_overwrite")  # of an adapter, on which the bits of rollouts do not depend
 SHORT = {"num_steps": 7, "minibatch_size": 14, "epochs": 1}
 
 
@@ -89,8 +90,11 @@ def test_a_collector_goes_on_to_the_bit(case):
         state, twin = through_disk(collector.get_state()), copy.deepcopy(agent)
         other = make_collector(twin, second, seed=99)
         next(other)
+        other.adapter.seeds, other.adapter.may_overwrite = 1, not collector.adapter.may_overwrite
+        beside, other.adapter.masks.beside = collector.adapter.masks.beside, None
         other.set_state(state)
-        assert other.adapter.steps == collector.adapter.steps
+        assert other.adapter.masks.beside is beside
+        assert all(getattr(other.adapter, name) == getattr(collector.adapter, name) for name in VALUES)
         assert learned(twin, other, 3) == learned(agent, collector, 3)
         first.close(), second.close()
 

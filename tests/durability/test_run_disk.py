@@ -20,6 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 import pg_agents as pg
 from pg_agents.cli import main
+from pg_agents.errors import SavedFilesError
 from pg_agents.training.appended import Appended
 from pg_agents.training.unwritten import Unwritten
 from pg_agents.training.writers import EVENTS, METRICS, SUMMARY
@@ -131,6 +132,22 @@ def test_a_folder_that_vanishes_costs_the_metrics_and_not_the_agent(tmp_path, un
     )
     assert pg.load(folder / "agent").name == "a2c"
     assert json.loads((folder / SUMMARY).read_text())["not_written"] == [EVENTS, "checkpoints", METRICS]
+
+
+def test_what_cannot_be_written_is_noted_until_it_is_and_said_once(tmp_path):
+    unwritten = Unwritten(tmp_path)
+    with pytest.warns(RuntimeWarning, match="run_dir: agent cannot be written .*; the run goes on") as said:
+        for what, error in (("agent", SavedFilesError("it holds 'mine'")), ("best", OSError(28, "No space left"))):
+            with unwritten.tolerated(what):
+                raise error
+    assert len(said) == 1 and unwritten.reasons == {"agent": "it holds 'mine'", "best": "No space left"}
+    unwritten.written("agent")
+    with pytest.warns(RuntimeWarning, match=r"is not complete, these could not be written: best \(No space left\)$"):
+        unwritten.warn()
+    unwritten.written("best")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        unwritten.warn()
 
 
 def test_a_record_that_does_not_fit_leaves_nothing(tmp_path):

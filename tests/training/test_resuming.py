@@ -98,12 +98,13 @@ def test_a_run_of_a_later_version_is_refused(whole, tmp_path):
 
 def test_what_killed_writers_left_is_swept(whole, tmp_path):
     place = stopped_after(whole[0], tmp_path / "r", 2)
-    left = place / "checkpoints" / ".pg_agents-0123456789abcdef.tmp"
-    (left / "new").mkdir(parents=True)
-    (left / "written-by-pg_agents").write_text("")
+    lefts = [folder / ".pg_agents-0123456789abcdef.tmp" for folder in (place, place / "checkpoints")]
+    for left in lefts:
+        (left / "new").mkdir(parents=True)
+        (left / "written-by-pg_agents").write_text("")
     (place / "checkpoints" / "mine.txt").write_text("keep")
     assert differences(whole[1], again(place)[0]) == []
-    assert not left.exists() and (place / "checkpoints" / "mine.txt").read_text() == "keep"
+    assert not any(left.exists() for left in lefts) and (place / "checkpoints" / "mine.txt").read_text() == "keep"
 
 
 def test_a_run_that_was_killed_before_it_began_begins(whole, tmp_path):
@@ -169,6 +170,8 @@ def test_what_was_frozen_during_the_run_comes_back_from_the_checkpoints_of_a_res
     agent, _ = go(tmp_path / "whole", **how)
     first = stopped_after(tmp_path / "whole", tmp_path / "once", 2)
     go(first, resume=True, **how)
+    start = "checkpoints/start/manifest.json"
+    assert (first / start).read_bytes() == (tmp_path / "whole" / start).read_bytes()
     second = stopped_after(first, tmp_path / "twice", 3)
     assert differences(state_of(agent), state_of(go(second, resume=True, **how)[0])) == []
 
@@ -383,13 +386,14 @@ def test_a_checkpoint_is_tried_once_a_step_and_its_time_is_measured(tmp_path, mo
     for name in ("agent_state", "run_state", "keep_newest"):
         monkeypatch.setattr(checkpointing, name, lambda *_: None)
     monkeypatch.setattr(Checkpoints, "frozen", None, raising=False)
-    writer = SimpleNamespace(run_dir=tmp_path, unwritten=Unwritten(tmp_path), position=lambda: None)
+    unwritten = Unwritten(tmp_path, {} if fails else {"checkpoints": "the disk was full"})
+    writer = SimpleNamespace(run_dir=tmp_path, unwritten=unwritten, position=lambda: None)
     checkpoints = Checkpoints(writer, Interval(steps=7), 3, "start")
     with pytest.warns(RuntimeWarning, match="checkpoints cannot be written") if fails else nullcontext():
         checkpoints.after_update(Steps)
     checkpoints.after_update(Steps)
     assert tried == [7] and checkpoints.cost == 2.0 and checkpoints.written == 1002.0
-    assert checkpoints.good == (-1 if fails else 7) and ("checkpoints" in writer.unwritten.reasons) is fails
+    assert checkpoints.good == (-1 if fails else 7) and ("checkpoints" in unwritten.reasons) is fails
     if not fails:
         checkpoints.try_to_save(Steps)
         assert tried == [7]
