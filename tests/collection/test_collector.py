@@ -92,11 +92,25 @@ def test_a_collector_goes_on_to_the_bit(case):
         next(other)
         other.adapter.seeds, other.adapter.may_overwrite = 1, not collector.adapter.may_overwrite
         beside, other.adapter.masks.beside = collector.adapter.masks.beside, None
+        other.actor.shown -= 1
         other.set_state(state)
-        assert other.adapter.masks.beside is beside
+        assert other.adapter.masks.beside is beside and (other.actor.shown == collector.actor.shown).all()
         assert all(getattr(other.adapter, name) == getattr(collector.adapter, name) for name in VALUES)
         assert learned(twin, other, 3) == learned(agent, collector, 3)
         first.close(), second.close()
+
+
+@pytest.mark.parametrize("case", ["native", "memory", "NEXT_STEP"])
+def test_a_state_is_not_changed_by_later_rollouts(case):
+    kind, make, options = CASES[case]
+    env = make()
+    collector = make_collector(kind.for_env(env, seed=0, **options), env, seed=0)
+    next(collector)
+    state = collector.get_state()
+    before = through_disk(state)
+    next(collector)
+    assert bits(through_disk(state)) == bits(before)
+    env.close()
 
 
 def test_cuts_are_in_the_middle_of_episodes_and_at_their_ends():

@@ -209,3 +209,12 @@ test_seeded_bugs = seeded(
         [test_the_actor_sees_bytes_and_keeps_a_copy_of_them],
     ),
 )
+
+
+def test_features_are_kept_in_the_rows_of_their_steps():
+    rows = RowsInPlace(np.zeros((2, 3)), 3)
+    for step in range(3):
+        rows.copied(np.full((2, 3), step))
+        kept = rows.keep_features(torch.full((2, 4), float(step)))
+        assert (kept == step).all()
+    assert [set(row.flatten().tolist()) for row in rows.features] == [{0.0}, {1.0}, {2.0}]
