@@ -1,5 +1,7 @@
-"""What holds for every test: the pg/… ids are known, torch computes on one thread, slow tests wait to be asked for."""
+"""What holds for every test: the pg/… ids are known, torch computes on one thread, slow tests wait to be asked for,
+and none waits for ever."""
 
+import faulthandler
 import os
 import signal
 import subprocess
@@ -12,6 +14,8 @@ import pg_agents  # noqa: F401 - makes the pg/… ids known
 
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # read when transformers is imported
 torch.set_num_threads(1)  # a worker a core, and sums in the same order everywhere
+SECONDS = 900  # for a test: a process that takes longer says where it stands and ends, as crashed tests do
+ERRORS = pytest.StashKey()
 
 
 def pytest_addoption(parser):
@@ -20,9 +24,19 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     """Leave out what is slow, unless everything is asked for, a mark is, or a file or a test is named."""
+    config.stash[ERRORS] = open(os.dup(2), "w")  # noqa: SIM115 - of the process: a test's own is captured
     named = any(".py" in argument for argument in config.args)
     if not (config.option.everything or config.option.markexpr or named):
         config.option.markexpr = "not slow"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    faulthandler.dump_traceback_later(SECONDS, exit=True, file=item.config.stash[ERRORS])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture
