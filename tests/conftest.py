@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
@@ -32,11 +33,18 @@ def pytest_configure(config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    faulthandler.dump_traceback_later(SECONDS, exit=True, file=item.config.stash[ERRORS])
+    watch = threading.Timer(SECONDS, end_the_process, [item.config.stash[ERRORS]])  # faulthandler's own hangs in forks
+    watch.daemon = True
+    watch.start()
     try:
         return (yield)
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        watch.cancel()
+
+
+def end_the_process(file):
+    faulthandler.dump_traceback(file)
+    os._exit(1)
 
 
 @pytest.fixture
