@@ -1,5 +1,5 @@
 """What holds for every test: the pg/… ids are known, torch computes on one thread, slow tests wait to be asked for,
-and none waits for ever."""
+none waits for the disk, and none for ever."""
 
 import faulthandler
 import os
@@ -14,6 +14,7 @@ import torch
 import pg_agents  # noqa: F401 - makes the pg/… ids known
 
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # read when transformers is imported
+os.fsync = lambda descriptor: None  # tests kill processes, not the machine: waiting for the disk was most of their time
 torch.set_num_threads(1)  # a worker a core, and sums in the same order everywhere
 SECONDS = 900  # for a test: a process that takes longer says where it stands and ends, as crashed tests do
 ERRORS = pytest.StashKey()
