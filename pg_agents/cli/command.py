@@ -38,7 +38,7 @@ from pg_agents.cli.options import (
 )
 from pg_agents.cli.resuming import carry_out, run_resuming
 from pg_agents.cli.runs import RunConfig, run_folder
-from pg_agents.cli.terminal import complain, nobody_reads, prepare, say
+from pg_agents.cli.terminal import complain, nobody_reads, prepare, say, warnings_as_lines
 from pg_agents.errors import (
     AuditError,
     FaultyEnvironmentError,
@@ -74,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     heed_commands()
     typed = sys.argv[1:] if argv is None else list(argv)
     try:
-        _finish(parse(typed))
+        with warnings_as_lines():
+            _finish(parse(typed))
     except Terminated as end:
         say(f"terminated: {end}", sys.stderr)
         return 143

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
-import warnings
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -43,16 +41,11 @@ def run_resuming(options: ResumeOptions) -> None:
     start = run_dir / FOLDER / START
     if not start.is_dir():
         raise UserError(f"path: {run_dir} holds no checkpoint to resume from; train again, into another folder")
-    with ExitStack() as opened, warnings.catch_warnings():
-        warnings.showwarning = _show
+    with ExitStack() as opened:
         agent = load_agent(start).to(device)
         folder = start / MODEL if "policy" in agent.networks else None
         env, eval_env = config.open(opened, "group_size" in agent.argument_names(), folder)
         carry_out(config, agent, env, eval_env, run_dir, quiet=options.quiet, resume=True)
-
-
-def _show(message: Warning | str, *_: Any, **__: Any) -> None:  # noqa: ANN401
-    say(f"warning: {message}", sys.stderr)
 
 
 def carry_out(

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import sys
-from typing import TextIO
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 from pg_agents.shown import printable, shortened
+
+COLOURED = re.compile(r"\x1b\[[0-9;]*m(?:WARN: )?")  # as Gymnasium's warnings are
 
 
 def prepare() -> None:
@@ -41,3 +47,16 @@ def nobody_reads() -> bool:
 def complain(message: str) -> None:
     """Print an error to standard error, shortened to at most a screen."""
     print(f"error: {shortened(printable(message))}", file=sys.stderr)
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """A context in which a warning is one line on standard error, without the line of code that it comes from."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        yield
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:  # noqa: ANN401
+    text = " ".join(COLOURED.sub("", str(message)).split())
+    print(f"warning: {shortened(printable(text))}", file=sys.stderr)

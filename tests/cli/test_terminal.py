@@ -4,6 +4,7 @@ import functools
 import io
 import os
 import sys
+import warnings
 
 import pytest
 from support.bugs import Bug, seeded
@@ -14,6 +15,7 @@ from pg_agents.cli.demo import Task, demo
 from pg_agents.cli.options import COMMANDS
 from pg_agents.cli.terminal import complain, prepare, say
 from pg_agents.shown import LINES, SCREEN, printable, shortened, shown
+from pg_agents.training.appended import EventFile
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -86,6 +88,46 @@ def test_no_message_is_longer_than_a_screen(capsys):
     assert shortened("x" * SCREEN) == "x" * SCREEN
     assert shown(list(range(10**5))).startswith("[0, 1, 2,") and len(shown(list(range(10**5)))) < 300
     assert shown("a\x1b") == "'a\\x1b'"
+
+
+# -- warnings ----------------------------------------------------------------------------------------------------------
+WARNINGS = {
+    "run_dir: best cannot be written": "run_dir: best cannot be written",
+    "\x1b[33mWARN: an old version\x1b[0m": "an old version",
+    "two\n  lines\x9b31m": "two lines\\x9b31m",
+}
+
+
+@pytest.mark.parametrize(("text", "seen"), WARNINGS.items())
+def test_a_warning_of_a_command_is_one_line_and_elsewhere_stays_a_warning(capsys, monkeypatch, text, seen):
+    def warned(options):
+        warnings.warn(text, RuntimeWarning, stacklevel=1)
+
+    monkeypatch.setattr(pg_agents.cli.command, "show_list", lambda as_json: warned(None))
+    before = warnings.showwarning
+    assert main(["list"]) == 0 and capsys.readouterr().err == f"warning: {seen}\n"
+    assert warnings.showwarning is before
+    with pytest.warns(RuntimeWarning):
+        warned(None)
+
+
+def test_a_disk_that_fills_up_and_a_damaged_checkpoint_are_lines_of_train_and_resume(capsys, folder, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pg_agents.training.checkpointing.Checkpoints._is_due", lambda self, run: True)
+        patched.setattr(EventFile, "write", lambda self, step, row: step and full())
+        assert main([*TRAIN, "--log-every", "5", "--quiet"]) == 0
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("warning: run_dir: TensorBoard's event file cannot be written to r (No space left on dev")
+    assert last.startswith("warning: run_dir: r is not complete")
+    newest = max((folder / "r" / "checkpoints").glob("step-*"))
+    (newest / "state.json").write_text("{}")
+    (folder / "r" / "summary.json").unlink()
+    assert main(["resume", "r", "--quiet"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: path: the checkpoint r/checkpoints/") and line.endswith("; the one before is used")
 
 
 def test_prepare_leaves_streams_alone_that_cannot_be_changed(monkeypatch):
