@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
@@ -71,7 +72,7 @@ def carry_out(
         with leaving():
             result = train(agent, env, **how)
     except (KeyboardInterrupt, Terminated) as error:
-        resumes = f"\nnext     {PROGRAM} resume {shlex.quote(str(run_dir))}" if (run_dir / FOLDER).is_dir() else ""
+        resumes = f"\nnext     {PROGRAM} resume {shlex.quote(str(run_dir))}" if os.path.isdir(run_dir / FOLDER) else ""
         raise type(error)(f"{error}{resumes}") from error
     if not quiet:
         say(result_lines(result, run_dir, pg_envs.known_returns(env), config.env))

@@ -36,17 +36,18 @@ class Appended:
     """
 
     def __init__(self, path: Path, mode: str = "x") -> None:
-        self.file = path.open(f"{mode}b", buffering=0)
+        self.path = path.absolute()
+        self.file = self.path.open(f"{mode}b", buffering=0)
 
     def append(self, record: bytes) -> None:
         """Append a record; it is in the file when this returns.
 
         Raises:
-            OSError: the disk is full or fails, or the file has been deleted; the file is then as it was.
+            OSError: the disk is full, fails or is gone, or the file has been deleted; the file is then as it was.
         """
         before = os.fstat(self.file.fileno())
-        if not before.st_nlink:
-            raise FileNotFoundError(errno.ENOENT, "it has been deleted")
+        if not self._in_place(before):
+            raise FileNotFoundError(errno.ENOENT, "it has been deleted, or its disk is gone")
         try:
             while record:
                 record = record[self.file.write(record) :]
@@ -59,6 +60,13 @@ class Appended:
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+
+    def _in_place(self, opened: os.stat_result) -> bool:
+        """Return whether the file that was opened is the one that its path names."""
+        try:
+            return os.path.samestat(opened, self.path.stat())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
 
 class EventFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from pg_agents.training.probes import Probe, default_probes, text_table
 from pg_agents.training.progress import ProgressBar
 from pg_agents.training.resuming import Opened
 from pg_agents.training.run import Run
-from pg_agents.training.writers import RunWriter
+from pg_agents.training.writers import RunWriter, writable
 
 AGENT, BEST = "agent", "best"  # folders of saved agents in a run's folder
 SAME_PROMPTS = "samples/same_prompts"  # texts of the untrained and of the trained agent
@@ -44,13 +45,18 @@ class Reports:
     visible: bool
 
     def begin(self, run: Run, config: Mapping[str, Any]) -> None:
-        """Write the run's configuration and a first checkpoint; of a run that goes on only what is new."""
+        """Write the run's configuration and a first checkpoint; of a run that goes on only what is new.
+
+        Raises:
+            ValueError: they cannot be written, so that the run must not begin.
+        """
         if self.writer and run.resumed_from:
             self.writer.new_total(run.total_steps)
         elif self.writer:
             self.writer.config(config)
         if self.checkpoints:
-            self.checkpoints.begin(run)
+            with writable("run_dir", self.checkpoints.writer.run_dir):
+                self.checkpoints.begin(run)
 
     def say(self, line: str) -> None:
         """Print a line, if there is to be a progress bar."""
@@ -88,7 +94,7 @@ class Reports:
     def where(self, run: Run) -> str:
         """Return at which step a run was ended by a signal, and what of it is saved, as text."""
         text = f"at step {run.steps:,}"
-        if self.writer and AGENT not in run.not_written and (path := self.writer.run_dir / AGENT).is_dir():
+        if self.writer and AGENT not in run.not_written and os.path.isdir(path := self.writer.run_dir / AGENT):
             text += f"; the agent is saved in {path}"
         if self.checkpoints and self.checkpoints.good >= 0:
             text += f"; the newest checkpoint is of step {self.checkpoints.good:,}"

@@ -119,8 +119,8 @@ def _writing(run_dir: str | Path, found: bool) -> Iterator[RunWriter]:
         yield writer
     finally:
         writer.leave()
-        if not found and not (writer.run_dir / CONFIG).exists():  # it has failed before it began
-            with suppress(OSError):
+        with suppress(OSError):
+            if not found and not (writer.run_dir / CONFIG).exists():  # it has failed before it began
                 (writer.run_dir / METRICS).unlink()
                 if made:
                     writer.run_dir.rmdir()

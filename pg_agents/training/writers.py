@@ -145,7 +145,7 @@ def writable(argument: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or type(error).__name__
+        reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error) or type(error).__name__)
         raise ValueError(
             f"{argument}: {folder} cannot be made or written to ({reason}); give another folder"
         ) from error

@@ -1,10 +1,12 @@
 """Runs whose folder cannot be written any more learn on, say so once, and return their results; none begins there."""
 
+import ctypes
 import io
 import json
 import os
 import resource
 import shutil
+import signal
 import sys
 import time
 import warnings
@@ -19,8 +21,10 @@ from support.forks import in_a_fork, mount_small
 from torch.utils.tensorboard import SummaryWriter
 
 import pg_agents as pg
+from pg_agents.checkpoints.store import newest_good
 from pg_agents.cli import main
 from pg_agents.errors import SavedFilesError
+from pg_agents.training import reports
 from pg_agents.training.appended import Appended
 from pg_agents.training.unwritten import Unwritten
 from pg_agents.training.writers import EVENTS, METRICS, SUMMARY
@@ -52,11 +56,11 @@ class At:
             self.do()
 
 
-def run(run_dir, *probes):
+def run(run_dir, *probes, **more):
     """Return the summary of a run as a table, its warnings, and its agent's parameters."""
     env = made()
     agent = agent_for(env)
-    how = {"total_steps": TOTAL, "log_every": 40, "eval_every": 40, "eval_episodes": 2, "progress": False}
+    how = {"total_steps": TOTAL, "log_every": 40, "eval_every": 40, "eval_episodes": 2, "progress": False} | more
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         summary = pg.train(agent, env, run_dir=run_dir, eval_env=made(), probes=probes, **how)
@@ -132,6 +136,113 @@ def test_a_folder_that_vanishes_costs_the_metrics_and_not_the_agent(tmp_path, un
     )
     assert pg.load(folder / "agent").name == "a2c"
     assert json.loads((folder / SUMMARY).read_text())["not_written"] == [EVENTS, "checkpoints", METRICS]
+
+
+# -- disks and folders that go away in the middle of a run -------------------------------------------------------------
+NOTHING_WRITTEN = {"agent", "checkpoints", METRICS, EVENTS, SUMMARY}
+
+
+def read_only(place):
+    """Mount a disk read-only, as a system does that finds it broken; writers' own files are read-only from then on."""
+    for number in os.listdir("/proc/self/fd"):
+        path = os.path.realpath(f"/proc/self/fd/{number}")
+        if path.startswith(str(place)) and os.path.isfile(path):
+            os.dup2(os.open(path, os.O_RDONLY), int(number))  # while a file can be written, no disk becomes read-only
+    assert os.system(f"mount -o remount,ro {place}") == 0
+
+
+def vanish(place):
+    assert os.system(f"umount -l {place}") == 0  # files that are open stay
+
+
+def forbid(place):
+    (place / "r").chmod(0o500)
+    ctypes.CDLL(None).setfsuid(65534)  # from here on permissions count, for root too
+
+
+LOST = {
+    "read-only": (read_only, "Bad file"),
+    "unmounted": (vanish, "disk is gone"),
+    "forbidden": (forbid, "Permission"),
+}
+
+
+@pytest.mark.parametrize("how", LOST)
+def test_a_disk_that_goes_away_in_the_middle_costs_only_what_comes_later(tmp_path, undisturbed, how):
+    place, same = tmp_path / "disk", tmp_path / "same"
+
+    def work():
+        place.mkdir()
+        same.mkdir()
+        if not mount_small(place, "4m") or os.system(f"mount --bind {place} {same}"):
+            return None
+        found = run(place / "r", At(200, lambda: LOST[how][0](place)), checkpoint_every=40)
+        ctypes.CDLL(None).setfsuid(0)
+        newest, wrong = newest_good(same / "r" / "checkpoints")
+        begun = pg.load(same / "r" / "checkpoints" / "start").name, pg.load(same / "r" / "best").name
+        return found, newest.steps, wrong, rows_of(same / "r")[-1]["step"], begun
+
+    answer = in_a_fork(work)
+    if answer is None:
+        pytest.skip("mounting a small disk is not allowed here")
+    if isinstance(answer, BaseException):
+        raise answer
+    found, steps, wrong, row, begun = answer
+    check_learned_on(found, undisturbed)
+    first, last = found[1]
+    assert first.startswith(f"run_dir: {METRICS} cannot be written to {place / 'r'} (") and LOST[how][1] in first
+    assert last.startswith(f"run_dir: {place / 'r'} is not complete")
+    kept = set() if how == "unmounted" else {"agent", SUMMARY}  # where the disk was there is a folder
+    assert {"checkpoints", METRICS, EVENTS} | kept <= set(found[0]["not_written"]) <= NOTHING_WRITTEN | {"best"}
+    assert 160 <= steps == row < 200 and not wrong and begun == ("a2c", "a2c")
+
+
+def test_a_folder_that_becomes_a_file_is_left_alone_and_the_run_learns_on(tmp_path, undisturbed):
+    folder, moved = tmp_path / "r", tmp_path / "moved"
+
+    def replace():
+        folder.rename(moved)
+        folder.write_text("mine")
+
+    found = run(folder, At(200, replace), checkpoint_every=40)
+    check_learned_on(found, undisturbed)
+    assert NOTHING_WRITTEN <= set(found[0]["not_written"]) <= NOTHING_WRITTEN | {"best"} and len(found[1]) == 2
+    newest, wrong = newest_good(moved / "checkpoints")
+    assert 160 <= newest.steps == rows_of(moved)[-1]["step"] < 200 and not wrong
+    assert folder.read_text() == "mine" and sorted(os.listdir(tmp_path)) == ["moved", "r"]
+
+
+@pytest.mark.parametrize("typed", [False, True])
+def test_a_signal_ends_a_run_in_order_whose_disk_is_full(tmp_path, typed):
+    """The checkpoint that a signal asks for cannot be written, and neither can the agent."""
+
+    def ends():
+        limit_files(0)
+        signal.raise_signal(signal.SIGTERM)
+
+    def work():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        sys.stderr = told = io.StringIO()
+        if typed:
+            probe, default = At(40, ends), reports.default_probes
+            reports.default_probes = lambda *how: [*default(*how), probe]
+            path = ["--run-dir", str(tmp_path / "r"), "--log-every", "40", "--total-steps", str(TOTAL), "--quiet"]
+            return main(["train", "a2c", "CartPole-v1", "--checkpoint-every", "40", *path]), told.getvalue()
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            try:
+                run(tmp_path / "r", At(40, ends), checkpoint_every=40)
+            except pg.Terminated as end:
+                return end.code, str(end), len(said)
+
+    code, text, *_ = in_a_fork(work)
+    newest, wrong = newest_good(tmp_path / "r" / "checkpoints")
+    said = f"; the newest checkpoint is of step {newest.steps:,}"
+    assert code == 143 and not wrong and said in text and "the agent is saved" not in text
+    if typed:
+        first, last, end, resumes = text.splitlines()
+        assert first.startswith("warning: run_dir: ") and last.startswith("warning: run_dir: ")
+        assert end.startswith("terminated: at step ") and resumes == f"next     pg-agents resume {tmp_path / 'r'}"
 
 
 def test_what_cannot_be_written_is_noted_until_it_is_and_said_once(tmp_path):
@@ -218,6 +329,22 @@ def test_a_run_does_not_begin_on_a_full_disk(tmp_path):
 
     error, steps = in_a_fork(work)
     assert error.startswith(f"run_dir: {tmp_path / 'r'} cannot be made or written to (File too large)") and steps == 0
+
+
+@pytest.mark.parametrize("part", ["write_start", "write_checkpoint"])
+def test_a_run_does_not_begin_where_its_first_checkpoint_cannot_be_written(tmp_path, monkeypatch, part):
+    env = Counted(gym.make("CartPole-v1"))
+    before = Counted.steps
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"pg_agents.training.checkpointing.{part}", full)
+    with pytest.raises(
+        ValueError, match=r"^run_dir: .*r cannot be made or written to \(No space left on device\); give"
+    ):
+        pg.train(agent_for(env), env, total_steps=TOTAL, run_dir=tmp_path / "r", progress=False)
+    assert Counted.steps == before
 
 
 def test_the_command_line_says_that_the_agent_was_not_saved(tmp_path):
