@@ -69,4 +69,4 @@ def start():
     yield started
     for process in processes:
         process.kill()
-        process.wait()
+        process.wait(10)

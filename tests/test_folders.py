@@ -178,7 +178,7 @@ def test_a_folder_that_a_living_writer_fills_is_not_swept(tmp_path):
     write(tmp_path / "x", filled("fast"))
     assert text_of(tmp_path / "x") == "fast" and len(os.listdir(tmp_path)) == 2
     over.set()
-    writer.join()
+    writer.join(20)
     assert text_of(tmp_path / "x") == "slow" and os.listdir(tmp_path) == ["x"]
 
 
@@ -206,10 +206,10 @@ def test_many_writers_and_readers_of_one_folder_see_whole_ones(tmp_path):
     for thread in writers + readers:
         thread.start()
     for thread in writers:
-        thread.join()
+        thread.join(60)
     stop.set()
     for thread in readers:
-        thread.join()
+        thread.join(60)
     assert not errors and text_of(tmp_path / "x").endswith("7") and os.listdir(tmp_path) == ["x"]
 
 

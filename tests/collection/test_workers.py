@@ -27,7 +27,7 @@ def workers(**arguments):
 
 def kill(env, row):
     os.kill(env.processes[row].pid, signal.SIGKILL)
-    env.processes[row].join()
+    env.processes[row].join(10)
 
 
 def within(seconds, call):

@@ -4,51 +4,17 @@ Each run writes a checkpoint after every update; for each cut its folder is copi
 would have left it, with all that was written later still in its files, and resumed with new objects.
 """
 
-import os
-import random
-import shutil
-import signal
-import time
-from contextlib import suppress
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 
 import pytest
 import torch
-from support.resumed import differences, files, newest, state_of, stopped_after
+from support.resumed import differences, stopped_after
+from support.small_runs import CONTROL, OPTIONS, TASKS, cell, go, named, resumed_at
 
-import pg_agents as pg
 from pg_agents.checkpoints.store import checkpoints_in
-from pg_agents.cli import main
 from pg_agents.training import resuming
-
-TASKS = {  # id, arguments for its constructor, arguments of agents
-    "bandit": ("pg/BernoulliBandit-v0", {}, {}),
-    "chain": ("pg/Chain-v0", {}, {}),
-    "tokens": ("pg/Addition-v0", {}, {}),
-    "cartpole": ("CartPole-v1", {}, {"hidden": (8,)}),
-    "cartpole-sync": ("CartPole-v1", {"vectorization_mode": "sync"}, {"hidden": (8,), "normalize_observations": True}),
-}
-EPISODES = ("reinforce", "reinforce-baseline", "grpo", "rloo")
-OPTIONS = {
-    "reinforce": {"normalize_rewards": True},
-    "reinforce-baseline": {"baseline": "running-average"},
-    "actor-critic": {"num_steps": 8, "learning_rate": "1e-2:0"},
-    "a2c": {"num_steps": 8, "normalize_rewards": True},
-    "ppo": {"num_steps": 8, "minibatch_size": 16, "epochs": 2, "learning_rate": "1e-2:0"},
-    "grpo": {"group_size": 2, "minibatch_size": 16, "epochs": 2},
-    "rloo": {"group_size": 2},
-    "trpo": {"num_steps": 8, "minibatch_size": 16},
-    "npg": {"num_steps": 8, "minibatch_size": 16, "fisher_fraction": 0.5},
-    "average-reward": {},
-}
-UPDATES = 6
-LENGTHS = {"pg/BernoulliBandit-v0": 1, "pg/Chain-v0": 100, "CartPole-v1": 25, "pg/Addition-v0": 3}  # of episodes
-
-
-def cell(agent, task, **more):
-    env, env_args, options = TASKS[task]
-    return agent, env, env_args, {**options, **OPTIONS[agent], **more}
-
 
 EVERY = [cell(agent, task) for agent in OPTIONS if agent != "average-reward" for task in TASKS]
 OTHERS = {
@@ -64,50 +30,39 @@ FEW = [
 ]  # fmt: skip
 
 
-def go(cell, run_dir, **more):
-    """Train a new agent; return everything about it, and about its folder."""
-    name, env, env_args, options = cell
-    agent = pg.AGENTS[name].for_env(env, num_envs=4, env_args=env_args, seed=3, **options)
-    of_an_update = 4 if name == "average-reward" else 4 * LENGTHS.get(env, 8) if name in EPISODES else 32
-    total = UPDATES * of_an_update
-    how = {"num_envs": 4, "env_args": env_args, "seed": 5, "progress": False, "total_steps": total}
-    if name != "average-reward":  # its episodes never end
-        how |= {"eval_env": env, "eval_every": total // 3, "eval_episodes": 2}
-    how |= {"log_every": total // 4} | more
-    pg.train(agent, env, run_dir=run_dir, checkpoint_every=1, keep_checkpoints=1000, **how)
-    return state_of(agent) | files(run_dir)
-
-
-def resumes_everywhere(cell, folder, cuts):
+def resumes_everywhere(cell, folder, cuts, resumed, record):
     whole = go(cell, folder / "whole")
     count = len(list(checkpoints_in(folder / "whole" / "checkpoints"))) - 1
     assert count >= 3
+    kinds = []
     for cut in sorted({round(count * cut) for cut in cuts}):
-        again = go(cell, stopped_after(folder / "whole", folder / "again", cut), resume=True)
+        again, kind = resumed(cell, folder / "whole", folder / "again", cut)
         assert differences(whole, again) == [], f"after update {cut} of {count}"
-        shutil.rmtree(folder / "again")
-
-
-def named(cell):
-    name, env, env_args, options = cell
-    return "-".join([name, env, *env_args.values(), *(key for key in ("recurrent", "kl_weight") if key in options)])
+        kinds.append(f"cuts {kind if cut else 'before the first update'}")
+    record("cell", named(cell))
+    for kind in set(kinds):
+        record(kind, kinds.count(kind))
 
 
 @pytest.mark.parametrize("cell", FEW, ids=named)
-def test_every_agent_goes_on_with_the_same_bits(cell, tmp_path):
-    resumes_everywhere(cell, tmp_path, [0.5])
+def test_every_agent_goes_on_with_the_same_bits(cell, tmp_path, record_property):
+    resumes_everywhere(cell, tmp_path, [0.5], resumed_at, record_property)
+
+
+@pytest.fixture(scope="module")
+def another_process():
+    """A process that begins anew, which has none of this one's memory."""
+    with ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        yield lambda *arguments: pool.submit(resumed_at, *arguments).result(timeout=120)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", [*EVERY, *OTHERS.values()], ids=named)
-def test_every_agent_goes_on_with_the_same_bits_everywhere(cell, tmp_path):
-    resumes_everywhere(cell, tmp_path, [0, 0.3, 0.6, 1])
+def test_every_agent_goes_on_with_the_same_bits_in_another_process(cell, tmp_path, another_process, record_property):
+    resumes_everywhere(cell, tmp_path, [0, 0.3, 0.6, 1], another_process, record_property)
 
 
 # -- what is left out is missed ----------------------------------------------------------------------------------------
-CONTROL = cell("ppo", "cartpole-sync", normalize_rewards=True)
-
-
 def without(part):
     """Return a function that reads a run's newest checkpoint and leaves a part of it out."""
     read = resuming.newest_good
@@ -169,79 +124,9 @@ def test_nothing_is_missed_where_nothing_is_left_out(control, tmp_path):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_each_part_of_a_checkpoint_is_missed(control, tmp_path, monkeypatch, part):
+def test_each_part_of_a_checkpoint_is_missed(control, tmp_path, monkeypatch, part, record_property):
     whole, found = control
     place = stopped_after(whole, tmp_path / "again", 3)
     monkeypatch.setattr(resuming, "newest_good", without(part))
     assert differences(found, go(CONTROL, place, resume=True)) != []
-
-
-# -- killed ------------------------------------------------------------------------------------------------------------
-def killed_until_it_ends(cell, run_dir, kills):
-    """Resume a run in new processes, of which `kills` are killed at random; return the exit code of the last one."""
-    chance = random.Random(0)
-    started = time.monotonic()
-    go(cell, run_dir.with_name("timed"))
-    longest = time.monotonic() - started
-    for attempt in range(kills + 1):
-        child = os.fork()
-        if child == 0:
-            with suppress(BaseException):
-                go(cell, run_dir, resume=True)
-                os._exit(0)
-            os._exit(1)
-        if attempt < kills:
-            time.sleep(chance.uniform(0, longest))
-            os.kill(child, signal.SIGKILL)
-        status = os.waitpid(child, 0)[1]
-    return os.waitstatus_to_exitcode(status)
-
-
-def kills_change_nothing(folder, kills):
-    whole = go(CONTROL, folder / "whole")
-    assert killed_until_it_ends(CONTROL, folder / "killed", kills) == 0
-    assert differences(newest(folder / "whole"), newest(folder / "killed")) == []
-    assert differences({name: whole[name] for name in ("rows", "points", "summary")}, files(folder / "killed")) == []
-
-
-def test_a_run_that_is_killed_three_times_is_the_run_that_was_not(tmp_path):
-    kills_change_nothing(tmp_path, 3)
-
-
-@pytest.mark.slow
-def test_a_run_that_is_killed_twenty_times_is_the_run_that_was_not(tmp_path):
-    kills_change_nothing(tmp_path, 20)
-
-
-LINES = {
-    "episodes in between": "ppo CartPole-v1 --num-steps 16 --minibatch-size 32 --hidden 8 --total-steps 2500",
-    "memory": "ppo pg/Recall-v0 --num-steps 16 --minibatch-size 32 --recurrent 4 --total-steps 3000",
-    "texts": "rloo pg/Addition-v0 --kl-weight 0.1 --total-steps 1500",
-    "wrappers": "a2c CartPole-v1 --wrapper FrameStackObservation:stack_size=2 --hidden 8 --total-steps 3000",
-}
-
-
-def another_process_goes_on(line, folder, start):
-    """Kill a run that was typed once it has a few checkpoints, and resume it by the command line."""
-    typed = ["train", *line.split(), "--num-envs", "4", "--checkpoint-every", "200", "--eval-every", "500", "--quiet"]
-    assert main([*typed, "--run-dir", str(folder / "whole")]) == 0
-    process = start(*typed, "--run-dir", str(folder / "killed"))
-    while not any(path.name > "step-000000000500" for path in checkpoints_in(folder / "killed" / "checkpoints")):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    assert not (folder / "killed" / "summary.json").exists()
-    assert main(["resume", str(folder / "killed"), "--quiet"]) == 0
-    assert differences(newest(folder / "whole"), newest(folder / "killed")) == []
-    assert differences(files(folder / "whole"), files(folder / "killed")) == []
-
-
-def test_another_process_goes_on_with_the_same_bits(tmp_path, start):
-    another_process_goes_on(LINES["episodes in between"], tmp_path, start)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("line", LINES.values(), ids=LINES)
-def test_another_process_goes_on_with_the_same_bits_whatever_it_learns(line, tmp_path, start):
-    another_process_goes_on(line, tmp_path, start)
+    record_property("parts left out that were missed", 1)

@@ -105,7 +105,7 @@ def _in_a_fork(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) 
         answer = receive.recv()
     finally:
         process.kill()
-        process.join()
+        process.join(10)
     if isinstance(answer, BaseException):
         raise answer
     outcomes, loaded = answer

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 
 import torch
 
@@ -36,8 +37,43 @@ def in_a_fork(work, seconds=60):
         return None
     finally:
         process.kill()
-        process.join()
+        process.join(10)
         receive.close()
+
+
+def begun(work):
+    """Return a fork that does `work()` and nothing else, on one thread."""
+
+    def run():
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+        torch.set_num_threads(1)
+        code = 1
+        try:
+            code = work() or 0
+        finally:
+            os._exit(code)
+
+    process = CONTEXT.Process(target=run)
+    process.start()
+    return process
+
+
+def ended(process, seconds=60):
+    """Return the exit code of a fork that ends within some seconds."""
+    process.join(seconds)
+    if process.is_alive():
+        process.kill()
+        process.join(10)
+        raise AssertionError(f"the fork took more than {seconds} seconds")
+    return process.exitcode
+
+
+def wait_until(so, seconds=60, pause=0.002):
+    """Wait until `so()`, at most some seconds."""
+    end = time.monotonic() + seconds
+    while not so():
+        assert time.monotonic() < end, f"not within {seconds} seconds"
+        time.sleep(pause)
 
 
 def lines_of(*modules):

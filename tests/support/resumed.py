@@ -89,3 +89,9 @@ def newest(run_dir):
     found = read_checkpoint(list(checkpoints_in(Path(run_dir) / "checkpoints"))[-1])
     rest = {**found.agent.rest, "generator": found.agent.rest["generator"].tolist()}
     return {**found.agent.networks, **{f"optimizer/{n}": value for n, value in found.agent.moments.items()}, **rest}
+
+
+def episodes_run(run_dir):
+    """Return whether an episode runs at a run's newest checkpoint."""
+    collector = read_checkpoint(list(checkpoints_in(Path(run_dir) / "checkpoints"))[-1]).run["collector"]
+    return collector is not None and bool((collector["adapter"]["times"] > 0).any())

@@ -309,7 +309,7 @@ def test_a_second_writer_is_refused_until_the_first_has_ended_or_was_killed(whol
     with pytest.raises(ValueError, match=r"run_dir: .* is being written by another process; give another folder"):
         again(place)
     process.kill()
-    process.join()
+    process.join(10)
     assert differences(whole[1], again(place)[0]) == []
 
 
