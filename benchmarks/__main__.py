@@ -6,7 +6,8 @@ benchmarks/bits. `… durability` shows what is left when the writer, the file o
 ours: see benchmarks/durability. `… tricks` measures what each trick of `pg_agents._fast` saves: see benchmarks/tricks.
 `python -m benchmarks language` trains a pretrained language model, `… decoding` times how it generates: see
 benchmarks/language.py and decoding.py. `… pong` plays Pong for as long as there is time: see benchmarks/pong.py.
-`… soak` runs ten million steps and watches what the process holds: see benchmarks/soak.py.
+`… soak` runs ten million steps and watches what the process holds: see benchmarks/soak.py. `… scorecard` runs the
+tests of every promise of docs/durability.md at full counts: see benchmarks/scorecard.py.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ COMMANDS = {  # with arguments of their own; imported where they are asked for, 
     "mutants": "benchmarks.mutants",
     "pong": "benchmarks.pong",
     "soak": "benchmarks.soak",
+    "scorecard": "benchmarks.scorecard",
 }
 PLOTS = {
     "bandits": plot_bandits,

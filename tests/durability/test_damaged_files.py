@@ -64,24 +64,28 @@ def loads(path):
 
 @pytest.mark.parametrize("flips", [60, pytest.param(200, marks=FULL)])
 @pytest.mark.parametrize("name", NAMES)
-def test_every_flipped_bit_is_seen_and_the_file_named(saved, name, flips):
+def test_every_flipped_bit_is_seen_and_the_file_named(saved, name, flips, record_property):
     for _ in with_flipped_bits(saved / name, flips):
         with pytest.raises(pg.SavedAgentError, match=r"agent is damaged \(.*[a-z]"):
             pg.load(saved)
     assert loads(saved)
+    record_property("bits flipped", flips)
 
 
-def test_control_flipped_bits_load_without_a_manifest(saved):
+def test_control_flipped_bits_load_without_a_manifest(saved, record_property):
     without_manifest(saved)
     believed = sum(loads(saved) for _ in with_flipped_bits(saved / "agent.safetensors", 50))
+    record_property("bits flipped", 50)
+    record_property("believed", believed)
     assert believed > 25
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_truncation_is_seen(saved, name):
+def test_every_truncation_is_seen(saved, name, record_property):
     whole = (saved / name).read_bytes()
     lengths = {0, 1, 7, 8, 9, 100, len(whole) // 2, len(whole) - 2}
     lengths |= {random.Random(1).randrange(len(whole) - 1) for _ in range(10)}
+    record_property("truncations", len(lengths))
     for wrong in [*(whole[:length] for length in lengths), whole + b"\0", whole * 2, bytes(len(whole))]:
         (saved / name).write_bytes(wrong)
         with pytest.raises(pg.SavedAgentError, match=f"is damaged .*{name}"):

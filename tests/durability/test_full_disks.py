@@ -32,7 +32,7 @@ def refused(agent, path):
 
 
 @pytest.mark.parametrize("limit", [0, 1, 8, 60, 100, 300, 500, 1000, 1500, 1900])
-def test_files_that_cannot_grow_leave_the_former_agent(tmp_path, agents, limit):
+def test_files_that_cannot_grow_leave_the_former_agent(tmp_path, agents, limit, record_property):
     path = tmp_path / "agent"
     agents[0].save(path)
     assert limit < max(file.stat().st_size for file in path.iterdir())
@@ -45,9 +45,24 @@ def test_files_that_cannot_grow_leave_the_former_agent(tmp_path, agents, limit):
     assert same(agents[0], path) and os.listdir(tmp_path) == ["agent"]
     agents[1].save(path)
     assert same(agents[1], path)
+    record_property("points at which files cannot grow", 1)
 
 
-def test_a_full_disk_leaves_the_former_agent(tmp_path, agents):
+def test_control_a_writer_that_overwrites_in_place_loses_the_agent(tmp_path, agents, record_property):
+    def work():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        (path / "agent.safetensors").write_bytes(parameters)
+
+    path = tmp_path / "agent"
+    agents[0].save(path)
+    parameters = (path / "agent.safetensors").read_bytes()
+    assert isinstance(in_a_fork(work), OSError)
+    with pytest.raises(pg.SavedAgentError, match="is damaged"):
+        pg.load(path)
+    record_property("agents lost", 1)
+
+
+def test_a_full_disk_leaves_the_former_agent(tmp_path, agents, record_property):
     def work():
         if not mount_small(tmp_path):
             return None
@@ -70,6 +85,7 @@ def test_a_full_disk_leaves_the_former_agent(tmp_path, agents):
         assert (error or said).startswith(said[:60]) and "pace left on device" in (error or said)
         assert stays == (error is not None) and left == ["agent", "filler"]
     assert found[0][0].startswith(said) and then is None and saved
+    record_property("saves on a full disk", len(found))
 
 
 def test_a_disk_that_cannot_be_written_leaves_the_former_agent(tmp_path, agents):

@@ -88,7 +88,7 @@ def without_manifest(path):
 
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("stride", [19, pytest.param(1, marks=FULL)])
-def test_a_writer_that_is_killed_at_any_step_leaves_one_of_the_two_agents(tmp_path, agents, stride):
+def test_a_writer_that_is_killed_at_any_step_leaves_one_of_the_two_agents(tmp_path, agents, stride, record_property):
     path = tmp_path / "agent"
     agents[0].save(path)
     steps = in_a_fork(lambda: at_line(-1, OURS, lambda: agents[1].save(path)))
@@ -101,6 +101,7 @@ def test_a_writer_that_is_killed_at_any_step_leaves_one_of_the_two_agents(tmp_pa
         agents[0].save(path)
         assert which(path, agents) == 0 and os.listdir(tmp_path) == ["agent"]
     assert None not in found and found == sorted(found) and {*found} == {0, 1}
+    record_property("kills at a line of the writer", len(found))
 
 
 @pytest.mark.parametrize("stride", [19, pytest.param(1, marks=FULL)])
@@ -149,15 +150,20 @@ def killed_at_random(save, kills, path, agents):
         process.start()
         time.sleep(random_numbers.uniform(0.02, 0.02 + 3 * duration))
         os.kill(process.pid, signal.SIGKILL)
-        process.join()
+        process.join(10)
         leftovers += any(name.startswith(".pg_agents-") for name in os.listdir(path.parent))
         found.append(which(path, agents))
     return found, leftovers
 
 
+def record(record_property, found):
+    record_property("kills at random", len(found))
+    record_property("agents lost", found.count(None))
+
+
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("kills", [4, pytest.param(200, marks=FULL)])
-def test_a_writer_that_is_killed_at_any_time_leaves_one_of_the_two_agents(tmp_path, large, kills):
+def test_a_writer_that_is_killed_at_any_time_leaves_one_of_the_two_agents(tmp_path, large, kills, record_property):
     path = tmp_path / "agent"
     large[0].save(path)
     assert sum(file.stat().st_size for file in path.iterdir()) >= 4 << 20
@@ -167,16 +173,19 @@ def test_a_writer_that_is_killed_at_any_time_leaves_one_of_the_two_agents(tmp_pa
             agent.save(path)
 
     found, leftovers = killed_at_random(save, kills, path, large)
-    assert None not in found and leftovers >= kills / 2  # half of them in the middle of a save
+    record(record_property, found)
+    record_property("of them inside a save", leftovers)
+    assert None not in found and leftovers >= kills / 2
     large[0].save(path)
     assert which(path, large) == 0 and os.listdir(tmp_path) == ["agent"]
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(200, marks=FULL)])
-def test_control_a_writer_that_overwrites_in_place_loses_the_agent(tmp_path, large, kills):
+def test_control_a_writer_that_overwrites_in_place_loses_the_agent(tmp_path, large, kills, record_property):
     path = tmp_path / "agent"
     large[0].save(path)
     without_manifest(path)
     shutil.copy(path / "agent.safetensors", tmp_path / "parameters")
     found, _ = killed_at_random(lambda: write_in_place(large[0], path), kills, path, large)
+    record(record_property, found)
     assert found.count(None) >= 1

@@ -208,7 +208,7 @@ def test_evaluation_and_training_by_id_end_in_time_and_close_what_they_made():
 
 # -- R15: killed workers -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("count", [4, pytest.param(50, marks=pytest.mark.slow)])
-def test_a_killed_worker_is_named_in_time(count):
+def test_a_killed_worker_is_named_in_time(count, record_property):
     generator = np.random.default_rng(count)
     for _ in range(count):
         env = AsyncVectorEnv([Misbehaves] * 3, worker=pg.worker)
@@ -218,15 +218,17 @@ def test_a_killed_worker_is_named_in_time(count):
         with Watch() as watch, closing(env), pytest.raises(FaultyEnvironmentError, match="killed by SIGKILL"):
             pg.train(agent_for(env), env, total_steps=10**7, progress=False)
         assert watch.seconds < SECONDS + wait
+    record_property("workers killed", count)
 
 
-def test_gymnasium_alone_does_not_name_a_killed_worker():
+def test_gymnasium_alone_does_not_name_a_killed_worker(record_property):
     env = several(AsyncVectorEnv, "step", "kill")  # the control arm
     try:
         env.reset(seed=0)
         with pytest.raises(EOFError):
             for _ in range(5):
                 env.step(np.zeros(3, np.int64))
+        record_property("killed and not named", 1)
     finally:
         env.close(terminate=True)
 
@@ -250,7 +252,7 @@ def left_after_a_kill(how, wait):
     workers = receive.recv()
     time.sleep(0.3)
     process.kill()
-    process.join()
+    process.join(10)
     end = time.monotonic() + wait
     while (left := [pid for pid in workers if alive(pid)]) and time.monotonic() < end:
         time.sleep(0.05)
@@ -319,21 +321,39 @@ def test_a_message_that_is_none_of_a_workers_ends_the_run(message):
 
 
 # -- R19: nothing piles up ---------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("mode", ["sync", "async"])
-def test_making_and_closing_leaves_no_descriptor_and_no_thread(mode, count):
+MANY = [("sync", 1000), ("async", 100)]
+
+
+def held():
+    """Return how many descriptors, threads and bytes of memory this process holds."""
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return len(os.listdir("/proc/self/fd")), threading.active_count(), pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize(
+    ("mode", "count"), [("sync", 5), ("async", 3), *(pytest.param(*c, marks=pytest.mark.slow) for c in MANY)]
+)
+def test_making_and_closing_leaves_no_descriptor_no_thread_and_no_memory(mode, count, record_property):
     def once():
         with closing(make_env("Misbehaves-v0", 2, {"vectorization_mode": mode})) as env:
             next(pg.collect_steps(env, policy, 2, step_timeout=60.0))
 
     policy = agent_for(Misbehaves()).policy
-    once()
-    gc.collect()
-    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    for _ in range(3):
+        once()
+    descriptors, threads, memory = held()
     for _ in range(count):
         once()
-    gc.collect()
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) <= before
+    after = held()
+    assert after[0] <= descriptors and after[1] <= threads and after[2] <= memory + 16 * 2**20
+    record_property("environments built and closed", count)
+
+
+def test_control_what_is_not_closed_keeps_its_descriptors():
+    before = held()[0]
+    with closing(AsyncVectorEnv([Misbehaves] * 2)):
+        assert held()[0] > before
 
 
 # -- alarms ------------------------------------------------------------------------------------------------------------

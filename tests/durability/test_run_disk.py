@@ -91,7 +91,9 @@ FEW, STEPS = (40, 200, TOTAL), range(40, TOTAL + 1, 40)
 
 
 @pytest.mark.parametrize("step", [*FEW, *(pytest.param(s, marks=pytest.mark.slow) for s in STEPS if s not in FEW)])
-def test_a_disk_that_is_full_from_some_step_on_costs_only_what_comes_later(tmp_path, undisturbed, step):
+def test_a_disk_that_is_full_from_some_step_on_costs_only_what_comes_later(
+    tmp_path, undisturbed, step, record_property
+):
     folder = tmp_path / "r"
     found = in_a_fork(lambda: run(folder, At(step, lambda: limit_files(0))))
     check_learned_on(found, undisturbed)
@@ -102,6 +104,9 @@ def test_a_disk_that_is_full_from_some_step_on_costs_only_what_comes_later(tmp_p
     assert last.startswith(f"run_dir: {folder} is not complete") and all(name in last for name in lacking)
     assert [row["step"] for row in rows_of(folder)][-1] < step
     assert step == 40 or pg.load(folder / "best").name == "a2c"
+    checkpoint, damaged = newest_good(folder / "checkpoints")
+    assert checkpoint.steps < step and damaged == []
+    record_property("steps from which a run's disk is full", 1)
     assert not [name for name in os.listdir(folder) if name.endswith(".tmp")]
 
 
@@ -307,6 +312,12 @@ def test_a_run_whose_folder_cannot_be_made_is_refused_within_a_second(tmp_path, 
         pg.train(agent, env, total_steps=TOTAL, run_dir=tmp_path / "file" / "r", progress=False)
     assert time.process_time() - begun < 1 and "\n" not in str(error.value)
     assert Counted.steps == 0 and os.listdir(tmp_path) == ["file"]
+
+
+def test_control_tensorboards_own_writer_raises_what_the_system_says(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match="Not a directory"):
+        SummaryWriter(str(tmp_path / "file" / "r"))
 
 
 def test_the_command_line_refuses_it_too(tmp_path, undisturbed, capsys):
