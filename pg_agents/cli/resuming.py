@@ -37,7 +37,8 @@ def run_resuming(options: ResumeOptions) -> None:
     config.total_steps = options.total_steps or config.total_steps
     config.stop_return = config.stop_return if options.stop_return is None else options.stop_return
     config.step_timeout = options.step_timeout or config.step_timeout
-    device = usable_device(options.device or config.device)
+    config.device = options.device or config.device
+    device = usable_device(config.device)
     torch.set_num_threads(config.threads)
     start = run_dir / FOLDER / START
     if not start.is_dir():

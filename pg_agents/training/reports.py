@@ -51,7 +51,7 @@ class Reports:
             ValueError: they cannot be written, so that the run must not begin.
         """
         if self.writer and run.resumed_from:
-            self.writer.new_total(run.total_steps)
+            self.writer.goes_on(config)
         elif self.writer:
             self.writer.config(config)
         if self.checkpoints:

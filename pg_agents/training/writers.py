@@ -22,6 +22,7 @@ from pg_agents.training.unwritten import Unwritten
 
 METRICS, CONFIG, SUMMARY = "metrics.jsonl", "config.json", "summary.json"
 EVENTS = "TensorBoard's event file"
+CHANGEABLE = ("total_steps", "log_every", "stop_return", "step_timeout", "device")  # of config.json, by who resumes
 
 
 class RunWriter:
@@ -65,12 +66,18 @@ class RunWriter:
             write_file(self.run_dir / CONFIG, text + "\n")
             self.events.write(0, {"config": f"```json\n{text}\n```"})
 
-    def new_total(self, total_steps: int) -> None:
-        """Write to config.json how many steps a run takes that goes on."""
+    def goes_on(self, values: Mapping[str, Any]) -> None:
+        """Write to config.json those of `values` with which a run may go on in another way than it began.
+
+        Raises:
+            ValueError: it cannot be written.
+        """
         path = self.run_dir / CONFIG
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["total_steps"] != total_steps:
-            write_file(path, json.dumps(values | {"total_steps": total_steps}, indent=2) + "\n")
+        before = json.loads(path.read_text(encoding="utf-8"))
+        now = before | {name: values[name] for name in CHANGEABLE if name in values}
+        if now != before:
+            with writable("run_dir", self.run_dir):
+                write_file(path, json.dumps(now, indent=2) + "\n")
 
     def write(self, step: int, row: Mapping[str, Value]) -> None:
         """Write a row of metrics; `step` counts environment steps. Images go to the event file alone."""
