@@ -107,8 +107,8 @@ def test_a_side_that_fails_says_why(tmp_path):
 
 @pytest.mark.slow
 def test_the_command_runs_stores_and_draws(tmp_path, capsys):
-    arguments = ["run", "collection", "--rounds", "1", "--steps", "4096", "--out", str(tmp_path)]
-    main(arguments)
+    arguments = ["run", "collection", "--rounds", "1", "--steps", "4096"]
+    main([*arguments, "--out", str(tmp_path)])
     stored = json.loads((tmp_path / "peers-collection.json").read_text())
     assert stored["command"] == "python -m benchmarks peers " + " ".join(arguments)
     assert stored["machine"]["cores"] and stored["settings"]["bare"]["total_steps"] == 4096
