@@ -1,4 +1,4 @@
-"""Bandits, Markov decision processes, pictures and token generation; importing it registers the ids pg/…."""
+"""Bandits, decision processes, classic control, pictures and texts; importing it registers the ids pg/…."""
 
 from pg_envs.bandits.bernoulli import BernoulliBandit, BernoulliBanditVector, ContextualBandit, ContextualBanditVector
 from pg_envs.bandits.gaussian import (
@@ -7,9 +7,14 @@ from pg_envs.bandits.gaussian import (
     NonStationaryBandit,
     NonStationaryBanditVector,
 )
-from pg_envs.core.known import KnownReturns
+from pg_envs.classic.acrobot import Acrobot, AcrobotVector
+from pg_envs.classic.cart_pole import CartPole, CartPoleVector
+from pg_envs.classic.mountain_car import MountainCar, MountainCarVector
+from pg_envs.classic.mountain_car_continuous import MountainCarContinuous, MountainCarContinuousVector
+from pg_envs.classic.pendulum import Pendulum, PendulumVector
+from pg_envs.core.known import KnownReturns, known_returns
 from pg_envs.core.mdp import TabularMDP
-from pg_envs.core.rows import RowEnv, RowsVectorEnv, known_returns, register
+from pg_envs.core.rows import RowEnv, RowsVectorEnv, register
 from pg_envs.mdps.grids import CliffEnv, GridWorldEnv
 from pg_envs.mdps.mdp_envs import MDPEnv, MDPVectorEnv, ProblemEnv, ProblemVectorEnv
 from pg_envs.mdps.problems import ChainEnv, GarnetEnv, RiverSwimEnv, TwoStateMDPEnv
@@ -23,8 +28,12 @@ from pg_envs.tokens.token_task import EvaluationError, TokenTask
 from pg_envs.tokens.tokens import TokenVectorEnv
 
 __all__ = [
+    "Acrobot",
+    "AcrobotVector",
     "BernoulliBandit",
     "BernoulliBanditVector",
+    "CartPole",
+    "CartPoleVector",
     "Catch",
     "CatchVector",
     "ContextualBandit",
@@ -35,8 +44,14 @@ __all__ = [
     "KnownReturns",
     "MDPEnv",
     "MDPVectorEnv",
+    "MountainCar",
+    "MountainCarContinuous",
+    "MountainCarContinuousVector",
+    "MountainCarVector",
     "NonStationaryBandit",
     "NonStationaryBanditVector",
+    "Pendulum",
+    "PendulumVector",
     "ProblemEnv",
     "ProblemVectorEnv",
     "Recall",
@@ -70,6 +85,12 @@ register("Garnet-v0", GarnetEnv)
 register("TwoStateMDP-v0", TwoStateMDPEnv)
 
 register("Recall-v0", Recall)
+
+register("CartPole-v1", CartPole, max_episode_steps=500, reward_threshold=475.0)
+register("Acrobot-v1", Acrobot, max_episode_steps=500, reward_threshold=-100.0)
+register("MountainCar-v0", MountainCar, max_episode_steps=200, reward_threshold=-110.0)
+register("MountainCarContinuous-v0", MountainCarContinuous, max_episode_steps=999, reward_threshold=90.0)
+register("Pendulum-v1", Pendulum, max_episode_steps=200)
 
 register("Catch-v0", Catch)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import gymnasium as gym
+from gymnasium.vector import SyncVectorEnv, VectorEnv
+
 
 @dataclass(frozen=True)
 class KnownReturns:
@@ -19,3 +22,22 @@ class KnownReturns:
     optimal: float | None = None
     per: Literal["episode", "step"] = "episode"
     memoryless: float | None = None
+
+
+def known_returns(env: gym.Env | VectorEnv) -> KnownReturns:
+    """Return the known returns of a pg/… environment, single or vector, under its own time limit.
+
+    They are all None for other environments, and if a wrapper changes rewards.
+    """
+    core, layer = env.unwrapped, env
+    while layer is not core:
+        if isinstance(layer, gym.RewardWrapper | gym.vector.VectorRewardWrapper):
+            return KnownReturns()
+        layer = layer.env  # type: ignore[union-attr] # a wrapper
+    if isinstance(core, SyncVectorEnv):
+        return known_returns(core.envs[0])
+    if not hasattr(core, "known_returns"):
+        return KnownReturns()
+    if isinstance(core, VectorEnv):
+        return core.known_returns(core.max_episode_steps)
+    return core.known_returns(None if env.spec is None else env.spec.max_episode_steps)

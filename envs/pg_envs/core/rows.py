@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -172,6 +172,12 @@ class RowsVectorEnv(RowsState, VectorEnv):
         return {**infos, **{f"_{key}": np.ones(self.num_envs, bool) for key in infos}}
 
 
+class TwoForms(Protocol):
+    """A class of single environments that names its vector form."""
+
+    vector_form: ClassVar[type[RowsVectorEnv]]
+
+
 class RowEnv(RowState, gym.Env):
     """One row of a `RowsVectorEnv` as a single environment: the same dynamics and, for the same seed, the same draws.
 
@@ -220,31 +226,20 @@ def _first_info(infos: dict[str, Any]) -> dict[str, Any]:
     return {key: value[0] for key, value in infos.items() if not key.startswith("_")}
 
 
-def known_returns(env: gym.Env | VectorEnv) -> KnownReturns:
-    """Return the known returns of a pg/… environment, single or vector, under its own time limit.
-
-    They are all None for other environments, and if a wrapper changes rewards.
-    """
-    core, layer = env.unwrapped, env
-    while layer is not core:
-        if isinstance(layer, gym.RewardWrapper | gym.vector.VectorRewardWrapper):
-            return KnownReturns()
-        layer = layer.env  # type: ignore[union-attr] # a wrapper
-    if isinstance(core, gym.vector.SyncVectorEnv):
-        return known_returns(core.envs[0])
-    if not isinstance(core, RowEnv | RowsVectorEnv):
-        return KnownReturns()
-    if isinstance(core, RowsVectorEnv):
-        return core.known_returns(core.max_episode_steps)
-    return core.known_returns(None if env.spec is None else env.spec.max_episode_steps)
-
-
-def register(name: str, form: type[RowEnv], *, max_episode_steps: int | None = None, **arguments: Any) -> None:  # noqa: ANN401
+def register(
+    name: str,
+    form: type[TwoForms],
+    *,
+    max_episode_steps: int | None = None,
+    reward_threshold: float | None = None,
+    **arguments: Any,  # noqa: ANN401
+) -> None:
     """Register `form` and its vector form with Gymnasium as pg/`name` (the name ends in its version: Chain-v0)."""
     gym.register(
         f"pg/{name}",
         entry_point=f"{form.__module__}:{form.__name__}",
         vector_entry_point=f"{form.vector_form.__module__}:{form.vector_form.__name__}",
         max_episode_steps=max_episode_steps,
+        reward_threshold=reward_threshold,
         kwargs=arguments,
     )
