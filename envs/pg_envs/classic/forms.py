@@ -118,7 +118,7 @@ class ClassicEnv(gym.Env):
 
     vector_form: ClassVar[type[RowsVectorEnv]]
     kept: ClassVar[tuple[str, ...]] = ()
-    state: Any
+    state: Any = None
 
     def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
         """Return the returns of the random and of the best policy if episodes are cut at `max_episode_steps`."""
@@ -131,7 +131,7 @@ class ClassicEnv(gym.Env):
             "seed": self.np_random_seed,
             "generator": self.np_random.bit_generator.state,
             "state": None if self.state is None else np.array(self.state),
-            **{name: getattr(self, name) for name in self.kept},
+            **{name: getattr(self, name, None) for name in self.kept},
         }
 
     def set_state(self, state: dict[str, Any]) -> None:

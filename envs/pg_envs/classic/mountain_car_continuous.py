@@ -44,7 +44,7 @@ class MountainCarContinuousVector(ClassicVector):
         reached = np.zeros(len(rows), bool)
         for chosen, dtype in ((first, np.float64), (~first, np.float32)):  # Gymnasium rounds the state after each step
             if chosen.any():
-                position, velocity = driven(*self.state[:, rows[chosen]].astype(dtype), forces[chosen])
+                position, velocity = driven(self.state[:, rows[chosen]].astype(dtype), forces[chosen])
                 reached[chosen] = (position >= GOAL) & (velocity >= self.goal_velocity)
                 self.state[:, rows[chosen]] = np.stack([position, velocity]).astype(np.float32)
         return 100.0 * reached - np.square(forces, dtype=np.float64) * 0.1, reached
@@ -53,11 +53,12 @@ class MountainCarContinuousVector(ClassicVector):
         return self.state.T.astype(np.float32, order="C")
 
 
-def driven(position: AnyFloats, velocity: AnyFloats, force: NDArray[np.float32]) -> tuple[AnyFloats, AnyFloats]:
-    """Return the positions and velocities after a step, in their own precision.
+def driven(state: AnyFloats, force: NDArray[np.float32]) -> tuple[AnyFloats, AnyFloats]:
+    """Return the positions and velocities after a step from the states [2, n], in their precision.
 
     A force in [−1, 1] is subject to float32's rounding; one that is cut to ±1 is an exact number in Gymnasium.
     """
+    position, velocity = state
     slope = GRAVITY * np.cos((3 * position).astype(np.float64))
     rounded = force * np.float32(POWER) - slope.astype(np.float32)
     acceleration = np.where(np.abs(force) > 1, np.sign(force, dtype=np.float64) * POWER - slope, rounded)

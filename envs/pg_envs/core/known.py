@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import gymnasium as gym
 from gymnasium.vector import SyncVectorEnv, VectorEnv
@@ -29,15 +29,16 @@ def known_returns(env: gym.Env | VectorEnv) -> KnownReturns:
 
     They are all None for other environments, and if a wrapper changes rewards.
     """
-    core, layer = env.unwrapped, env
+    core: Any = env.unwrapped
+    layer: Any = env
     while layer is not core:
         if isinstance(layer, gym.RewardWrapper | gym.vector.VectorRewardWrapper):
             return KnownReturns()
-        layer = layer.env  # type: ignore[union-attr] # a wrapper
+        layer = layer.env
     if isinstance(core, SyncVectorEnv):
         return known_returns(core.envs[0])
     if not hasattr(core, "known_returns"):
         return KnownReturns()
-    if isinstance(core, VectorEnv):
+    if isinstance(env, VectorEnv):
         return core.known_returns(core.max_episode_steps)
     return core.known_returns(None if env.spec is None else env.spec.max_episode_steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -172,12 +172,6 @@ class RowsVectorEnv(RowsState, VectorEnv):
         return {**infos, **{f"_{key}": np.ones(self.num_envs, bool) for key in infos}}
 
 
-class TwoForms(Protocol):
-    """A class of single environments that names its vector form."""
-
-    vector_form: ClassVar[type[RowsVectorEnv]]
-
-
 class RowEnv(RowState, gym.Env):
     """One row of a `RowsVectorEnv` as a single environment: the same dynamics and, for the same seed, the same draws.
 
@@ -228,17 +222,18 @@ def _first_info(infos: dict[str, Any]) -> dict[str, Any]:
 
 def register(
     name: str,
-    form: type[TwoForms],
+    form: type[gym.Env],
     *,
     max_episode_steps: int | None = None,
     reward_threshold: float | None = None,
     **arguments: Any,  # noqa: ANN401
 ) -> None:
-    """Register `form` and its vector form with Gymnasium as pg/`name` (the name ends in its version: Chain-v0)."""
+    """Register `form` and its `vector_form` with Gymnasium as pg/`name` (the name ends in its version: Chain-v0)."""
+    vector_form: type[RowsVectorEnv] = form.vector_form  # type: ignore[attr-defined]
     gym.register(
         f"pg/{name}",
         entry_point=f"{form.__module__}:{form.__name__}",
-        vector_entry_point=f"{form.vector_form.__module__}:{form.vector_form.__name__}",
+        vector_entry_point=f"{vector_form.__module__}:{vector_form.__name__}",
         max_episode_steps=max_episode_steps,
         reward_threshold=reward_threshold,
         kwargs=arguments,
