@@ -30,7 +30,7 @@ ROOMS = (
     "gradients",
     "cli",
 )
-ENVIRONMENT_ROOMS = ("core", "solve", "bandits mdps pictures tokens")
+ENVIRONMENT_ROOMS = ("core", "solve", "bandits classic mdps pictures tokens")
 MAY_KNOW_PG_ENVS = ("pg_agents", "pg_agents.cli", "pg_agents.gradients")  # the first: that its ids are known
 FORBIDDEN = {
     "pg_envs": ("torch", "tensorboard", "scipy", "pg_agents"),

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pg_envs
 
 from pg_agents.agents import AGENTS, PUBLISHED
@@ -67,4 +68,6 @@ def _space(space: gym.Space) -> str:
     """Return a short description of a space."""
     if is_token_window(space):
         return f"up to {space['length'].n - 1} tokens"  # type: ignore[attr-defined]
+    if isinstance(space, gym.spaces.Box) and (len(np.unique(space.low)) > 1 or len(np.unique(space.high)) > 1):
+        return f"Box({space.shape}, {space.dtype})"  # bounds of each number would fill a line
     return str(space)

@@ -28,6 +28,7 @@ class AcrobotVector(ClassicVector):
         form: the arguments `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
     """
 
+    changing = ("draws", "state")
     drawn, starts = 4, (-0.1, 0.1)
 
     def __init__(self, num_envs: int = 1, **form: Any) -> None:  # noqa: ANN401

@@ -35,6 +35,7 @@ class CartPoleVector(ClassicVector):
         form: the arguments `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
     """
 
+    changing = ("draws", "state")
     drawn, starts = 4, (-0.05, 0.05)
 
     def __init__(self, num_envs: int = 1, sutton_barto_reward: bool = False, **form: Any) -> None:  # noqa: ANN401

@@ -28,8 +28,8 @@ class ClassicVector(RowsVectorEnv):
     actions: the same generator draws the same starts, in the episodes after automatic resets too, and the equations
     are evaluated in the same order. `options` of a reset are Gymnasium's, and hold for the episodes that it starts.
 
-    A subclass names `starts`, the bounds between which `drawn` numbers of a start are uniform, and writes `_start`,
-    `_move` and `_observe`.
+    A subclass names `starts`, the bounds between which the `drawn` numbers of a start are uniform, writes `_start`,
+    `_move` and `_observe`, and says `changing = ("draws", "state")`.
 
     Args:
         num_envs: B, the number of rows.
@@ -39,7 +39,6 @@ class ClassicVector(RowsVectorEnv):
         form: the arguments `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
     """
 
-    changing = ("draws", "state")
     drawn: ClassVar[int]
     starts: ClassVar[tuple[Any, Any]]
 

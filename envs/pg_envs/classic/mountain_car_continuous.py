@@ -27,6 +27,7 @@ class MountainCarContinuousVector(ClassicVector):
         form: the arguments `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
     """
 
+    changing = ("draws", "state")
     drawn, starts = 1, (-0.6, -0.4)
 
     def __init__(self, num_envs: int = 1, goal_velocity: float = 0, **form: Any) -> None:  # noqa: ANN401

@@ -27,6 +27,7 @@ class PendulumVector(ClassicVector):
         form: the arguments `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
     """
 
+    changing = ("draws", "state")
     drawn = 2
     starts = np.array([[-np.pi], [-1.0]]), np.array([[np.pi], [1.0]])
 
