@@ -54,7 +54,7 @@ def rows(run_dir):
 def points(run_dir):
     """Return every point of TensorBoard's files in order, without the clock's and the beginnings of files."""
     found = []
-    for path in sorted(Path(run_dir).glob("events.out.tfevents.*")):
+    for path in sorted(Path(run_dir).glob("events.out.tfevents.*"), key=lambda path: path.stat().st_mtime_ns):
         for record in RawEventFileLoader(str(path)).Load():
             event = Event.FromString(record)
             for value in event.summary.value:

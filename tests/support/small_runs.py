@@ -48,8 +48,8 @@ def go(cell, run_dir, **more):
     how = {"num_envs": 4, "env_args": env_args, "seed": 5, "progress": False, "total_steps": total}
     if name != "average-reward":  # its episodes never end
         how |= {"eval_env": env, "eval_every": total // 3, "eval_episodes": 2}
-    how |= {"log_every": total // 4} | more
-    pg.train(agent, env, run_dir=run_dir, checkpoint_every=1, keep_checkpoints=1000, **how)
+    how |= {"log_every": total // 4, "checkpoint_every": 1, "keep_checkpoints": 1000} | more
+    pg.train(agent, env, run_dir=run_dir, **how)
     return state_of(agent) | files(run_dir)
 
 
