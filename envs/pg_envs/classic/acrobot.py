@@ -48,10 +48,18 @@ class AcrobotVector(ClassicVector):
         return np.where(high, 0.0, -1.0), high
 
     def _observe(self) -> NDArray[np.float32]:
-        seen = np.empty((self.num_envs, 6), np.float32)
-        angles = self.state[:2].T
-        seen[:, 0:4:2], seen[:, 1:4:2], seen[:, 4:] = np.cos(angles), np.sin(angles), self.state[2:].T
+        seen = directions(self.state)
+        first = self.elapsed == 0
+        if first.any():  # Gymnasium holds starts in float32, and computes the cosine in it
+            seen[first] = directions(self.state[:, first].astype(np.float32))
         return seen
+
+
+def directions(state: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Return cosines and sines of the angles, computed in their precision, and the speeds, [n, 6], of states [4, n]."""
+    seen = np.empty((state.shape[1], 6), np.float32)
+    seen[:, 0:4:2], seen[:, 1:4:2], seen[:, 4:] = np.cos(state[:2]).T, np.sin(state[:2]).T, state[2:].T
+    return seen
 
 
 def runge_kutta(state: FloatArray, torque: FloatArray) -> FloatArray:
