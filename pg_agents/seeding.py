@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -37,6 +38,11 @@ def spawn(seed: int, purpose: Purpose) -> int:
     Reference: numpy's SeedSequence (O'Neill's seed_seq), with the purpose as spawn key.
     """
     return int(np.random.SeedSequence(seed, spawn_key=(purpose,)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def seeds_of(seed: int | Sequence[int]) -> Sequence[int]:
+    """Return the seeds of all learners: one, or those that are given."""
+    return seed if isinstance(seed, Sequence) else [seed]
 
 
 def environment_seeds(seed: int, count: int) -> list[int]:

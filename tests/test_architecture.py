@@ -10,7 +10,7 @@ OURS = ("pg_agents", "pg_envs", "envs", "benchmarks", "tests")
 
 # The rooms in their order: a module imports from its own room and from those that stand above it.
 ROOMS = (
-    "at_once errors checks renamed schedules seeding shown",
+    "at_once errors checks generators renamed schedules seeding shown",
     "configuration",
     "manifest locks",
     "folders",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout")  # of rows of a matrix: in place
 LARGE = 2**20  # parameters; from there on the arithmetic takes longer than the calls
 
 
-def lay_out(members: list[nn.Parameter]) -> dict[Tensor, list[nn.Parameter]]:
+def lay_out(members: list[nn.Parameter], num_learners: int = 1) -> dict[Tensor, list[nn.Parameter]]:
     """Return the vectors that an optimizer is to see instead of `members`, and which of them lie in each, in order.
 
     The parameters become views of a vector and their gradients views of another. What is done to all of them is then
@@ -20,17 +22,18 @@ def lay_out(members: list[nn.Parameter]) -> dict[Tensor, list[nn.Parameter]]:
 
     Args:
         members: parameters of one dtype, device and age (steps taken).
+        num_learners: L. Several learners have a matrix with a row each, [L, P].
     """
-    large = sum(member.numel() for member in members) > LARGE
-    return plain_lay_out(members) if large else in_one_vector(members)
+    large = num_learners == 1 and sum(member.numel() for member in members) > LARGE
+    return plain_lay_out(members) if large else in_one_vector(members, num_learners)
 
 
-def in_one_vector(members: list[nn.Parameter]) -> dict[Tensor, list[nn.Parameter]]:
-    """Return one vector of which the parameters have become views."""
-    return {_vector_of(members): members}
+def in_one_vector(members: list[nn.Parameter], num_learners: int = 1) -> dict[Tensor, list[nn.Parameter]]:
+    """Return one vector, or a matrix with a row for each of several learners, of which parameters have become views."""
+    return {(_vector_of(members) if num_learners == 1 else _matrix_of(members, num_learners)): members}
 
 
-def plain_lay_out(members: list[nn.Parameter]) -> dict[Tensor, list[nn.Parameter]]:
+def plain_lay_out(members: list[nn.Parameter], num_learners: int = 1) -> dict[Tensor, list[nn.Parameter]]:
     """Return the parameters as they are, each the only one in its place."""
     return {member: [member] for member in members}
 
@@ -46,18 +49,35 @@ def _vector_of(members: list[nn.Parameter]) -> Tensor:
     return vector
 
 
+@torch.no_grad()
+def _matrix_of(members: list[nn.Parameter], num_learners: int) -> Tensor:
+    """Return the entries of parameters [L, …] as a matrix [L, P]; parameters and gradients become views."""
+    matrix = torch.cat([member.reshape(num_learners, -1) for member in members], 1)
+    matrix.grad = torch.zeros_like(matrix)
+    sizes = [member.numel() // num_learners for member in members]
+    for member, part, grad in zip(members, matrix.split(sizes, 1), matrix.grad.split(sizes, 1), strict=True):
+        member.data, member.grad = part.unflatten(1, member.shape[1:]), grad.unflatten(1, member.shape[1:])
+    return matrix
+
+
 def part_moment(vector: Tensor, value: Any, members: Sequence[Tensor]) -> list[Any]:  # noqa: ANN401
     """Return what an optimizer remembers of a vector as what it remembers of each of its members.
 
     What is no moment (the count of steps) is everybody's.
     """
-    whole = not isinstance(value, Tensor) or value.shape != vector.shape
-    sizes = [member.numel() for member in members]
-    return [value] * len(sizes) if whole else list(value.reshape(-1).split(sizes))
+    if not isinstance(value, Tensor) or value.shape != vector.shape:
+        return [value] * len(members)
+    if vector is not members[0] and vector.ndim == 2:
+        return list(value.split([member.numel() // len(vector) for member in members], 1))
+    return list(value.reshape(-1).split([member.numel() for member in members]))
 
 
 def join_moments(vector: Tensor, parts: list[Any]) -> Any:  # noqa: ANN401
     """Return what an optimizer is to remember of a vector from what it remembered of its members."""
-    if not isinstance(parts[0], Tensor) or parts[0].dim() == 0:
-        return parts[0].clone().to(vector.device) if isinstance(parts[0], Tensor) else parts[0]
+    if not isinstance(parts[0], Tensor):
+        return parts[0]
+    if parts[0].ndim == 0 or sum(part.numel() for part in parts) != vector.numel():
+        return parts[0].clone().to(vector.device)
+    if vector.ndim == 2 and len(parts) > 1:
+        return torch.cat([part.reshape(len(vector), -1) for part in parts], 1).to(vector)
     return torch.cat([part.reshape(-1) for part in parts]).to(vector).view_as(vector)

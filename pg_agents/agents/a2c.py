@@ -52,7 +52,7 @@ class A2C(Agent[A2CConfig]):
         advantages, targets, fit = generalized_advantages(
             self.critic, rollout, config.discount, config.gae_lambda, normalize=config.normalize_advantages
         )
-        weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
+        weights = mean_over_steps(rollout.mask, rollout.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), fit
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:

@@ -11,6 +11,7 @@ from pg_agents.agents.common.advantages import fit, state_values, time_weights
 from pg_agents.agents.common.cadence_config import StepsConfig
 from pg_agents.agents.common.config import CriticConfig, PolicyGradientConfig
 from pg_agents.configuration import Count, Positive, Scheduled
+from pg_agents.data.learners import of_each
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import mean_over_steps, policy_gradient, squared_error
@@ -60,10 +61,10 @@ class ActorCritic(Agent[ActorCriticConfig]):
         targets = bootstrapped_returns(rollout.rewards, next_values, *ends, self.config.discount, 1.0)
         advantages = targets - values
         if self.config.normalize_advantages:
-            advantages = standardize(advantages, rollout.mask, less=values)
+            advantages = of_each(standardize, rollout.num_learners, advantages, rollout.mask, less=values)
         if self.config.discounted_time:
             advantages = time_weights(rollout, self.config.discount) * advantages
-        weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
+        weights = mean_over_steps(rollout.mask, rollout.num_learners, rollout.rewards.dtype)
         batch = Batch.of(rollout, advantages=advantages, weights=weights, targets=targets)
         return batch, {"explained_variance": fit(values, targets, rollout)}
 

@@ -13,6 +13,7 @@ from pg_agents.agents.common.cadence_config import EveryStepConfig
 from pg_agents.agents.common.config import CriticConfig, GradientConfig
 from pg_agents.agents.common.overlap import continued, refuse_terminations, steps_of
 from pg_agents.configuration import Finite, Fixed, Positive, Scheduled
+from pg_agents.data.learners import by_learner, of_columns
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.distributions import probabilities_of
@@ -64,10 +65,9 @@ class AverageReward(Agent[AverageRewardConfig]):
         policy, values = self.outputs(rollout)  # values: [T, B, A]
         taken = values.gather(-1, rollout.actions[..., None]).squeeze(-1)  # [T, B]
         advantages = taken - (probabilities_of(policy) * values).sum(-1)
-        weights = mean_over_steps(continued(rollout), self.policy.num_learners, taken.dtype)
-        targets = rollout.rewards[:-1] - self.gain + taken[1:]
-        differences = (weights * (targets - taken[:-1])).sum(0)  # [B]
-        mean = differences if self.policy.num_learners > 1 else differences.sum(0, keepdim=True)
+        weights = mean_over_steps(continued(rollout), rollout.num_learners, taken.dtype)
+        targets = rollout.rewards[:-1] - of_columns(self.gain, taken.shape[1]) + taken[1:]
+        mean = by_learner((weights * (targets - taken[:-1])).sum(0), rollout.num_learners).sum(-1)
         batch = Batch.of(steps_of(rollout, slice(-1)), advantages=advantages[:-1], weights=weights, targets=targets)
         return batch, {"differences": mean}
 
@@ -85,4 +85,6 @@ class AverageReward(Agent[AverageRewardConfig]):
         differences = metrics.pop("differences")
         rate = self.config.gain_learning_rate or self.current("critic_learning_rate") or self.current("learning_rate")
         self.gain += rate * differences
-        return metrics | {"temporal_difference": differences.mean(), "gain": self.gain.mean()}
+        several = len(differences) > 1
+        found = {"temporal_difference": differences, "gain": self.gain.clone()}
+        return metrics | (found if several else {name: value[0] for name, value in found.items()})

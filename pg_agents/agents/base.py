@@ -22,6 +22,7 @@ from pg_agents.agents.common.kl_regularization import (
     penalty_to_go,
     with_kl,
 )
+from pg_agents.agents.common.learners import optimize_learners
 from pg_agents.agents.common.make_agent import check_needs, check_networks, check_sharing
 from pg_agents.agents.common.overlap import Overlap
 from pg_agents.agents.common.refused import remember
@@ -32,6 +33,7 @@ from pg_agents.data.minibatches import minibatches, without_idle_columns
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
 from pg_agents.distributions import Distribution
 from pg_agents.functional.losses import with_entropy
+from pg_agents.generators import make_generators
 from pg_agents.policies import ActionCritic, Critic, Policy
 from pg_agents.policies.normalization import scales_of
 from pg_agents.renamed import AGENT, refuse_overrides
@@ -80,13 +82,15 @@ class Agent(Acting[C], ABC):
         check_needs(form, self.config, policy, critic, reference)
         self.config.check_learners(policy.num_learners)
         self.policy, self.critic = policy, critic
-        self.reward_scale = RewardScale(self.current("discount")) if self.current("normalize_rewards") else None
+        scaling = self.current("discount"), policy.num_learners
+        self.reward_scale = RewardScale(*scaling) if self.current("normalize_rewards") else None
         self.observation_scales = scales_of(self)
         weight = getattr(self.config, "kl_weight", 0.0)  # also one that begins at 0
         self.reference = make_reference(policy, reference, weight, self.cadence)
         self.spaces: tuple[Any, Any] | None = None
         self.networks: dict[str, Any] = {}
-        self.generator = torch.Generator().manual_seed(spawn(0, Purpose.MINIBATCHES))
+        self.seeds = range(policy.num_learners)
+        self.generator = make_generators([spawn(seed, Purpose.MINIBATCHES) for seed in self.seeds])
         self.overlap = Overlap(getattr(self.cadence, "overlap", 0))
         self.flat_optimizer = self.make_optimizer()
 
@@ -150,8 +154,8 @@ class Agent(Acting[C], ABC):
         weight, discount = self.current("kl_weight"), self.current("discount")
         return penalty_to_go(rollout, self.current("kl_penalty"), weight, discount)
 
-    def should_stop_early(self, means: WeightedMetrics) -> bool:
-        """Return whether the update ends here because the policy has moved too far from π_old."""
+    def should_stop_early(self, means: WeightedMetrics) -> Tensor | bool:
+        """Return whether the update ends here, as the policy has moved too far from π_old; of learners bool [L]."""
         return False
 
     def finish(self, metrics: Metrics) -> Metrics:
@@ -161,20 +165,22 @@ class Agent(Acting[C], ABC):
     def make_optimizer(self) -> FlatOptimizer:
         """Return the optimizer of the policy's and the critic's parameters."""
         together = self.current("critic_learning_rate") is None
-        name, epsilon = self.current("optimizer"), self.config.adam_epsilon
-        return FlatOptimizer(name, self.policy, self.critic, together=together, epsilon=epsilon)
+        how: dict[str, Any] = {"epsilon": self.config.adam_epsilon, "num_learners": self.policy.num_learners}
+        return FlatOptimizer(self.current("optimizer"), self.policy, self.critic, together=together, **how)
 
     # -- learning
     @final
     def update(self, rollout: Rollout) -> Metrics:
-        """Learn from one rollout and return metrics: scalars by name.
+        """Learn from one rollout and return metrics by name: scalars, or [L] of several learners.
 
         Raises:
-            FloatingPointError: a reward or the gradient is not finite; the parameters are as they were before that
-                step, and running statistics as before the update.
+            FloatingPointError: a reward or the gradient is not finite; parameters are as before that step, and running
+                statistics as before the update.
         """
         if not math.isfinite(rollout.rewards.sum()):
             raise self.not_finite("a reward")
+        if self.policy.num_learners > 1:
+            rollout = replace(rollout, num_learners=self.policy.num_learners)
         metrics = self._learn(rollout) if rollout.mask.any() else {}  # nothing to learn from if no decision was taken
         for scale in self.observation_scales:  # only now: acting and learning used the same statistics
             scale.update(rollout.observations, rollout.mask)
@@ -208,6 +214,8 @@ class Agent(Acting[C], ABC):
     def optimize(self, batch: Batch) -> Metrics:
         """Minimise the loss of `batch` by gradient steps, in `epochs` passes over its minibatches."""
         self.flat_optimizer.set_learning_rates([self.current("learning_rate"), self.current("critic_learning_rate")])
+        if self.policy.num_learners > 1:
+            return optimize_learners(self, without_idle_columns(batch))
         taken, norms = [], []
         for part in self.parts(without_idle_columns(batch)):
             loss, means = accumulated_loss(self, self.policy, part, self.current("micro_batch_size"))
@@ -218,10 +226,10 @@ class Agent(Acting[C], ABC):
         grad_norm = {"grad_norm": torch.tensor(sum(norms) / len(norms))} if norms else {}
         return dict(WeightedMetrics.joined(taken)) | grad_norm
 
-    def optimizer_step(self, loss: Tensor) -> float:
-        """Take one step down the gradient of `loss`; return the gradient's norm before clipping."""
-        norm = self.flat_optimizer.step(loss, self.current("max_grad_norm"))
-        if not math.isfinite(norm):
+    def optimizer_step(self, loss: Tensor, steps: Tensor | None = None) -> Any:  # noqa: ANN401
+        """Take one step down the gradient of `loss`; return its norm before clipping. See `FlatOptimizer.step`."""
+        norm = self.flat_optimizer.step(loss, self.current("max_grad_norm"), steps)
+        if not (math.isfinite(norm) if isinstance(norm, float) else norm.isfinite().all()):
             raise self.not_finite("the gradient")
         return norm
 

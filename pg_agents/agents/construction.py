@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import torch
 from torch import nn
 
 from pg_agents.agents.common.compatibility import check_batch
@@ -14,7 +13,8 @@ from pg_agents.agents.common.configured import C, Configured
 from pg_agents.agents.common.files import write_agent
 from pg_agents.agents.common.loading import read_agent
 from pg_agents.agents.common.make_agent import Form, env_defaults, make_parts
-from pg_agents.checks import whole_number
+from pg_agents.agents.common.make_learners import seeds_of_learners
+from pg_agents.generators import make_generators
 from pg_agents.llm import LanguageConfig
 from pg_agents.policies import NetworkConfig, Policy
 from pg_agents.seeding import Purpose, spawn
@@ -34,7 +34,8 @@ class Constructed(Configured[C]):
     policy: Policy
     spaces: tuple[Any, Any] | None  # of observations and actions; None: it was made of the user's networks
     networks: dict[str, Any]  # the given options of the networks
-    generator: torch.Generator  # of the order of minibatches
+    seeds: Sequence[int]  # of each learner
+    generator: Any  # of the order of minibatches; of several learners `Generators`
 
     def __new__(cls, *positional: Any, **named: Any) -> Self:  # noqa: ANN401, D102
         if positional:
@@ -63,6 +64,7 @@ class Constructed(Configured[C]):
             wrappers: if `env` is an id, wrappers of `gymnasium.wrappers` for each single environment, in this
                 order, like "FrameStackObservation:stack_size=4".
             seed: of the initial parameters and the order of minibatches; torch's global generator is not changed.
+                Several learners have seed, seed + 1, …, unless `seeds` are given.
             config: options of the agent; those that were not given have defaults for the environment and the networks.
             network: options of the networks, or of a language model.
             **options: fields of both, which take precedence; policy="hf:PATH" uses a language model. encoder=… is a
@@ -101,11 +103,11 @@ class Constructed(Configured[C]):
 
     @classmethod
     def _made(cls, spaces: tuple[Any, Any], seed: int, options: dict[str, Any], **how: Any) -> Self:  # noqa: ANN401
-        seed = whole_number("seed", seed)
-        parts = make_parts(cls.form(), spaces, seed, options, **how)
+        seeds, options = seeds_of_learners(seed, options, how.get("network"))
+        parts = make_parts(cls.form(), spaces, seeds, options, **how)
         agent = cls(**parts.networks, **parts.options)
         agent.spaces, agent.networks = spaces, parts.network_options
-        agent.generator.manual_seed(spawn(seed, Purpose.MINIBATCHES))
+        agent.seeds, agent.generator = seeds, make_generators([spawn(one, Purpose.MINIBATCHES) for one in seeds])
         return agent
 
     @classmethod

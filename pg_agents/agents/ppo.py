@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from pg_agents.agents.base import Agent, Metrics
-from pg_agents.agents.common.advantages import NormalizedOver, generalized_advantages
+from pg_agents.agents.common.advantages import NormalizedOver, generalized_advantages, standardized
 from pg_agents.agents.common.cadence_config import LongRolloutConfig
 from pg_agents.agents.common.config import AdvantageActorCriticConfig, MicroBatchConfig, MinibatchConfig
 from pg_agents.configuration import Positive, PositiveOrInfinite, Scheduled, Several
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import clipped_surrogate, mean_over_steps, ratio_metrics, squared_error
-from pg_agents.functional.returns import standardize
 from pg_agents.policies import GRUPolicy, ImageEncoder, TabularPolicy, TransformerPolicy
 
 
@@ -63,7 +62,7 @@ class PPO(Agent[PPOConfig]):
         advantages, targets, fit = generalized_advantages(
             self.critic, rollout, config.discount, config.gae_lambda, **how
         )
-        weights = mean_over_steps(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
+        weights = mean_over_steps(rollout.mask, rollout.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), fit
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
@@ -81,10 +80,9 @@ class PPO(Agent[PPOConfig]):
         by_itself = self.config.normalize_advantages and self.config.normalize_over == "minibatch"
         for part in super().parts(batch):
             if by_itself:
-                advantages, valid = part.advantages[None], (part.weights != 0)[None]  # [n] or [T, b] of the minibatch
-                part = replace(part, advantages=standardize(advantages, valid, correction=1)[0])
+                part = standardized(part)
             yield part
 
-    def should_stop_early(self, means: WeightedMetrics) -> bool:
+    def should_stop_early(self, means: WeightedMetrics) -> Tensor | bool:
         """Return whether KL(π_old‖π_θ) exceeds 1.5 times `target_kl`."""
-        return self.config.target_kl is not None and bool(means["kl"] > 1.5 * self.config.target_kl)
+        return self.config.target_kl is not None and means["kl"] > 1.5 * self.config.target_kl

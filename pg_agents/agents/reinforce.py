@@ -10,6 +10,7 @@ from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.advantages import Signal, monte_carlo
 from pg_agents.agents.common.cadence_config import EpisodesConfig
 from pg_agents.agents.common.config import PolicyGradientConfig
+from pg_agents.data.learners import of_each
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import mean_over_episodes, policy_gradient
@@ -51,8 +52,8 @@ class Reinforce(Agent[ReinforceConfig]):
         """Compute Ψ."""
         returns, time_weights = monte_carlo(self.config.signal, rollout, self.config.discount)
         if self.config.normalize_advantages:
-            returns = standardize(returns, rollout.mask)
-        weights = mean_over_episodes(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
+            returns = of_each(standardize, rollout.num_learners, returns, rollout.mask)
+        weights = mean_over_episodes(rollout.mask, rollout.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=time_weights * returns, weights=weights), {}
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:

@@ -13,6 +13,7 @@ from pg_agents.agents.common.baselines import BaselineName, make_baseline
 from pg_agents.agents.common.cadence_config import EpisodesConfig
 from pg_agents.agents.common.config import CriticConfig, PolicyGradientConfig
 from pg_agents.configuration import Finite, Fixed
+from pg_agents.data.learners import of_each
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import mean_over_episodes, policy_gradient, squared_error
@@ -64,12 +65,14 @@ class ReinforceBaseline(Agent[ReinforceBaselineConfig]):
         baseline = self.values(rollout) if self.compare is None else self.compare(rollout, returns)
         advantages = returns - baseline
         if self.config.normalize_advantages:
-            advantages = standardize(advantages, rollout.mask, less=baseline)
-        weights = mean_over_episodes(rollout.mask, self.policy.num_learners, rollout.rewards.dtype)
+            advantages = of_each(standardize, rollout.num_learners, advantages, rollout.mask, less=baseline)
+        weights = mean_over_episodes(rollout.mask, rollout.num_learners, rollout.rewards.dtype)
         batch = Batch.of(rollout, advantages=time_weights * advantages, weights=weights, targets=returns)
         if self.critic is None:
             return batch, {}
-        return batch, {"explained_variance": explained_variance(baseline, returns, rollout.mask)}
+        return batch, {
+            "explained_variance": of_each(explained_variance, rollout.num_learners, baseline, returns, rollout.mask)
+        }
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return Σ_t [−(G_t − b) ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + ½ (V(S_t) − G_t)²], averaged over episodes."""

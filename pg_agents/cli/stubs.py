@@ -72,7 +72,7 @@ def _class(agent: type[Agent]) -> Iterator[str]:
     yield "    def for_env(  # type: ignore[override]"
     yield "        cls,\n        env: Any,\n        *,\n        num_envs: int | None = None,"
     yield "        env_args: Mapping[str, Any] | None = None,\n        wrappers: Iterable[str | Wrapper] | None = None,"
-    yield "        seed: int = 0,"
+    yield "        seed: int = 0,\n        seeds: Sequence[int] | None = None,"
     yield f"        config: {config.__name__} | None = None,"
     yield "        network: NetworkConfig | LanguageConfig | None = None,"
     yield from options

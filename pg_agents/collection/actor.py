@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +15,9 @@ from pg_agents.data.encoded import Encoded
 from pg_agents.data.state import State
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.distributions import Distribution, draw
+from pg_agents.generators import make_generators
 from pg_agents.policies.policy import Policy, check_learners
-from pg_agents.seeding import Purpose, spawn
+from pg_agents.seeding import Purpose, seeds_of, spawn
 from pg_agents.spaces.conversion import to_env_action
 
 
@@ -42,19 +43,19 @@ class Actor:
     Args:
         adapter: the environments.
         policy: chooses the actions.
-        seed: the seed of the sampled actions.
+        seed: the seed of the sampled actions; of several learners one each, or one for all.
         greedy: take the mode of the policy's distribution instead of sampling.
 
     Raises:
-        ValueError: the policy has independent learners, and not one for each environment.
+        ValueError: the environments cannot be shared out among the policy's independent learners.
     """
 
-    def __init__(self, adapter: EnvAdapter, policy: Policy, seed: int, *, greedy: bool = False) -> None:
+    def __init__(self, adapter: EnvAdapter, policy: Policy, seed: int | Sequence[int], *, greedy: bool = False) -> None:
         check_learners(policy, adapter.num_envs)
         self.adapter, self.policy, self.greedy = adapter, policy, greedy
         self.device = next(policy.parameters()).device
         self.on_cpu = self.device.type == "cpu"
-        self.generator = torch.Generator(self.device).manual_seed(spawn(seed, Purpose.ACTIONS))
+        self.generator = make_generators([spawn(one, Purpose.ACTIONS) for one in seeds_of(seed)], self.device)
         self.to_env_action = to_env_action(adapter.env.single_action_space)
         self.memory: Any = None
         self.shown = np.zeros(adapter.num_envs, np.int64)

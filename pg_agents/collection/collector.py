@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
@@ -14,7 +15,7 @@ from pg_agents.collection.episode_groups import Groups
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.state import State
 from pg_agents.policies.policy import Policy
-from pg_agents.seeding import Purpose, spawn
+from pg_agents.seeding import Purpose, seeds_of, spawn
 
 
 class Collector(ABC):
@@ -25,7 +26,7 @@ class Collector(ABC):
     Args:
         env: any Gymnasium environment, single or vector.
         policy: chooses the actions, by sampling.
-        seed: the seed of the environment and of the actions.
+        seed: the seed of the environment and of the actions; of several learners one each.
         step_timeout: seconds that one call of the environment may take (see `time_limit`).
 
     Raises:
@@ -35,11 +36,16 @@ class Collector(ABC):
     """
 
     def __init__(
-        self, env: gym.Env | VectorEnv, policy: Policy, *, seed: int = 0, step_timeout: float | None = None
+        self,
+        env: gym.Env | VectorEnv,
+        policy: Policy,
+        *,
+        seed: int | Sequence[int] = 0,
+        step_timeout: float | None = None,
     ) -> None:
         self.policy, self.seed = policy, seed
         self.adapter = EnvAdapter(env, seed, step_timeout)
-        self.actor = Actor(self.adapter, policy, seed)
+        self.actor = self._act(seeds_of(seed))
         self.device = self.actor.device
         self.groups: Groups | None = None
 
@@ -71,13 +77,17 @@ class Collector(ABC):
         if self.groups is not None:
             self.groups.generator.bit_generator.state = state["groups"]
 
-    def restart(self, seed: int) -> None:
+    def restart(self, seed: int | Sequence[int]) -> None:
         """Give up the running episodes, and begin new ones with new random numbers, all derived from `seed`."""
-        seed = spawn(seed, Purpose.RESTART)
+        seeds = [spawn(one, Purpose.RESTART) for one in seeds_of(seed)]
         with self.adapter.limit:
-            self.adapter.begin(seed)
-        self.actor = Actor(self.adapter, self.policy, seed)
-        self.groups = None if self.groups is None else self.groups.seeded(seed)
+            self.adapter.begin(seeds)
+        self.actor = self._act(seeds)
+        self.groups = None if self.groups is None else self.groups.seeded(seeds[0])
+
+    def _act(self, seeds: Sequence[int]) -> Actor:
+        """Return the actor; where all rows have the environment's one generator, so have all actions."""
+        return Actor(self.adapter, self.policy, seeds if self.adapter.takes_seeds else seeds[:1])
 
     def __iter__(self) -> Collector:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import gymnasium as gym
@@ -16,7 +17,7 @@ from pg_agents.collection.vector_envs import as_vector_env, name_of
 from pg_agents.collection.workers import cause_of
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.errors import FaultyEnvironmentError
-from pg_agents.seeding import environment_seeds
+from pg_agents.seeding import environment_seeds, seeds_of
 from pg_agents.shown import shortened, shown
 from pg_agents.spaces.action_masks import MASK, with_mask
 from pg_agents.spaces.environments import takes_seeds
@@ -56,7 +57,8 @@ class EnvAdapter:
     Args:
         env: single or vector, with any `metadata["autoreset_mode"]`. With `metadata["absorbing"]`, stepping a row
             whose episode has ended changes nothing: such rows wait for the others, and all are reset together.
-        seed: the seed from which each row's is derived (`seeding.environment_seeds`), at the first reset only.
+        seed: the seed from which each row's is derived (`seeding.environment_seeds`), at the first reset only; of
+            several learners one each.
         step_timeout: seconds that one call of `env` may take (`time_limit`), inside the context `limit`.
 
     Attributes:
@@ -77,7 +79,7 @@ class EnvAdapter:
     trial, and in vector environments, or workers, that are not Gymnasium's own.
     """
 
-    def __init__(self, env: gym.Env | VectorEnv, seed: int, step_timeout: float | None = None) -> None:
+    def __init__(self, env: gym.Env | VectorEnv, seed: int | Sequence[int], step_timeout: float | None = None) -> None:
         self.env = as_vector_env(env)
         self.num_envs = self.env.num_envs
         self.name, self.limit = name_of(self.env), time_limit(self.env, step_timeout)
@@ -99,10 +101,11 @@ class EnvAdapter:
         with self.limit:
             self.begin(seed)
 
-    def begin(self, seed: int) -> None:
-        """Start new episodes in all rows, with seeds derived from `seed`."""
-        seeds = environment_seeds(seed, self.num_envs)
-        self.reset(seeds if self.takes_seeds else seeds[0] // 2)  # row i gets seed + i, which must stay below 2³¹
+    def begin(self, seed: int | Sequence[int]) -> None:
+        """Start new episodes in all rows, with seeds derived from `seed`; of several, each is for as many rows."""
+        seeds = seeds_of(seed)
+        rows = [row for seed in seeds for row in environment_seeds(seed, self.num_envs // len(seeds))]
+        self.reset(rows if self.takes_seeds else rows[0] // 2)  # row i gets seed + i, which must stay below 2³¹
 
     def reset(self, seed: int | list[int] | None = None) -> None:
         """Start new episodes in all rows."""

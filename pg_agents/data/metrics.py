@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from pg_agents._fast.means import summary, weighted_mean
+from pg_agents._fast.means import summary, summary_of_learners, weighted_mean, weighted_means
 
 
 class WeightedMetrics(Mapping[str, Tensor]):
@@ -18,14 +19,18 @@ class WeightedMetrics(Mapping[str, Tensor]):
     Args:
         weights: the weight of each row, [T, B].
         terms: arrays [T, B], by name.
+        num_learners: L, the number of independent learners to whom the columns belong; each has its own means.
     """
 
-    def __init__(self, weights: Tensor, terms: Mapping[str, Tensor]) -> None:
-        self.weights, self.terms = summary(weights, {name: term.detach() for name, term in terms.items()})
+    def __init__(self, weights: Tensor, terms: Mapping[str, Tensor], num_learners: int = 1) -> None:
+        self.num_learners = num_learners
+        rows = summary if num_learners == 1 else partial(summary_of_learners, num_learners)
+        self.weights, self.terms = rows(weights, {name: term.detach() for name, term in terms.items()})
 
     def __getitem__(self, name: str) -> Tensor:
-        """Return the weighted mean of the term `name`, a scalar tensor."""
-        return weighted_mean(self.weights, self.terms[name])
+        """Return the weighted mean of the term `name`, a scalar tensor; [L] of several learners."""
+        mean = weighted_mean if self.num_learners == 1 else weighted_means
+        return mean(self.weights, self.terms[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.terms)
@@ -43,9 +48,11 @@ class WeightedMetrics(Mapping[str, Tensor]):
         for means in several:
             if not isinstance(means, WeightedMetrics):
                 raise TypeError(f"forward must return (loss, batch.means(name=term, …)), got {type(means).__name__}")
-        terms = {name: _joined([means.terms[name] for means in several]) for name in several[0]}
-        return cls(_joined([means.weights for means in several]) / len(several), terms)
+        learners = several[0].num_learners
+        columns = () if learners == 1 else (learners,)
 
+        def joined(rows: Sequence[Tensor]) -> Tensor:
+            return torch.cat([some.reshape(-1, *columns) for some in rows])
 
-def _joined(rows: Sequence[Tensor]) -> Tensor:
-    return torch.cat([some.flatten() for some in rows])
+        terms = {name: joined([means.terms[name] for means in several]) for name in several[0]}
+        return cls(joined([means.weights for means in several]) / len(several), terms, learners)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -10,38 +10,42 @@ import torch
 from torch import Tensor
 
 from pg_agents._fast.gathers import deal_out
+from pg_agents.data.learners_minibatches import columns_of_learners, steps_of_learners
 from pg_agents.data.rollout import Batch, TokenBlock, step_fields
 from pg_agents.data.tree import tree_leaves, tree_map
 
 SINGLE = tuple(name for name in step_fields(Batch) if name != "episode_starts")  # what a step on its own consists of
 
-Unit = Literal["step", "environment", "row"]  # what a minibatch never splits
+Unit = Literal["step", "environment"]  # what a minibatch never splits
+Order = (
+    torch.Generator | Sequence[torch.Generator] | None
+)  # where random orders come from; of several learners one each
 
 
-def minibatches(batch: Batch, size: int, generator: torch.Generator | None, *, unit: Unit) -> Iterator[Batch]:
+def minibatches(batch: Batch, size: int, generator: Order, *, unit: Unit) -> Iterator[Batch]:
     """Return a random partition of `batch` into parts of about `size` steps.
 
     The weights of every part are multiplied by the number of parts, so that the mean of the parts' losses is the loss
     of the whole. The sizes of the parts differ by one unit at most: there is no small remainder.
 
+    Several learners have parts of their own, as if each had the batch alone: part k consists of the k-th part of each.
+    Where theirs are fewer or shorter, what is missing has weight 0.
+
     Args:
         batch: the batch, of T · B steps.
-        size: the steps in a part, without padding unless `unit` is "row"; the number of parts is rounded up.
+        size: the steps in a part, without padding; the number of parts is rounded up. Of several learners: of each.
         generator: shuffles the units; None: they stay in order, so that texts with the same prompt stay together.
-        unit: what is never split. "step": parts are [n], valid steps only. "environment": all steps of an environment,
-            as memories and windows of tokens require; parts are [T, b]. "row": the steps of all environments at one
-            time, as independent learners require, whose parameters belong to their columns; parts are [t, B], and
-            their number does not depend on the mask.
+        unit: what is never split. "step": parts are [n], valid steps only; of L learners [n, L]. "environment": all
+            steps of an environment, as memories and windows of tokens require; parts are [T, b].
     """
-    return {"step": _steps, "environment": _columns, "row": _rows}[unit](batch, size, generator)
-
-
-def _rows(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
-    times, learners = batch.weights.shape
-    parts = min(times, -(-times * learners // size))
-    for rows in _permutation(times, generator, batch.weights.device).tensor_split(parts):
-        fields = {name: _each(getattr(batch, name), _chosen(rows, axis=0)) for name in SINGLE}
-        yield Batch(**fields | {"weights": fields["weights"] * parts})
+    if batch.num_learners > 1:
+        generators = [generator] if isinstance(generator, torch.Generator) else generator
+        if unit == "step":
+            return steps_of_learners(batch, size, generators, SINGLE)
+        parts = columns_of_learners(batch.weights, batch.num_learners, size, generators)
+        return (columns_of(batch, chosen, scale) for chosen, scale in parts)
+    assert not isinstance(generator, Sequence)
+    return {"step": _steps, "environment": _columns}[unit](batch, size, generator)
 
 
 def _steps(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
@@ -73,7 +77,7 @@ def without_idle_columns(batch: Batch) -> Batch:
     return batch if used.all() else columns_of(batch, used.nonzero().squeeze(1))
 
 
-def columns_of(batch: Batch, chosen: Tensor, scale: float = 1.0) -> Batch:
+def columns_of(batch: Batch, chosen: Tensor, scale: float | Tensor = 1.0) -> Batch:
     """Return the columns `chosen`, int64 [b], of a batch as a batch [T, b], with weights multiplied by `scale`."""
     fields = {name: _each(getattr(batch, name), _chosen(chosen, axis=1)) for name in step_fields(Batch)[1:]}
     seen = batch.observations

@@ -112,6 +112,7 @@ class Rollout:
         reference_log_probs: ln π_ref(a|s) under a reference policy; None without one.
         features: what the policy's encoder made of the observations when acting, if a critic shares it, [T, B, size].
         encoder_version: of the encoder that made them; see `Encoder.version`.
+        num_learners: the number of independent learners to whom the columns belong (see `data.learners`).
     """
 
     observations: Annotated[Tree, "per step"]
@@ -133,6 +134,7 @@ class Rollout:
     reference_log_probs: PerStep | None = None
     features: PerStep | None = None
     encoder_version: Any = None
+    num_learners: int = 1
 
     starts = renamed("starts", "episode_starts")
 
@@ -169,6 +171,7 @@ class Batch:
         episode_starts: where episodes begin, bool [T, B].
         memory: the policy's memory before row 0.
         reference_log_probs: ln π_ref(a|s) under a reference policy, [T, B]; None without one.
+        num_learners: the number of independent learners to whom the columns belong.
     """
 
     observations: Annotated[Tree, "per step"]
@@ -180,6 +183,7 @@ class Batch:
     episode_starts: PerStep | None = None
     memory: Any = None
     reference_log_probs: PerStep | None = None
+    num_learners: int = 1
 
     starts = renamed("starts", "episode_starts")
 
@@ -202,7 +206,7 @@ class Batch:
 
     def means(self, **terms: Tensor) -> WeightedMetrics:
         """Return the weighted means of terms [T, B], by name, for an update's metrics."""
-        return WeightedMetrics(self.weights, terms)
+        return WeightedMetrics(self.weights, terms, self.num_learners)
 
 
 @cache

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pg_agents._fast.sampling import sample
+from pg_agents.generators import Source
 
 
 class Categorical:
@@ -28,7 +29,7 @@ class Categorical:
         """The normalised logits, ln π(a), […, A]."""
         return self.unnormalized.log_softmax(-1)
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, generator: Source = None) -> Tensor:
         """Draw actions, int64 […]."""
         return sample(self.unnormalized, generator)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
-import torch
 from torch import Tensor
+
+from pg_agents.generators import Source
 
 
 class Distribution(Protocol):
     """A batch […] of distributions over actions; actions have the shape […, *event]."""
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, generator: Source = None) -> Tensor:
         """Draw one action from each distribution, […, *event]."""
         ...
 
@@ -47,7 +48,7 @@ def draw(
     where: Callable[[int | None], str],
     *,
     greedy: bool = False,
-    generator: torch.Generator | None = None,
+    generator: Source = None,
 ) -> Tensor:
     """Return actions, [B, …]: drawn from a distribution, or the most probable ones.
 

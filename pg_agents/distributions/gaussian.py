@@ -9,6 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from pg_agents.generators import Source, filled
+
 
 class DiagonalGaussian:
     """π(a) = Π_i N(a_i; μ_i, σ_i²), a density over actions […, D].
@@ -27,9 +29,9 @@ class DiagonalGaussian:
     def __init__(self, mean: Tensor, log_std: Tensor, log_scale: Tensor | None = None) -> None:
         self.mean, self.log_std, self.log_scale = mean, log_std, log_scale
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, generator: Source = None) -> Tensor:
         """Draw actions μ + σ ε, […, D]."""
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
+        noise = filled(Tensor.normal_, torch.empty_like(self.mean), generator)
         return torch.addcmul(self.mean, self.log_std.exp(), noise)
 
     def mode(self) -> Tensor:

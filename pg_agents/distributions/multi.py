@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pg_agents.distributions.categorical import Categorical
+from pg_agents.generators import Source, filled
 
 
 class MultiCategorical:
@@ -23,7 +24,7 @@ class MultiCategorical:
     def __init__(self, unnormalized: Tensor) -> None:
         self.each = Categorical(unnormalized)  # […, K] choices
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, generator: Source = None) -> Tensor:
         """Draw actions, int64 […, K]."""
         return self.each.sample(generator)
 
@@ -59,9 +60,9 @@ class Bernoulli:
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, generator: Source = None) -> Tensor:
         """Draw actions, int64 […, N]."""
-        uniform = torch.empty_like(self.logits).uniform_(generator=generator)  # in [0, 1): never below σ(−∞) = 0
+        uniform = filled(Tensor.uniform_, torch.empty_like(self.logits), generator)  # in [0, 1): never below σ(−∞) = 0
         return (uniform < self.logits.sigmoid()).long()
 
     def mode(self) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pg_agents.distributions.gaussian import DiagonalGaussian
+from pg_agents.generators import Source
 
 NODES = 32
 
@@ -37,7 +38,7 @@ class SquashedGaussian:
         self.gaussian = DiagonalGaussian(mean, log_std)
         self.log_scale = log_scale
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, generator: Source = None) -> Tensor:
         """Draw u = μ + σ ε, […, D]."""
         return self.gaussian.sample(generator)
 

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from pg_agents.distributions.categorical import Categorical
+from pg_agents.generators import Source
 
 IMPOSSIBLE = -1000.0  # ln π of a token so improbable that π is 0 in any precision
 
@@ -175,7 +176,7 @@ class TokenCategorical:
         assert self._entropy is not None
         return self._spread(self._entropy)
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, generator: Source = None) -> Tensor:
         """Draw actions, int64 […]."""
         return self._draw(lambda distribution: distribution.sample(generator))
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss, softplus
 
+from pg_agents.data.learners import by_learner, of_columns
+
 Aggregation = Literal["token-mean", "sequence-mean", "constant-length"]
 
 
@@ -45,15 +47,22 @@ def with_entropy(terms: Tensor, entropy: Tensor, weight: float) -> Tensor:
 def mean_over_episodes(mask: Tensor, num_learners: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return weights that sum a term over each episode's steps and average over the B episodes, [T, B].
 
-    A column is an episode, unless it has no valid row. With independent learners (one per column) nothing is averaged.
+    A column is an episode, unless it has no valid row. The average is over the episodes of each learner.
     """
-    return mask.to(dtype) if num_learners > 1 else mask.to(dtype) / mask.any(0).sum().clamp(min=1)
+    if num_learners == 1:
+        return mask.to(dtype) / mask.any(0).sum().clamp(min=1)
+    return mask.to(dtype) / _sum_of_learner(mask.any(0), num_learners)
 
 
 def mean_over_steps(mask: Tensor, num_learners: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return weights that average a term over all valid steps, [T, B]; with independent learners, over each column."""
-    total = mask.sum(0) if num_learners > 1 else mask.sum()
-    return mask.to(dtype) / total.clamp(min=1)
+    """Return weights that average a term over all valid steps, [T, B], of each learner."""
+    total = mask.sum().clamp(min=1) if num_learners == 1 else _sum_of_learner(mask.sum(0), num_learners)
+    return mask.to(dtype) / total
+
+
+def _sum_of_learner(counts: Tensor, num_learners: int) -> Tensor:
+    """Return for each of B columns the sum of its learner's counts [B], at least 1."""
+    return of_columns(by_learner(counts, num_learners).sum(-1).clamp(min=1), len(counts))
 
 
 def aggregation_weights(how: Aggregation, mask: Tensor, length: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -66,7 +66,7 @@ def whole_returns(
 def standardize(
     values: Tensor, mask: Tensor, epsilon: float = 1e-8, *, correction: int = 0, less: Tensor | None = None
 ) -> Tensor:
-    """Return (x − mean) / (std + ε) over the rows where mask is True, 0 elsewhere, [T, B].
+    """Return (x − mean) / (std + ε) over the rows where mask is True, 0 elsewhere, […, T, B].
 
     The standard deviation divides by n − `correction`. The result is 0 for a single valid row and for rows that are
     equal up to rounding (see `centre` for `less`).
@@ -82,15 +82,16 @@ def centre(values: Tensor, mask: Tensor, correction: int = 0, less: Tensor | Non
 
     Args:
         values: x, […, T, B].
-        mask: the valid rows, [T, B].
+        mask: the valid rows, […, T, B].
         correction: 0 or 1.
         less: the subtrahend, if x is a difference: x then has rounding errors in the subtrahend's precision too.
     """
-    count, valid = mask.sum().clamp(min=1), values * mask
+    count, valid = mask.sum((-2, -1), keepdim=True).clamp(min=1), values * mask
     mean = valid.double().sum((-2, -1), keepdim=True) / count
     centred = (values - mean) * mask
     std = (centred.square().sum((-2, -1), keepdim=True) / (count - correction).clamp(min=1)).sqrt()
-    varies = std > rounding(valid, (-2, -1))
+    units = precision(valid) if mask.ndim == 2 else precision_of_each(valid)
+    varies = std > units * valid.abs().amax((-2, -1), keepdim=True)
     if less is not None:
         varies &= _beyond_rounding(centred, (valid.abs() + less.abs()) * torch.finfo(less.dtype).eps, mask)
     return (centred * varies).to(values.dtype), (std * varies).to(values.dtype)
@@ -102,7 +103,9 @@ def _beyond_rounding(centred: Tensor, unit: Tensor, mask: Tensor) -> Tensor:
     Each row has its own unit, so that a row of large numbers does not hide the deviations of the others.
     """
     tiny = torch.finfo(unit.dtype).tiny
-    return ((centred / unit.clamp(min=tiny)).square() * mask).sum((-2, -1), keepdim=True) > mask.sum()
+    return ((centred / unit.clamp(min=tiny)).square() * mask).sum((-2, -1), keepdim=True) > mask.sum(
+        (-2, -1), keepdim=True
+    )
 
 
 def rounding(values: Tensor, dim: tuple[int, ...]) -> Tensor:
@@ -122,6 +125,15 @@ def precision(values: Tensor) -> float:
     return torch.finfo(torch.float32).eps if rounded else 2.0**-38
 
 
+def precision_of_each(values: Tensor) -> Tensor:
+    """Return `precision` of each learner's values, [L, 1, 1], for values […, L, T, b]."""
+    each = values.movedim(-3, 0).flatten(1)
+    if values.dtype != torch.float64:
+        return torch.full((len(each), 1, 1), precision(values))
+    rounded = (each.float().double() == each).all(1) & (each.round() != each).any(1)
+    return torch.where(rounded, torch.finfo(torch.float32).eps, 2.0**-38)[:, None, None]
+
+
 def mean_by_time(values: Tensor, times: Tensor, mask: Tensor, num_episodes: int | Tensor) -> Tensor:
     """Return at each row the mean over episodes of `values` at the same time within the episode, [T, B].
 
@@ -139,7 +151,7 @@ def explained_variance(predictions: Tensor, targets: Tensor, mask: Tensor) -> Te
 
     NaN where the targets vary by no more than rounding of the targets or of the predictions.
     """
-    total, left = centre(torch.stack([targets, targets - predictions]), mask, less=predictions)[1].flatten()
+    total, left = centre(torch.stack([targets, targets - predictions]), mask, less=predictions)[1][..., 0, 0]
     return torch.where(total > 0, 1 - (left / total).square(), torch.nan)
 
 

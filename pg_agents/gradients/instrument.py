@@ -179,7 +179,7 @@ class Instrument:
 
         def loss(logits: Tensor, fields: dict[str, Tensor]) -> Tensor:
             changed = {"policy.logits": logits}
-            return torch.func.functional_call(learner.module, changed, (Batch(**fields),))[0]
+            return torch.func.functional_call(learner.module, changed, (Batch(**fields),))[0]  # type: ignore[arg-type]
 
         of_tables = torch.func.vmap(torch.func.grad(loss), (None, 0), chunk_size=1024)(logits, batches)
         return -of_tables.flatten(1) @ self.jacobian
@@ -238,7 +238,7 @@ def _prepared(learner: Learner, rollout: Rollout) -> Batch:
 
 def _tensors(batch: Batch) -> dict[str, Tensor]:
     """Return the batch's fields [T, B] that are there."""
-    return {field.name: value for field in fields(batch) if (value := getattr(batch, field.name)) is not None}
+    return {field.name: value for field in fields(batch) if isinstance(value := getattr(batch, field.name), Tensor)}
 
 
 def _moments(gradients: Tensor, weights: Tensor, per_batch: int) -> tuple[Tensor, Tensor]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from pg_agents._fast.module_calls import call
+from pg_agents.data.learners import learner_first, learner_last
 from pg_agents.policies.activations import ACTIVATIONS, Activation
 
 
@@ -38,6 +40,56 @@ class MLP(nn.Sequential):
         for layer in hidden:
             features = self.activate(call(layer, features))
         return call(last, features)
+
+    @staticmethod
+    def stacked(networks: Sequence[MLP]) -> StackedMLP:
+        """Return the networks of several learners as one."""
+        return StackedMLP(networks)
+
+
+def together(modules: Iterable[nn.Module]) -> Iterator[tuple[str, list[Tensor]]]:
+    """Yield the name of each parameter and buffer of modules of one kind, and what each of them has there."""
+    states = [module.state_dict() for module in modules]
+    for name in states[0]:
+        yield name, [state[name] for state in states]
+
+
+class StackedLinear(nn.Module):
+    """A linear layer of each of L learners: y_i = x_i W_iᵀ + b_i, for rows [L, n, inputs].
+
+    Args:
+        layers: of the learners, of equal sizes.
+    """
+
+    def __init__(self, layers: Iterable[nn.Linear]) -> None:
+        super().__init__()
+        for name, parts in together(layers):
+            self.register_parameter(name, nn.Parameter(torch.stack(parts)))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return the outputs, [L, n, outputs]."""
+        parameters = self._parameters  # faster than self.weight
+        return torch.baddbmm(parameters["bias"][:, None], rows, parameters["weight"].mT)  # type: ignore[index,union-attr]
+
+
+class StackedMLP(nn.Sequential):
+    """An `MLP` of each of L learners.
+
+    Args:
+        networks: of the learners, of equal sizes.
+    """
+
+    def __init__(self, networks: Sequence[MLP]) -> None:
+        super().__init__(*map(StackedLinear, zip(*networks, strict=True)))
+        self.activate, self.num_learners = networks[0].activate, len(networks)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the outputs [..., L · b, sizes[-1]] for features [..., L · b, sizes[0]]."""
+        *hidden, last = self._modules.values()
+        rows = learner_first(features, self.num_learners)
+        for layer in hidden:
+            rows = self.activate(call(layer, rows))
+        return learner_last(call(last, rows), features)
 
 
 class Hidden(nn.Module):

@@ -65,11 +65,6 @@ def make_networks(
     _check_options(config, observation_space, critic)
     if isinstance(features, spaces.Discrete) and isinstance(action_space, spaces.Discrete) and not chosen:
         return _tables(features, int(action_space.n), num_learners, critic, action_values)
-    if num_learners > 1:
-        raise UnsupportedSpaceError(
-            f"num_learners={num_learners} independent learners need Discrete observations and actions, got "
-            f"{observation_space} and {action_space}"
-        )
     if is_token_window(features, action_space) and encoder is None:
         if chosen:
             names = "recurrent, hidden, share_encoder, activation"

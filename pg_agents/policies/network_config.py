@@ -22,7 +22,8 @@ class NetworkConfig(Configuration):
     """The options of networks that begin at random; see `make_networks` for which spaces get which."""
 
     num_learners: Count = 1
-    """Number of independent learners, one for each environment, each with its own table."""
+    """L, the number of independent learners, each with parameters, a seed and a share of the environments of its own:
+    L runs as one. They have `seeds`, or else the agent's seed and the numbers after it."""
     hidden: Sizes | None = None
     """Sizes of the hidden layers of MLPs; None: 64 64, but no hidden layers after the encoder of an image, nor after a
     GRU in the policy. If `hidden`, `activation` or `recurrent` is given, Discrete observations and actions get an MLP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pg_agents.data.learners import of_columns
 from pg_agents.data.tree import Tree
 from pg_agents.spaces.action_masks import split_mask
 from pg_agents.spaces.pictures import picture_of
@@ -20,6 +22,7 @@ class RunningMoments(nn.Module):
 
     Args:
         shape: the shape of one array.
+        num_learners: L; several learners have statistics of their own, [L, *shape].
 
     Reference: Chan, Golub & LeVeque (1983).
     """
@@ -28,11 +31,12 @@ class RunningMoments(nn.Module):
     mean: Tensor
     squares: Tensor
 
-    def __init__(self, shape: tuple[int, ...] = ()) -> None:
+    def __init__(self, shape: tuple[int, ...] = (), num_learners: int = 1) -> None:
         super().__init__()
-        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
-        self.register_buffer("squares", torch.zeros(shape, dtype=torch.float64))
+        learners = () if num_learners == 1 else (num_learners,)
+        self.register_buffer("count", torch.zeros(learners, dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(learners + shape, dtype=torch.float64))
+        self.register_buffer("squares", torch.zeros(learners + shape, dtype=torch.float64))
 
     def update(self, values: Tensor) -> None:
         """Add `values`, [N, *shape], to the statistics.
@@ -53,14 +57,39 @@ class RunningMoments(nn.Module):
         self.mean += delta * count / total
         self.count.copy_(total)
 
-    def std(self, relative: float = 0.0) -> Tensor:
+    def update_each(self, values: Tensor, mask: Tensor) -> None:
+        """Add values of L · b columns, [T, L · b, *shape], to the statistics of their learners, where `mask` is True.
+
+        Raises:
+            FloatingPointError: as `update`.
+        """
+        learners, ones = len(self.count), [1] * (values.ndim - 2)
+        valid = mask.unflatten(1, (learners, -1))
+        kept = valid.reshape(*valid.shape, *ones)
+        values = values.double().unflatten(1, (learners, -1)) * kept  # [T, L, b, *shape]
+        counts, before = valid.sum((0, 2)).reshape(-1, *ones), self.count.reshape(-1, *ones)
+        mean, total = values.sum((0, 2)) / counts.clamp(min=1), (before + counts).clamp(min=1)
+        delta = mean - self.mean
+        deviations = ((values - mean[:, None]) * kept).square().sum((0, 2))
+        squares = self.squares + deviations + delta.square() * before * counts / total
+        if not math.isfinite(squares.sum()):
+            raise FloatingPointError(
+                f"a number to be normalized, up to {float(values.abs().max()):g}, or its square is not finite"
+            )
+        self.squares.copy_(squares)
+        self.mean += delta * counts / total
+        self.count += counts.flatten()
+
+    def std(self, relative: float | Tensor = 0.0) -> Tensor:
         """Return the standard deviation, *shape; 1 until two different numbers have been seen.
 
         Args:
             relative: relative differences up to this count as rounding, in addition to those of float64.
         """
-        std = (self.squares / self.count.clamp(min=1)).sqrt()
-        rounding = max(16 * torch.finfo(std.dtype).eps, relative) * self.mean.abs()  # equal numbers may differ by this
+        count = self.count.reshape(self.count.shape + (1,) * (self.mean.ndim - self.count.ndim))
+        std = (self.squares / count.clamp(min=1)).sqrt()
+        least = torch.as_tensor(relative, dtype=std.dtype).clamp(min=16 * torch.finfo(std.dtype).eps)
+        rounding = least * self.mean.abs()  # equal numbers may differ by this
         return torch.where(std > rounding, std, 1.0)
 
 
@@ -78,30 +107,35 @@ class ObservationScale(nn.Module):
 
     Args:
         space: the space of one observation: a Box, or a Dict or Tuple of spaces.
+        num_learners: L; several learners have statistics of their own.
     """
 
     shift: Tensor
     factor: Tensor
 
-    def __init__(self, space: gym.Space) -> None:
+    def __init__(self, space: gym.Space, num_learners: int = 1) -> None:
         super().__init__()
-        self.space = space
+        self.space, self.num_learners = space, num_learners
         self.real = _is_real(space)
-        self.of = {key: ObservationScale(child) for key, child in _children(space).items()}
+        self.of = {key: ObservationScale(child, num_learners) for key, child in _children(space).items()}
         names = {key: str(key) for key in self.of if isinstance(space, gym.spaces.Tuple) or _is_name(key)}
         self.parts = nn.ModuleDict({name: self.of[key] for key, name in names.items()})
         self.others = nn.ModuleList(part for key, part in self.of.items() if key not in names)
         if self.real:
             dtype = torch.float64 if space.dtype == np.float64 else torch.float32
-            self.moments = RunningMoments(space.shape or ())
-            self.register_buffer("shift", torch.zeros(space.shape or (), dtype=dtype))
-            self.register_buffer("factor", torch.ones(space.shape or (), dtype=dtype))
+            self.moments = RunningMoments(space.shape or (), num_learners)
+            self.register_buffer("shift", torch.zeros_like(self.moments.mean, dtype=dtype))
+            self.register_buffer("factor", torch.ones_like(self.moments.mean, dtype=dtype))
             self.register_load_state_dict_post_hook(_refresh)  # files of earlier versions hold them in 32 bits
 
     def forward(self, observations: Tree) -> Tree:
         """Return observations [..., *shape], standardised, in the precision of their space, at least 32 bits."""
         if self.real:  # x · (1/std) − mean/std: one operation, whose product is not rounded, and one for the bounds
-            return torch.addcmul(self.shift, observations.to(self.factor.dtype), self.factor).clamp_(-10.0, 10.0)
+            shift, factor = self.shift, self.factor
+            if self.num_learners > 1:
+                columns = observations.shape[-factor.ndim]
+                shift, factor = of_columns(shift, columns), of_columns(factor, columns)
+            return torch.addcmul(shift, observations.to(factor.dtype), factor).clamp_(-10.0, 10.0)
         if not self.of:
             return observations
         if isinstance(observations, tuple):
@@ -112,10 +146,21 @@ class ObservationScale(nn.Module):
         """Add the observations [T, B, *shape] to the statistics, in rows where `mask` [T, B] is True."""
         observations = split_mask(observations)[0]
         if self.real:
-            self.moments.update(observations[mask])
+            if self.num_learners > 1:
+                self.moments.update_each(observations, mask)
+            else:
+                self.moments.update(observations[mask])
             self.refresh()
         for key, part in self.of.items():
             part.update(observations[key], mask)
+
+    @staticmethod
+    def stacked(scales: Sequence[ObservationScale]) -> ObservationScale:
+        """Return the scales of L learners as one."""
+        whole = ObservationScale(scales[0].space, len(scales))
+        states = [scale.state_dict() for scale in scales]
+        whole.load_state_dict({name: torch.stack([state[name] for state in states]) for name in states[0]})
+        return whole
 
     def refresh(self) -> None:
         """Compute −mean/std and 1/std from the statistics."""

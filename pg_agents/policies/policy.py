@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pg_agents.data.learners import Columns
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import Tree
 from pg_agents.distributions import Distribution
@@ -21,8 +22,8 @@ class Policy(nn.Module, ABC):
     """π_θ: observations → a distribution over actions.
 
     Attributes:
-        num_learners: the number of independent policies: 1, or B if each environment has parameters of its own. The
-            losses of independent learners are summed, those of one learner averaged.
+        num_learners: L, the number of independent policies, each with environments of its own (see `data.learners`).
+            The losses of independent learners are summed, those of one learner averaged.
         recurrent: whether the memory holds information that the current observation lacks, so that learning needs it.
     """
 
@@ -86,12 +87,12 @@ class Policy(nn.Module, ABC):
 
 
 def check_learners(policy: Policy, num_envs: int, name: str = "env") -> None:
-    """Raise ValueError if the number of independent learners is not that of environments."""
+    """Raise ValueError if the environments cannot be shared out among the independent learners."""
     learners = policy.num_learners
-    if learners not in (1, num_envs):
+    if num_envs % learners:
         raise ValueError(
-            f"{name}: num_learners must be the number of environments, {num_envs}, got {learners}; make {learners} "
-            "environments, one for each learner"
+            f"{name}: {num_envs} environments cannot be shared out among num_learners={learners}; make {learners} of "
+            "them, or a multiple"
         )
 
 
@@ -110,9 +111,10 @@ class Critic(nn.Module, ABC):
     def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return V(s) for observations [T, B, …] or [B, …], in the shape of their leading dimensions."""
 
-    def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
-        """Return V(s), [K], for observations [K, …] of the environments `columns`, int64 [K]."""
-        return self(observations)
+    def of_learners(self, observations: Tree, learners: Tensor) -> Tensor:
+        """Return V(s), [K], for observations [K, …] of `learners`, int64 [K], of which there are several."""
+        columns = Columns(learners, self.num_learners)
+        return self(columns.of(observations))[columns.places]
 
     def seen(self, rollout: Rollout) -> Tree:
         """Return a rollout's observations in the form that `forward` takes; the default returns them unchanged."""
@@ -126,7 +128,10 @@ class Critic(nn.Module, ABC):
         values = self(self.seen(rollout), rollout.memory, rollout.episode_starts)
         if not len(rollout.final_rows):
             return values, values.new_zeros(0)
-        return values, self.of_columns(rollout.final_observations, rollout.final_rows[:, 1])
+        if self.num_learners == 1:
+            return values, self(rollout.final_observations)
+        columns, each = rollout.final_rows[:, 1], rollout.rewards.shape[1] // self.num_learners
+        return values, self.of_learners(rollout.final_observations, columns // each)
 
 
 class ActionCritic(nn.Module, ABC):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.checks import whole_number
+from pg_agents.data.learners import Columns
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import Tree
 from pg_agents.distributions import Distribution
@@ -148,8 +149,14 @@ class GRUCritic(Critic):
         """
         seen = self.encoder.recalled(rollout)
         remembered = self._remember(seen, rollout.memory, rollout.episode_starts)
-        after = self._remember(rollout.final_observations, remembered[tuple(rollout.final_rows.T)])
-        return self._values(seen, remembered), self._values(rollout.final_observations, after)
+        final, before = rollout.final_observations, remembered[tuple(rollout.final_rows.T)]
+        if self.num_learners == 1:
+            return self._values(seen, remembered), self._values(final, self._remember(final, before))
+        each = rollout.rewards.shape[1] // self.num_learners
+        columns = Columns(rollout.final_rows[:, 1] // each, self.num_learners)
+        final, before = columns.of((final, before))
+        after = self._values(final, self._remember(final, before))
+        return self._values(seen, remembered), after[columns.places]
 
     @torch.no_grad()
     def _remember(self, observations: Tree, memory: Tensor | None, episode_starts: Tensor | None = None) -> Tensor:

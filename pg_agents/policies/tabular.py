@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pg_agents.data.learners import of_columns
 from pg_agents.data.tree import Tree
 from pg_agents.distributions import Categorical
 from pg_agents.policies.action_heads import allow
@@ -15,7 +16,8 @@ from pg_agents.spaces.action_masks import split_mask
 class TabularPolicy(Policy):
     """π_θ(a|s) = exp(θ_{s,a}) / Σ_b exp(θ_{s,b}), θ_0 = 0.
 
-    With `num_learners` = L > 1, environment b trains its own θ[b]: L independent runs as one batch.
+    With `num_learners` = L > 1, each learner trains its own θ[i] in its own environments: L independent runs as one
+    batch (see `pg_agents.data.learners`).
 
     Args:
         num_states: S; observations are integers start … start + S − 1.
@@ -63,9 +65,8 @@ class TabularCritic(Critic):
         """Return the values of observations [..., B]."""
         return _look_up(self.values, split_mask(observations)[0], self.start)
 
-    def of_columns(self, observations: Tree, columns: Tensor) -> Tensor:
-        """Return the values, [K], of observations [K] of the learners `columns`, int64 [K]."""
-        learners = columns if self.num_learners > 1 else torch.zeros_like(columns)
+    def of_learners(self, observations: Tree, learners: Tensor) -> Tensor:
+        """Return the values, [K], of observations [K] of `learners`, int64 [K]."""
         return self.values[learners, _index(split_mask(observations)[0], self.start)]
 
 
@@ -100,5 +101,6 @@ def _look_up(table: Tensor, states: Tensor, start: int) -> Tensor:
     if table.shape[0] == 1:
         return nn.functional.embedding(states, table[0]) if table.ndim == 3 else table[0][states]
     if table.shape[1] == 1:  # a single state needs no indexing
-        return table[:, 0].expand(*states.shape, *table.shape[2:])
-    return table[torch.arange(table.shape[0], device=table.device), states]
+        return of_columns(table[:, 0], states.shape[-1]).expand(*states.shape, *table.shape[2:])
+    learners = of_columns(torch.arange(len(table), device=table.device), states.shape[-1])
+    return table[learners, states]

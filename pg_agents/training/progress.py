@@ -82,9 +82,9 @@ class RunProgress:
         self._timed()
 
     def learned(self, metrics: Mapping[str, Tensor]) -> None:
-        """Keep the metrics that an update returned."""
+        """Keep the metrics that an update returned; of several learners the means over those that have them."""
         for name, value in metrics.items():
-            self.metrics.setdefault(name, []).append(value)
+            self.metrics.setdefault(name, []).append(value.nanmean() if value.ndim else value)
         self._timed()
 
     def get_state(self) -> State:

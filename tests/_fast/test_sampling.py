@@ -34,7 +34,7 @@ def test_an_inversion_draws_as_often():
 def test_an_inversion_by_hand(monkeypatch):
     """π = ½, 0, ¼, ¼: U = 0.5 is the first number that draws action 2."""
     draws = torch.tensor([0.0, 0.49, 0.5, 0.74, 0.76, 0.99], dtype=torch.float64)
-    monkeypatch.setattr(torch, "rand", lambda shape, **options: draws.view(shape))
+    monkeypatch.setattr(torch.Tensor, "uniform_", lambda empty, **options: empty.copy_(draws.view(empty.shape)))
     unnormalized = torch.tensor([0.5, 0.0, 0.25, 0.25]).log().expand(6, -1)
     assert inversion(unnormalized, None).tolist() == [0, 0, 2, 2, 3, 3]
 

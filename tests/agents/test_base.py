@@ -13,7 +13,6 @@ from support.hand_made import column, rollout
 
 import pg_agents as pg
 from pg_agents.agents import ActorCritic, Reinforce, ReinforceBaseline
-from pg_agents.agents.common import config, gradient_accumulation
 from pg_agents.collection.collectors import collect_episodes, collect_steps
 from pg_agents.functional import losses
 from pg_agents.gradients.simulation import estimate_gain
@@ -121,19 +120,6 @@ def test_agents_that_compare_refuse_independent_learners(name):
         pg.AGENTS[name].for_env(gym.make_vec("pg/Chain-v0", 4), num_learners=4)
 
 
-def test_minibatches_of_whole_episodes_are_refused_for_independent_learners():
-    with pytest.raises(ValueError, match="num_steps=None would couple the 4 independent learners"):
-        learning("ppo", 4, num_steps=None)
-
-
-def test_learners_with_a_memory_learn_from_whole_rollouts_alone():
-    policy = TabularPolicy(5, 2, num_learners=3)
-    policy.recurrent = True
-    agent = Reinforce(policy=policy, micro_batch_size=2)
-    with pytest.raises(ValueError, match="minibatch_size, micro_batch_size must be None for 3 independent learners"):
-        agent.update(rollout(*[[(0, 0, 1, "T")]] * 3))
-
-
 @pytest.mark.parametrize("learners", [(3, 1), (1, 3), (2, 3)])
 def test_a_critic_is_of_as_many_learners_as_the_policy(learners):
     mine, its = learners
@@ -148,7 +134,7 @@ def test_a_critic_is_of_as_many_learners_as_the_policy(learners):
 def test_learners_act_in_as_many_environments(num_envs):
     agent, _ = learning("reinforce", 4)
     env = gym.make_vec("pg/Chain-v0", num_envs) if num_envs > 1 else gym.make("pg/Chain-v0")
-    message = f"num_learners must be the number of environments, {num_envs}, got 4; make 4 environments"
+    message = f"{num_envs} environments cannot be shared out among num_learners=4; make 4 of them, or a multiple"
     for use in (
         lambda: pg.evaluate(agent, env, episodes=4),
         lambda: pg.train(agent, env, total_steps=10, progress=False),
@@ -162,21 +148,6 @@ def test_learners_act_in_as_many_environments(num_envs):
     with pytest.raises(ValueError, match="eval_env: " + message):
         pg.train(agent, theirs, total_steps=10, eval_env=env, progress=False)
     assert len(pg.evaluate(agent, theirs, episodes=4).returns) == 4
-
-
-COUPLINGS = [{"max_grad_norm": 1.0}, {"normalize_advantages": True}, {"normalize_rewards": True}]
-
-
-@pytest.mark.parametrize(
-    ("kind", "coupling"),
-    [
-        *[(kind, coupling) for kind in (Reinforce, ReinforceBaseline, ActorCritic) for coupling in COUPLINGS],
-        (pg.PPO, {"target_kl": 0.1, "max_grad_norm": None, "normalize_advantages": False}),
-    ],
-)
-def test_what_would_couple_independent_learners_is_refused(kind, coupling):
-    with pytest.raises(ValueError, match=f"{next(iter(coupling))} would couple the 3 independent learners"):
-        make(kind, 3, **coupling)
 
 
 @pytest.mark.parametrize(
@@ -301,18 +272,5 @@ test_seeded_bugs = seeded(
         losses.with_entropy,
         with_arguments(losses.with_entropy, weight=lambda weight: -weight),
         [test_entropy_is_rewarded_with_its_weight],
-    ),
-    Bug(
-        "minibatches of independent learners are of some learners",
-        gradient_accumulation.unit_of,
-        lambda policy, batch: "environment",
-        [test_rewards_of_one_learner_move_its_own_parameters_alone],
-        raises=RuntimeError,
-    ),
-    Bug(
-        "how far all independent learners have moved ends the update of each",
-        (config, "COUPLING"),
-        tuple(name for name in config.COUPLING if name != "target_kl"),
-        [test_what_would_couple_independent_learners_is_refused],
     ),
 )

@@ -139,7 +139,6 @@ def test_columns_that_never_started_are_no_episodes_of_the_mean():
         ({"baseline": "mean"}, "baseline must be one of"),
         ({"baseline": "value"}, "critic: ReinforceBaseline with these options needs one"),
         ({"baseline": "constant", "critic": TabularCritic(2)}, "critic: .* has no critic: leave it out"),
-        ({"baseline": "batch-mean", "policy": TabularPolicy(2, 2, num_learners=3)}, "each of 3 learners"),
         ({"baseline": "constant", "constant": float("nan")}, "constant must be a finite number"),
     ],
 )

@@ -93,17 +93,6 @@ def test_columns_keep_memory_and_tokens():
         assert part.observations.lengths[0].tolist() == columns and part.episode_starts.shape == part.actions.shape
 
 
-@pytest.mark.parametrize(("size", "rows"), [(2, [1] * 6), (9, [2, 2, 1, 1]), (15, [3, 3]), (16, [3, 3]), (30, [6])])
-def test_rows_keep_every_environment_in_its_place(size, rows):
-    """As many of them whatever the masks are: the number of a learner's steps is not up to the others."""
-    for batch in (a_batch(), replace(a_batch(), weights=torch.eye(T, B))):
-        found = parts(batch, size, unit="row")
-        assert [len(part.actions) for part in found] == rows
-        for part in found:
-            assert (part.actions % B == torch.arange(B)).all()
-            assert torch.equal(part.weights, len(rows) * batch.weights[part.actions[:, 0] // B])
-
-
 def test_environments_that_weigh_nothing_are_left_out():
     batch = a_batch()
     batch = replace(batch, weights=(batch.weights != 0) * (torch.arange(B) % 2).double())  # 1 where it weighs

@@ -53,7 +53,7 @@ def test_frequencies_of_categorical_samples(actions, limit):
 def test_the_ends_of_the_unit_interval_draw_no_impossible_action(uniform, monkeypatch):
     logits = torch.full((400, 50), -INF)
     logits[:, 20:30] = randn(400, 10)
-    monkeypatch.setattr(torch, "rand", lambda shape, **options: torch.full(shape, uniform, dtype=torch.float64))
+    monkeypatch.setattr(torch.Tensor, "uniform_", lambda empty, **options: empty.fill_(uniform))
     assert Categorical(logits).sample().tolist() == [29 if uniform else 20] * 400
 
 

@@ -18,7 +18,8 @@ from pg_agents.distributions import (
 )
 from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.policies import MLPPolicy, TabularPolicy, make_head, make_networks
-from pg_agents.policies.action_heads import BoxHead, allow
+from pg_agents.policies.action_heads import allow
+from pg_agents.policies.box_heads import BoxHead
 from pg_agents.spaces.conversion import to_env_action
 
 INF = math.inf

@@ -40,7 +40,7 @@ def test_tables_of_several_learners_keep_to_their_columns():
     critic.values.data = torch.tensor([[0.0, 1.0, 2.0], [10.0, 11.0, 12.0]])
     assert critic(torch.tensor([[1, 1], [3, 2]])).tolist() == [[0, 10], [2, 11]]
     assert critic(torch.tensor([2, 3])).tolist() == [1, 12]
-    assert critic.of_columns(torch.tensor([3, 1, 2]), torch.tensor([1, 1, 0])).tolist() == [12, 10, 1]
+    assert critic.of_learners(torch.tensor([3, 1, 2]), torch.tensor([1, 1, 0])).tolist() == [12, 10, 1]
     policy = TabularPolicy(3, 2, num_learners=2, start=1)
     policy.logits.data[1, 2] = torch.tensor([0.0, 50.0])
     assert policy(torch.tensor([[3, 3], [2, 2]])).mode().tolist() == [[0, 1], [0, 0]]
@@ -51,16 +51,10 @@ def test_tables_of_one_state_broadcast_over_time():
     critic.values.data = torch.tensor([[1.0], [2.0], [3.0]])
     states = torch.zeros(4, 3, dtype=torch.int64)
     assert critic(states).tolist() == [[1, 2, 3]] * 4
-    assert critic.of_columns(torch.zeros(2, dtype=torch.int64), torch.tensor([2, 0])).tolist() == [3, 1]
+    assert critic.of_learners(torch.zeros(2, dtype=torch.int64), torch.tensor([2, 0])).tolist() == [3, 1]
     policy = TabularPolicy(1, 2, num_learners=3)
     policy.logits.data[1, 0] = torch.tensor([0.0, 9.0])
     assert policy(states).mode().tolist() == [[0, 1, 0]] * 4
-
-
-def test_shared_critic_of_columns_ignores_them():
-    critic = TabularCritic(2)
-    critic.values.data[0] = torch.tensor([4.0, 5.0])
-    assert critic.of_columns(torch.tensor([1, 0]), torch.tensor([7, 3])).tolist() == [5, 4]
 
 
 @pytest.mark.parametrize(
@@ -190,8 +184,6 @@ def test_networks_suit_their_spaces():
     assert [type(network) for network in dense] == [MLPPolicy, MLPCritic]
     learners = make_networks(Discrete(3), Discrete(2), critic=True, num_learners=4)
     assert learners[0].logits.shape == (4, 3, 2) and learners[1].values.shape == (4, 3)
-    with pytest.raises(UnsupportedSpaceError, match="num_learners=4 independent learners need Discrete"):
-        make_networks(Box(-1, 1, (3,)), Discrete(2), critic=True, num_learners=4)
 
 
 def test_bounded_actions_start_in_the_middle_of_their_box():

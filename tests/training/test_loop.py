@@ -313,7 +313,7 @@ def test_arguments_of_an_agent_are_checked(arguments, message):
 
 def test_as_many_learners_as_environments():
     env = gym.make_vec("FrozenLake-v1", 4, vectorization_mode="sync")
-    with pytest.raises(ValueError, match="num_learners must be the number of environments, 4, got 3"):
+    with pytest.raises(ValueError, match="4 environments cannot be shared out among num_learners=3; make 3 of them"):
         pg.A2C.for_env(env, num_learners=3, max_grad_norm=None)
 
 

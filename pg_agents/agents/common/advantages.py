@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pg_agents.data.rollout import Rollout
+from pg_agents.data.learners import of_each
+from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.returns import (
     bootstrapped_returns,
     centre,
@@ -84,8 +86,16 @@ def generalized_advantages(
     targets = bootstrapped_returns(rollout.rewards, next_values, *ends, discount, gae_lambda)
     advantages = targets - values
     if normalize:
-        advantages = (standardize if at_once else _centred)(advantages, rollout.mask, less=values)
+        how = standardize if at_once else _centred
+        advantages = of_each(how, rollout.num_learners, advantages, rollout.mask, less=values)
     return advantages, targets, {"explained_variance": fit(values, targets, rollout)}
+
+
+def standardized(batch: Batch) -> Batch:
+    """Return a minibatch with Â standardised over its valid steps, each learner's apart; deviations are over n − 1."""
+    rows = (values.view(-1, batch.weights.shape[-1]) for values in (batch.advantages, batch.weights != 0))
+    advantages = of_each(standardize, batch.num_learners, *rows, correction=1)
+    return replace(batch, advantages=advantages.view(batch.weights.shape))
 
 
 def fit(values: Tensor, targets: Tensor, rollout: Rollout) -> Tensor:
@@ -93,4 +103,9 @@ def fit(values: Tensor, targets: Tensor, rollout: Rollout) -> Tensor:
 
     NaN, which is not plotted, if all rewards are 0: the targets then consist of V alone.
     """
-    return torch.where(rollout.rewards.any(), explained_variance(values, targets, rollout.mask), torch.nan)
+    return of_each(_fit, rollout.num_learners, values, targets, rollout.rewards, rollout.mask)
+
+
+def _fit(values: Tensor, targets: Tensor, rewards: Tensor, mask: Tensor) -> Tensor:
+    rewarded = (rewards != 0).flatten(-2).any(-1)
+    return torch.where(rewarded, explained_variance(values, targets, mask), torch.nan)

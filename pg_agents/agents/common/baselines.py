@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from pg_agents.data.learners import by_learner, of_columns
 from pg_agents.data.rollout import Rollout
 from pg_agents.functional.returns import mean_by_time
 
@@ -50,12 +51,11 @@ class RunningAverage(Baseline):
 
     def forward(self, rollout: Rollout, returns: Tensor) -> Tensor:
         """Return the average over earlier rollouts, then include this rollout in it."""
-        average = (self.total / self.count.clamp(min=1)).to(returns.dtype)  # [L], L = 1 or B
-        total, count = (returns * rollout.mask).sum(0), rollout.mask.sum(0)
-        several = len(self.total) > 1
-        self.total += total if several else total.sum()
-        self.count += count if several else count.sum()
-        return average.expand_as(returns)
+        average = (self.total / self.count.clamp(min=1)).to(returns.dtype)  # [L]
+        learners, columns = len(self.total), returns.shape[1]
+        self.total += by_learner((returns * rollout.mask).sum(0), learners).sum(-1)
+        self.count += by_learner(rollout.mask.sum(0), learners).sum(-1)
+        return of_columns(average, columns).expand_as(returns)
 
 
 class BatchMean(Baseline):
@@ -66,17 +66,14 @@ class BatchMean(Baseline):
 
     def forward(self, rollout: Rollout, returns: Tensor) -> Tensor:
         """Return the mean at each step's time, [T, B]."""
-        return mean_by_time(returns, rollout.times, rollout.mask, rollout.mask.any(0).sum().clamp(min=1))
+        columns, learners = returns.shape[1], rollout.num_learners
+        episodes = by_learner(rollout.mask.any(0), learners).sum(-1).clamp(min=1)
+        apart = of_columns(torch.arange(learners, device=returns.device), columns) * (rollout.times.max() + 1)
+        return mean_by_time(returns, rollout.times + apart, rollout.mask, 1) / of_columns(episodes, columns)
 
 
 def make_baseline(name: BaselineName, constant: float, num_learners: int) -> Baseline | None:
-    """Return the baseline called `name`; None for "value", for which an agent has a critic.
-
-    Raises:
-        ValueError: "batch-mean" with independent learners.
-    """
-    if name == "batch-mean" and num_learners > 1:
-        raise ValueError(f"baseline='batch-mean' needs a batch, and each of {num_learners} learners has one episode")
+    """Return the baseline called `name`; None for "value", for which an agent has a critic."""
     others: dict[str, Baseline] = {
         "constant": Constant(constant),
         "batch-mean": BatchMean(),

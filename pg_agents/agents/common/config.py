@@ -25,7 +25,6 @@ from pg_agents.configuration import (
 from pg_agents.data.rollout import EpisodeCadence, StepCadence
 
 STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # options that make a step smaller
-COUPLING = ("max_grad_norm", "normalize_advantages", "normalize_rewards", "target_kl")  # options that couple learners
 ABSENT: dict[str, Any] = {  # the value with which an agent without the option behaves
     "learning_rate": None,
     "critic_learning_rate": None,
@@ -80,16 +79,6 @@ class AgentConfig(Configuration):
 
     def check_learners(self, num_learners: int) -> None:
         """Raise ValueError if an update of one independent learner would depend on other learners."""
-        if num_learners == 1:
-            return
-        coupled = [name for name in COUPLING if getattr(self, name, None)]
-        if coupled:
-            raise ValueError(f"{coupled[0]} would couple the {num_learners} independent learners: leave it off")
-        if getattr(self, "minibatch_size", None) is not None and getattr(self, "num_steps", 1) is None:
-            raise ValueError(
-                f"num_steps=None would couple the {num_learners} independent learners, whose number of minibatches "
-                "would depend on the longest episode: give a number of steps"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

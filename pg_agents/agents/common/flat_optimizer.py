@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 
 from pg_agents._fast.flat_vectors import in_one_vector, join_moments, lay_out, part_moment, plain_lay_out
+from pg_agents.agents.common.clipping import clip, clip_each
+from pg_agents.agents.common.learner_steps import step_of_learners
 
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -32,11 +34,15 @@ class FlatOptimizer:
     Frozen parameters are left out. Parameters that were moved, replaced, frozen or unfrozen are noticed and laid out
     again; each keeps its moments, also while it is frozen.
 
+    Of several learners the vectors are matrices, [L, P]: a learner's gradient is scaled by its own norm, and learners
+    may take no step, or have step sizes of their own (`learner_steps`).
+
     Args:
         name: "adam", "rmsprop" or "sgd".
         *modules: each module's parameters form a group with a learning rate; shared ones belong to the first module.
         together: make one group of all parameters.
         epsilon: ε of Adam: a step is α m̂ / (√v̂ + ε). RMSprop's is 1e-5.
+        num_learners: L; parameters are [L, …] if there are several.
     """
 
     def __init__(
@@ -45,7 +51,9 @@ class FlatOptimizer:
         *modules: nn.Module | None,
         together: bool = False,
         epsilon: float = ADAM_EPSILON,
+        num_learners: int = 1,
     ) -> None:
+        self.num_learners, self.apart = num_learners, False  # apart: learners have taken different numbers of steps
         self.modules, self.together = [module for module in modules if module is not None], together
         self.groups = self._groups()
         self.members: dict[Tensor, list[nn.Parameter]] = {}  # the parameters in each vector, in order
@@ -115,7 +123,8 @@ class FlatOptimizer:
             vectors: dict[Tensor, list[nn.Parameter]] = {}
             for vector in wanted["vectors"]:
                 members = [parameters[name] for name in vector["members"]]
-                vectors |= in_one_vector(members) if vector["flat"] else plain_lay_out(members)
+                flat = in_one_vector(members, self.num_learners) if vector["flat"] else plain_lay_out(members)
+                vectors |= flat
             group["lr"], group["params"] = wanted["learning_rate"], list(vectors)
             self.members |= vectors
             self._give(group["params"], states)
@@ -126,10 +135,18 @@ class FlatOptimizer:
         for group, rate in zip(self.optimizer.param_groups, rates, strict=False):
             group["lr"] = rate
 
-    def step(self, loss: Tensor, max_norm: float | None) -> float:
+    def step(self, loss: Tensor, max_norm: float | None, steps: Tensor | None = None) -> float | Tensor:
         """Take one step down the gradient of `loss`, scaled down to `max_norm`; return its norm before scaling.
 
         If the gradient is not finite no step is taken, and the returned norm is not finite.
+
+        Args:
+            loss: a scalar; of several learners the sum of their losses.
+            max_norm: of the gradient, or of each learner's; None: no limit.
+            steps: which learners take a step, bool [L]; None: all.
+
+        Returns:
+            the norm; of several learners theirs, [L].
 
         Raises:
             ValueError: every parameter is frozen.
@@ -145,17 +162,24 @@ class FlatOptimizer:
                 vector.grad.zero_()
         loss.backward()
         gradients = [vector.grad for vector in self.members if vector.grad is not None]
-        norm = math.hypot(*(float(torch.linalg.vector_norm(gradient)) for gradient in gradients))
-        if math.isfinite(norm):
-            if max_norm is not None and norm > max_norm:
-                torch._foreach_mul_(gradients, max_norm / norm)
-            self.optimizer.step()
+        norm = (clip if self.num_learners == 1 else clip_each)(gradients, max_norm)
+        if math.isfinite(norm if self.num_learners == 1 else norm.sum()):  # type: ignore[union-attr]
+            self._take(steps)
             for members in self.members.values():
                 increment_version(members)  # the step changes a vector, which does not mark the parameters as changed
         for vector, members in self.members.items():
             if vector is members[0]:
                 vector.grad = None  # frees memory, as much as the parameters take, before the next rollout
         return norm
+
+    def _take(self, steps: Tensor | None) -> None:
+        """Let all learners, or those for whom `steps` is True, take a step."""
+        of_their_own = any(isinstance(group["lr"], Tensor) for group in self.optimizer.param_groups)
+        self.apart |= of_their_own or not (steps is None or bool(steps.all()))
+        if not self.apart:
+            self.optimizer.step()
+            return
+        step_of_learners(self.optimizer, torch.ones(self.num_learners, dtype=torch.bool) if steps is None else steps)
 
     def _groups(self) -> list[list[nn.Parameter]]:
         seen: set[int] = set()
@@ -171,11 +195,11 @@ class FlatOptimizer:
         for parameter in parameters:
             if parameter.requires_grad:
                 state = states.get(parameter, {})
-                age = (tuple(state), float(state.get("step", 0)))
+                age = (tuple(state), str(torch.as_tensor(state.get("step", 0)).tolist()))
                 kinds.setdefault((parameter.dtype, parameter.device, *age), []).append(parameter)
         vectors: dict[Tensor, list[nn.Parameter]] = {}
         for members in kinds.values():
-            vectors |= lay_out(members)
+            vectors |= lay_out(members, self.num_learners)
         self.members |= vectors
         return list(vectors)
 

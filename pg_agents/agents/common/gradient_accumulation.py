@@ -44,20 +44,9 @@ def accumulated_loss(
 
 
 def unit_of(policy: Policy, batch: Batch) -> Unit:
-    """Return the unit that is kept whole when a batch is divided: a step, a row or an environment.
-
-    Raises:
-        ValueError: independent learners with a memory, whose batch cannot be divided.
-    """
+    """Return the unit that is kept whole when a batch is divided: a step or an environment."""
     connected = policy.recurrent or isinstance(batch.observations, TokenBlock)
-    if policy.num_learners == 1:
-        return "environment" if connected else "step"
-    if connected:
-        raise ValueError(
-            f"minibatch_size, micro_batch_size must be None for {policy.num_learners} independent learners with a "
-            "memory: their steps cannot be divided by time or by environment"
-        )
-    return "row"
+    return "environment" if connected else "step"
 
 
 def _gradients(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.agents.common.advantages import time_weights
+from pg_agents.data.learners import of_each
 from pg_agents.data.minibatches import columns_of
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence, TokenBlock
 from pg_agents.functional.comparisons import leave_one_out
@@ -100,7 +101,12 @@ def beside_reference(rollout: Rollout, reference: Policy | None, size: int | Non
     if not log_probs.isfinite().all():
         raise ValueError("reference must give every action some probability, but a sampled action has 0")
     rollout = replace(rollout, reference_log_probs=log_probs)
-    return rollout, {"kl_reference": log_ratios(rollout).sum() / rollout.mask.sum().clamp(min=1)}
+    return rollout, {"kl_reference": of_each(_mean, rollout.num_learners, log_ratios(rollout), rollout.mask)}
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of values where mask is True, 0 elsewhere, […], for both […, T, B]."""
+    return values.sum((-2, -1)) / mask.sum((-2, -1)).clamp(min=1)
 
 
 def _parts(rollout: Rollout, size: int | None) -> list[Batch]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from pg_agents.agents.common.config import AgentConfig
+from pg_agents.agents.common.make_learners import networks_of_learners
 from pg_agents.configuration import check_names
 from pg_agents.llm import LanguageConfig, language_networks
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.policies import ActionCritic, Critic, NetworkConfig, Policy, make_networks
 from pg_agents.policies.memory_limit import MemoryLimit
-from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces.conversion import space_to_json
 
 PRETRAINED: dict[str, Any] = {  # defaults with a language model, for the options that an agent has
@@ -83,7 +83,7 @@ class Parts:
 def make_parts(
     form: Form,
     spaces: tuple[Any, Any],
-    seed: int,
+    seeds: Sequence[int],
     options: dict[str, Any],
     *,
     config: AgentConfig | None = None,
@@ -98,7 +98,7 @@ def make_parts(
     Args:
         form: facts about the agent's class.
         spaces: the spaces of observations and actions.
-        seed: seed of the initial parameters.
+        seeds: of the initial parameters, one for each learner.
         options: options of the agent and of its networks; also `reference`, a frozen policy, and `encoder`, a module.
         config: the agent's configuration.
         network: the networks' configuration.
@@ -125,10 +125,10 @@ def make_parts(
     needed = form.needs_critic(form.config_class(**(env_defaults or {}) | own))
     build: Callable[..., Any] = language_networks if pretrained else partial(make_networks, encoder=encoder)
     copies = 1 if pretrained else 4  # a language model may have few parameters that learn
+    layout = network_options if pretrained else _sharing(form, network_options)
+    build = partial(build, *spaces, critic=needed, action_values=form.action_values, **layout)
     with torch.random.fork_rng(devices=[]), MemoryLimit(copies):
-        torch.random.default_generator.manual_seed(spawn(seed, Purpose.PARAMETERS))
-        layout = network_options if pretrained else _sharing(form, network_options)
-        policy, critic = build(*spaces, critic=needed, action_values=form.action_values, **layout)
+        policy, critic = networks_of_learners(build, seeds, layout.get("num_learners", 1))
     own = (env_defaults or {}) | form.defaults_for(*map(type, policy.modules())) | own
     if encoder is not None:
         network_options["encoder"] = type(encoder).__name__

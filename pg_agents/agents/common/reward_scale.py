@@ -7,11 +7,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from pg_agents.data.learners import apart, of_columns
 from pg_agents.data.rollout import Rollout
-from pg_agents.functional.returns import precision
-from pg_agents.policies.normalization import (
-    RunningMoments,
-)
+from pg_agents.functional.returns import precision, precision_of_each
+from pg_agents.policies.normalization import RunningMoments
 
 
 class RewardScale(nn.Module):
@@ -23,16 +22,17 @@ class RewardScale(nn.Module):
 
     Args:
         discount: γ.
+        num_learners: L; several learners have statistics of their own.
 
     Reference: Engstrom et al. (2020), section 3.
     """
 
     accumulated: Tensor
 
-    def __init__(self, discount: float) -> None:
+    def __init__(self, discount: float, num_learners: int = 1) -> None:
         super().__init__()
-        self.discount = discount
-        self.moments = RunningMoments()
+        self.discount, self.num_learners = discount, num_learners
+        self.moments = RunningMoments((), num_learners)
         nothing = torch.zeros(0, dtype=torch.float64)
         self.register_buffer("accumulated", nothing, persistent=False)  # C of each environment, [B]; of the run
 
@@ -45,6 +45,15 @@ class RewardScale(nn.Module):
             accumulated = torch.where(episode_starts, 0.0, self.discount * accumulated) + rewards
             sums.append(accumulated)
         self.accumulated = accumulated
-        self.moments.update(torch.stack(sums)[rollout.mask])
-        std = self.moments.std(precision(rollout.rewards))
-        return replace(rollout, rewards=rollout.rewards / std.to(rollout.rewards.dtype))
+        return replace(
+            rollout, rewards=rollout.rewards / self._std(torch.stack(sums), rollout).to(rollout.rewards.dtype)
+        )
+
+    def _std(self, sums: Tensor, rollout: Rollout) -> Tensor:
+        """Return the standard deviation after adding C, [T, B], to the statistics; [B] of several learners."""
+        if self.num_learners == 1:
+            self.moments.update(sums[rollout.mask])
+            return self.moments.std(precision(rollout.rewards))
+        self.moments.update_each(sums, rollout.mask)
+        rounding = precision_of_each(apart(rollout.rewards, self.num_learners)).flatten()
+        return of_columns(self.moments.std(rounding), sums.shape[1])

@@ -1,0 +1,28 @@
+"""Gradients scaled down to a largest norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def clip(gradients: list[Tensor], max_norm: float | None) -> float:
+    """Scale gradients down to `max_norm` together, in place; return their norm before."""
+    norm = math.hypot(*(float(torch.linalg.vector_norm(gradient)) for gradient in gradients))
+    if max_norm is not None and max_norm < norm < math.inf:
+        torch._foreach_mul_(gradients, max_norm / norm)
+    return norm
+
+
+def clip_each(gradients: list[Tensor], max_norm: float | None) -> Tensor:
+    """Scale each learner's rows of gradients [L, P] down to `max_norm`, in place; return their norms before, [L]."""
+    norms = torch.stack([torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients])
+    norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(norms, dim=0)
+    if max_norm is not None and bool((norm > max_norm).any()):
+        factors: Any = (max_norm / norm).clamp(max=1)[:, None]
+        for gradient in gradients:
+            gradient.mul_(factors)
+    return norm

@@ -1,0 +1,168 @@
+"""Learner i of several is the run that its seed would have been alone: parameters, metrics, random numbers."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from support.bugs import Bug, seeded
+
+import pg_agents as pg
+from pg_agents.agents.common import clipping
+from pg_agents.agents.common.flat_optimizer import FlatOptimizer
+from pg_agents.agents.common.reward_scale import RewardScale
+from pg_agents.data import learners_minibatches
+from pg_agents.data.learners import of_columns
+from pg_agents.training.loop import make_collector
+
+SEEDS = (3, 5, 9)
+PENDULUM = {"normalize_observations": True, "normalize_rewards": True}
+SHORT = {"num_steps": 16, "minibatch_size": 16, "epochs": 2, "hidden": (8,)}
+CASES = {
+    "actor-critic": ("actor-critic", "CartPole-v1", {"hidden": (8,)}),
+    "a2c": ("a2c", "CartPole-v1", {"num_steps": 8, "hidden": (8,), "normalize_advantages": True, "max_grad_norm": 0.5}),
+    "ppo": ("ppo", "CartPole-v1", SHORT),
+    "ppo, an early end": ("ppo", "CartPole-v1", SHORT | {"target_kl": 1e-4, "learning_rate": 1e-2}),
+    "ppo, a box": ("ppo", "Pendulum-v1", SHORT | PENDULUM | {"normalize_over": "minibatch"}),
+    "ppo, a squashed box": ("ppo", "Pendulum-v1", SHORT | {"squash": True, "entropy_weight": 0.01}),
+    "ppo, a shared encoder": ("ppo", "CartPole-v1", SHORT | {"share_encoder": True}),
+    "ppo, a memory": ("ppo", "CartPole-v1", SHORT | {"minibatch_size": 32, "hidden": None, "recurrent": 6}),
+    "a2c, a memory": ("a2c", "CartPole-v1", {"num_steps": 8, "recurrent": 6}),
+    "average-reward": ("average-reward", "pg/TwoStateMDP-v0", {}),
+    "tables": ("ppo", "FrozenLake-v1", {"num_steps": 16, "minibatch_size": 16, "epochs": 2}),
+    "kl": ("a2c", "CartPole-v1", {"num_steps": 8, "hidden": (8,), "kl_weight": 0.1}),
+}
+
+
+def several(env_id, count):
+    return gym.make_vec(env_id, count, vectorization_mode="sync")
+
+
+def learned(name, env_id, options, updates, b=4, **seeds):
+    """Return an agent in float64 after some updates, and the metrics of each update."""
+    count = len(seeds.get("seeds", (0,)))
+    env = several(env_id, b * count)
+    agent = pg.AGENTS[name].for_env(env, **seeds, **options).double()
+    collector = make_collector(agent, env, seeds.get("seed", 0))
+    metrics = [agent.update(next(collector)) for _ in range(updates)]
+    env.close()
+    return agent, metrics
+
+
+def differences(case, updates, seeds=SEEDS):
+    """Return the largest difference of parameters and buffers, and of metrics, of learners from their single runs."""
+    name, env_id, options = CASES[case]
+    together, found = learned(name, env_id, options, updates, seeds=list(seeds))
+    state, worst, of_metrics = together.state_dict(), 0.0, 0.0
+    for i, seed in enumerate(seeds):
+        alone, metrics = learned(name, env_id, options, updates, seed=seed)
+        assert alone.state_dict().keys() == state.keys()
+        for key, value in alone.state_dict().items():
+            its = state[key][i].reshape(value.shape) if len(state[key]) == len(seeds) else state[key]
+            worst = max([worst, *(its - value).abs().flatten().tolist()])
+        for one, all_of_them in zip(metrics, found, strict=True):
+            assert one.keys() == all_of_them.keys()
+            pairs = np.array([[float(one[key]), float(all_of_them[key][i])] for key in one] or [[0.0, 0.0]])
+            assert (np.isnan(pairs[:, 0]) == np.isnan(pairs[:, 1])).all()
+            of_metrics = max(of_metrics, np.nanmax(np.abs(pairs[:, 0] - pairs[:, 1]) / (1 + np.abs(pairs[:, 0]))))
+    return worst, of_metrics
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_learner_is_the_run_that_its_seed_would_have_been(case):
+    parameters, metrics = differences(case, 12)
+    assert parameters < 1e-6 and metrics < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_each_learner_is_that_run_over_100_updates(case):
+    parameters, metrics = differences(case, 100)
+    assert parameters < 1e-6 and metrics < 1e-6
+
+
+def clipped_together(gradients, most):
+    norm = torch.cat(gradients, 1).norm(dim=1)
+    for gradient in gradients:
+        gradient.mul_(min(1.0, (most or 1e9) / float(norm.norm())))
+    return norm
+
+
+def test_another_seed_is_another_run():
+    name, env_id, options = CASES["ppo"]
+    one, _ = learned(name, env_id, options, 2, seeds=[3, 5, 9])
+    other, _ = learned(name, env_id, options, 2, seeds=[3, 6, 9])
+    for mine, its in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine[0], its[0]) and torch.equal(mine[2], its[2])  # to the bit
+    assert not all(torch.equal(a[1], b[1]) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_seeds_are_one_after_the_other_unless_given():
+    env = several("CartPole-v1", 4)
+    agent = pg.A2C.for_env(env, num_learners=4, seed=7)
+    assert list(agent.seeds) == [7, 8, 9, 10]
+    alone = pg.A2C.for_env(env, seed=9)
+    assert all(torch.equal(a[2], b) for a, b in zip(agent.parameters(), alone.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"seeds": [1, 1]}, r"seeds must be different ones, one for each learner, got \[1, 1\]"),
+        ({"seeds": []}, "seeds must be different ones"),
+        ({"seeds": [1, -2]}, "seeds must be a whole number"),
+        ({"seeds": [1, 2, 3], "num_learners": 2}, "seeds: 3 are given for num_learners=2; give one for each"),
+        (
+            {"num_learners": 3},
+            "4 environments cannot be shared out among num_learners=3; make 3 of them, or a multiple",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_when_the_agent_is_made(options, said):
+    with pytest.raises(ValueError, match=said):
+        pg.A2C.for_env(several("CartPole-v1", 4), **options)
+
+
+@pytest.mark.parametrize("name", ["trpo", "npg"])
+def test_natural_gradients_say_that_learners_would_be_coupled(name):
+    with pytest.raises(ValueError, match="couple its 2 independent learners"):
+        pg.AGENTS[name].for_env(several("CartPole-v1", 4), num_learners=2)
+
+
+def test_networks_that_cannot_be_computed_as_one_say_so():
+    env = gym.make_vec("pg/Catch-v0", 2)
+    with pytest.raises(pg.UnsupportedSpaceError, match="num_learners: the networks of 2 learners with a Conv2d cannot"):
+        pg.A2C.for_env(env, num_learners=2)
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "learners share one generator of minibatches",
+        learners_minibatches._shuffled,
+        lambda units, generators, learner: units[torch.randperm(len(units), generator=generators[0])],
+        [(test_each_learner_is_the_run_that_its_seed_would_have_been, "ppo")],
+    ),
+    Bug(
+        "gradients are clipped together",
+        clipping.clip_each,
+        clipped_together,
+        [(test_each_learner_is_the_run_that_its_seed_would_have_been, "a2c")],
+    ),
+    Bug(
+        "all take a step where one has ended",
+        FlatOptimizer._take,
+        lambda self, steps: self.optimizer.step(),
+        [(test_each_learner_is_the_run_that_its_seed_would_have_been, "ppo, an early end")],
+    ),
+    Bug(
+        "rewards are scaled together",
+        RewardScale._std,
+        lambda self, sums, rollout: sums.std(),
+        [(test_each_learner_is_the_run_that_its_seed_would_have_been, "ppo, a box")],
+    ),
+    Bug(
+        "columns of learners alternate",
+        of_columns,
+        lambda values, columns: values.repeat(columns // len(values), *[1] * (values.ndim - 1)),
+        [(test_each_learner_is_the_run_that_its_seed_would_have_been, "a2c")],
+    ),
+)  # fmt: skip
