@@ -79,7 +79,7 @@ class ClassicVector(RowsVectorEnv):
         self.draws = Blocks(generators, partial(_uniform_vectors, length=self.drawn), AHEAD)
 
     def _draw(self, rows: Rows) -> FloatArray:
-        """Return the next numbers of `rows`, uniform between the bounds as `Generator.uniform` has them, [drawn, n]."""
+        """Return the next numbers of `rows`, uniform between the bounds as numpy draws them one by one, [drawn, n]."""
         low, high = self.bounds
         return low + (high - low) * self.draws.take(rows).T
 
