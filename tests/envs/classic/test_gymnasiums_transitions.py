@@ -7,8 +7,9 @@ from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pg_envs.classic.forms import ClassicVector
+from pg_envs.core.blocks import Blocks
 from pg_envs.core.rows import RowsVectorEnv
-from support.bugs import Bug, seeded, with_arguments
+from support.bugs import Bug, seeded, with_arguments, with_result
 from support.classic import NAMES, assert_equal, assert_plays_alike, assert_step, pair
 
 SEEDS = st.lists(st.integers(0, 2**63), min_size=1, max_size=3)
@@ -129,5 +130,18 @@ test_seeded_bugs = seeded(
         RowsVectorEnv._reset_ended,
         _without_final,
         [(test_whole_episodes_are_gymnasiums, "Pendulum-v1-420-0.1")],
+    ),
+    Bug("options last", ClassicVector.reset, _kept_bounds, [test_options_hold_for_the_episodes_that_the_reset_starts]),
+    Bug(
+        "a block of starts comes twice",
+        Blocks._refill,
+        lambda self, rows: (self.cursor.__imod__(len(self.values)), setattr(self, "spare", 1)),
+        [test_more_episodes_than_were_drawn_ahead],
+    ),
+    Bug(
+        "starts are rounded",
+        ClassicVector._draw,
+        with_result(ClassicVector._draw, lambda drawn: drawn.astype(np.float32)),
+        [(test_whole_episodes_are_gymnasiums, "CartPole-v1-300-1.0")],
     ),
 )
