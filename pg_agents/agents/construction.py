@@ -14,6 +14,7 @@ from pg_agents.agents.common.files import write_agent
 from pg_agents.agents.common.loading import read_agent
 from pg_agents.agents.common.make_agent import Form, env_defaults, make_parts
 from pg_agents.agents.common.make_learners import seeds_of_learners
+from pg_agents.agents.common.one_learner import learner_of
 from pg_agents.generators import make_generators
 from pg_agents.llm import LanguageConfig
 from pg_agents.policies import NetworkConfig, Policy
@@ -109,6 +110,17 @@ class Constructed(Configured[C]):
         agent.spaces, agent.networks = spaces, parts.network_options
         agent.seeds, agent.generator = seeds, make_generators([spawn(one, Purpose.MINIBATCHES) for one in seeds])
         return agent
+
+    def learner(self, index: int) -> Self:
+        """Return one of several independent learners as an agent of its own, which can act, be saved and learn on.
+
+        Args:
+            index: from 0 to `num_learners` − 1.
+
+        Raises:
+            ValueError: there is no such learner, or the agent was made of the user's networks.
+        """
+        return learner_of(self, index)
 
     @classmethod
     def form(cls) -> Form:

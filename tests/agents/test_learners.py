@@ -80,6 +80,35 @@ def test_each_learner_is_that_run_over_100_updates(case):
     assert parameters < 1e-6 and metrics < 1e-6
 
 
+@pytest.mark.parametrize("case", ["a2c", "ppo, an early end", "ppo, a box", "ppo, a memory", "tables", "kl"])
+def test_a_learner_that_leaves_the_others_learns_on_as_it_would_have_alone(case):
+    name, env_id, options = CASES[case]
+    together, _ = learned(name, env_id, options, 4, seeds=list(SEEDS))
+    alone, _ = learned(name, env_id, options, 4, seed=SEEDS[1])
+    one = together.learner(1)
+    collector = make_collector(one, several(env_id, 4), 77)
+    for _ in range(4):
+        rollout = next(collector)
+        one.update(rollout), alone.update(rollout)
+    for key, value in alone.state_dict().items():
+        torch.testing.assert_close(one.state_dict()[key], value, rtol=0, atol=1e-6)
+
+
+def test_a_learner_is_saved_and_evaluated_as_any_agent(tmp_path):
+    name, env_id, options = CASES["ppo"]
+    together, _ = learned(name, env_id, options, 2, seeds=list(SEEDS))
+    together.learner(2).save(tmp_path / "one")
+    together.save(tmp_path / "all")
+    one, again = pg.load(tmp_path / "one"), pg.load(tmp_path / "all").learner(2)
+    states = [agent.state_dict() for agent in (one, again, together.learner(2))]
+    assert all(torch.equal(states[0][key], other[key]) for key in states[0] for other in states[1:])
+    assert (
+        pg.evaluate(one, env_id, episodes=3).returns.tolist() == pg.evaluate(again, env_id, episodes=3).returns.tolist()
+    )
+    with pytest.raises(ValueError, match="index must be below 3, the number of learners, got 3"):
+        together.learner(3)
+
+
 def clipped_together(gradients, most):
     norm = torch.cat(gradients, 1).norm(dim=1)
     for gradient in gradients:

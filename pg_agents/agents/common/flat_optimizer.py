@@ -207,6 +207,7 @@ class FlatOptimizer:
         """Let the optimizer remember of vectors what `states` says of their members."""
         for vector in vectors:
             parts = [states.get(member, {}) for member in self.members[vector]]
+            self.apart |= isinstance(step := parts[0].get("step"), Tensor) and step.ndim == 1
             if parts[0]:
                 self.optimizer.state[vector] = {
                     key: join_moments(vector, [part[key] for part in parts]) for key in parts[0]

@@ -1,0 +1,62 @@
+"""One of several independent learners as an agent of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pg_agents.checks import whole_number
+from pg_agents.data.learners import apart
+
+
+def learner_of(agent: Any, index: int) -> Any:  # noqa: ANN401
+    """Return the learner `index` of an agent, with all that it has learned and all that its next updates depend on.
+
+    Raises:
+        ValueError: there is no such learner, or the agent was made of the user's networks.
+    """
+    index, count = whole_number("index", index), agent.policy.num_learners
+    if index >= count:
+        raise ValueError(f"index must be below {count}, the number of learners, got {index}")
+    if agent.spaces is None:
+        raise ValueError("learner: the agent was made of your own networks; make the one that you want of them")
+    networks = {name: value for name, value in agent.networks.items() if name != "num_learners"}
+    one = type(agent).for_spaces(*agent.spaces, seed=agent.seeds[index], **networks, **agent.arguments)
+    first = next(agent.policy.parameters())
+    one.to(first.device, first.dtype)
+    _give_tensors(one, agent, index, count)
+    _give_moments(one, agent, index, count)
+    one.generator.set_state(agent.generator[index].get_state() if count > 1 else agent.generator.get_state())
+    one.progress = agent.progress
+    return one
+
+
+@torch.no_grad()
+def _give_tensors(one: Any, agent: Any, index: int, count: int) -> None:  # noqa: ANN401
+    mine = dict([*one.named_parameters(), *one.named_buffers()])
+    for name, value in [*agent.named_parameters(), *agent.named_buffers()]:
+        if mine[name].shape == value.shape:
+            mine[name].copy_(value)
+        elif name == "reward_scale.accumulated":  # of each environment
+            one.reward_scale.accumulated = apart(value[None], count)[index, 0].clone()
+        else:
+            mine[name].copy_(value[index].reshape(mine[name].shape))
+    for name, parameter in agent.named_parameters():
+        one.get_parameter(name).requires_grad_(parameter.requires_grad)
+
+
+def _give_moments(one: Any, agent: Any, index: int, count: int) -> None:  # noqa: ANN401
+    names = {parameter: name for name, parameter in agent.named_parameters()}
+    moments, _ = agent.flat_optimizer.get_state(names)
+    parameters = dict(one.named_parameters())
+    _, layout = one.flat_optimizer.get_state({parameter: name for name, parameter in parameters.items()})
+
+    def its(name: str, value: Tensor) -> Tensor:
+        if value.ndim == 0 or count == 1:
+            return value
+        shape = parameters[name.rpartition("/")[0]].shape
+        return value[index].clone() if value.ndim == 1 else value[index].reshape(shape)
+
+    one.flat_optimizer.set_state(parameters, {name: its(name, value) for name, value in moments.items()}, layout)
