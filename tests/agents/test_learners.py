@@ -80,7 +80,9 @@ def test_each_learner_is_that_run_over_100_updates(case):
     assert parameters < 1e-6 and metrics < 1e-6
 
 
-@pytest.mark.parametrize("case", ["a2c", "ppo, an early end", "ppo, a box", "ppo, a memory", "tables", "kl"])
+@pytest.mark.parametrize(
+    "case", ["a2c", "ppo, an early end", "ppo, a box", "ppo, a memory", "average-reward", "tables", "kl"]
+)
 def test_a_learner_that_leaves_the_others_learns_on_as_it_would_have_alone(case):
     name, env_id, options = CASES[case]
     together, _ = learned(name, env_id, options, 4, seeds=list(SEEDS))

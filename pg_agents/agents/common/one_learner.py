@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from pg_agents.checks import whole_number
 from pg_agents.data.learners import apart
+from pg_agents.data.rollout import Rollout, map_steps
+from pg_agents.data.tree import tree_map
 
 
 def learner_of(agent: Any, index: int) -> Any:  # noqa: ANN401
@@ -29,8 +32,18 @@ def learner_of(agent: Any, index: int) -> Any:  # noqa: ANN401
     _give_tensors(one, agent, index, count)
     _give_moments(one, agent, index, count)
     one.generator.set_state(agent.generator[index].get_state() if count > 1 else agent.generator.get_state())
-    one.progress = agent.progress
+    one.progress, one.overlap.last = agent.progress, _columns(agent.overlap.last, index, count)
     return one
+
+
+def _columns(last: Rollout | None, index: int, count: int) -> Rollout | None:
+    """Return a learner's part of the steps that are prepended to the next rollout."""
+    if last is None:
+        return None
+    each = last.rewards.shape[1] // count
+    columns = slice(index * each, (index + 1) * each)
+    memory = None if last.memory is None else tree_map(lambda leaf: leaf[columns], last.memory)
+    return replace(map_steps(lambda leaf: leaf[:, columns], last), memory=memory, num_learners=1)
 
 
 @torch.no_grad()
