@@ -104,9 +104,7 @@ def test_a_learner_is_saved_and_evaluated_as_any_agent(tmp_path):
     one, again = pg.load(tmp_path / "one"), pg.load(tmp_path / "all").learner(2)
     states = [agent.state_dict() for agent in (one, again, together.learner(2))]
     assert all(torch.equal(states[0][key], other[key]) for key in states[0] for other in states[1:])
-    assert (
-        pg.evaluate(one, env_id, episodes=3).returns.tolist() == pg.evaluate(again, env_id, episodes=3).returns.tolist()
-    )
+    assert pg.evaluate(one, env_id, episodes=3).returns == pg.evaluate(again, env_id, episodes=3).returns
     with pytest.raises(ValueError, match="index must be below 3, the number of learners, got 3"):
         together.learner(3)
 
