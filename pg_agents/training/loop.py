@@ -62,12 +62,14 @@ def train(
         agent: the agent, which is changed in place.
         env: any Gymnasium environment, single or vector, which stays open; or an environment's id ("CartPole-v1",
             "module:Mine-v0"), from which one is made and closed.
-        total_steps: valid transitions to learn from; the last rollout may go beyond.
+        total_steps: valid transitions to learn from, of all learners together; the last rollout may go beyond.
         num_envs: if `env` is an id, how many environments are stepped together; None: 8.
         env_args: if `env` is an id, arguments for the environment's constructor.
         wrappers: if `env` is an id, wrappers of `gymnasium.wrappers` for each single environment, in this
             order, like "FrameStackObservation:stack_size=4".
-        seed: of the environment and of the actions; the same seed on the same machine gives the same bits.
+        seed: of the environment and of the actions; the same seed on the same machine gives the same bits. Several
+            learners (`num_learners`) have their own, the agent's `seeds`, in environments that take a seed for each
+            row; each is then the run that its seed would have been alone.
         run_dir: a new or empty folder for config.json, metrics.jsonl, summary.json, TensorBoard's event files and the
             agent; None: nothing is written. A run has not finished if its summary is missing or has `cut_off`.
         log_every: steps between rows of metrics; None: 1/200 of total_steps.
@@ -133,7 +135,9 @@ def train(
 def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: Evaluations) -> Run:
     collector = make_collector(agent, env, plan.seed, plan.step_timeout)
     audits = Audits(agent.policy, most=agent.micro_batch_size, decode=getattr(env.unwrapped, "decode", None))
-    return Run(agent, collector, plan, evaluations, RunProgress("append_only" in env.metadata), audits)
+    learners = [RunProgress() for _ in agent.seeds] if agent.policy.num_learners > 1 else []
+    progress = RunProgress("append_only" in env.metadata, learners=learners)
+    return Run(agent, collector, plan, evaluations, progress, audits)
 
 
 def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signals: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pg_agents.agents.base import Agent
 from pg_agents.audit.check import Audits
@@ -38,6 +38,8 @@ class Summary:
         resumed_from: steps from which the run was resumed → how: "exactly", or "with new episodes" where the
             environment could not give its state.
         not_written: what the run folder lacks, as it could not be written: "agent", "metrics.jsonl", …
+        learners: of several independent learners, the summary of each, in the order of their seeds; [] of one. Counts
+            of the run are those of all learners.
     """
 
     agent: str
@@ -55,6 +57,7 @@ class Summary:
     evaluations: dict[int, float] = field(default_factory=dict)
     resumed_from: dict[int, str] = field(default_factory=dict)
     not_written: list[str] = field(default_factory=list)
+    learners: list[Summary] = field(default_factory=list)
 
 
 @dataclass
@@ -129,21 +132,28 @@ class Run:
     @property
     def summary(self) -> Summary:
         """The run's results so far."""
-        progress = self.progress
+        learners = zip(self.agent.seeds, self.progress.learners, strict=False)
+        return replace(
+            self._summary(self.progress, self.plan.seed),
+            evaluations=dict(self.evaluations.means),
+            learners=[self._summary(progress, seed) for seed, progress in learners],
+        )
+
+    def _summary(self, progress: RunProgress, seed: int) -> Summary:
+        seconds = self.progress.seconds
         return Summary(
             agent=self.agent.name,
             env=self.collector.adapter.name,
-            seed=self.plan.seed,
+            seed=seed,
             total_steps=progress.steps,
             episodes=progress.episodes,
             mean_return_last_100=progress.mean_return,
             recent_episodes=progress.recent_episodes,
-            wall_seconds=progress.seconds,
-            steps_per_second=progress.steps / progress.seconds if progress.seconds else 0.0,
+            wall_seconds=seconds,
+            steps_per_second=progress.steps / seconds if seconds else 0.0,
             stop_return=self.plan.stop_return,
             stopped=self.stopped,
             cut_off=self.cut_off,
-            evaluations=dict(self.evaluations.means),
             resumed_from=dict(self.resumed_from),
             not_written=sorted(self.not_written),
         )
