@@ -35,7 +35,7 @@ class Generators(Sequence[torch.Generator]):
     def set_state(self, states: Tensor) -> None:
         """Go on from states of `get_state`."""
         for generator, state in zip(self.each, states, strict=True):
-            generator.set_state(state)
+            generator.set_state(state.clone())  # torch reads it as numbers of 64 bits, which must be aligned
 
 
 def make_generators(seeds: Sequence[int], device: torch.device | str = "cpu") -> torch.Generator | Generators:

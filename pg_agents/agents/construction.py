@@ -60,7 +60,7 @@ class Constructed(Configured[C]):
 
         Args:
             env: any Gymnasium environment, single or vector, or an environment's id.
-            num_envs: if `env` is an id, the number of environments that the agent will learn from; None: 8.
+            num_envs: if `env` is an id, the number of environments that each learner will learn from; None: 8.
             env_args: if `env` is an id, arguments for the environment's constructor.
             wrappers: if `env` is an id, wrappers of `gymnasium.wrappers` for each single environment, in this
                 order, like "FrameStackObservation:stack_size=4".
@@ -77,7 +77,8 @@ class Constructed(Configured[C]):
             UnsupportedSpaceError: there is no network for the spaces.
             UserError: the id is unknown, or its environment cannot be made.
         """
-        with open_env(env, num_envs, env_args, wrappers=wrappers) as made:
+        seeds, _ = seeds_of_learners(seed, options, network)
+        with open_env(env, num_envs, env_args, wrappers=wrappers, num_learners=len(seeds)) as made:
             return cls._for(made, seed, options, config=config, network=network)
 
     @classmethod

@@ -99,7 +99,7 @@ def set_agent_state(agent: Agent, state: AgentState, start: Mapping[str, Tensor]
     for name, buffer in buffers.items():
         _set_buffer(agent, name, buffer, values[name])
     agent.flat_optimizer.set_state(parameters, state.moments, rest["layout"])
-    agent.generator.set_state(torch.from_numpy(rest["generator"]))
+    agent.generator.set_state(torch.from_numpy(rest["generator"].copy()))
     agent.progress = rest["progress"]
     agent.overlap.last = _rollout_of(rest["overlap"], next(agent.policy.parameters()).device)
 

@@ -108,7 +108,7 @@ class Actor:
     def set_state(self, state: State) -> None:
         """Go on from a state of `get_state`; a cache of keys and values is computed anew."""
         memory = state["memory"]
-        self.generator.set_state(torch.from_numpy(state["generator"]))
+        self.generator.set_state(torch.from_numpy(state["generator"].copy()))
         self.memory = None if memory is None else tree_map(lambda leaf: self._tensor(leaf.copy()), memory)
         self.shown = state["shown"].copy()
 

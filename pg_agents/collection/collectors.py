@@ -152,7 +152,8 @@ def collect_steps(
     arguments `env_args` and `wrappers` (as in `train`); they are closed when the collector is deleted.
     """
     with ExitStack() as opened:
-        made = opened.enter_context(open_env(env, num_envs, env_args, wrappers=wrappers, step_timeout=step_timeout))
+        how: dict[str, Any] = {"num_learners": policy.num_learners, "step_timeout": step_timeout}
+        made = opened.enter_context(open_env(env, num_envs, env_args, wrappers=wrappers, **how))
         collector = StepCollector(made, policy, num_steps, seed=seed, step_timeout=step_timeout)
         return _closing_with(collector, opened.pop_all())
 
@@ -176,6 +177,7 @@ def collect_episodes(
     """
     with ExitStack() as opened:
         groups: dict[str, Any] = {"a_seed_each": group_size != 1, "step_timeout": step_timeout}
+        groups["num_learners"] = policy.num_learners
         made = opened.enter_context(open_env(env, num_envs, env_args, wrappers=wrappers, **groups))
         how: dict[str, Any] = {"max_episode_steps": max_episode_steps, "group_size": group_size}
         collector = EpisodeCollector(made, policy, **how, seed=seed, step_timeout=step_timeout)

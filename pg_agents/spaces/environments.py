@@ -32,6 +32,7 @@ def open_env(
     *,
     wrappers: Iterable[str | Wrapper] | None = None,
     a_seed_each: bool = False,
+    num_learners: int = 1,
     step_timeout: float | None = None,
     argument: str = "env",
 ) -> Iterator[Any]:
@@ -39,10 +40,11 @@ def open_env(
 
     Args:
         env: an environment, or the id of one.
-        num_envs: copies of it that are stepped together; None: 8.
+        num_envs: copies of it that are stepped together, for each learner; None: 8.
         env_args: for its constructor.
         wrappers: as in `make_env`.
         a_seed_each: as in `make_env`.
+        num_learners: independent learners; several get the vector form with a generator for each row, if there is one.
         step_timeout: seconds that making them, and closing them, may take.
         argument: what `env` is called in messages.
 
@@ -51,9 +53,10 @@ def open_env(
         UserError: as `make_env`.
     """
     if isinstance(env, str):
-        count = NUM_ENVS if num_envs is None else num_envs
+        count = num_learners * whole_number("num_envs", NUM_ENVS if num_envs is None else num_envs, 1)
         how: dict[str, Any] = {"wrappers": wrappers or (), "a_seed_each": a_seed_each, "argument": argument}
-        with closing(make_env(env, count, env_args or {}, step_timeout=step_timeout, **how), step_timeout) as made:
+        name = env if num_learners == 1 or wrappers or env_args else seeded_form(env)
+        with closing(make_env(name, count, env_args or {}, step_timeout=step_timeout, **how), step_timeout) as made:
             yield made
         return
     for name, value in (("num_envs", num_envs), ("env_args", env_args), ("wrappers", wrappers)):
@@ -140,6 +143,13 @@ def make_single_env(env_id: str, arguments: Mapping[str, Any]) -> gym.Env:
     name = import_module(env_id)
     with refusals(env_id, arguments):
         return gym.make(name, **arguments)
+
+
+def seeded_form(env_id: str) -> str:
+    """Return the id of the environment with a generator for each row, of one whose own vector form has one for all."""
+    spec, seeded = gym.registry.get(env_id), f"pg/{env_id}"
+    classic = spec is not None and str(spec.entry_point).startswith("gymnasium.envs.classic_control")
+    return seeded if classic and seeded in gym.registry else env_id
 
 
 def takes_seeds(env: VectorEnv) -> bool:

@@ -63,7 +63,7 @@ def train(
         env: any Gymnasium environment, single or vector, which stays open; or an environment's id ("CartPole-v1",
             "module:Mine-v0"), from which one is made and closed.
         total_steps: valid transitions to learn from, of all learners together; the last rollout may go beyond.
-        num_envs: if `env` is an id, how many environments are stepped together; None: 8.
+        num_envs: if `env` is an id, how many environments are stepped together, for each learner; None: 8.
         env_args: if `env` is an id, arguments for the environment's constructor.
         wrappers: if `env` is an id, wrappers of `gymnasium.wrappers` for each single environment, in this
             order, like "FrameStackObservation:stack_size=4".
@@ -117,7 +117,7 @@ def train(
     how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
     with (
         run_folder(run_dir, resume) as folder,
-        open_env(env, num_envs, env_args, a_seed_each="group_size" in agent.argument_names(), **how) as opened,
+        open_env(env, num_envs, env_args, **_rows(agent), **how) as opened,
         open_eval_env(eval_env, eval_episodes, env_args, **how) as eval_opened,
     ):
         check_spaces(agent.policy, agent.spaces, opened)
@@ -132,6 +132,11 @@ def train(
     return run.summary
 
 
+def _rows(agent: Agent) -> dict[str, Any]:
+    """Return what the agent needs of the rows of its environment."""
+    return {"a_seed_each": "group_size" in agent.argument_names(), "num_learners": agent.policy.num_learners}
+
+
 def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: Evaluations) -> Run:
     collector = make_collector(agent, env, plan.seed, plan.step_timeout)
     audits = Audits(agent.policy, most=agent.micro_batch_size, decode=getattr(env.unwrapped, "decode", None))
@@ -142,6 +147,8 @@ def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: E
 
 def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signals: bool) -> None:
     """Learn until the run is over, record it, and record the error or the signal if one cuts it off."""
+    if run.progress.learners and not run.collector.adapter.takes_seeds:
+        reports.say(f"learners {run.collector.adapter.name} has one seed for all rows: like single runs, not equal")
     with Signals(handle_signals, lambda: reports.where(run)) as signals:
         try:
             reports.begin(run, config)

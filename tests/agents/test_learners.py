@@ -109,6 +109,40 @@ def test_a_learner_is_saved_and_evaluated_as_any_agent(tmp_path):
         together.learner(3)
 
 
+def several_of_one_generator(count):
+    return gym.make_vec("CartPole-v1", count, vectorization_mode="vector_entry_point")
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "pg/CartPole-v1"])
+def test_the_summary_has_one_of_each_learner_which_is_that_of_its_run(env_id):
+    make = several if env_id == "CartPole-v1" else gym.make_vec
+    env, alone = make(env_id, 12), make(env_id, 4)
+    options = {"num_steps": 16, "hidden": (8,)}
+    together = pg.train(pg.A2C.for_env(env, seeds=SEEDS, **options), env, total_steps=9000, progress=False)
+    assert [one.seed for one in together.learners] == [*SEEDS]
+    assert together.total_steps == sum(one.total_steps for one in together.learners)
+    assert together.episodes == sum(one.episodes for one in together.learners)
+    for seed, one in zip(SEEDS, together.learners, strict=True):
+        agent, steps = pg.A2C.for_env(alone, seed=seed, **options), one.total_steps
+        other = pg.train(agent, alone, total_steps=steps, seed=seed, progress=False)
+        found, expected = (
+            (run.total_steps, run.episodes, run.recent_episodes, run.mean_return_last_100) for run in (one, other)
+        )
+        assert found == pytest.approx(expected) and not other.learners
+
+
+def test_an_id_is_made_as_often_as_learners_need_it_each_row_with_its_own_seed(capsys):
+    agent = pg.A2C.for_env("CartPole-v1", num_envs=4, seeds=SEEDS, hidden=(8,))
+    summary = pg.train(agent, "CartPole-v1", num_envs=4, total_steps=3000)
+    alone = pg.A2C.for_env("pg/CartPole-v1", num_envs=4, seed=SEEDS[1], hidden=(8,))
+    steps = summary.learners[1].total_steps
+    other = pg.train(alone, "pg/CartPole-v1", num_envs=4, total_steps=steps, seed=SEEDS[1], progress=False)
+    assert (summary.env, summary.learners[1].episodes) == ("pg/CartPole-v1", other.episodes)
+    assert "learners" not in capsys.readouterr().out
+    pg.train(agent, several_of_one_generator(12), total_steps=100)
+    assert "learners CartPole-v1 has one seed for all rows" in capsys.readouterr().out
+
+
 def clipped_together(gradients, most):
     norm = torch.cat(gradients, 1).norm(dim=1)
     for gradient in gradients:

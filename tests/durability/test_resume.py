@@ -10,9 +10,10 @@ from multiprocessing import get_context
 
 import pytest
 import torch
-from support.resumed import differences, stopped_after
+from support.resumed import differences, files, state_of, stopped_after
 from support.small_runs import CONTROL, OPTIONS, TASKS, cell, go, named, resumed_at
 
+import pg_agents as pg
 from pg_agents.checkpoints.store import checkpoints_in
 from pg_agents.training import resuming
 
@@ -60,6 +61,18 @@ def another_process():
 @pytest.mark.parametrize("cell", [*EVERY, *OTHERS.values()], ids=named)
 def test_every_agent_goes_on_with_the_same_bits_in_another_process(cell, tmp_path, another_process, record_property):
     resumes_everywhere(cell, tmp_path, [0, 0.3, 0.6, 1], another_process, record_property)
+
+
+def test_learners_go_on_with_the_same_bits(tmp_path):
+    def train(run_dir, **more):
+        agent = pg.PPO.for_env("pg/CartPole-v1", num_envs=4, seeds=(5, 2), hidden=(8,), **OPTIONS["ppo"])
+        how = {"num_envs": 4, "progress": False, "checkpoint_every": 1, "keep_checkpoints": 1000, "log_every": 100}
+        pg.train(agent, "pg/CartPole-v1", total_steps=600, run_dir=run_dir, **how, **more)
+        return state_of(agent) | files(run_dir)
+
+    whole = train(tmp_path / "whole")
+    again = train(stopped_after(tmp_path / "whole", tmp_path / "again", 5), resume=True)
+    assert differences(whole, again) == [] and len(whole["summary"]["learners"]) == 2
 
 
 # -- what is left out is missed ----------------------------------------------------------------------------------------

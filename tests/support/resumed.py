@@ -67,8 +67,12 @@ def points(run_dir):
 
 def summary(run_dir):
     """Return summary.json without what a stop may change."""
-    values = json.loads((Path(run_dir) / "summary.json").read_text())
-    return {name: value for name, value in values.items() if name not in OF_A_STOP}
+    return _without_stops(json.loads((Path(run_dir) / "summary.json").read_text()))
+
+
+def _without_stops(values):
+    kept = {name: value for name, value in values.items() if name not in OF_A_STOP}
+    return kept | {"learners": [_without_stops(one) for one in values["learners"]]}
 
 
 def files(run_dir):
