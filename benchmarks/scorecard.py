@@ -2,7 +2,8 @@
 
 Each promise names its tests and its control arms, the tests in which the same fault meets something without protection.
 What is counted is recorded by the tests themselves (`record_property`): numbers under one name are added. Results are
-results/scorecard.json and results/scorecard.md; --only R1 … runs some promises and keeps the others' results.
+results/scorecard.json and results/scorecard.md; --only R1 … runs some promises and keeps the others'
+results. Each promise is written down when its tests have run.
 """
 
 from __future__ import annotations
@@ -121,6 +122,11 @@ def resumed(found: dict[str, Found]) -> dict[str, dict[str, float]]:
     return cells
 
 
+def merged(before: dict[str, dict[str, float]], new: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Return the cells of both, with what is new in the place of what was there."""
+    return {cell: before.get(cell, {}) | new.get(cell, {}) for cell in before | new}
+
+
 def counts(arm: dict[str, Any]) -> str:
     """Return what was counted, in words."""
     words = [f"{arm['passed']} cases"] + [f"{name} {value:,.12g}" for name, value in arm["counted"].items()]
@@ -162,16 +168,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", nargs="+", choices=PROMISES, metavar="R", help="promises to run; others are kept")
     parser.add_argument("--workers", type=int, default=2, help="processes of pytest")
     options = parser.parse_args(arguments)
-    chosen = {name: PROMISES[name] for name in options.only or PROMISES}
-    found = run((test for one in chosen.values() for test in (*one.tests, *one.controls)), options.workers)
+    check(test for one in PROMISES.values() for test in (*one.tests, *one.controls))
     file = RESULTS / "scorecard.json"
-    before = json.loads(file.read_text()) if options.only and file.exists() else {"promises": {}, "resumed": {}}
-    rows = before["promises"] | {name: row(one, found) for name, one in chosen.items()}
-    content = {
-        "promises": {name: rows[name] for name in PROMISES if name in rows},
-        "resumed": before["resumed"] | resumed(found),
-    }
-    content = write("scorecard", "python -m benchmarks scorecard", content, indent=1)
-    (RESULTS / "scorecard.md").write_text(page(content))
-    kept = not any(arm["failed"] for one in content["promises"].values() for arm in (one["tests"], one["control"]))
-    return 0 if kept else 1
+    content = json.loads(file.read_text()) if options.only and file.exists() else {"promises": {}, "resumed": {}}
+    for name in options.only or PROMISES:
+        found = run((*PROMISES[name].tests, *PROMISES[name].controls), options.workers)
+        rows = content["promises"] | {name: row(PROMISES[name], found)}
+        content = {
+            "promises": {one: rows[one] for one in PROMISES if one in rows},
+            "resumed": merged(content["resumed"], resumed(found)),
+        }
+        content = write("scorecard", "python -m benchmarks scorecard", content, indent=1)
+        (RESULTS / "scorecard.md").write_text(page(content))
+    arms = (arm for one in content["promises"].values() for arm in (one["tests"], one["control"]))
+    return 1 if any(arm["failed"] for arm in arms) else 0

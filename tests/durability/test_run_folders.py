@@ -94,7 +94,7 @@ PLAIN, OTHERS = ("0", ()), [("1", ()), ("random", ("-O",)), ("random", ()), ("0"
 def bits(hash_seed, options):
     environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
     program = [sys.executable, *options, "-c", SCRIPT]
-    return subprocess.run(program, env=environment, capture_output=True, text=True, check=True, timeout=120).stdout
+    return subprocess.run(program, env=environment, capture_output=True, text=True, check=True, timeout=600).stdout
 
 
 @pytest.mark.slow
