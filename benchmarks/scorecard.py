@@ -2,8 +2,8 @@
 
 Each promise names its tests and its control arms, the tests in which the same fault meets something without protection.
 What is counted is recorded by the tests themselves (`record_property`): numbers under one name are added. Results are
-results/scorecard.json and results/scorecard.md; --only R1 … runs some promises and keeps the others'
-results. Each promise is written down when its tests have run.
+results/scorecard.json and results/scorecard.md; --only R1 … runs some promises and keeps the others' results.
+Each promise is written down when its tests have run.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def page(content: dict[str, Any]) -> str:
         if one["control"]["failed"]:
             arms[2] += f", **{one['control']['failed']} failed**"
         lines.append(f"| {name} | {one['promise']} | {' | '.join(arms)} |")
-    lines += ["", "## Resumed with equal bits", "", "Cuts and kills that ended with the same bits", ""]
+    lines += ["", "## Resumed with equal bits", "", "Cuts and kills that ended with the same bits:", ""]
     columns = (*RESUMED, *KILLED)
     lines += [f"| agent and environment | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
     for name, cell in sorted(content["resumed"].items()):
