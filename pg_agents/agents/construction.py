@@ -108,7 +108,7 @@ class Constructed(Configured[C]):
         seeds, options = seeds_of_learners(seed, options, how.get("network"))
         parts = make_parts(cls.form(), spaces, seeds, options, **how)
         agent = cls(**parts.networks, **parts.options)
-        agent.spaces, agent.networks = spaces, parts.network_options
+        agent.spaces, agent.networks = spaces, parts.network_options | ({"seeds": [*seeds]} if len(seeds) > 1 else {})
         agent.seeds, agent.generator = seeds, make_generators([spawn(one, Purpose.MINIBATCHES) for one in seeds])
         return agent
 

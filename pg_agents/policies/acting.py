@@ -85,10 +85,10 @@ def memory_of(policy: Policy, memory: Memory, episode_starts: Any, count: int | 
         ValueError: the number of rows or of learners is not B.
     """
     rows = 1 if count is None else count
-    if policy.num_learners not in (1, rows):
+    if rows % policy.num_learners:
         raise ValueError(
-            f"observation: {policy.num_learners} independent learners need a batch of {policy.num_learners} "
-            f"observations; got {rows}"
+            f"observation: {policy.num_learners} independent learners need a batch of as many observations for each; "
+            f"got {rows}; agent.learner(i) is one of them"
         )
     if isinstance(memory, Tensor) and len(memory) != rows:
         raise ValueError(

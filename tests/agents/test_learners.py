@@ -105,6 +105,10 @@ def test_a_learner_is_saved_and_evaluated_as_any_agent(tmp_path):
     states = [agent.state_dict() for agent in (one, again, together.learner(2))]
     assert all(torch.equal(states[0][key], other[key]) for key in states[0] for other in states[1:])
     assert pg.evaluate(one, env_id, episodes=3).returns == pg.evaluate(again, env_id, episodes=3).returns
+    assert [*pg.load(tmp_path / "all").seeds] == [*SEEDS]
+    with pytest.raises(ValueError, match="observation: 3 independent learners need .* got 1; agent.learner"):
+        together.act(np.zeros(4, np.float32))
+    assert len(together.act(np.zeros((6, 4), np.float32))[0]) == 6
     with pytest.raises(ValueError, match="index must be below 3, the number of learners, got 3"):
         together.learner(3)
 

@@ -240,7 +240,9 @@ def test_independent_learners_act_on_one_each():
         agent.policy.logits[range(3), :, range(3)] = 99.0
     assert agent.act(np.zeros(3, int))[0].tolist() == [0, 1, 2]
     for seen, count in ((0, 1), (np.zeros(2, int), 2)):
-        with pytest.raises(ValueError, match=f"3 independent learners need a batch of 3 observations; got {count}"):
+        with pytest.raises(
+            ValueError, match=f"3 independent learners need a batch of as many observations for each; got {count}"
+        ):
             agent.act(seen)
 
 

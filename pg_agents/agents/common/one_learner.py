@@ -25,7 +25,7 @@ def learner_of(agent: Any, index: int) -> Any:  # noqa: ANN401
         raise ValueError(f"index must be below {count}, the number of learners, got {index}")
     if agent.spaces is None:
         raise ValueError("learner: the agent was made of your own networks; make the one that you want of them")
-    networks = {name: value for name, value in agent.networks.items() if name != "num_learners"}
+    networks = {name: value for name, value in agent.networks.items() if name not in ("num_learners", "seeds")}
     one = type(agent).for_spaces(*agent.spaces, seed=agent.seeds[index], **networks, **agent.arguments)
     first = next(agent.policy.parameters())
     one.to(first.device, first.dtype)
