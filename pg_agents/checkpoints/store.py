@@ -34,7 +34,7 @@ from pg_agents.checkpoints.agent_state import AgentState
 from pg_agents.checkpoints.machine import machine
 from pg_agents.data.state import State, from_arrays_and_json, to_arrays_and_json
 from pg_agents.errors import SavedFilesError
-from pg_agents.folders import check_ours, read, write
+from pg_agents.folders import check_ours, write
 from pg_agents.manifest import MANIFEST, check_tensors, read_json, verify
 from pg_agents.shown import shown
 
@@ -114,7 +114,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         SavedFilesError: it is missing, damaged, or of a later version.
     """
     try:
-        return read(path, _read)
+        return _read(path)
     except SavedFilesError as error:
         raise SavedFilesError(f"path: the checkpoint {path} is damaged ({error})") from error
 
@@ -151,12 +151,16 @@ def newest_good(folder: Path) -> tuple[Checkpoint | None, list[str]]:
 def checkpoints_in(folder: Path) -> Iterator[Path]:
     """Yield the folders of a run's checkpoints, the oldest first."""
     if folder.is_dir():
-        yield from sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name) and path.is_dir())
+        yield from sorted(path for path in folder.iterdir() if NAME.fullmatch(path.name))
 
 
-def keep_newest(folder: Path, count: int) -> None:
-    """Delete all checkpoints but the newest `count`; one that holds anything else is left alone."""
-    for path in list(checkpoints_in(folder))[:-count]:
+def keep_newest(newest: Path, count: int) -> None:
+    """Delete the checkpoints before `newest` of which it and `count` - 1 others are newer.
+
+    Those of later steps are damaged, since the run goes on from one before them: they are not counted. One that holds
+    anything else than a checkpoint is left alone.
+    """
+    for path in [path for path in checkpoints_in(newest.parent) if path.name <= newest.name][:-count]:
         with suppress(SavedFilesError):
             check_ours(path)
             shutil.rmtree(path, ignore_errors=True)
@@ -173,7 +177,6 @@ def _alone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         tensor = tensor.detach().cpu().contiguous()
         storage = tensor.untyped_storage()
-        shared = storage.nbytes() != tensor.nbytes or storage.data_ptr() in seen
-        alone[name] = tensor.clone() if shared else tensor
+        alone[name] = tensor.clone() if storage.data_ptr() in seen else tensor
         seen.add(storage.data_ptr())
     return alone

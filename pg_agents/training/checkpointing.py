@@ -134,9 +134,9 @@ class Checkpoints:
         began = time.monotonic()
         try:
             state = run_state(run, self.writer.position())
-            write_checkpoint(self.folder, run.steps, agent_state(run.agent, self.frozen), state, self.start)
+            path = write_checkpoint(self.folder, run.steps, agent_state(run.agent, self.frozen), state, self.start)
             self.good = run.steps
-            keep_newest(self.folder, self.keep)
+            keep_newest(path, self.keep)
         finally:
             self.steps, self.written = run.steps, time.monotonic()
             self.cost = self.written - began

@@ -14,7 +14,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from support.resumed import differences, files, rows, state_of, stopped_after
 
 import pg_agents as pg
-from pg_agents.checkpoints.store import checkpoints_in
+from pg_agents.checkpoints.store import checkpoints_in, keep_newest
 from pg_agents.collection.collector import Collector
 from pg_agents.training import checkpointing, resuming
 from pg_agents.training.checkpointing import Checkpoints, Interval, interval
@@ -113,6 +113,7 @@ def test_a_run_that_was_killed_before_it_began_begins(whole, tmp_path):
     (tmp_path / "r" / "events.out.tfevents.1.x").write_bytes(b"half")
     found, summary = again(tmp_path / "r")
     assert differences(whole[1], found) == [] and summary.resumed_from == {}
+    assert not (tmp_path / "r" / "events.out.tfevents.1.x").exists()
 
 
 def test_a_new_folder_is_a_new_run(whole, tmp_path):
@@ -344,6 +345,14 @@ def test_the_newest_are_kept_and_those_with_other_files_left_alone(tmp_path):
     (paths[0] / "mine").write_text("keep")
     go(tmp_path / "r", 320, keep_checkpoints=2, resume=True)
     assert (paths[0] / "mine").read_text() == "keep" and not paths[1].exists()
+
+
+def test_a_damaged_one_of_a_later_step_does_not_count_as_the_newest(whole, tmp_path):
+    place = stopped_after(whole[0], tmp_path / "r", 3)
+    *_, before, newest = checkpoints_in(place / "checkpoints")
+    damaged(newest)
+    keep_newest(before, 1)
+    assert list(checkpoints_in(place / "checkpoints")) == [before, newest]
 
 
 def test_steps_between_checkpoints(tmp_path):
