@@ -199,8 +199,7 @@ def _finish(folder: Path) -> None:
 def _put_back(old: Path) -> None:
     with suppress(OSError):
         for former in old.iterdir():
-            if not (old.parent.parent / former.name).exists():
-                os.rename(former, old.parent.parent / former.name)
+            os.rename(former, old.parent.parent / former.name)  # refused where a folder holds anything
 
 
 def _put(fresh: Path, path: Path, old: Path) -> None:

@@ -205,7 +205,7 @@ def _read(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
         if isinstance(version, int) and version > FORMAT:
             raise SavedFilesError(f"{MANIFEST} is of format {version}, this version reads {FORMAT}; update pg-agents")
         files = found.get("files")
-        if version == FORMAT and len(found) == 3 and isinstance(files, dict) and all(map(_sound, files.items())):
+        if version == FORMAT and isinstance(files, dict) and all(map(_sound, files.items())):
             return text, files
     raise SavedFilesError(f"{MANIFEST} is not as it was written")
 
