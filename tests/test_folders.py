@@ -3,6 +3,8 @@
 import os
 import shutil
 import threading
+from contextlib import suppress
+from types import SimpleNamespace
 
 import pytest
 from support.forks import in_a_fork
@@ -10,7 +12,7 @@ from support.forks import in_a_fork
 from pg_agents import folders, locks
 from pg_agents.errors import SavedFilesError
 from pg_agents.folders import MARKER, check_ours, read, restore, sweep, write, write_file
-from pg_agents.locks import held
+from pg_agents.locks import TAKEN, held, lock, release
 from pg_agents.manifest import MANIFEST, verify
 
 LEFTOVER = ".pg_agents-0123456789abcdef.tmp"
@@ -49,7 +51,8 @@ def leftover(parent, **texts):
 @pytest.fixture(params=["exchange", "two renames"])
 def way(request, monkeypatch):
     if request.param == "two renames":
-        monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
+        system = SimpleNamespace(renameat2=lambda *names: -1)  # as where the file system cannot exchange folders
+        monkeypatch.setattr(folders, "ctypes", SimpleNamespace(CDLL=lambda name: system))
 
 
 @pytest.mark.usefixtures("way")
@@ -89,6 +92,43 @@ def test_whatever_fails_the_former_folder_stays_and_nothing_else(tmp_path, monke
                 said = f"path: {tmp_path / 'x'} cannot be written (Input/output error); what was saved there before is "
                 assert str(error) == said + "as it was"
         assert text_of(tmp_path / "x") == "one" and os.listdir(tmp_path) == ["x"]
+
+
+@pytest.mark.usefixtures("way")
+def test_names_change_while_their_folder_is_held_and_a_former_folder_is_back_before_it_is_let_go(tmp_path, monkeypatch):
+    """Whoever waits to hold the folder, as `read` does, finds the former folder or the new one."""
+    seen, put, rename = [], folders._put, os.rename
+
+    def held_here(*places):
+        seen.append(lock(tmp_path) == TAKEN)
+        put(*places)
+
+    def refused(name, place):
+        if name.name == folders.NEW:
+            raise OSError(5, "Input/output error")
+        rename(name, place)
+
+    def let_go(descriptor):
+        seen.append((tmp_path / "x").exists())
+        release(descriptor)
+
+    monkeypatch.setattr(folders, "_put", held_here)
+    for text in ("one", "two"):
+        write(tmp_path / "x", filled(text))
+    monkeypatch.setattr(os, "rename", refused)
+    monkeypatch.setattr(locks, "release", let_go)
+    with suppress(OSError):
+        write(tmp_path / "x", filled("two"))
+    assert len(seen) == 5 and all(seen) and text_of(tmp_path / "x") == "two"
+
+
+def test_a_folder_is_told_from_another_by_its_number_and_the_time_of_its_change():
+    """A number is used again once its folder is deleted, and two folders may have changed at the same tick."""
+
+    def identity(number, time):
+        return folders._identity(SimpleNamespace(stat=lambda: SimpleNamespace(st_ino=number, st_ctime_ns=time)))
+
+    assert len({identity(1, 1), identity(1, 2), identity(2, 1)}) == 3
 
 
 def test_what_is_not_ours_is_not_replaced(tmp_path):
@@ -138,6 +178,13 @@ def test_leftovers_do_not_replace_what_is_there(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [LEFTOVER, "x"]
     sweep(tmp_path)
     assert text_of(tmp_path / "x") == "two" and os.listdir(tmp_path) == ["x"]
+
+
+def test_a_former_folder_is_put_back_in_the_place_of_an_empty_one(tmp_path):
+    (tmp_path / "x").mkdir()
+    leftover(tmp_path, old_x="one")
+    sweep(tmp_path)
+    assert text_of(tmp_path / "x") == "one" and os.listdir(tmp_path) == ["x"]
 
 
 @pytest.mark.parametrize("entries", [["notes"], [MARKER, "notes"], ["new"], [MARKER, "new", "old", ".hidden"]], ids=str)

@@ -28,9 +28,9 @@ def rollouts(count):
     return [next(collector) for _ in range(count)]
 
 
-def through_disk(agent, other, folder, frozen=None):
-    """Give `other` the state of `agent`, by way of the disk."""
-    start = write_start(folder, agent)
+def through_disk(agent, other, folder, frozen=None, start=None):
+    """Give `other` the state of `agent`, by way of the disk; `start`: of the agent with which the run began."""
+    start = write_start(folder, agent) if start is None else start
     state = agent_state(agent, FrozenParameters(agent) if frozen is None else frozen)
     found = read_checkpoint(write_checkpoint(folder, 3, state, {"a": 1}, start))
     assert (found.steps, found.run, found.start) == (3, {"a": 1}, start)
@@ -80,21 +80,30 @@ def test_parameters_that_lie_for_themselves_stay_so(tmp_path, monkeypatch):
 
 def test_frozen_parameters_are_written_once_and_again_where_they_have_changed(tmp_path):
     agent, other = make(kl_weight=0.1), make(seed=1, kl_weight=0.1)
-    frozen = FrozenParameters(agent)
-    found = through_disk(agent, other, tmp_path, frozen)
+    frozen, start = FrozenParameters(agent), write_start(tmp_path, agent)
+    found = through_disk(agent, other, tmp_path, frozen, start)
     assert not any(name.startswith("reference.") and "network" in name for name in found.agent.networks)
     assert differences(state_of(agent), state_of(other)) == []
     with torch.no_grad():
         next(agent.reference.parameters()).mul_(2)
-    found = through_disk(agent, other, tmp_path, frozen)
+    found = through_disk(agent, other, tmp_path, frozen, start)
     assert sum(name.startswith("reference.") and "network" in name for name in found.agent.networks) == 1
     assert differences(state_of(agent), state_of(other)) == []
     moved = list(agent.reference.parameters())[1]
     moved.data = moved.data + 1
-    found = through_disk(agent, other, tmp_path, frozen)
+    found = through_disk(agent, other, tmp_path, frozen, start)
     assert sum(name.startswith("reference.") and "network" in name for name in found.agent.networks) == 2
     assert differences(state_of(agent), state_of(other)) == []
     assert all(map(FrozenParameters(other).unchanged, other.reference.parameters()))
+
+
+def test_what_is_no_longer_frozen_is_written_before_it_has_changed(tmp_path):
+    agent, other = make(), make(seed=1)
+    freeze(agent, "network.1")
+    frozen, start = FrozenParameters(agent), write_start(tmp_path, agent)
+    freeze(agent, "nothing")
+    through_disk(agent, other, tmp_path, frozen, start)
+    assert differences(state_of(agent), state_of(other)) == []
 
 
 def test_what_was_frozen_since_the_last_step_is_asleep():

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import numpy as np
+import safetensors.numpy
 import torch
 from gymnasium.vector import AutoresetMode
 
@@ -13,8 +14,7 @@ from pg_agents.data.state import from_arrays_and_json, to_arrays_and_json
 def through_disk(state):
     """Return a state written as arrays and JSON and read again."""
     arrays, values = to_arrays_and_json(state)
-    bare = {name: np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape) for name, array in arrays.items()}
-    return from_arrays_and_json(bare, json.loads(json.dumps(values, allow_nan=False)))
+    return from_arrays_and_json(safetensors.numpy.load(safetensors.numpy.save(arrays)), json.loads(json.dumps(values, allow_nan=False)))
 
 
 def bits(value):
