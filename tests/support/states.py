@@ -14,7 +14,8 @@ from pg_agents.data.state import from_arrays_and_json, to_arrays_and_json
 def through_disk(state):
     """Return a state written as arrays and JSON and read again."""
     arrays, values = to_arrays_and_json(state)
-    return from_arrays_and_json(safetensors.numpy.load(safetensors.numpy.save(arrays)), json.loads(json.dumps(values, allow_nan=False)))
+    on_disk = safetensors.numpy.load(safetensors.numpy.save(arrays))
+    return from_arrays_and_json(on_disk, json.loads(json.dumps(values, allow_nan=False)))
 
 
 def bits(value):
