@@ -84,7 +84,8 @@ def test_control_flipped_bits_load_without_a_manifest(saved, record_property):
 def test_every_truncation_is_seen(saved, name, record_property):
     whole = (saved / name).read_bytes()
     lengths = {0, 1, 7, 8, 9, 100, len(whole) // 2, len(whole) - 2}
-    lengths |= {random.Random(1).randrange(len(whole) - 1) for _ in range(10)}
+    numbers = random.Random(1)
+    lengths |= {numbers.randrange(len(whole) - 1) for _ in range(10)}
     record_property("truncations", len(lengths))
     for wrong in [*(whole[:length] for length in lengths), whole + b"\0", whole * 2, bytes(len(whole))]:
         (saved / name).write_bytes(wrong)
