@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import ExitStack
+import warnings
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from pg_agents.cli.evaluating import check_whole, known_text, load_agent, usable
 from pg_agents.cli.options import PROGRAM, ResumeOptions
 from pg_agents.cli.runs import RunConfig, read_config
 from pg_agents.cli.terminal import say
-from pg_agents.errors import NotSavedError, Terminated, UserError
+from pg_agents.errors import NotSavedError, SavedFilesError, Terminated, UserError
 from pg_agents.spaces.environments import made_by
 from pg_agents.training.checkpointing import FOLDER
 from pg_agents.training.loop import train
-from pg_agents.training.reports import AGENT
+from pg_agents.training.reports import AGENT, BEST
 from pg_agents.training.run import Summary
 
 
@@ -40,14 +41,31 @@ def run_resuming(options: ResumeOptions) -> None:
     config.device = options.device or config.device
     device = usable_device(config.device)
     torch.set_num_threads(config.threads)
-    start = run_dir / FOLDER / START
-    if not start.is_dir():
+    if not (run_dir / FOLDER).is_dir():
         raise UserError(f"path: {run_dir} holds no checkpoint to resume from; train again, into another folder")
     with ExitStack() as opened:
-        agent = load_agent(start).to(device)
+        agent, start = _agent_of(run_dir)
+        agent = agent.to(device)
         folder = start / MODEL if "policy" in agent.networks else None
         env, eval_env = config.open(opened, "group_size" in agent.argument_names(), folder)
         carry_out(config, agent, env, eval_env, run_dir, quiet=options.quiet, resume=True)
+
+
+def _agent_of(run_dir: Path) -> tuple[Agent, Path]:
+    """Return an agent that was made as the run's, and its folder: that with which it began, or another that is sound.
+
+    All that it has learned is in the checkpoints.
+    """
+    start, *others = run_dir / FOLDER / START, run_dir / AGENT, run_dir / BEST
+    try:
+        return load_agent(start), start
+    except (UserError, SavedFilesError) as error:
+        for path in others:
+            with suppress(UserError, SavedFilesError):
+                agent = load_agent(path)
+                warnings.warn(f"{error}; the agent is made as that in {path}", RuntimeWarning, stacklevel=2)
+                return agent, path
+        raise
 
 
 def carry_out(

@@ -174,14 +174,15 @@ def open_eval_env(
     env_args: Mapping[str, Any] | None,
     wrappers: Iterable[str | Wrapper] | None,
     step_timeout: float | None = None,
+    num_learners: int = 1,
 ) -> AbstractContextManager[Any]:
     """Return a context with the environment for evaluations: the given one, or one made from the given id.
 
-    From an id it makes as many copies as an evaluation has episodes.
+    From an id it makes as many copies as an evaluation has episodes, and as many for each learner.
     """
     if not isinstance(eval_env, str):
         return nullcontext(eval_env)
-    count = whole_number("eval_episodes", episodes, 1)
+    count = -(-whole_number("eval_episodes", episodes, 1) // num_learners) * num_learners
     how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
     return open_env(eval_env, count, env_args, **how, argument="eval_env")
 

@@ -118,7 +118,7 @@ def train(
     with (
         run_folder(run_dir, resume) as folder,
         open_env(env, num_envs, env_args, **_rows(agent), **how) as opened,
-        open_eval_env(eval_env, eval_episodes, env_args, **how) as eval_opened,
+        open_eval_env(eval_env, eval_episodes, env_args, **how, num_learners=agent.policy.num_learners) as eval_opened,
     ):
         check_spaces(agent.policy, agent.spaces, opened)
         plan, eval_every = as_before(folder, plan, log_every, eval_every)

@@ -75,7 +75,9 @@ class Opened:
         except UNFIT as error:
             where = f"path: the checkpoint of step {checkpoint.steps} in {self.checkpoints}"
             raise SavedFilesError(f"{where} does not fit this run ({shown(error, 400)})") from error
-        self.writer.go_back(checkpoint.run["position"])
+        if missing := self.writer.go_back(checkpoint.run["position"]):
+            text = f"what was written before the checkpoint of step {checkpoint.steps} is missing: {'; '.join(missing)}"
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
         if different := [*differences(checkpoint.machine), *_other_arguments(run, checkpoint.run)]:
             text = f"the run goes on with something else, so that its bits may differ: {'; '.join(different)}"
             warnings.warn(text, RuntimeWarning, stacklevel=3)
@@ -109,7 +111,7 @@ def run_folder(run_dir: str | Path | None, resume: bool) -> Iterator[Opened | No
 
 @contextmanager
 def _writing(run_dir: str | Path, found: bool) -> Iterator[RunWriter]:
-    if found and not (Path(run_dir) / METRICS).is_file():
+    if found and not (Path(run_dir) / METRICS).is_file() and not (Path(run_dir) / FOLDER).is_dir():
         raise ValueError(
             f"run_dir: {run_dir} is not empty, and holds no run ({METRICS} is missing); give another folder"
         )

@@ -94,20 +94,22 @@ class RunWriter:
 
     def position(self) -> dict[str, Any]:
         """Return how much has been written, once the disk has it: `go_back` returns to there."""
-        files = [self.run_dir / METRICS, *event_files(self.run_dir)]
+        files = [file for file in (self.run_dir / METRICS, *event_files(self.run_dir)) if file.is_file()]
         synchronize([*files, self.run_dir])
         return {"seconds": time.time() - self.started, "bytes": {file.name: file.stat().st_size for file in files}}
 
-    def go_back(self, position: Mapping[str, Any]) -> None:
+    def go_back(self, position: Mapping[str, Any]) -> list[str]:
         """Remove from the folder what was written after `position`; a summary is removed too, as the run goes on.
 
         Event files that are longer are replaced in one step, as TensorBoard may be reading them; metrics.jsonl, which
-        this process holds, is cut off where it is.
+        this process holds, is cut off where it is, or behind its last whole line. Return what of that which had been
+        written until then is missing, as texts.
 
         Raises:
             ValueError: the disk is full or read-only; nothing that was written before `position` is lost.
         """
         sizes = position["bytes"]
+        missing = [text for name, size in sizes.items() if (text := _missing(self.run_dir / name, size))]
         with writable("run_dir", self.run_dir):
             for file in event_files(self.run_dir):
                 if file.name not in sizes:
@@ -116,10 +118,10 @@ class RunWriter:
                     with file.open("rb") as stream:
                         kept = stream.read(sizes[file.name])
                     write_file(file, kept)
-            lines = self.run_dir / METRICS
-            os.truncate(lines, min(lines.stat().st_size, sizes[METRICS]))
+            _keep_lines(self.run_dir / METRICS, sizes.get(METRICS, 0))
             (self.run_dir / SUMMARY).unlink(missing_ok=True)
         self.started = time.time() - position["seconds"]
+        return missing
 
     def close(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json and close the files."""
@@ -135,6 +137,18 @@ class RunWriter:
         self.lines.close()
         release(self.claim)
         self.claim = None
+
+
+def _missing(file: Path, size: int) -> str:
+    found = file.stat().st_size if file.is_file() else 0
+    return f"{file.name} has {found:,} of {size:,} bytes" if found < size else ""
+
+
+def _keep_lines(file: Path, size: int) -> None:
+    """Cut a file off behind `size` bytes, or behind its last whole line if it is shorter."""
+    if file.stat().st_size < size:
+        size = file.read_bytes().rfind(b"\n") + 1
+    os.truncate(file, size)
 
 
 def event_files(run_dir: Path) -> list[Path]:

@@ -176,6 +176,7 @@ def test_seeds_are_one_after_the_other_unless_given():
     [
         ({"seeds": [1, 1]}, r"seeds must be different ones, one for each learner, got \[1, 1\]"),
         ({"seeds": []}, "seeds must be different ones"),
+        ({"seeds": 5}, "seeds must be a list of whole numbers, one for each learner, got 5"),
         ({"seeds": [1, -2]}, "seeds must be a whole number"),
         ({"seeds": [1, 2, 3], "num_learners": 2}, "seeds: 3 are given for num_learners=2; give one for each"),
         (

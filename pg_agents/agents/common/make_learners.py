@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -25,6 +25,8 @@ def seeds_of_learners(seed: int, options: dict[str, Any], network: Any) -> tuple
     if seeds is None:
         count = options.get("num_learners", getattr(network, "num_learners", 1))
         return range(seed, seed + (count if is_count(count) else 1)), options  # anything else is refused as an option
+    if not isinstance(seeds, Iterable) or isinstance(seeds, str):
+        raise ValueError(f"seeds must be a list of whole numbers, one for each learner, got {shortened(repr(seeds))}")
     seeds = [whole_number("seeds", one) for one in seeds]
     if len(set(seeds)) < len(seeds) or not seeds:
         raise ValueError(f"seeds must be different ones, one for each learner, got {shortened(str(seeds))}")

@@ -1,0 +1,79 @@
+"""A run whose folder has lost files beside its checkpoints goes on, and says what is missing."""
+
+import json
+import shutil
+
+import pytest
+from support.resumed import differences, stopped_after
+from support.small_runs import CONTROL, go
+
+from pg_agents.cli import main
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lost") / "whole"
+    return folder, go(CONTROL, folder)
+
+
+def agents_part(everything):
+    return {name: value for name, value in everything.items() if name not in ("rows", "points", "summary")}
+
+
+@pytest.mark.parametrize("kept", [0, 0.6, None])
+def test_rows_that_are_missing_are_said_and_the_others_stay_whole(whole, tmp_path, kept):
+    place = stopped_after(whole[0], tmp_path / "again", 5)
+    lines = place / "metrics.jsonl"
+    if kept is None:
+        lines.unlink()
+    else:
+        lines.write_bytes(lines.read_bytes()[: int(lines.stat().st_size * kept)])
+    with pytest.warns(
+        RuntimeWarning, match=r"before the checkpoint of step \d+ is missing: metrics.jsonl has [\d,]+ of"
+    ):
+        found = go(CONTROL, place, resume=True)
+    for line in lines.read_text().splitlines():
+        json.loads(line)
+    assert differences(agents_part(found), agents_part(whole[1])) == []
+
+
+def test_event_files_that_are_missing_are_said(whole, tmp_path):
+    place = stopped_after(whole[0], tmp_path / "again", 3)
+    for file in place.glob("events.out.tfevents.*"):
+        file.unlink()
+    with pytest.warns(RuntimeWarning, match=r"is missing: events\.out\.tfevents\S* has 0 of [\d,]+ bytes"):
+        go(CONTROL, place, resume=True)
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lost") / "typed"
+    line = "train a2c CartPole-v1 --num-envs 4 --hidden 8 --total-steps 400 --checkpoint-every 200 --quiet --run-dir"
+    assert main([*line.split(), str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("damage", ["missing", "flipped"])
+def test_a_run_goes_on_without_the_agent_with_which_it_began(typed, tmp_path, capsys, damage):
+    place = tmp_path / "run"
+    shutil.copytree(typed, place)
+    start = place / "checkpoints" / "start"
+    if damage == "missing":
+        shutil.rmtree(start)
+    else:
+        data = bytearray((start / "agent.safetensors").read_bytes())
+        data[-1] ^= 1
+        (start / "agent.safetensors").write_bytes(data)
+    assert main(["resume", str(place), "--total-steps", "800", "--quiet"]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("warning: path: ") and str(start) in told and f"as that in {place / 'agent'}" in told
+    assert json.loads((place / "summary.json").read_text())["total_steps"] >= 800
+
+
+def test_without_any_agent_the_missing_one_is_named(typed, tmp_path, capsys):
+    place = tmp_path / "run"
+    shutil.copytree(typed, place)
+    shutil.rmtree(place / "checkpoints" / "start")
+    shutil.rmtree(place / "agent")
+    assert main(["resume", str(place), "--total-steps", "800", "--quiet"]) == 2
+    assert str(place / "checkpoints" / "start") in capsys.readouterr().err
