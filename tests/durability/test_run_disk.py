@@ -136,7 +136,7 @@ def test_a_folder_that_vanishes_costs_the_metrics_and_not_the_agent(tmp_path, un
     check_learned_on(found, undisturbed)
     assert found[0]["not_written"] == [EVENTS, METRICS] and len(found[1]) == 2 and "has been deleted" in found[1][0]
     assert pg.load(folder / "agent").name == "a2c"
-    assert json.loads((folder / SUMMARY).read_text())["not_written"] == [EVENTS, "checkpoints", METRICS]
+    assert json.loads((folder / SUMMARY).read_text())["not_written"] == [EVENTS, METRICS]
 
 
 # -- disks and folders that go away in the middle of a run -------------------------------------------------------------
