@@ -289,7 +289,9 @@ def test_signals_are_left_alone_where_they_are_ignored_and_in_other_threads():
     thread = threading.Thread(target=look)
     thread.start()
     thread.join(10)
-    assert found == [{}]
+    with Signals(False, str) as heeding:
+        found.append(heeding.former)
+    assert found == [{}, {}]
 
 
 def test_an_error_after_a_signal_is_its_cause():
@@ -297,6 +299,10 @@ def test_an_error_after_a_signal_is_its_cause():
         signal.raise_signal(signal.SIGTERM)
         raise ValueError("a worker is gone")
     assert str(error.value) == "at step 3" and isinstance(error.value.__cause__, ValueError)
+    with pytest.raises(pg.Terminated) as error, Signals(True, str):
+        signal.raise_signal(signal.SIGTERM)
+        raise Stopping
+    assert error.value.__cause__ is None  # what ends a run is no error of its own
 
 
 def test_what_saves_is_given_its_time(monkeypatch):
@@ -319,6 +325,27 @@ def test_what_takes_too_long_is_stopped(monkeypatch):
         except Stopping:
             stopped = True
     assert stopped
+
+
+def test_what_saves_is_not_stopped_at_the_last_moment():
+    with pytest.raises(pg.Terminated), Signals(True, str) as heeding:
+        signal.raise_signal(signal.SIGTERM)
+        heeding.ends()
+        heeding.late.set()  # the patience ended just before
+        signal.raise_signal(signal.SIGTERM)
+        saved = True
+    assert saved and not heeding.at_once
+
+
+def test_a_second_signal_counts_after_the_first_has_stopped_what_took_too_long(monkeypatch):
+    monkeypatch.setattr(signals, "PATIENCE", 0.05)
+    monkeypatch.setattr(signals, "AGAIN", 30.0)
+    with pytest.raises(KeyboardInterrupt), Signals(True, str) as heeding:
+        signal.raise_signal(signal.SIGINT)
+        with contextlib.suppress(Stopping):
+            time.sleep(3)
+        signal.raise_signal(signal.SIGINT)
+    assert heeding.at_once
 
 
 # -- while it is imported ----------------------------------------------------------------------------------------------

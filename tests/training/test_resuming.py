@@ -174,7 +174,10 @@ def test_what_was_frozen_during_the_run_comes_back_from_the_checkpoints_of_a_res
     start = "checkpoints/start/manifest.json"
     assert (first / start).read_bytes() == (tmp_path / "whole" / start).read_bytes()
     second = stopped_after(first, tmp_path / "twice", 3)
-    assert differences(state_of(agent), state_of(go(second, resume=True, **how)[0])) == []
+    twice, summary = go(second, resume=True, **how)
+    assert differences(state_of(agent), state_of(twice)) == []
+    places = [int(path.name[5:]) for path in list(checkpoints_in(second / "checkpoints"))[2:4]]
+    assert summary.resumed_from == dict.fromkeys(places, "exactly")
 
 
 # -- runs that have ended ----------------------------------------------------------------------------------------------
@@ -246,7 +249,7 @@ def test_what_has_been_audited_and_the_intervals_are_those_of_the_run(whole, tmp
 
     monkeypatch.setattr(resuming, "newest_good", newest_good)
     go(place, resume=True, probes=[lambda run: seen.append((run.audits.longest, run.plan.log_every))])
-    assert set(seen) == {(10**6, 11)}
+    assert set(seen) == {(10**6, 11)} and read(place / "checkpoints")[0].run["audited"] == 10**6
     with resuming.run_folder(place, True) as folder:
         plan = Plan(160, 5, 1, None)
         folder.checkpoint.run["evaluations"]["every"] = 13
@@ -272,6 +275,8 @@ def test_another_run_is_refused_and_nothing_is_changed(whole, tmp_path, said, ch
     with pytest.raises(ValueError, match=said):
         again(place, **change)
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
+    with resuming.run_folder(place, True):  # it is not held by the attempt
+        pass
 
 
 def test_another_agent_is_refused(whole, tmp_path):
@@ -321,6 +326,12 @@ def test_of_two_that_begin_in_one_folder_one_is_refused(tmp_path):
     ):
         go(tmp_path / "r")
     assert not (tmp_path / "r").exists()
+
+
+def test_a_folder_that_was_there_stays_if_a_run_does_not_begin_in_it(tmp_path):
+    with resuming.run_folder(tmp_path, False):
+        assert list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- how often ---------------------------------------------------------------------------------------------------------
