@@ -23,7 +23,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -36,18 +36,19 @@ from pg_agents.manifest import listed, seal, synchronize
 from pg_agents.shown import shown
 
 T = TypeVar("T")
+Fill = Callable[[Path], Mapping[str, str] | None]
 PATTERN = re.compile(r"\.pg_agents-[0-9a-f]{16}\.tmp")
 MARKER, NEW, OLD = "written-by-pg_agents", "new", "old"
 EXCHANGE, HERE = 2, -100  # of Linux' renameat2: RENAME_EXCHANGE, AT_FDCWD
 ATTEMPTS = 100  # to read a folder that other processes keep replacing
 
 
-def write(path: Path, fill: Callable[[Path], None], check: Callable[[Path], None] | None = None) -> None:
+def write(path: Path, fill: Fill, check: Callable[[Path], None] | None = None) -> None:
     """Write the folder `path` with what `fill` writes and a manifest; what is there is replaced once it is complete.
 
     Args:
         path: the folder; it is resolved, and the folders above it are made.
-        fill: writes files to the empty folder it is given.
+        fill: writes files to the empty folder it is given; may return the SHA-256 of some, as `seal` takes them.
         check: raises if what is at `path` must not be replaced; None: `check_ours`.
 
     Raises:
@@ -61,8 +62,7 @@ def write(path: Path, fill: Callable[[Path], None], check: Callable[[Path], None
             check(path)
             fresh = folder / NEW
             fresh.mkdir()
-            fill(fresh)
-            seal(fresh)
+            seal(fresh, fill(fresh))
             with held(path.parent):
                 check(path)
                 _put(fresh, path, folder / OLD)

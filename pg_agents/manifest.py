@@ -19,7 +19,7 @@ import stat
 import string
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,20 @@ THREADS = 8
 DIGITS = set(string.hexdigits.lower())
 
 
-def seal(folder: Path) -> None:
+def seal(folder: Path, hashed: Mapping[str, str] | None = None) -> None:
     """Write the manifest of all files in `folder`, and return when the disk has them, the manifest and the folder.
+
+    Args:
+        folder: the folder.
+        hashed: the SHA-256 of files, by name, for which it was computed while they were written.
 
     Raises:
         OSError: a file cannot be read or written.
     """
-    files = {name: {"bytes": file.stat().st_size, "sha256": sha256(file)} for name, file in _files(folder)}
+    known = hashed or {}
+    files = {
+        name: {"bytes": file.stat().st_size, "sha256": known.get(name) or sha256(file)} for name, file in _files(folder)
+    }
     text = json.dumps({"written_by": WRITER, "format": FORMAT, "files": files}, indent=2) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     synchronize([folder, *folder.rglob("*")])

@@ -12,7 +12,7 @@ OURS = ("pg_agents", "pg_envs", "envs", "benchmarks", "tests")
 ROOMS = (
     "at_once errors checks generators renamed schedules seeding shown",
     "configuration",
-    "manifest locks",
+    "manifest locks tensor_files",
     "folders",
     "_fast",
     "data",

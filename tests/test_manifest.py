@@ -32,6 +32,15 @@ def test_a_folder_as_it_was_written_is_verified_and_its_files_are_listed(folder)
     verify(folder)
 
 
+def test_what_was_hashed_while_it_was_written_is_not_read_again(folder, monkeypatch):
+    read, plain = [], manifest.sha256
+    monkeypatch.setattr(manifest, "sha256", lambda file: (read.append(file.name), plain(file))[1])
+    seal(folder, {"model/weights": 64 * "0"})
+    assert read == ["agent.json"]
+    with pytest.raises(SavedFilesError, match="its SHA-256 is another"):
+        verify(folder)
+
+
 @pytest.mark.parametrize("name", ["agent.json", "model/weights", MANIFEST])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()

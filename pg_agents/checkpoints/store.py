@@ -37,6 +37,7 @@ from pg_agents.errors import SavedFilesError
 from pg_agents.folders import check_ours, write
 from pg_agents.manifest import MANIFEST, check_tensors, read_json, verify
 from pg_agents.shown import shown
+from pg_agents.tensor_files import write_tensors
 
 FORMAT = 1
 START = "start"
@@ -96,11 +97,11 @@ def write_checkpoint(folder: Path, steps: int, agent: AgentState, run: State, st
     head = {"format": FORMAT, "steps": steps, "start": start, "machine": machine()}
     text = json.dumps({**head, "state": values}, allow_nan=False)
 
-    def fill(path: Path) -> None:
-        safetensors.torch.save_file(_alone(agent.networks), path / NETWORKS)
-        safetensors.torch.save_file(_alone(agent.moments), path / MOMENTS)
+    def fill(path: Path) -> dict[str, str]:
         safetensors.numpy.save_file(arrays, path / ARRAYS)
         (path / REST).write_text(text + "\n", encoding="utf-8")
+        tensors = {NETWORKS: agent.networks, MOMENTS: agent.moments}
+        return {name: write_tensors(path / name, some) for name, some in tensors.items()}
 
     path = folder / f"step-{steps:012d}"
     write(path, fill)
@@ -168,15 +169,3 @@ def keep_newest(newest: Path, count: int) -> None:
 
 def _digest(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
-
-
-def _alone(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors on the CPU that are contiguous and share no memory: safetensors writes no views."""
-    alone: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, tensor in tensors.items():
-        tensor = tensor.detach().cpu().contiguous()
-        storage = tensor.untyped_storage()
-        alone[name] = tensor.clone() if storage.data_ptr() in seen else tensor
-        seen.add(storage.data_ptr())
-    return alone

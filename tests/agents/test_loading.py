@@ -342,7 +342,7 @@ def test_saving_again_replaces_the_agent_whole_or_not_at_all(saved, monkeypatch)
     def no_space(*args, **kwargs):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("pg_agents.agents.common.files.save_file", no_space)
+    monkeypatch.setattr("pg_agents.agents.common.files.write_tensors", no_space)
     with pytest.raises(OSError, match="no space"):
         other.save(saved)
     assert isinstance(pg.load(saved), pg.Reinforce)

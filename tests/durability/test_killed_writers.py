@@ -18,10 +18,10 @@ from safetensors.torch import save_file
 from support.forks import CONTEXT, at_line, in_a_fork, lines_of
 
 import pg_agents as pg
-from pg_agents import folders, locks, manifest
+from pg_agents import folders, locks, manifest, tensor_files
 from pg_agents.agents.common import files
 
-OURS = lines_of(folders, locks, manifest, files)
+OURS = lines_of(folders, locks, manifest, tensor_files, files)
 FULL = pytest.mark.slow
 WAYS = ["exchange", "two renames"]
 

@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import nn
 
 from pg_agents.errors import SavedAgentError, SavedFilesError
@@ -18,6 +17,7 @@ from pg_agents.manifest import LARGEST_JSON, MANIFEST, check_tensors, listed, re
 from pg_agents.schedules import LinearSchedule
 from pg_agents.shown import shown
 from pg_agents.spaces.conversion import space_to_json
+from pg_agents.tensor_files import write_tensors
 
 FORMAT = 1
 FILES = ("agent.json", "agent.safetensors")
@@ -51,8 +51,8 @@ def write_agent(
         )
     made_for = None if spaces is None else [space_to_json(space) for space in spaces]
 
-    def fill(folder: Path) -> None:
-        save_file({name: value.contiguous().clone() for name, value in agent.state_dict().items()}, folder / FILES[1])
+    def fill(folder: Path) -> dict[str, str]:
+        hashed = {FILES[1]: write_tensors(folder / FILES[1], agent.state_dict())}
         write_model(folder / MODEL)
         files = {file.relative_to(folder).as_posix() for file in folder.rglob("*")} | {*FILES, MANIFEST}
         complete = {"format": FORMAT} | description | {"spaces": made_for, "files": sorted(files)}
@@ -60,6 +60,7 @@ def write_agent(
         if len(text.encode()) > LARGEST_JSON:
             raise SavedAgentError(f"path: the agent's description has {len(text)} characters, more than {LARGEST_JSON}")
         (folder / FILES[0]).write_text(text, encoding="utf-8")
+        return hashed
 
     write(path, fill, _check_replaceable)
 
