@@ -7,7 +7,8 @@ ours: see benchmarks/durability. `… tricks` measures what each trick of `pg_ag
 `python -m benchmarks language` trains a pretrained language model, `… decoding` times how it generates: see
 benchmarks/language.py and decoding.py. `… pong` plays Pong for as long as there is time: see benchmarks/pong.py.
 `… soak` runs ten million steps and watches what the process holds: see benchmarks/soak.py. `… scorecard` runs the
-tests of every promise of docs/durability.md at full counts: see benchmarks/scorecard.py.
+tests of every promise of docs/durability.md at full counts: see benchmarks/scorecard.py. `… checkpoints` measures what
+checkpoints cost: see benchmarks/checkpoints.py.
 """
 
 from __future__ import annotations
@@ -108,6 +109,7 @@ COMMANDS = {  # with arguments of their own; imported where they are asked for, 
     "pong": "benchmarks.pong",
     "soak": "benchmarks.soak",
     "scorecard": "benchmarks.scorecard",
+    "checkpoints": "benchmarks.checkpoints",
 }
 PLOTS = {
     "bandits": plot_bandits,
