@@ -373,6 +373,12 @@ def test_steps_between_checkpoints(tmp_path):
     assert all(later // 70 > earlier // 70 for earlier, later in zip(steps, steps[1:-1], strict=False))
 
 
+def test_the_newest_of_a_run_that_goes_on_is_the_one_from_which_it_does():
+    checkpoints = Checkpoints(None, Interval(steps=70), 3, "start")
+    checkpoints.begin(SimpleNamespace(agent=agent_for(), steps=64))
+    assert checkpoints.good == checkpoints.steps == 64
+
+
 def test_by_default_they_cost_less_than_two_percent_of_the_time(monkeypatch):
     class Steps:
         over, steps = False, 7
