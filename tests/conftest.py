@@ -15,6 +15,8 @@ import pg_agents  # noqa: F401 - makes the pg/… ids known
 
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"  # read when transformers is imported
 os.fsync = lambda descriptor: None  # tests kill processes, not the machine: waiting for the disk was most of their time
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 torch.set_num_threads(1)  # a worker a core, and sums in the same order everywhere
 SECONDS = 900  # for a test: a process that takes longer says where it stands and ends, as crashed tests do
 ERRORS = pytest.StashKey()
