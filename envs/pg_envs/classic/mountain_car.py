@@ -6,19 +6,18 @@ from typing import Any
 
 import numpy as np
 from gymnasium.envs.classic_control.mountain_car import MountainCarEnv
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
-from pg_envs.classic.forms import ClassicEnv, ClassicVector, FloatArray
+from pg_envs.classic.forms import ClassicEnv, FloatArray
+from pg_envs.classic.hill import GRAVITY, HillVector, moved
 from pg_envs.core.blocks import Rows
 
-LEFT, RIGHT, FASTEST = -1.2, 0.6, 0.07
 GOAL = 0.5
 ENGINE = np.array([-0.001, 0.0, 0.001])  # of the actions
-GRAVITY = 0.0025
 
 
-class MountainCarVector(ClassicVector):
+class MountainCarVector(HillVector):
     """The vector form of `MountainCar`.
 
     Args:
@@ -27,30 +26,16 @@ class MountainCarVector(ClassicVector):
         form: the arguments `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
     """
 
-    changing = ("draws", "state")
-    drawn, starts = 1, (-0.6, -0.4)
-
     def __init__(self, num_envs: int = 1, goal_velocity: float = 0, **form: Any) -> None:  # noqa: ANN401
-        low, high = np.array([[LEFT, -FASTEST], [RIGHT, FASTEST]], np.float32)
-        super().__init__(num_envs, Box(low, high, dtype=np.float32), Discrete(3), 2, **form)
-        self.goal_velocity = goal_velocity
-
-    def _start(self, rows: Rows) -> None:
-        at = self._index(rows)
-        self.state[0, at], self.state[1, at] = self._draw(rows)[0], 0.0
+        super().__init__(num_envs, Discrete(3), goal_velocity, **form)
 
     def _move(self, actions: NDArray[Any], rows: Rows) -> tuple[FloatArray, NDArray[np.bool_]]:
         at = self._index(rows)
         position, velocity = self.state[:, at]
         acceleration = ENGINE.take(self._checked(actions, rows)) + np.cos(3 * position) * -GRAVITY
-        velocity = (velocity + acceleration).clip(-FASTEST, FASTEST)
-        position = (position + velocity).clip(LEFT, RIGHT)
-        velocity[(position == LEFT) & (velocity < 0)] = 0.0
+        position, velocity = moved(position, velocity, acceleration)
         self.state[0, at], self.state[1, at] = position, velocity
         return np.full(len(rows), -1.0), (position >= GOAL) & (velocity >= self.goal_velocity)
-
-    def _observe(self) -> NDArray[np.float32]:
-        return self.state.T.astype(np.float32, order="C")
 
 
 class MountainCar(ClassicEnv, MountainCarEnv):

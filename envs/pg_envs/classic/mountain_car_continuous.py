@@ -9,16 +9,15 @@ from gymnasium.envs.classic_control.continuous_mountain_car import Continuous_Mo
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from pg_envs.classic.forms import ClassicEnv, ClassicVector, FloatArray
-from pg_envs.classic.mountain_car import FASTEST, GRAVITY, LEFT, RIGHT
+from pg_envs.classic.forms import ClassicEnv, FloatArray
+from pg_envs.classic.hill import GRAVITY, AnyFloats, HillVector, moved
 from pg_envs.core.blocks import Rows
 
 GOAL = 0.45
 POWER = 0.0015
-AnyFloats = NDArray[np.floating[Any]]
 
 
-class MountainCarContinuousVector(ClassicVector):
+class MountainCarContinuousVector(HillVector):
     """The vector form of `MountainCarContinuous`.
 
     Args:
@@ -27,18 +26,8 @@ class MountainCarContinuousVector(ClassicVector):
         form: the arguments `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
     """
 
-    changing = ("draws", "state")
-    drawn, starts = 1, (-0.6, -0.4)
-
     def __init__(self, num_envs: int = 1, goal_velocity: float = 0, **form: Any) -> None:  # noqa: ANN401
-        low, high = np.array([[LEFT, -FASTEST], [RIGHT, FASTEST]], np.float32)
-        spaces = Box(low, high, dtype=np.float32), Box(-1.0, 1.0, (1,), np.float32)
-        super().__init__(num_envs, *spaces, 2, **form)
-        self.goal_velocity = goal_velocity
-
-    def _start(self, rows: Rows) -> None:
-        at = self._index(rows)
-        self.state[0, at], self.state[1, at] = self._draw(rows)[0], 0.0
+        super().__init__(num_envs, Box(-1.0, 1.0, (1,), np.float32), goal_velocity, **form)
 
     def _move(self, actions: NDArray[Any], rows: Rows) -> tuple[FloatArray, NDArray[np.bool_]]:
         forces, first = self._checked(actions, rows)[:, 0], self.elapsed[self._index(rows)] == 0
@@ -50,9 +39,6 @@ class MountainCarContinuousVector(ClassicVector):
                 self.state[:, rows[chosen]] = np.stack([position, velocity]).astype(np.float32)
         return 100.0 * reached - np.square(forces, dtype=np.float64) * 0.1, reached
 
-    def _observe(self) -> NDArray[np.float32]:
-        return self.state.T.astype(np.float32, order="C")
-
 
 def driven(state: AnyFloats, force: NDArray[np.float32]) -> tuple[AnyFloats, AnyFloats]:
     """Return the positions and velocities after a step from the states [2, n], in their precision.
@@ -63,10 +49,7 @@ def driven(state: AnyFloats, force: NDArray[np.float32]) -> tuple[AnyFloats, Any
     slope = GRAVITY * np.cos((3 * position).astype(np.float64))
     rounded = force * np.float32(POWER) - slope.astype(np.float32)
     acceleration = np.where(np.abs(force) > 1, np.sign(force, dtype=np.float64) * POWER - slope, rounded)
-    velocity = (velocity + acceleration.astype(velocity.dtype)).clip(-FASTEST, FASTEST)
-    position = (position + velocity).clip(LEFT, RIGHT)
-    velocity[(position == LEFT) & (velocity < 0)] = 0.0
-    return position, velocity
+    return moved(position, velocity, acceleration.astype(velocity.dtype))
 
 
 class MountainCarContinuous(ClassicEnv, Continuous_MountainCarEnv):
