@@ -26,21 +26,3 @@ def summary(weights: Tensor, terms: dict[str, Tensor]) -> tuple[Tensor, dict[str
 def plain_summary(weights: Tensor, terms: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """Return one row that has the weighted means of the rows [T, B] that are given, and as much weight."""
     return weights.sum()[None], {name: weighted_mean(weights, term)[None] for name, term in terms.items()}
-
-
-def weighted_means(weights: Tensor, term: Tensor) -> Tensor:
-    """Return Σ weights · term / Σ weights of each column, [L], for rows [n, L]."""
-    return (weights * term).sum(0) / weights.sum(0)
-
-
-def summary_of_learners(
-    num_learners: int, weights: Tensor, terms: dict[str, Tensor]
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return one row [1, L] with the weighted means of each learner's columns, and as much weight."""
-
-    def total(values: Tensor) -> Tensor:
-        return values.sum(0, keepdim=True).unflatten(-1, (num_learners, -1)).sum(-1)
-
-    whole = total(weights)
-    some = whole.clamp(min=torch.finfo(whole.dtype).tiny)
-    return whole, {name: total(weights * term) / some for name, term in terms.items()}

@@ -8,7 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pg_agents._fast.means import summary, summary_of_learners, weighted_mean, weighted_means
+from pg_agents._fast.means import summary, weighted_mean
+from pg_agents.data.learners import by_learner
 
 
 class WeightedMetrics(Mapping[str, Tensor]):
@@ -24,12 +25,12 @@ class WeightedMetrics(Mapping[str, Tensor]):
 
     def __init__(self, weights: Tensor, terms: Mapping[str, Tensor], num_learners: int = 1) -> None:
         self.num_learners = num_learners
-        rows = summary if num_learners == 1 else partial(summary_of_learners, num_learners)
+        rows = summary if num_learners == 1 else partial(_summary_of_learners, num_learners)
         self.weights, self.terms = rows(weights, {name: term.detach() for name, term in terms.items()})
 
     def __getitem__(self, name: str) -> Tensor:
         """Return the weighted mean of the term `name`, a scalar tensor; [L] of several learners."""
-        mean = weighted_mean if self.num_learners == 1 else weighted_means
+        mean = weighted_mean if self.num_learners == 1 else _means_of_learners
         return mean(self.weights, self.terms[name])
 
     def __iter__(self) -> Iterator[str]:
@@ -56,3 +57,21 @@ class WeightedMetrics(Mapping[str, Tensor]):
 
         terms = {name: joined([means.terms[name] for means in several]) for name in several[0]}
         return cls(joined([means.weights for means in several]) / len(several), terms, learners)
+
+
+def _means_of_learners(weights: Tensor, term: Tensor) -> Tensor:
+    """Return Σ weights · term / Σ weights of each column, [L], for rows [n, L]."""
+    return (weights * term).sum(0) / weights.sum(0)
+
+
+def _summary_of_learners(
+    num_learners: int, weights: Tensor, terms: dict[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return one row [1, L] with the weighted means of each learner's columns, and as much weight."""
+
+    def total(values: Tensor) -> Tensor:
+        return by_learner(values.sum(0, keepdim=True), num_learners).sum(-1)
+
+    whole = total(weights)
+    some = whole.clamp(min=torch.finfo(whole.dtype).tiny)
+    return whole, {name: total(weights * term) / some for name, term in terms.items()}
