@@ -31,7 +31,8 @@ def steps_of_learners(batch: Batch, size: int, generators: Generators, names: Se
         order = _shuffled(valid[learner].nonzero().squeeze(1), generators, learner)
         parts = -(-len(order) // size)
         cuts.append(order.tensor_split([len(order) * i // parts for i in range(1, parts)]) if parts else ())
-    for chosen, scale in _side_by_side(cuts, min(size, places.shape[1])):
+    most = min(size, places.shape[1])  # whatever the data of others: so is the rounding of one learner's sums
+    for chosen, scale in _side_by_side(cuts, most):
         index = places.gather(1, chosen)
         fields = {name: _taken(getattr(batch, name), index) for name in names}
         yield Batch(**fields | {"weights": fields["weights"] * scale.T}, num_learners=learners)
@@ -67,20 +68,18 @@ def _shuffled(units: Tensor, generators: Generators, learner: int) -> Tensor:
 
 
 def _side_by_side(cuts: Sequence[Sequence[Tensor]], length: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield part k of every learner, int64 [L, length], and how many parts it has; 0 where it has nothing in this one.
-
-    The length does not depend on the learners' data, so that how one learner's sums are rounded does not, either.
-    """
-    nothing = torch.empty(0, dtype=torch.int64)
-    counts = torch.tensor([[len(parts)] for parts in cuts], dtype=torch.float32)
+    """Yield part k of every learner, int64 [L, length], and how many parts it has; 0 where it has nothing in it."""
+    device = next(part.device for parts in cuts for part in parts)
+    nothing = torch.empty(0, dtype=torch.int64, device=device)
+    counts = torch.tensor([[len(parts)] for parts in cuts], dtype=torch.float32, device=device)
     for k in range(max(map(len, cuts))):
         part = [parts[k] if k < len(parts) else nothing for parts in cuts]
-        lengths = torch.tensor([[len(one)] for one in part])
+        lengths = torch.tensor([[len(one)] for one in part], device=device)
         if bool((lengths == length).all()):
             yield torch.stack(part), counts
         else:
             padded = [nn.functional.pad(one, (0, length - len(one))) for one in part]
-            yield torch.stack(padded), (torch.arange(length) < lengths) * counts
+            yield torch.stack(padded), (torch.arange(length, device=device) < lengths) * counts
 
 
 def _taken(tree: Tree, index: Tensor) -> Tree:

@@ -129,7 +129,7 @@ def precision_of_each(values: Tensor) -> Tensor:
     """Return `precision` of each learner's values, [L, 1, 1], for values […, L, T, b]."""
     each = values.movedim(-3, 0).flatten(1)
     if values.dtype != torch.float64:
-        return torch.full((len(each), 1, 1), precision(values))
+        return torch.full((len(each), 1, 1), precision(values), device=values.device)
     rounded = (each.float().double() == each).all(1) & (each.round() != each).any(1)
     return torch.where(rounded, torch.finfo(torch.float32).eps, 2.0**-38)[:, None, None]
 
