@@ -226,10 +226,10 @@ class Agent(Acting[C], ABC):
         grad_norm = {"grad_norm": torch.tensor(sum(norms) / len(norms))} if norms else {}
         return dict(WeightedMetrics.joined(taken)) | grad_norm
 
-    def optimizer_step(self, loss: Tensor, steps: Tensor | None = None) -> Any:  # noqa: ANN401
-        """Take one step down the gradient of `loss`; return its norm before clipping. See `FlatOptimizer.step`."""
-        norm = self.flat_optimizer.step(loss, self.current("max_grad_norm"), steps)
-        if not (math.isfinite(norm) if isinstance(norm, float) else norm.isfinite().all()):
+    def optimizer_step(self, loss: Tensor) -> float:
+        """Take one step down the gradient of `loss`; return the gradient's norm before clipping."""
+        norm: Any = self.flat_optimizer.step(loss, self.current("max_grad_norm"))
+        if not math.isfinite(norm):
             raise self.not_finite("the gradient")
         return norm
 

@@ -77,7 +77,7 @@ class Constructed(Configured[C]):
             UnsupportedSpaceError: there is no network for the spaces.
             UserError: the id is unknown, or its environment cannot be made.
         """
-        seeds, _ = seeds_of_learners(seed, options, network)
+        seeds, options = seeds_of_learners(seed, options, network)
         with open_env(env, num_envs, env_args, wrappers=wrappers, num_learners=len(seeds)) as made:
             return cls._for(made, seed, options, config=config, network=network)
 

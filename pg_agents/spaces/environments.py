@@ -55,7 +55,7 @@ def open_env(
     if isinstance(env, str):
         count = num_learners * whole_number("num_envs", NUM_ENVS if num_envs is None else num_envs, 1)
         how: dict[str, Any] = {"wrappers": wrappers or (), "a_seed_each": a_seed_each, "argument": argument}
-        name = env if num_learners == 1 or wrappers or env_args else seeded_form(env)
+        name = id_for(env, num_learners, env_args, wrappers)
         with closing(make_env(name, count, env_args or {}, step_timeout=step_timeout, **how), step_timeout) as made:
             yield made
         return
@@ -129,9 +129,12 @@ def _one_by_one(name: str, arguments: Mapping[str, Any], wrappers: Sequence[Wrap
     return {"vectorization_mode": "sync", **given, "wrappers": list(around)}
 
 
-def made_by(env_id: str, arguments: Mapping[str, Any] | None, wrappers: Iterable[Wrapper] | None) -> dict[str, Any]:
+def made_by(
+    env_id: str, arguments: Mapping[str, Any] | None, wrappers: Iterable[Wrapper] | None, num_learners: int = 1
+) -> dict[str, Any]:
     """Return what a run's config.json says of how its environments were made."""
-    return {"env": env_id, "env_args": dict(arguments or {}), "wrappers": [vars(wrapper) for wrapper in wrappers or ()]}
+    made = id_for(env_id, num_learners, arguments, wrappers)
+    return {"env": made, "env_args": dict(arguments or {}), "wrappers": [vars(wrapper) for wrapper in wrappers or ()]}
 
 
 def make_single_env(env_id: str, arguments: Mapping[str, Any]) -> gym.Env:
@@ -145,8 +148,13 @@ def make_single_env(env_id: str, arguments: Mapping[str, Any]) -> gym.Env:
         return gym.make(name, **arguments)
 
 
-def seeded_form(env_id: str) -> str:
-    """Return the id of the environment with a generator for each row, of one whose own vector form has one for all."""
+def id_for(env_id: str, num_learners: int, arguments: Any, wrappers: Any) -> str:  # noqa: ANN401
+    """Return the id from which the environment of so many learners is made.
+
+    For several it is that with a generator for each row, where the environment's own vector form has one for all.
+    """
+    if num_learners == 1 or arguments or wrappers:
+        return env_id
     spec, seeded = gym.registry.get(env_id), f"pg/{env_id}"
     classic = spec is not None and str(spec.entry_point).startswith("gymnasium.envs.classic_control")
     return seeded if classic and seeded in gym.registry else env_id

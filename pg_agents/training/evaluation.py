@@ -62,14 +62,15 @@ def evaluate(
     """Run `agent` for `episodes` whole episodes, without learning, and return their returns and lengths.
 
     All environments play one episode each before any begins its next: counting the episodes that end first would favour
-    short ones.
+    short ones. Several learners play as many episodes each, `episodes` or a few more in all; `agent.learner(i)` is one.
 
     Args:
         agent: the agent.
         env: any Gymnasium environment, single or vector, which stays open; or an environment's id, from which one is
             made and closed.
         episodes: number of episodes.
-        num_envs: if `env` is an id, how many environments are stepped together; None: 8, or fewer for fewer episodes.
+        num_envs: if `env` is an id, how many environments are stepped together, for each learner; None: 8, or fewer
+            for fewer episodes.
         env_args: if `env` is an id, arguments for the environment's constructor.
         wrappers: if `env` is an id, wrappers of `gymnasium.wrappers` for each single environment, in this
             order, like "FrameStackObservation:stack_size=4".
@@ -92,9 +93,11 @@ def evaluate(
         max_episode_steps = getattr(agent.cadence, "max_episode_steps", None)
     else:
         max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
+    learners = agent.policy.num_learners
     if isinstance(env, str) and num_envs is None:
-        num_envs = min(episodes, NUM_ENVS)
-    with open_env(env, num_envs, env_args, wrappers=wrappers, step_timeout=step_timeout) as opened:
+        num_envs = min(-(-episodes // learners), NUM_ENVS)
+    how: dict[str, Any] = {"wrappers": wrappers, "num_learners": learners, "step_timeout": step_timeout}
+    with open_env(env, num_envs, env_args, **how) as opened:
         check_spaces(agent.policy, agent.spaces, opened)
         seed = spawn(seed, Purpose.EVALUATION)
         adapter = EnvAdapter(opened, seed, step_timeout)
@@ -106,10 +109,12 @@ def evaluate(
 def _play(adapter: EnvAdapter, actor: Actor, episodes: int, max_episode_steps: int | None) -> Evaluation:
     returns: list[float] = []
     lengths: list[int] = []
+    learners = actor.policy.num_learners
+    of_learner = np.arange(adapter.num_envs) % (adapter.num_envs // learners)  # the place of a row among its learner's
     while len(returns) < episodes:
         if not adapter.episode_starts.all():
             adapter.reset()
-        active = np.arange(adapter.num_envs) < episodes - len(returns)
+        active = of_learner < -(-(episodes - len(returns)) // learners)
         while active.any():
             step = adapter.step(actor.act()[0])
             ended = active & (step.done | is_over(step, max_episode_steps, adapter.name))

@@ -113,7 +113,7 @@ def train(
     saving = Saving(interval(checkpoint_every), whole_number("keep_checkpoints", keep_checkpoints))
     plan, probes = make_plan(total_steps, seed, log_every, stop_return, step_timeout), probes_of_runs(probes)
     wrappers = None if wrappers is None else wrappers_of(wrappers)
-    made_of = made_by(env, env_args, wrappers) if isinstance(env, str) else {}
+    made_of = made_by(env, env_args, wrappers, agent.policy.num_learners) if isinstance(env, str) else {}
     how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
     with (
         run_folder(run_dir, resume) as folder,

@@ -20,10 +20,13 @@ def optimize_learners(agent: Any, batch: Batch) -> Metrics:  # noqa: ANN401
     """Minimise each learner's loss by gradient steps, as `Agent.optimize` does for one; return metrics [L].
 
     A learner whose update has ended early, or that has fewer minibatches than others, takes no step meanwhile.
+
+    Raises:
+        FloatingPointError: a learner's gradient is not finite; no learner has taken that step.
     """
     going = torch.ones(batch.num_learners, dtype=torch.bool, device=batch.weights.device)
     ended: dict[int, Tensor] = {}  # learner → the state of its generator, as orders are drawn for the others, too
-    taken, norms, counts = [], torch.zeros(len(going)), torch.zeros(len(going))
+    taken, norms, counts = [], going * 0.0, going * 0.0
     for part in agent.parts(batch):
         part = part if going.all() else replace(part, weights=part.weights * of_columns(going, part.weights.shape[1]))
         loss, means = accumulated_loss(agent, agent.policy, part, agent.current("micro_batch_size"))
@@ -35,7 +38,10 @@ def optimize_learners(agent: Any, batch: Batch) -> Metrics:  # noqa: ANN401
             if not going.any():
                 break
         steps = going & (apart(part.weights, len(going)) != 0).flatten(1).any(1)
-        norm = agent.optimizer_step(loss, steps)
+        norm = agent.flat_optimizer.step(loss, agent.current("max_grad_norm"), steps)
+        if not (finite := norm.isfinite()).all():
+            learner = int((~finite).nonzero()[0])
+            raise agent.not_finite(f"the gradient of learner {learner} (seed {agent.seeds[learner]})")
         norms += torch.where(steps, norm, 0.0)
         counts += steps
     for learner, state in ended.items():

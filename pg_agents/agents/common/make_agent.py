@@ -161,7 +161,7 @@ def _told_apart(
         TypeError: there is no such option.
         ValueError: options of new networks together with a language model, or the other way round.
     """
-    options = {name: value for name, value in options.items() if name not in ("reference", "encoder")}
+    options = {name: value for name, value in options.items() if name not in ("reference", "encoder", "seeds")}
     known = [*form.config_class.options(), *NetworkConfig.options(), *LanguageConfig.options()]
     check_names(form.title, options, known)
     pretrained = isinstance(network, LanguageConfig) or "policy" in options

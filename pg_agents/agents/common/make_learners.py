@@ -16,7 +16,7 @@ from pg_agents.shown import shortened
 
 
 def seeds_of_learners(seed: int, options: dict[str, Any], network: Any) -> tuple[Sequence[int], dict[str, Any]]:  # noqa: ANN401
-    """Return the seed of each learner, and the options with their number instead of `seeds`.
+    """Return the seed of each learner, and the options, `seeds` as a list.
 
     Raises:
         ValueError: a seed that is no whole number, or not as many as learners.
@@ -32,7 +32,7 @@ def seeds_of_learners(seed: int, options: dict[str, Any], network: Any) -> tuple
         raise ValueError(f"seeds must be different ones, one for each learner, got {shortened(str(seeds))}")
     if (count := options.get("num_learners", len(seeds))) != len(seeds):
         raise ValueError(f"seeds: {len(seeds)} are given for num_learners={count}; give one for each learner")
-    return seeds, {name: value for name, value in options.items() if name != "seeds"} | {"num_learners": count}
+    return seeds, options | {"seeds": seeds, "num_learners": count}
 
 
 def networks_of_learners(
