@@ -27,7 +27,6 @@ class HillVector(ClassicVector):
         form: the arguments `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
     """
 
-    changing = ("draws", "state")
     drawn, starts = 1, (-0.6, -0.4)
 
     def __init__(self, num_envs: int, action_space: gym.Space, goal_velocity: float, **form: Any) -> None:  # noqa: ANN401

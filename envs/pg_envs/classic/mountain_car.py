@@ -26,6 +26,8 @@ class MountainCarVector(HillVector):
         form: the arguments `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
     """
 
+    changing = ("draws", "state")
+
     def __init__(self, num_envs: int = 1, goal_velocity: float = 0, **form: Any) -> None:  # noqa: ANN401
         super().__init__(num_envs, Discrete(3), goal_velocity, **form)
 

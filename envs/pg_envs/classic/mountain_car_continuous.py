@@ -26,6 +26,8 @@ class MountainCarContinuousVector(HillVector):
         form: the arguments `max_episode_steps`, `autoreset_mode` and `render_mode` of `RowsVectorEnv`.
     """
 
+    changing = ("draws", "state")
+
     def __init__(self, num_envs: int = 1, goal_velocity: float = 0, **form: Any) -> None:  # noqa: ANN401
         super().__init__(num_envs, Box(-1.0, 1.0, (1,), np.float32), goal_velocity, **form)
 
