@@ -62,7 +62,8 @@ def evaluate(
     """Run `agent` for `episodes` whole episodes, without learning, and return their returns and lengths.
 
     All environments play one episode each before any begins its next: counting the episodes that end first would favour
-    short ones. Several learners play as many episodes each, `episodes` or a few more in all; `agent.learner(i)` is one.
+    short ones. Several learners play as many episodes each, `episodes` or a few more in all; `learner(i)` of an agent is
+    one of them.
 
     Args:
         agent: the agent.
@@ -173,6 +174,11 @@ class Evaluations:
         }
 
 
+def rows_of(episodes: int, num_learners: int) -> int:
+    """Return how many environments play so many episodes at once, as many for each learner."""
+    return -(-episodes // num_learners) * num_learners
+
+
 def open_eval_env(
     eval_env: gym.Env | VectorEnv | str | None,
     episodes: int,
@@ -187,7 +193,7 @@ def open_eval_env(
     """
     if not isinstance(eval_env, str):
         return nullcontext(eval_env)
-    count = -(-whole_number("eval_episodes", episodes, 1) // num_learners) * num_learners
+    count = rows_of(whole_number("eval_episodes", episodes, 1), num_learners)
     how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
     return open_env(eval_env, count, env_args, **how, argument="eval_env")
 
