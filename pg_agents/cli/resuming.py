@@ -47,7 +47,8 @@ def run_resuming(options: ResumeOptions) -> None:
         agent, start = _agent_of(run_dir)
         agent = agent.to(device)
         folder = start / MODEL if "policy" in agent.networks else None
-        env, eval_env = config.open(opened, "group_size" in agent.argument_names(), folder)
+        groups, learners = "group_size" in agent.argument_names(), agent.policy.num_learners
+        env, eval_env = config.open(opened, groups, folder, learners)
         carry_out(config, agent, env, eval_env, run_dir, quiet=options.quiet, resume=True)
 
 

@@ -18,6 +18,7 @@ from pg_agents.shown import shown
 from pg_agents.spaces.environments import open_env
 from pg_agents.spaces.packages import untrusted_module
 from pg_agents.spaces.wrappers import Wrapper
+from pg_agents.training.evaluation import rows_of
 from pg_agents.training.writers import empty_folder, fresh_run_dir
 
 
@@ -74,13 +75,16 @@ class RunConfig:
         for name in ("num_envs", "total_steps", "threads"):
             whole_number(name, getattr(self, name), 1)
 
-    def open(self, opened: ExitStack, groups: bool, folder: Path | None) -> tuple[VectorEnv, VectorEnv | None]:
+    def open(
+        self, opened: ExitStack, groups: bool, folder: Path | None, num_learners: int = 1
+    ) -> tuple[VectorEnv, VectorEnv | None]:
         """Return the environments to learn and to evaluate in, which `opened` closes.
 
         Args:
             opened: closes them.
             groups: whether each needs a seed of its own.
             folder: of a language model, whose tokenizer they get if they take one; None: there is none.
+            num_learners: who share `num_envs`, and are evaluated in as many environments each.
         """
         how: dict[str, Any] = {"wrappers": self.wrappers, "step_timeout": self.step_timeout}
 
@@ -90,7 +94,7 @@ class RunConfig:
 
         env = made(self.num_envs, self.env_args, a_seed_each=groups)
         evaluated = self.env_args | (self.eval_env_args or {})
-        return env, None if self.eval_every is None else made(self.eval_episodes, evaluated)
+        return env, None if self.eval_every is None else made(rows_of(self.eval_episodes, num_learners), evaluated)
 
 
 def read_config(run_dir: Path, *, trusted: bool) -> RunConfig:

@@ -23,7 +23,8 @@ def agent_with(seeds, **more):
 
 def test_the_command_line_goes_on_with_a_run_of_learners(tmp_path):
     """Made from Gymnasium's id; what is recorded is the form that was used, and how many rows it has in all."""
-    how = {"num_envs": 4, "progress": False, "checkpoint_every": 100}
+    how = {"num_envs": 4, "progress": False, "checkpoint_every": 100, "eval_env": "CartPole-v1", "eval_episodes": 3}
+    how |= {"eval_every": 400}
     whole, stopped = agent_with([5, 9]), agent_with([5, 9])
     pg.train(whole, "CartPole-v1", total_steps=2000, **how)
     pg.train(stopped, "CartPole-v1", total_steps=1000, run_dir=tmp_path / "run", **how)
