@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pg_agents._fast.means import summary, weighted_mean
+from pg_agents._fast.means import AVERAGED_AT_ONCE, summary, weighted_mean
 from pg_agents.data.learners import by_learner
 
 
@@ -67,7 +67,12 @@ def _means_of_learners(weights: Tensor, term: Tensor) -> Tensor:
 def _summary_of_learners(
     num_learners: int, weights: Tensor, terms: dict[str, Tensor]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return one row [1, L] with the weighted means of each learner's columns, and as much weight."""
+    """Return one row [1, L] with the weighted means of each learner's columns, and as much weight.
+
+    Few rows [n, L] of which each learner has one column stay as they are until a mean is read.
+    """
+    if weights.shape[-1] == num_learners and weights.numel() < AVERAGED_AT_ONCE:
+        return weights, terms
 
     def total(values: Tensor) -> Tensor:
         return by_learner(values.sum(0, keepdim=True), num_learners).sum(-1)

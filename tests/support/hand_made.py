@@ -52,14 +52,20 @@ def rollout(*columns, final=None, dtype=torch.float64):
 
 def column(record, b):
     """Return column b of a rollout as a rollout of its own."""
-    mine = record.final_rows[:, 1] == b
+    return columns(record, b, b + 1)
+
+
+def columns(record, first, end):
+    """Return the columns first … end − 1 of a rollout as a rollout of its own."""
+    mine = (record.final_rows[:, 1] >= first) & (record.final_rows[:, 1] < end)
     names = ("actions", "log_probs", "rewards", "terminated", "truncated", "mask", "episode_starts", "times")
     rows = record.final_rows[mine].clone()
-    rows[:, 1] = 0
+    rows[:, 1] -= first
     return replace(
         record,
-        **{name: getattr(record, name)[:, b : b + 1] for name in names},
-        observations=tree_map(lambda leaf: leaf[:, b : b + 1], record.observations),
+        **{name: getattr(record, name)[:, first:end] for name in names},
+        observations=tree_map(lambda leaf: leaf[:, first:end], record.observations),
+        memory=None if record.memory is None else tree_map(lambda leaf: leaf[first:end], record.memory),
         final_observations=tree_map(lambda leaf: leaf[mine], record.final_observations),
         final_rows=rows,
     )

@@ -19,8 +19,8 @@ def clip(gradients: list[Tensor], max_norm: float | None) -> float:
 
 def clip_each(gradients: list[Tensor], max_norm: float | None) -> Tensor:
     """Scale each learner's rows of gradients [L, P] down to `max_norm`, in place; return their norms before, [L]."""
-    norms = torch.stack([torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients])
-    norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(norms, dim=0)
+    norms = [torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients]
+    norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms), dim=0)
     if max_norm is not None and bool((norm > max_norm).any()):
         factors: Any = (max_norm / norm).clamp(max=1)[:, None]
         for gradient in gradients:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.agents.common.gradient_accumulation import accumulated_loss
-from pg_agents.data.learners import apart, of_columns
+from pg_agents.data.learners import by_learner, of_columns
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch
 
@@ -24,26 +25,31 @@ def optimize_learners(agent: Any, batch: Batch) -> Metrics:  # noqa: ANN401
     Raises:
         FloatingPointError: a learner's gradient is not finite; no learner has taken that step.
     """
-    going = torch.ones(batch.num_learners, dtype=torch.bool, device=batch.weights.device)
+    learners, most = batch.num_learners, agent.current("max_grad_norm")
+    going = torch.ones(learners, dtype=torch.bool, device=batch.weights.device)
     ended: dict[int, Tensor] = {}  # learner → the state of its generator, as orders are drawn for the others, too
-    taken, norms, counts = [], going * 0.0, going * 0.0
+    all_alike = bool(batch.weights.all())  # then every part is of every learner, until one ends
+    taken, norms, counts = [], [], []
     for part in agent.parts(batch):
-        part = part if going.all() else replace(part, weights=part.weights * of_columns(going, part.weights.shape[1]))
+        if ended:
+            part = replace(part, weights=part.weights * of_columns(going, part.weights.shape[1]))
         loss, means = accumulated_loss(agent, agent.policy, part, agent.current("micro_batch_size"))
         taken.append(means)
-        stops = going & agent.should_stop_early(means)
-        if stops.any():
+        stops = agent.should_stop_early(means)
+        if isinstance(stops, Tensor) and (stops := going & stops).any():
             ended |= {i: agent.generator[i].get_state() for i in stops.nonzero().flatten().tolist()}
             going = going & ~stops
-            if not going.any():
+            if len(ended) == learners:
                 break
-        steps = going & (apart(part.weights, len(going)) != 0).flatten(1).any(1)
-        norm = agent.flat_optimizer.step(loss, agent.current("max_grad_norm"), steps)
-        if not (finite := norm.isfinite()).all():
-            learner = int((~finite).nonzero()[0])
+        alike = all_alike and not ended
+        steps = None if alike else going & (by_learner(part.weights.sum(0), learners).sum(-1) != 0)
+        norm = agent.flat_optimizer.step(loss, most, steps)
+        if not math.isfinite(norm.sum()):
+            learner = int((~norm.isfinite()).nonzero()[0])
             raise agent.not_finite(f"the gradient of learner {learner} (seed {agent.seeds[learner]})")
-        norms += torch.where(steps, norm, 0.0)
-        counts += steps
+        norms.append(norm if steps is None else norm.where(steps, 0.0))
+        counts.append(1 if steps is None else steps)
     for learner, state in ended.items():
         agent.generator[learner].set_state(state)
-    return dict(WeightedMetrics.joined(taken)) | {"grad_norm": norms / counts}
+    grad_norm = {"grad_norm": sum(norms[1:], norms[0]) / sum(counts)} if norms else {}
+    return dict(WeightedMetrics.joined(taken)) | grad_norm
