@@ -23,6 +23,7 @@ from pg_agents.spaces.environments import made_by, open_env
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
 from pg_agents.training.checkpointing import KEPT, Saving, interval
 from pg_agents.training.evaluation import Evaluations, make_evaluations, open_eval_env
+from pg_agents.training.learners_progress import LearnersProgress
 from pg_agents.training.plan import Plan, make_plan
 from pg_agents.training.probes import Probe, probes_of_runs
 from pg_agents.training.progress import LAST, RunProgress
@@ -140,14 +141,14 @@ def _rows(agent: Agent) -> dict[str, Any]:
 def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: Evaluations) -> Run:
     collector = make_collector(agent, env, plan.seed, plan.step_timeout)
     audits = Audits(agent.policy, most=agent.micro_batch_size, decode=getattr(env.unwrapped, "decode", None))
-    learners = [RunProgress() for _ in agent.seeds] if agent.policy.num_learners > 1 else []
+    learners = LearnersProgress(len(agent.seeds)) if agent.policy.num_learners > 1 else None
     progress = RunProgress("append_only" in env.metadata, learners=learners)
     return Run(agent, collector, plan, evaluations, progress, audits)
 
 
 def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signals: bool) -> None:
     """Learn until the run is over, record it, and record the error or the signal if one cuts it off."""
-    if run.progress.learners and not run.collector.adapter.takes_seeds:
+    if run.progress.learners is not None and not run.collector.adapter.takes_seeds:
         reports.say(f"learners {run.collector.adapter.name} has one seed for all rows: like single runs, not equal")
     with Signals(handle_signals, lambda: reports.where(run)) as signals:
         try:

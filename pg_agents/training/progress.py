@@ -14,12 +14,11 @@ from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from pg_agents.data.learners import by_learner
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.state import State
 from pg_agents.training.appended import Value
+from pg_agents.training.learners_progress import LAST, LearnersProgress
 
-LAST = 100  # reported means are over at least that many training episodes
 COUNTS = ("steps", "steps_before", "episodes", "seconds")
 STOP_REASONS = ("eos", "verifier", "length")  # of token environments
 
@@ -52,7 +51,7 @@ class RunProgress:
         row_before: steps and seconds at the last row.
         since: when the current stretch of timed work began.
         seconds: seconds of collecting and learning.
-        learners: of several independent learners, the progress of each, without times and metrics; [] of one.
+        learners: counts of each of several independent learners; None of one.
     """
 
     of_tokens: bool = False
@@ -65,7 +64,7 @@ class RunProgress:
     row_before: tuple[int, float] = (0, 0.0)
     since: float = field(default_factory=time.perf_counter)
     seconds: float = 0.0
-    learners: list[RunProgress] = field(default_factory=list)
+    learners: LearnersProgress | None = None
 
     def begins(self) -> None:
         """Start timing; `collected` and `learned` add the time since."""
@@ -73,22 +72,18 @@ class RunProgress:
 
     def collected(self, rollout: Rollout) -> None:
         """Count a rollout's transitions and episodes."""
-        sums = float(rollout.episode_returns.sum()), int(rollout.episode_lengths.sum())
-        self._count(rollout.num_transitions, Ended(len(rollout.episode_returns), *sums))
-        self.stop_reasons.update(reason or "truncated" for reason in rollout.stop_reasons)
-        if self.learners:
-            for one, steps, ended in zip(self.learners, *counts_of_learners(rollout, len(self.learners)), strict=True):
-                one._count(steps, ended)
-        self._timed()
-
-    def _count(self, steps: int, ended: Ended) -> None:
         self.steps_before = self.steps
-        self.steps += steps
-        if ended.episodes:
-            self.episodes += ended.episodes
-            self.recent.append(ended)
+        self.steps += rollout.num_transitions
+        if ended := len(rollout.episode_returns):
+            self.episodes += ended
+            sums = float(rollout.episode_returns.sum()), int(rollout.episode_lengths.sum())
+            self.recent.append(Ended(ended, *sums))
             while self.recent_episodes - self.recent[0].episodes >= LAST:
                 self.recent.popleft()
+            self.stop_reasons.update(reason or "truncated" for reason in rollout.stop_reasons)
+        if self.learners is not None:
+            self.learners.collected(rollout)
+        self._timed()
 
     def learned(self, metrics: Mapping[str, Tensor]) -> None:
         """Keep the metrics that an update returned; of several learners the means."""
@@ -105,7 +100,7 @@ class RunProgress:
             "metrics": {name: _numbers(values) for name, values in metrics.items()},
             "stop_reasons": list(self.stop_reasons.items()),
             "row_before": list(self.row_before),
-            "learners": [one.get_state() for one in self.learners],
+            "learners": None if self.learners is None else self.learners.get_state(),
         }
 
     def set_state(self, state: State, device: torch.device) -> None:
@@ -117,8 +112,8 @@ class RunProgress:
         self.stop_reasons = Counter(dict(state["stop_reasons"]))
         steps, seconds = state["row_before"]
         self.row_before = steps, seconds
-        for one, its in zip(self.learners, state["learners"], strict=True):
-            one.set_state(its, device)
+        if self.learners is not None:
+            self.learners.set_state(state["learners"])
 
     @contextmanager
     def untimed(self) -> Iterator[None]:
@@ -160,19 +155,6 @@ class RunProgress:
         self.stop_reasons.clear()
         self.metrics.clear()
         return row
-
-
-def counts_of_learners(rollout: Rollout, num_learners: int) -> tuple[list[int], list[Ended]]:
-    """Return of each learner the valid transitions in a rollout, and the episodes that ended."""
-    steps = by_learner(rollout.mask.sum(0), num_learners).sum(-1).tolist()
-    each = rollout.mask.shape[1] // num_learners
-    columns = (rollout.terminated | rollout.truncated).nonzero()[:, 1]  # in the order in which episodes have ended
-    learners = (columns // each).cpu()
-    counts, returns, lengths = (
-        learners.bincount(weights, minlength=num_learners).tolist()
-        for weights in (None, rollout.episode_returns, rollout.episode_lengths.double())
-    )
-    return steps, [Ended(*sums) for sums in zip(counts, returns, map(int, lengths), strict=True)]
 
 
 def _numbers(values: Tensor) -> State:

@@ -9,6 +9,7 @@ from pg_agents.audit.check import Audits
 from pg_agents.collection.collector import Collector
 from pg_agents.data.rollout import Rollout
 from pg_agents.training.evaluation import Evaluations
+from pg_agents.training.learners_progress import Counts
 from pg_agents.training.plan import Plan
 from pg_agents.training.progress import RunProgress
 
@@ -132,14 +133,15 @@ class Run:
     @property
     def summary(self) -> Summary:
         """The run's results so far."""
-        learners = zip(self.agent.seeds, self.progress.learners, strict=False)
+        several = self.progress.learners
+        learners = [] if several is None else zip(self.agent.seeds, map(several.of, range(len(several))), strict=True)
         return replace(
             self._summary(self.progress, self.plan.seed),
             evaluations=dict(self.evaluations.means),
-            learners=[self._summary(progress, seed) for seed, progress in learners],
+            learners=[self._summary(counts, seed) for seed, counts in learners],
         )
 
-    def _summary(self, progress: RunProgress, seed: int) -> Summary:
+    def _summary(self, progress: RunProgress | Counts, seed: int) -> Summary:
         seconds = self.progress.seconds
         return Summary(
             agent=self.agent.name,

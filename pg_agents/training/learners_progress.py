@@ -1,0 +1,83 @@
+"""How far each of several independent learners has come in a run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pg_agents.data.learners import by_learner
+from pg_agents.data.rollout import Rollout
+from pg_agents.data.state import State
+
+LAST = 100  # reported means are over at least that many training episodes; so many rollouts with any suffice
+
+
+class Counts(NamedTuple):
+    """What a learner has done so far.
+
+    Attributes:
+        steps: valid transitions learned from.
+        episodes: episodes that ended.
+        recent_episodes: number of those of the newest rollouts, as few rollouts as hold 100 together.
+        mean_return: of the recent episodes; None if none has ended.
+    """
+
+    steps: int
+    episodes: int
+    recent_episodes: int
+    mean_return: float | None
+
+
+class LearnersProgress:
+    """Counts of L learners, kept as arrays, since there may be many.
+
+    Args:
+        num_learners: L.
+    """
+
+    def __init__(self, num_learners: int) -> None:
+        self.steps = np.zeros(num_learners, np.int64)
+        self.ended = np.zeros(
+            (num_learners, LAST), np.int64
+        )  # episodes in each of the newest rollouts with any: a ring
+        self.returns = np.zeros((num_learners, LAST))  # the sums of their returns
+        self.rollouts = np.zeros(num_learners, np.int64)  # with any, so far
+        self.episodes = np.zeros(num_learners, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def collected(self, rollout: Rollout) -> None:
+        """Count a rollout's transitions and episodes."""
+        self.steps += by_learner(rollout.mask.sum(0), len(self)).sum(-1).numpy(force=True)
+        each = rollout.mask.shape[1] // len(self)
+        columns = (rollout.terminated | rollout.truncated).nonzero()[:, 1]  # in the order in which episodes have ended
+        learners = columns.numpy(force=True) // each
+        if not len(learners):
+            return
+        counts = np.bincount(learners, minlength=len(self))
+        returns = np.bincount(learners, rollout.episode_returns.numpy(force=True), len(self))
+        self.episodes += counts
+        rows = counts.nonzero()[0]
+        places = self.rollouts[rows] % LAST
+        self.ended[rows, places], self.returns[rows, places] = counts[rows], returns[rows]
+        self.rollouts[rows] += 1
+
+    def of(self, learner: int) -> Counts:
+        """Return what a learner has done."""
+        newest_first = (self.rollouts[learner] - 1 - np.arange(min(LAST, self.rollouts[learner]))) % LAST
+        ended = self.ended[learner, newest_first]
+        needed = newest_first[: 1 + int((ended.cumsum() < LAST).sum())]
+        recent = int(self.ended[learner, needed].sum())
+        mean = float(self.returns[learner, needed].sum() / recent) if recent else None
+        return Counts(int(self.steps[learner]), int(self.episodes[learner]), recent, mean)
+
+    def get_state(self) -> State:
+        """Return all counts and sums."""
+        return {name: values.copy() for name, values in vars(self).items()}
+
+    def set_state(self, state: State) -> None:
+        """Go on from a state of `get_state`."""
+        for name, values in state.items():
+            getattr(self, name)[:] = values
