@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 
 import pytest
 from support.resumed import differences, stopped_after
@@ -18,6 +19,12 @@ def whole(tmp_path_factory):
 
 def agents_part(everything):
     return {name: value for name, value in everything.items() if name not in ("rows", "points", "summary")}
+
+
+def test_nothing_is_said_where_nothing_is_missing(whole, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        go(CONTROL, stopped_after(whole[0], tmp_path / "again", 4), resume=True)
 
 
 @pytest.mark.parametrize("kept", [0, 0.6, None])
@@ -68,6 +75,15 @@ def test_a_run_goes_on_without_the_agent_with_which_it_began(typed, tmp_path, ca
     told = capsys.readouterr().err
     assert told.startswith("warning: path: ") and str(start) in told and f"as that in {place / 'agent'}" in told
     assert json.loads((place / "summary.json").read_text())["total_steps"] >= 800
+
+
+def test_the_best_agent_serves_where_there_is_no_other(typed, tmp_path, capsys):
+    place = tmp_path / "run"
+    shutil.copytree(typed, place)
+    (place / "agent").rename(place / "best")
+    shutil.rmtree(place / "checkpoints" / "start")
+    assert main(["resume", str(place), "--total-steps", "800", "--quiet"]) == 0
+    assert f"the agent is made as that in {place / 'best'}" in capsys.readouterr().err
 
 
 def test_without_any_agent_the_missing_one_is_named(typed, tmp_path, capsys):

@@ -65,7 +65,9 @@ def test_every_agent_goes_on_with_the_same_bits_in_another_process(cell, tmp_pat
 
 def test_learners_go_on_with_the_same_bits(tmp_path):
     def train(run_dir, **more):
-        agent = pg.PPO.for_env("pg/CartPole-v1", num_envs=4, seeds=(5, 2), hidden=(8,), **OPTIONS["ppo"])
+        agent = pg.PPO.for_env(
+            "pg/CartPole-v1", num_envs=4, seeds=(5, 2), hidden=(8,), target_kl=1e-5, **OPTIONS["ppo"]
+        )
         how = {"num_envs": 4, "progress": False, "checkpoint_every": 1, "keep_checkpoints": 1000, "log_every": 100}
         pg.train(agent, "pg/CartPole-v1", total_steps=600, run_dir=run_dir, **how, **more)
         return state_of(agent) | files(run_dir)
