@@ -62,8 +62,8 @@ def evaluate(
     """Run `agent` for `episodes` whole episodes, without learning, and return their returns and lengths.
 
     All environments play one episode each before any begins its next: counting the episodes that end first would favour
-    short ones. Several learners play as many episodes each, `episodes` or a few more in all; `learner(i)` of an agent is
-    one of them.
+    short ones. Several learners play as many episodes each, `episodes` or a few more in all; an agent's `learner(i)`
+    is one of them.
 
     Args:
         agent: the agent.
