@@ -8,7 +8,8 @@ ours: see benchmarks/durability. `… tricks` measures what each trick of `pg_ag
 benchmarks/language.py and decoding.py. `… pong` plays Pong for as long as there is time: see benchmarks/pong.py.
 `… soak` runs ten million steps and watches what the process holds: see benchmarks/soak.py. `… scorecard` runs the
 tests of every promise of docs/durability.md at full counts: see benchmarks/scorecard.py. `… checkpoints` measures what
-checkpoints cost: see benchmarks/checkpoints.py.
+checkpoints cost: see benchmarks/checkpoints.py. `… intervals` counts how often intervals hold what they
+are to hold: see benchmarks/intervals.py.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ COMMANDS = {  # with arguments of their own; imported where they are asked for, 
     "soak": "benchmarks.soak",
     "scorecard": "benchmarks.scorecard",
     "checkpoints": "benchmarks.checkpoints",
+    "intervals": "benchmarks.intervals",
 }
 PLOTS = {
     "bandits": plot_bandits,

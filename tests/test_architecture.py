@@ -18,6 +18,7 @@ ROOMS = (
     "data",
     "distributions",
     "functional",
+    "statistics",
     "spaces",
     "policies",
     "llm",

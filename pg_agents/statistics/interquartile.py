@@ -1,0 +1,87 @@
+"""The interquartile mean of a few runs, and an interval that holds the one of infinitely many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, t
+
+Values = Sequence[float] | NDArray[np.floating]
+
+RESAMPLES = 10_000
+AT_ONCE = 2**20  # numbers that are drawn at once
+METHOD = f"percentile bootstrap ({RESAMPLES:,} resamples), tails of Student's t"
+
+
+def interquartile_mean(values: Values) -> float:
+    """Return the interquartile mean, the mean of what is left of n values without a quarter of their mass at each end.
+
+    Of the sorted values x₁ ≤ … ≤ xₙ it is (2/n) Σ wᵢ xᵢ, where wᵢ is the length of [i − 1, i] ∩ [n/4, 3n/4]: of n = 4
+    the middle two, of n = 3 (x₁ + 4 x₂ + x₃) / 6. It moves less than the mean with a few runs that fail, and varies
+    less from sample to sample than the median (Agarwal et al., 2021, arXiv:2108.13264, where quarters are rounded
+    down).
+
+    Args:
+        values: numbers, one for each run.
+
+    Raises:
+        ValueError: there are none, or one is not finite.
+    """
+    array = _checked(values)
+    return float(np.sort(array) @ _weights(len(array)))
+
+
+def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
+    """Return an interval that holds the interquartile mean of infinitely many such runs, with probability `level`.
+
+    It reaches from the α-quantile to the (1 − α)-quantile of the interquartile means of samples drawn from the values
+    with replacement, where α = Φ(t₍₁₋ₗₑᵥₑₗ₎⸝₂), of Student's t with n − 1 degrees of freedom: with α = (1 − level) / 2
+    the bootstrap's interval is too narrow for few runs (Hesterberg, 2015, doi:10.1080/00031305.2015.1089789). The
+    samples are drawn with a fixed seed, so that the same values have the same interval.
+
+    With fewer than five runs it holds it less often than it says, as it ends at the lowest and the highest run
+    (`python -m benchmarks intervals`).
+
+    Args:
+        values: numbers, one for each run, at least two.
+        level: between 0 and 1.
+
+    Raises:
+        ValueError: fewer than two values, one that is not finite, a level out of range.
+    """
+    array = np.sort(_checked(values))
+    if len(array) < 2:
+        raise ValueError(f"values: an interval needs at least 2, got {len(array)}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must be between 0 and 1, got {level}")
+    tail = norm.cdf(t.ppf((1 - level) / 2, len(array) - 1))
+    low, high = np.quantile(resampled(array), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def resampled(values: NDArray[np.floating], seed: int = 0) -> NDArray[np.floating]:
+    """Return the interquartile means of samples that are drawn with replacement, [RESAMPLES]."""
+    generator, count = np.random.default_rng(seed), len(values)
+    weights, rows = _weights(count), max(1, AT_ONCE // count)
+    parts = [
+        np.sort(values[generator.integers(count, size=(min(rows, RESAMPLES - done), count))]) @ weights
+        for done in range(0, RESAMPLES, rows)
+    ]
+    return np.concatenate(parts)
+
+
+def _weights(count: int) -> NDArray[np.floating]:
+    """Return the weights of sorted values, which add up to 1."""
+    ends = np.clip(np.arange(count + 1), count / 4, 3 * count / 4)
+    return np.diff(ends) / (count / 2)
+
+
+def _checked(values: Values) -> NDArray[np.floating]:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not array.size:
+        raise ValueError(f"values must be a list of at least one number, got the shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"values must be finite, got {array[~np.isfinite(array)][0]}")
+    return array
