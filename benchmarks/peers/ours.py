@@ -18,7 +18,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 import pg_agents as pg
-from benchmarks.peers import floor, floor_pictures
+from benchmarks.peers import floor, floor_learners, floor_pictures
 from benchmarks.peers.machine import peak_megabytes
 from pg_agents.policies import MLPPolicy
 from pg_agents.seeding import Purpose, spawn
@@ -72,6 +72,42 @@ def train(settings: dict[str, Any]) -> dict[str, Any]:
     return found | {"arguments": settings["arguments"], "num_envs": settings["num_envs"]}
 
 
+def seeds_of(settings: dict[str, Any]) -> range:
+    """Return the seeds of the `learners` of a run."""
+    count = settings["learners"]
+    return range(count * settings["seed"], count * (settings["seed"] + 1))
+
+
+def learners_env(settings: dict[str, Any]) -> VectorEnv:
+    """Return `num_envs` environments for each of the `learners`."""
+    env = make_env(settings | {"num_envs": settings["learners"] * settings["num_envs"]})
+    assert isinstance(env, VectorEnv)
+    return env
+
+
+def train_learners(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train several of our agents as one batch, each until `total_steps`."""
+    env = learners_env(settings)
+    agent = pg.AGENTS[settings["agent"]].for_env(env, seeds=seeds_of(settings), **settings["arguments"])
+    clock = Clock()
+    summary = pg.train(agent, env, total_steps=settings["learners"] * settings["total_steps"], progress=False)
+    times = clock.read()
+    return {"steps": summary.total_steps, "mean_return": summary.mean_return_last_100} | times
+
+
+def train_in_turn(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train several of our agents one after the other, each until `total_steps`."""
+    runs = [train(settings | {"seed": seed}) for seed in seeds_of(settings)]
+    sums = {name: sum(run[name] for run in runs) for name in ("steps", "seconds", "cpu_seconds")}
+    return sums | {"mean_return": sum(run["mean_return"] or 0.0 for run in runs) / len(runs)}
+
+
+def run_floor_learners(settings: dict[str, Any]) -> dict[str, Any]:
+    """Run the loop without abstractions of several learners."""
+    how = {name: settings[name] for name in ("learners", "method", "total_steps", "seed")}
+    return floor_learners.train(learners_env(settings), **how)
+
+
 def run_floor(settings: dict[str, Any]) -> dict[str, Any]:
     """Run the loop without abstractions."""
     env = make_env(settings)
@@ -116,6 +152,9 @@ def language(settings: dict[str, Any]) -> dict[str, Any]:
 
 PROGRAMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "ours": train,
+    "ours-learners": train_learners,
+    "ours-in-turn": train_in_turn,
+    "floor-learners": run_floor_learners,
     "floor": run_floor,
     "floor-pictures": run_floor,
     "bare": bare,

@@ -18,6 +18,11 @@ NAMES = {
     "floor": "loop without abstractions",
     "bare": "bare env.step",
     "ours, ALE's vector form": "ours in ALE's vector form",
+    "ours, in turn": "ours one after the other",
+    "ours, two processes": "ours in two processes",
+    "sb3, two processes": "Stable-Baselines3 in two processes",
+    "rejax": "rejax, with compiling",
+    "rejax, compiled": "rejax, compiled before",
     "trl": "TRL",
     "trl, no checkpointing": "TRL, no checkpointing",
 }

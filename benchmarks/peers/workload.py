@@ -11,8 +11,8 @@ class Side:
     """A side: the program that does the work, and its settings.
 
     Attributes:
-        program: "sb3", "cleanrl" or "trl" (in the peers' Python), or one of `ours.PROGRAMS` (in this one).
-        settings: settings of the program's run.
+        program: "sb3", "cleanrl", "trl" or "rejax" (in the peers' Python), or one of `ours.PROGRAMS` (in this one).
+        settings: settings of the program's run; `processes`: so many of it, of other seeds, side by side.
     """
 
     program: str

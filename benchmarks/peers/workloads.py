@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.peers.atari import PICTURES, PICTURES_COLLECTION
+from benchmarks.peers.many_seeds import MANY_SEEDS, MANY_SEEDS_TD
 from benchmarks.peers.workload import PPO, THEIR_PPO, Side, Workload
 
 # Stable-Baselines3 2.9.2's hyperparameters for CartPole-v1 in rl_zoo3 2.9.2 (hyperparams/ppo.yml), written as numbers.
@@ -166,6 +167,8 @@ WORKLOADS = {
     "pictures": PICTURES,
     "pictures-collection": PICTURES_COLLECTION,
     "language": LANGUAGE,
+    "many-seeds": MANY_SEEDS,
+    "many-seeds-td": MANY_SEEDS_TD,
     "threads": threads_of(SAME_WORK),
     "threads-halfcheetah": threads_of(HALFCHEETAH),
 }
