@@ -17,8 +17,8 @@ from pg_agents.spaces import atari
 from pg_agents.spaces.environments import refusals
 from pg_agents.spaces.packages import import_module
 from pg_agents.spaces.wrappers import WORDS, Wrapper
+from pg_agents.training.run_files import writable
 from pg_agents.training.tuned import Tuned
-from pg_agents.training.writers import writable
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 TOGETHER = ("vectorization_mode", "vector_kwargs", *atari.TOGETHER)  # of environments that are stepped together

@@ -12,7 +12,7 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ VERSION = "brain.Event:2"  # of the format, as TensorBoard calls it
 class Appended:
     """A file that grows by whole records: one that does not fit on the disk leaves nothing of it behind.
 
+    It is open while a record is written, so that there may be more such files than a process may hold open.
+
     Args:
         path: the file.
         mode: "x": a new file; "a": what is there stays.
@@ -37,7 +39,7 @@ class Appended:
 
     def __init__(self, path: Path, mode: str = "x") -> None:
         self.path = path.absolute()
-        self.file = self.path.open(f"{mode}b", buffering=0)
+        self.path.open(f"{mode}b").close()
 
     def append(self, record: bytes) -> None:
         """Append a record; it is in the file when this returns.
@@ -45,28 +47,21 @@ class Appended:
         Raises:
             OSError: the disk is full, fails or is gone, or the file has been deleted; the file is then as it was.
         """
-        before = os.fstat(self.file.fileno())
-        if not self._in_place(before):
-            raise FileNotFoundError(errno.ENOENT, "it has been deleted, or its disk is gone")
-        try:
-            while record:
-                record = record[self.file.write(record) :]
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(self.file.fileno(), before.st_size)
-                self.file.seek(0, os.SEEK_END)
-            raise
+        with self._opened() as file:
+            before = file.seek(0, os.SEEK_END)
+            try:
+                while record:
+                    record = record[file.write(record) :]
+            except OSError:
+                with suppress(OSError):
+                    file.truncate(before)
+                raise
 
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
-
-    def _in_place(self, opened: os.stat_result) -> bool:
-        """Return whether the file that was opened is the one that its path names."""
+    def _opened(self) -> io.FileIO:
         try:
-            return os.path.samestat(opened, self.path.stat())
-        except (FileNotFoundError, NotADirectoryError):
-            return False
+            return io.FileIO(self.path, "r+")
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotFoundError(errno.ENOENT, "it has been deleted, or its disk is gone") from error
 
 
 class EventFile:
@@ -80,11 +75,13 @@ class EventFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        from tensorboard.summary.writer.record_writer import RecordWriter  # takes a second to import
+        from tensorboard.compat.proto.summary_pb2 import Summary  # takes a second to import
+        from tensorboard.summary.writer.record_writer import RecordWriter
         from torch.utils.tensorboard import summary
         from torch.utils.tensorboard.writer import Event
 
-        self.summary, self.event, self.framed = summary, Event, RecordWriter
+        self.summary, self.point, self.event, self.framed = summary, Summary.Value, Event, RecordWriter
+        self.together = Summary
         stem = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
         self.file = Appended(next(path for n in itertools.count() if not (path := folder / f"{stem}.{n}").exists()))
         self._append(Event(wall_time=time.time(), file_version=VERSION))
@@ -95,23 +92,17 @@ class EventFile:
         Raises:
             OSError: as `Appended.append`.
         """
-        now = time.time()
-        self._append(*(self.event(wall_time=now, step=step, summary=self._shown(*named)) for named in row.items()))
+        points = [point for name, value in row.items() for point in self._points(name, value)]
+        self._append(self.event(wall_time=time.time(), step=step, summary=self.together(value=points)))
 
-    def close(self) -> None:
-        """Close the file."""
-        self.file.close()
-
-    def _shown(self, name: str, value: Value) -> Any:  # noqa: ANN401
+    def _points(self, name: str, value: Value) -> Iterable[Any]:
         if isinstance(value, str):
-            return self.summary.text(name, value)
+            return self.summary.text(name, value).value
         if isinstance(value, np.ndarray) and value.ndim == 3:
-            return self.summary.image(name, value, dataformats="HWC")
-        return self.summary.scalar(name, float(value))
+            return self.summary.image(name, value, dataformats="HWC").value
+        return [self.point(tag=name, simple_value=float(value))]
 
-    def _append(self, *events: Any) -> None:  # noqa: ANN401
-        records = io.BytesIO()
-        framed = self.framed(records)
-        for event in events:
-            framed.write(event.SerializeToString())
-        self.file.append(records.getvalue())
+    def _append(self, event: Any) -> None:  # noqa: ANN401
+        record = io.BytesIO()
+        self.framed(record).write(event.SerializeToString())
+        self.file.append(record.getvalue())

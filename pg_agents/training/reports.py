@@ -18,7 +18,8 @@ from pg_agents.training.probes import Probe, default_probes, text_table
 from pg_agents.training.progress import ProgressBar
 from pg_agents.training.resuming import Opened
 from pg_agents.training.run import Run
-from pg_agents.training.writers import RunWriter, writable
+from pg_agents.training.run_files import writable
+from pg_agents.training.writers import RunWriter
 
 AGENT, BEST = "agent", "best"  # folders of saved agents in a run's folder
 SAME_PROMPTS = "samples/same_prompts"  # texts of the untrained and of the trained agent

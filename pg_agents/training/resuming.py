@@ -21,10 +21,10 @@ from pg_agents.spaces.env_state import obstacle
 from pg_agents.training.checkpointing import FOLDER
 from pg_agents.training.plan import Plan
 from pg_agents.training.run import Run
-from pg_agents.training.writers import CONFIG, METRICS, SUMMARY, RunWriter
+from pg_agents.training.run_files import CONFIG, METRICS, NOTHING, SUMMARY
+from pg_agents.training.writers import RunWriter
 
 EXACTLY, ANEW = "exactly", "with new episodes"  # the ways in which a run goes on
-NOTHING = {"seconds": 0.0, "bytes": {METRICS: 0}}  # the position of a run that has not begun
 UNFIT = LookupError, TypeError, ValueError, RuntimeError, AttributeError
 
 

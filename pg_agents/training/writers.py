@@ -1,175 +1,90 @@
-"""Writes a run's metrics: TensorBoard's event files to look at, JSON lines to compute with."""
+"""Run folders: one process at a time writes a folder, and those of a run's learners in it."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pg_agents.folders import write_file
 from pg_agents.locks import TAKEN, lock, release
-from pg_agents.manifest import synchronize
-from pg_agents.training.appended import Appended, EventFile, Value
+from pg_agents.training.run_files import METRICS, NOTHING, RunFiles, writable
 from pg_agents.training.unwritten import Unwritten
 
-METRICS, CONFIG, SUMMARY = "metrics.jsonl", "config.json", "summary.json"
-EVENTS = "TensorBoard's event file"
-CHANGEABLE = ("total_steps", "log_every", "stop_return", "step_timeout", "device")  # of config.json, by who resumes
 
-
-class RunWriter:
+class RunWriter(RunFiles):
     """Writes a run folder, which it alone writes until it is closed.
-
-    What cannot be written once the run has begun is noted in `unwritten`, and is no error.
 
     Args:
         run_dir: a folder that does not exist yet or is empty; with `resume`, one that a writer has written.
         resume: go on with what is there. Call `go_back` before anything is written.
+
+    Attributes:
+        within: files of the folders in it, by their names; `position` and `go_back` are theirs, too.
 
     Raises:
         ValueError: the folder is not empty, is a file, or is being written by another process.
     """
 
     def __init__(self, run_dir: str | Path, *, resume: bool = False) -> None:
-        self.run_dir = Path(run_dir) if resume else empty_folder(run_dir)
-        path = self.run_dir / METRICS
-        with writable("run_dir", self.run_dir):
-            self.lines = Appended(path, "a" if resume else "x")
-        self.claim = lock(path)
+        folder = Path(run_dir) if resume else empty_folder(run_dir)
+        with writable("run_dir", folder):
+            super().__init__(folder, "a" if resume else "x", Unwritten(folder))
+        self.claim = lock(folder / METRICS)
         if self.claim == TAKEN:
-            self.lines.close()
-            raise ValueError(f"run_dir: {self.run_dir} is being written by another process; give another folder")
-        self.unwritten = Unwritten(self.run_dir)
-        self.started = time.time()
+            raise being_written(folder)
+        self.within: dict[str, RunFiles] = {}
 
-    @cached_property
-    def events(self) -> EventFile:
-        """What TensorBoard shows; the file is made when it is first used, since that takes a second."""
-        return EventFile(self.run_dir)
-
-    def config(self, values: Mapping[str, Any]) -> None:
-        """Write config.json, and the same to TensorBoard as text.
+    def divide(self, names: Iterable[str]) -> None:
+        """Write folders of these names, too; those that are there go on.
 
         Raises:
-            ValueError: it cannot be written, so that the run must not begin.
+            ValueError: they cannot be made or written to, or one of them is being written by another process.
         """
-        text = json.dumps(values, indent=2, default=_plain)
-        with writable("run_dir", self.run_dir):
-            write_file(self.run_dir / CONFIG, text + "\n")
-            self.events.write(0, {"config": f"```json\n{text}\n```"})
-
-    def goes_on(self, values: Mapping[str, Any]) -> None:
-        """Write to config.json those of `values` with which a run may go on in another way than it began.
-
-        Raises:
-            ValueError: it cannot be written.
-        """
-        path = self.run_dir / CONFIG
-        before = json.loads(path.read_text(encoding="utf-8"))
-        now = before | {name: values[name] for name in CHANGEABLE if name in values}
-        if now != before:
-            with writable("run_dir", self.run_dir):
-                write_file(path, json.dumps(now, indent=2) + "\n")
-
-    def write(self, step: int, row: Mapping[str, Value]) -> None:
-        """Write a row of metrics; `step` counts environment steps. Images go to the event file alone."""
-        line: dict[str, Any] = {"step": step, "time": time.time() - self.started}
-        for name, value in row.items():
-            if isinstance(value, str):
-                line[name] = value
-            elif not (isinstance(value, np.ndarray) and value.ndim == 3):
-                line[name] = float(value) if math.isfinite(float(value)) else None
-        with self.unwritten.tolerated(METRICS):
-            self.lines.append((json.dumps(line) + "\n").encode())
-        with self.unwritten.tolerated(EVENTS):
-            self.events.write(step, row)
+        for name in names:
+            folder = self.run_dir / name
+            with writable("run_dir", folder):
+                folder.mkdir(exist_ok=True)
+                self.within[name] = RunFiles(folder, "a", self.unwritten, f"{name}/")
+            if is_written(folder):
+                raise being_written(folder)
 
     def position(self) -> dict[str, Any]:
         """Return how much has been written, once the disk has it: `go_back` returns to there."""
-        files = [file for file in (self.run_dir / METRICS, *event_files(self.run_dir)) if file.is_file()]
-        synchronize([*files, self.run_dir])
-        return {"seconds": time.time() - self.started, "bytes": {file.name: file.stat().st_size for file in files}}
+        return super().position() | {"within": {name: files.position() for name, files in self.within.items()}}
 
     def go_back(self, position: Mapping[str, Any]) -> list[str]:
-        """Remove from the folder what was written after `position`; a summary is removed too, as the run goes on.
-
-        Event files that are longer are replaced in one step, as TensorBoard may be reading them; metrics.jsonl, which
-        this process holds, is cut off where it is, or behind its last whole line. Return what of that which had been
-        written until then is missing, as texts.
-
-        Raises:
-            ValueError: the disk is full or read-only; nothing that was written before `position` is lost.
-        """
-        sizes = position["bytes"]
-        missing = [text for name, size in sizes.items() if (text := _missing(self.run_dir / name, size))]
-        with writable("run_dir", self.run_dir):
-            for file in event_files(self.run_dir):
-                if file.name not in sizes:
-                    file.unlink()
-                elif file.stat().st_size > sizes[file.name]:
-                    with file.open("rb") as stream:
-                        kept = stream.read(sizes[file.name])
-                    write_file(file, kept)
-            _keep_lines(self.run_dir / METRICS, sizes.get(METRICS, 0))
-            (self.run_dir / SUMMARY).unlink(missing_ok=True)
-        self.started = time.time() - position["seconds"]
+        """Do as `RunFiles.go_back`, in the folders within, too."""
+        missing = super().go_back(position)
+        before = position.get("within", {})
+        for name, files in self.within.items():
+            missing += [f"{name}/{text}" for text in files.go_back(before.get(name, NOTHING))]
         return missing
 
     def close(self, summary: Mapping[str, Any]) -> None:
-        """Write summary.json and close the files."""
-        with self.unwritten.tolerated(SUMMARY):
-            write_file(self.run_dir / SUMMARY, json.dumps(summary, indent=2) + "\n")
-        if "events" in vars(self):
-            self.events.close()
+        """Write summary.json, and let others write the folder."""
+        self.summarize(summary)
         self.leave()
         self.unwritten.warn()
 
     def leave(self) -> None:
         """Let others write the folder."""
-        self.lines.close()
         release(self.claim)
         self.claim = None
 
 
-def _missing(file: Path, size: int) -> str:
-    found = file.stat().st_size if file.is_file() else 0
-    return f"{file.name} has {found:,} of {size:,} bytes" if found < size else ""
+def is_written(run_dir: Path) -> bool:
+    """Return whether another process writes the run folder."""
+    claim = lock(run_dir / METRICS)
+    if claim == TAKEN:
+        return True
+    release(claim)
+    return False
 
 
-def _keep_lines(file: Path, size: int) -> None:
-    """Cut a file off behind `size` bytes, or behind its last whole line if it is shorter."""
-    if file.stat().st_size < size:
-        size = file.read_bytes().rfind(b"\n") + 1
-    os.truncate(file, size)
-
-
-def event_files(run_dir: Path) -> list[Path]:
-    """Return TensorBoard's files in a run folder, the oldest first."""
-    return sorted(run_dir.glob("events.out.tfevents.*"))
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    return value.tolist() if hasattr(value, "tolist") else str(value)
-
-
-@contextmanager
-def writable(argument: str, folder: Path) -> Iterator[None]:
-    """A context that turns OSErrors about `folder` into a ValueError that names the argument."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error) or type(error).__name__)
-        raise ValueError(
-            f"{argument}: {folder} cannot be made or written to ({reason}); give another folder"
-        ) from error
+def being_written(run_dir: Path) -> ValueError:
+    """Return the error for a folder that another process writes."""
+    return ValueError(f"run_dir: {run_dir} is being written by another process; give another folder")
 
 
 def empty_folder(run_dir: str | Path) -> Path:

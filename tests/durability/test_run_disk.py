@@ -26,8 +26,8 @@ from pg_agents.cli import main
 from pg_agents.errors import SavedFilesError
 from pg_agents.training import reports
 from pg_agents.training.appended import Appended
+from pg_agents.training.run_files import EVENTS, METRICS, SUMMARY
 from pg_agents.training.unwritten import Unwritten
-from pg_agents.training.writers import EVENTS, METRICS, SUMMARY
 
 TOTAL = 400
 
@@ -162,7 +162,7 @@ def forbid(place):
 
 
 LOST = {
-    "read-only": (read_only, "Bad file"),
+    "read-only": (read_only, "Read-only"),
     "unmounted": (vanish, "disk is gone"),
     "forbidden": (forbid, "Permission"),
 }
@@ -393,7 +393,7 @@ test_seeded_bugs = seeded(
     Bug(
         "half a record stays",
         Appended.append,
-        lambda self, record: self.file.write(record),
+        lambda self, record: self.path.open("ab", buffering=0).write(record),
         [test_a_record_that_does_not_fit_leaves_nothing],
     ),
 )

@@ -1,14 +1,18 @@
 """Files to which whole records are appended: TensorBoard reads from ours what it reads from its own writer's."""
 
+import io
 import os
+import resource
 import time
 
 import numpy as np
 import pytest
 from support.bugs import Bug, seeded
+from support.forks import in_a_fork
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
+from pg_agents.training import appended
 from pg_agents.training.appended import Appended, EventFile
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
@@ -47,7 +51,6 @@ def test_tensorboard_reads_the_same_points_from_our_file_as_from_its_own_writers
                 theirs.add_image(name, value, step, dataformats="HWC")
             else:
                 theirs.add_scalar(name, value, step)
-    ours.close()
     theirs.close()
     mine, times = read(tmp_path / "ours")
     expected, _ = read(tmp_path / "theirs")
@@ -66,7 +69,7 @@ def records(folder):
 def test_a_file_begins_as_its_own_writer_begins_it(tmp_path):
     for name in ("ours", "theirs"):
         (tmp_path / name).mkdir()
-    EventFile(tmp_path / "ours").close()
+    EventFile(tmp_path / "ours")
     SummaryWriter(str(tmp_path / "theirs")).close()
     (mine,), (its, *_) = records(tmp_path / "ours"), records(tmp_path / "theirs")
     assert mine.file_version == its.file_version and abs(mine.wall_time - its.wall_time) < 60
@@ -75,10 +78,8 @@ def test_a_file_begins_as_its_own_writer_begins_it(tmp_path):
 def test_two_files_of_one_second_have_names_of_their_own_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: 1e9)
     files = [EventFile(tmp_path) for _ in range(3)]
-    names = [os.path.basename(file.file.file.name) for file in files]
+    names = [file.file.path.name for file in files]
     assert sorted(os.listdir(tmp_path)) == sorted(names) and len(set(names)) == 3 and names == sorted(names)
-    for file in files:
-        file.close()
 
 
 def test_a_file_that_exists_is_not_begun_anew(tmp_path):
@@ -87,41 +88,48 @@ def test_a_file_that_exists_is_not_begun_anew(tmp_path):
         Appended(tmp_path / "lines")
     file = Appended(tmp_path / "lines", "a")
     file.append(b"more\n")
-    file.close()
     assert (tmp_path / "lines").read_text() == "mine\nmore\n"
 
 
-def test_a_record_that_is_written_in_parts_is_whole(tmp_path):
+class Through(io.FileIO):
+    """A file each of whose writes `way` changes: a function of the file, the record and how many writes were before."""
+
+    way = None
+    count = 0
+
+    def write(self, record):
+        Through.count += 1
+        return Through.way(super().write, record, Through.count - 1)
+
+
+@pytest.fixture
+def written_through(monkeypatch):
+    def through(way):
+        monkeypatch.setattr(Through, "count", 0)
+        monkeypatch.setattr(Through, "way", staticmethod(way))
+        monkeypatch.setattr(appended.io, "FileIO", Through)
+
+    return through
+
+
+def test_a_record_that_is_written_in_parts_is_whole(tmp_path, written_through):
     """As the system may write fewer bytes than it is given."""
-
-    class Halves:
-        def __init__(self, file):
-            self.file, self.fileno, self.seek = file, file.fileno, file.seek
-
-        def write(self, record):
-            return self.file.write(record[: (len(record) + 1) // 2])
-
     file = Appended(tmp_path / "lines")
-    file.file = Halves(file.file)
+    written_through(lambda write, record, count: write(record[: (len(record) + 1) // 2]))
     file.append(b"0123456789\n")
     file.append(b"next\n")
     assert (tmp_path / "lines").read_bytes() == b"0123456789\nnext\n"
 
 
-def test_after_a_record_that_did_not_fit_the_next_one_follows_the_last(tmp_path):
-    class Fails:
-        def __init__(self, file):
-            self.file, self.fileno, self.seek, self.count = file, file.fileno, file.seek, 0
-
-        def write(self, record):
-            self.count += 1
-            if self.count == 2:
-                self.file.write(record[:3])
-                raise OSError(28, "No space left on device")
-            return self.file.write(record)
+def test_after_a_record_that_did_not_fit_the_next_one_follows_the_last(tmp_path, written_through):
+    def fails(write, record, count):
+        if count != 1:
+            return write(record)
+        write(record[:3])
+        raise OSError(28, "No space left on device")
 
     file = Appended(tmp_path / "lines")
-    file.file = Fails(file.file)
+    written_through(fails)
     file.append(b"first\n")
     with pytest.raises(OSError, match="No space"):
         file.append(b"second\n")
@@ -129,12 +137,34 @@ def test_after_a_record_that_did_not_fit_the_next_one_follows_the_last(tmp_path)
     assert (tmp_path / "lines").read_bytes() == b"first\nthird\n"
 
 
+def test_a_file_that_was_deleted_is_not_made_again(tmp_path):
+    file = Appended(tmp_path / "lines")
+    file.path.unlink()
+    with pytest.raises(FileNotFoundError, match="it has been deleted, or its disk is gone"):
+        file.append(b"more\n")
+    assert not file.path.exists()
+
+
+def test_more_files_are_appended_to_than_a_process_may_hold_open(tmp_path):
+    def work():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        files = [Appended(tmp_path / str(number)) for number in range(99)]
+        for file in files:
+            file.append(b"line\n")
+        return sum(file.path.stat().st_size for file in files)
+
+    assert in_a_fork(work) == 99 * 5
+
+
 test_seeded_bugs = seeded(
     Bug(
         "points have no step",
         EventFile.write,
         lambda self, step, row: self._append(
-            *(self.event(wall_time=time.time(), summary=self._shown(*named)) for named in row.items())
+            self.event(
+                wall_time=time.time(),
+                summary=self.together(value=[point for named in row.items() for point in self._points(*named)]),
+            )
         ),
         [test_tensorboard_reads_the_same_points_from_our_file_as_from_its_own_writers],
     ),
