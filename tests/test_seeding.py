@@ -15,7 +15,7 @@ from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.errors import FaultyEnvironmentError
 from pg_agents.gradients.simulation import fork
 from pg_agents.seeding import Purpose, environment_seeds, spawn
-from pg_agents.training.evaluation import make_evaluations
+from pg_agents.training.evaluations import make_evaluations
 from pg_agents.training.loop import make_collector
 from pg_agents.training.plan import Plan
 
@@ -143,7 +143,7 @@ def test_one_seed_gives_every_generator_of_a_run_a_beginning_of_its_own():
     seeds = {
         "minibatches": agent.generator.initial_seed(),
         "actions": collector.actor.generator.initial_seed(),
-        "selection": evaluations.seed,
+        "selection": evaluations.seeds[0],
         "as given": 4,
     }
     assert len({seed % 2**32 for seed in seeds.values()}) == len(seeds)

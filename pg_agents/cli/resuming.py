@@ -26,8 +26,8 @@ from pg_agents.errors import NotSavedError, SavedFilesError, Terminated, UserErr
 from pg_agents.spaces.environments import made_by
 from pg_agents.training.checkpointing import FOLDER
 from pg_agents.training.loop import train
-from pg_agents.training.reports import AGENT, BEST
 from pg_agents.training.run import Summary
+from pg_agents.training.run_files import AGENT, BEST
 
 
 def run_resuming(options: ResumeOptions) -> None:

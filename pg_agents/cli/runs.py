@@ -18,7 +18,7 @@ from pg_agents.shown import shown
 from pg_agents.spaces.environments import open_env
 from pg_agents.spaces.packages import untrusted_module
 from pg_agents.spaces.wrappers import Wrapper
-from pg_agents.training.evaluation import rows_of
+from pg_agents.training.evaluations import rows_of
 from pg_agents.training.writers import empty_folder, fresh_run_dir
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pg_agents.agents.base import Agent
 from pg_agents.checkpoints.agent_state import FrozenParameters, agent_state
-from pg_agents.checkpoints.store import keep_newest, write_checkpoint, write_start
+from pg_agents.checkpoints.store import checkpoints_in, keep_newest, write_checkpoint, write_start
 from pg_agents.checks import whole_number
 from pg_agents.data.state import State
 from pg_agents.training.run import Run
@@ -78,6 +79,7 @@ class Checkpoints:
         keep: how many are kept.
         start: the agent with which the run began, by its SHA-256; None: the run begins now.
         changed: of a run that goes on, parameters that are not as in that agent, by name.
+        first: is called before each is written.
     """
 
     writer: RunWriter
@@ -85,6 +87,7 @@ class Checkpoints:
     keep: int
     start: str | None = None
     changed: Container[str] = ()
+    first: Callable[[Agent], None] | None = None
     frozen: FrozenParameters = field(init=False)
     written: float = field(default_factory=time.monotonic)  # when the latest one was
     cost: float = 0.0  # seconds that it took
@@ -133,6 +136,8 @@ class Checkpoints:
         assert self.start is not None
         began = time.monotonic()
         try:
+            if self.first is not None:
+                self.first(run.agent)
             state = run_state(run, self.writer.position())
             path = write_checkpoint(self.folder, run.steps, agent_state(run.agent, self.frozen), state, self.start)
             self.good = run.steps
@@ -140,6 +145,11 @@ class Checkpoints:
         finally:
             self.steps, self.written = run.steps, time.monotonic()
             self.cost = self.written - began
+
+
+def has_checkpoints(run_dir: Path) -> bool:
+    """Return whether there are checkpoints in a run's folder, sound or not."""
+    return any(checkpoints_in(run_dir / FOLDER))
 
 
 def run_state(run: Run, position: State) -> State:
@@ -152,6 +162,7 @@ def run_state(run: Run, position: State) -> State:
     return {
         "env": run.collector.adapter.name,
         "num_envs": run.collector.adapter.num_envs,
+        "seeds": [*run.agent.seeds],
         "arguments": {name: str(value) for name, value in run.agent.arguments.items()},
         "plan": asdict(run.plan),
         "progress": run.progress.get_state(),

@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pg_agents.data.learners import by_learner
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.state import State
 
+Sums = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]  # episodes, their returns, their lengths
 LAST = 100  # reported means are over at least that many training episodes; so many rollouts with any suffice
+
+
+def folder_of(seed: int) -> str:
+    """Return the name of the folder, in that of the run of several learners, of the learner with a seed."""
+    return f"seed-{seed}"
 
 
 class Counts(NamedTuple):
@@ -21,12 +28,14 @@ class Counts(NamedTuple):
         episodes: episodes that ended.
         recent_episodes: number of those of the newest rollouts, as few rollouts as hold 100 together.
         mean_return: of the recent episodes; None if none has ended.
+        mean_length: of the recent episodes; None if none has ended.
     """
 
     steps: int
     episodes: int
     recent_episodes: int
     mean_return: float | None
+    mean_length: float | None
 
 
 class LearnersProgress:
@@ -42,6 +51,7 @@ class LearnersProgress:
             (num_learners, LAST), np.int64
         )  # episodes in each of the newest rollouts with any: a ring
         self.returns = np.zeros((num_learners, LAST))  # the sums of their returns
+        self.lengths = np.zeros((num_learners, LAST), np.int64)  # the sums of their lengths
         self.rollouts = np.zeros(num_learners, np.int64)  # with any, so far
         self.episodes = np.zeros(num_learners, np.int64)
 
@@ -58,20 +68,28 @@ class LearnersProgress:
             return
         counts = np.bincount(learners, minlength=len(self))
         returns = np.bincount(learners, rollout.episode_returns.numpy(force=True), len(self))
+        lengths = np.bincount(learners, rollout.episode_lengths.numpy(force=True), len(self))
         self.episodes += counts
         rows = counts.nonzero()[0]
         places = self.rollouts[rows] % LAST
         self.ended[rows, places], self.returns[rows, places] = counts[rows], returns[rows]
+        self.lengths[rows, places] = lengths[rows]
         self.rollouts[rows] += 1
 
     def of(self, learner: int) -> Counts:
         """Return what a learner has done."""
+        ended, returns, lengths = self.newest(learner)
+        steps, episodes, recent = int(self.steps[learner]), int(self.episodes[learner]), int(ended.sum())
+        if not recent:
+            return Counts(steps, episodes, 0, None, None)
+        return Counts(steps, episodes, recent, float(returns.sum() / recent), float(lengths.sum() / recent))
+
+    def newest(self, learner: int) -> Sums:
+        """Return how many episodes ended in a learner's recent rollouts, and the sums over them; the newest first."""
         newest_first = (self.rollouts[learner] - 1 - np.arange(min(LAST, self.rollouts[learner]))) % LAST
         ended = self.ended[learner, newest_first]
         needed = newest_first[: 1 + int((ended.cumsum() < LAST).sum())]
-        recent = int(self.ended[learner, needed].sum())
-        mean = float(self.returns[learner, needed].sum() / recent) if recent else None
-        return Counts(int(self.steps[learner]), int(self.episodes[learner]), recent, mean)
+        return self.ended[learner, needed], self.returns[learner, needed], self.lengths[learner, needed]
 
     def get_state(self) -> State:
         """Return all counts and sums."""

@@ -22,7 +22,7 @@ from pg_agents.shown import printable, shortened
 from pg_agents.spaces.environments import made_by, open_env
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
 from pg_agents.training.checkpointing import KEPT, Saving, interval
-from pg_agents.training.evaluation import Evaluations, make_evaluations, open_eval_env
+from pg_agents.training.evaluations import Evaluations, make_evaluations, open_eval_env
 from pg_agents.training.learners_progress import LearnersProgress
 from pg_agents.training.plan import Plan, make_plan
 from pg_agents.training.probes import Probe, probes_of_runs

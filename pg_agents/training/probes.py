@@ -97,9 +97,15 @@ def policy_probabilities(run: Run) -> dict[str, Value]:
     assert isinstance(policy, TabularPolicy)
     table = policy.probabilities().mean(0).numpy(force=True)  # [S, A]
     if table.size <= CURVES:
-        states = [f"state_{s}/" if len(table) > 1 else "" for s in range(len(table))]
-        return {f"policy/{states[s]}action_{a}": float(p) for (s, a), p in np.ndenumerate(table)}
+        return table_curves(table)
     return {"policy/probabilities": heat_map(table)} if len(table) <= PIXELS else {}
+
+
+def table_curves(table: NDArray[np.floating]) -> dict[str, Value]:
+    """Return the probabilities of a table [S, A] by name, if there are few; of a larger one nothing."""
+    states = [f"state_{s}/" if len(table) > 1 else "" for s in range(len(table))]
+    few = np.ndenumerate(table) if table.size <= CURVES else ()
+    return {f"policy/{states[s]}action_{a}": float(p) for (s, a), p in few}
 
 
 def heat_map(table: NDArray[np.floating]) -> NDArray[np.uint8]:

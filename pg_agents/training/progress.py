@@ -86,9 +86,9 @@ class RunProgress:
         self._timed()
 
     def learned(self, metrics: Mapping[str, Tensor]) -> None:
-        """Keep the metrics that an update returned; of several learners the means."""
+        """Keep the metrics that an update returned, [L] of several learners."""
         for name, value in metrics.items():
-            self.metrics.setdefault(name, []).append(value.nanmean() if value.ndim else value)
+            self.metrics.setdefault(name, []).append(value)
         self._timed()
 
     def get_state(self) -> State:
@@ -137,13 +137,17 @@ class RunProgress:
         return sum(ended.returns for ended in self.recent) / self.recent_episodes if self.recent else None
 
     def row(self) -> dict[str, Value]:
-        """Return a row of metrics and begin the next: an update's metrics are averaged over the updates in between."""
+        """Return a row of metrics and begin the next: an update's metrics are averaged over the updates in between.
+
+        Of several learners it has the means.
+        """
         row: dict[str, Value] = {}
         if self.mean_return is not None:
             row["rollout/ep_rew_mean"] = self.mean_return
             row["rollout/ep_len_mean"] = sum(ended.lengths for ended in self.recent) / self.recent_episodes
         for name, values in self.metrics.items():
-            row[f"train/{name}"] = float(torch.stack(values).nanmean())
+            each = torch.stack(values)  # [updates], or [updates, L]
+            row[f"train/{name}"] = float((each.nanmean(1) if each.ndim == 2 else each).nanmean())
         ended = self.stop_reasons.total()
         for reason in (*STOP_REASONS, *self.stop_reasons) if ended else ():
             row[f"stop/{reason}"] = self.stop_reasons[reason] / ended
@@ -155,6 +159,22 @@ class RunProgress:
         self.stop_reasons.clear()
         self.metrics.clear()
         return row
+
+
+def rows_of_learners(progress: RunProgress) -> list[dict[str, Value]]:
+    """Return the row of metrics that each learner would have in a run of its own; `RunProgress.row` begins the next."""
+    learners = progress.learners
+    assert learners is not None
+    means = {f"train/{name}": torch.stack(values).nanmean(0) for name, values in progress.metrics.items()}
+    columns = {name: mean.expand(len(learners)).tolist() for name, mean in means.items()}
+    rows: list[dict[str, Value]] = []
+    for learner in range(len(learners)):
+        counts, row = learners.of(learner), dict[str, Value]()
+        if counts.mean_return is not None and counts.mean_length is not None:
+            row = {"rollout/ep_rew_mean": counts.mean_return, "rollout/ep_len_mean": counts.mean_length}
+        row |= {name: column[learner] for name, column in columns.items()}
+        rows.append(row | {"time/steps_per_second": counts.steps / progress.seconds})
+    return rows
 
 
 def _numbers(values: Tensor) -> State:

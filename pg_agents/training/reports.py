@@ -13,15 +13,16 @@ from gymnasium.vector import VectorEnv
 from pg_agents.data.rollout import Rollout
 from pg_agents.shown import printable
 from pg_agents.training.appended import Value
-from pg_agents.training.checkpointing import Checkpoints, Saving
+from pg_agents.training.checkpointing import Checkpoints, Saving, has_checkpoints
+from pg_agents.training.learners_progress import folder_of
+from pg_agents.training.learners_reports import LearnersReports
 from pg_agents.training.probes import Probe, default_probes, text_table
 from pg_agents.training.progress import ProgressBar
 from pg_agents.training.resuming import Opened
 from pg_agents.training.run import Run
-from pg_agents.training.run_files import writable
+from pg_agents.training.run_files import AGENT, BEST, writable
 from pg_agents.training.writers import RunWriter
 
-AGENT, BEST = "agent", "best"  # folders of saved agents in a run's folder
 SAME_PROMPTS = "samples/same_prompts"  # texts of the untrained and of the trained agent
 
 
@@ -31,6 +32,7 @@ class Reports:
 
     Args:
         writer: writes the run folder; None: nothing is written.
+        learners: writes the folders of several learners; None: there are none.
         checkpoints: writes checkpoints; None: there are none.
         probes: functions of the run whose values are added to every row of metrics.
         bar: the progress bar.
@@ -39,6 +41,7 @@ class Reports:
     """
 
     writer: RunWriter | None
+    learners: LearnersReports | None
     checkpoints: Checkpoints | None
     probes: Sequence[Probe]
     bar: ProgressBar
@@ -55,6 +58,8 @@ class Reports:
             self.writer.goes_on(config)
         elif self.writer:
             self.writer.config(config)
+        if self.learners:
+            self.learners.begin(run, config)
         if self.checkpoints:
             with writable("run_dir", self.checkpoints.writer.run_dir):
                 self.checkpoints.begin(run)
@@ -66,19 +71,24 @@ class Reports:
 
     def before_learning(self, run: Run, rollout: Rollout) -> None:
         """Write the untrained agent's evaluation and texts."""
-        self._write(run, run.evaluations(run.agent, 0) | self._texts(run, rollout))
+        self._write(run, self._evaluated(run) | self._texts(run, rollout))
+        if self.learners:
+            self.learners.write(run, [])
 
     def after_update(self, run: Run) -> None:
         """Evaluate and write a row of metrics if they are due, and update the progress bar."""
-        row = run.evaluations(run.agent, run.steps, last=run.over)
+        row, of_learners = self._evaluated(run), list[dict[str, Value]]()
         if run.row_is_due:
+            of_learners = self.learners.rows(run) if self.learners else []
             row |= run.progress.row()
             for probe in self.probes:
                 row |= probe(run) or {}
             if run.over and run.steps not in run.evaluations.means:  # a probe has stopped the run
-                row |= run.evaluations(run.agent, run.steps, last=True)
+                row |= self._evaluated(run)
             self.bar.show(run.progress)
         self._write(run, row)
+        if self.learners:
+            self.learners.write(run, of_learners)
         if self.checkpoints:
             self.checkpoints.after_update(run)
 
@@ -103,9 +113,17 @@ class Reports:
 
     def close(self, run: Run) -> None:
         """Save the agent and write the summary, however the run ended."""
+        if self.learners:
+            self.learners.close(run)
         if self.writer:
             self._save(run, AGENT)
             self.writer.close(asdict(run.summary))
+
+    def _evaluated(self, run: Run) -> dict[str, Value]:
+        """Evaluate if that is due, or the run is over; return the metrics."""
+        learners = run.progress.learners
+        of_learners = None if learners is None else learners.steps.tolist()
+        return run.evaluations(run.agent, run.steps, of_learners, last=run.over)
 
     def _texts(self, run: Run, rollout: Rollout) -> dict[str, Value]:
         table = text_table(rollout, self.decode) if run.progress.of_tokens else ""
@@ -130,9 +148,22 @@ def make_reports(
     """Return the reports of a run; if it has a folder, the agent's default probes precede `probes`."""
     bar, decode = ProgressBar(visible, run.total_steps), getattr(env.unwrapped, "decode", None)
     if found is None:
-        return Reports(None, None, probes, bar, decode, visible)
+        return Reports(None, None, None, probes, bar, decode, visible)
     run.not_written = found.writer.unwritten.reasons
     before = found.checkpoint
     since = () if before is None else (before.start, frozenset(before.agent.networks))
+    learners = _reports_of_learners(run, found.writer)
     checkpoints = Checkpoints(found.writer, saving.every, saving.keep, *since) if saving.keep else None
-    return Reports(found.writer, checkpoints, [*default_probes(run.agent, env), *probes], bar, decode, visible)
+    if checkpoints and learners:
+        checkpoints.first = learners.save_best
+    probes = [*default_probes(run.agent, env), *probes]
+    return Reports(found.writer, learners, checkpoints, probes, bar, decode, visible)
+
+
+def _reports_of_learners(run: Run, writer: RunWriter) -> LearnersReports | None:
+    """Return the reports of several learners; None of one, and of those made of the user's networks."""
+    if run.progress.learners is None or run.agent.spaces is None:
+        return None
+    names = {i: folder_of(seed) for i, seed in enumerate(run.agent.seeds)}
+    writer.divide(name for name in names.values() if not has_checkpoints(writer.run_dir / name))
+    return LearnersReports({i: writer.within[name] for i, name in names.items() if name in writer.within})

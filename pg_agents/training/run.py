@@ -8,8 +8,8 @@ from pg_agents.agents.base import Agent
 from pg_agents.audit.check import Audits
 from pg_agents.collection.collector import Collector
 from pg_agents.data.rollout import Rollout
-from pg_agents.training.evaluation import Evaluations
-from pg_agents.training.learners_progress import Counts
+from pg_agents.training.evaluations import Evaluations, Means
+from pg_agents.training.learners_progress import Counts, folder_of
 from pg_agents.training.plan import Plan
 from pg_agents.training.progress import RunProgress
 
@@ -133,15 +133,22 @@ class Run:
     @property
     def summary(self) -> Summary:
         """The run's results so far."""
-        several = self.progress.learners
-        learners = [] if several is None else zip(self.agent.seeds, map(several.of, range(len(several))), strict=True)
-        return replace(
-            self._summary(self.progress, self.plan.seed),
-            evaluations=dict(self.evaluations.means),
-            learners=[self._summary(counts, seed) for seed, counts in learners],
-        )
+        whole = self._summary(self.progress, self.plan.seed, self.evaluations.means)
+        return replace(whole, not_written=sorted(self.not_written), learners=self._summaries_of_learners())
 
-    def _summary(self, progress: RunProgress | Counts, seed: int) -> Summary:
+    def _summaries_of_learners(self) -> list[Summary]:
+        """Return the summary of each of several learners, as that of a run of its own; [] of one."""
+        if (several := self.progress.learners) is None:
+            return []
+        found, resumed = [], {steps // len(several): way for steps, way in self.resumed_from.items()}
+        for i, (seed, means) in enumerate(zip(self.agent.seeds, self.evaluations.learners, strict=True)):
+            folder = f"{folder_of(seed)}/"
+            lacking = [name.removeprefix(folder) for name in self.not_written if name.startswith(folder)]
+            summary = self._summary(several.of(i), seed, means)
+            found.append(replace(summary, resumed_from=resumed, not_written=sorted(lacking)))
+        return found
+
+    def _summary(self, progress: RunProgress | Counts, seed: int, means: Means) -> Summary:
         seconds = self.progress.seconds
         return Summary(
             agent=self.agent.name,
@@ -156,6 +163,6 @@ class Run:
             stop_return=self.plan.stop_return,
             stopped=self.stopped,
             cut_off=self.cut_off,
+            evaluations=dict(means),
             resumed_from=dict(self.resumed_from),
-            not_written=sorted(self.not_written),
         )

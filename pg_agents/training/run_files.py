@@ -20,6 +20,7 @@ from pg_agents.training.appended import Appended, EventFile, Value
 from pg_agents.training.unwritten import Unwritten
 
 METRICS, CONFIG, SUMMARY = "metrics.jsonl", "config.json", "summary.json"
+AGENT, BEST = "agent", "best"  # folders of saved agents
 EVENTS = "TensorBoard's event file"
 CHANGEABLE = ("total_steps", "log_every", "stop_return", "step_timeout", "device")  # of config.json, by who resumes
 NOTHING = {"seconds": 0.0, "bytes": {METRICS: 0}}  # the position of a run that has not begun

@@ -48,9 +48,11 @@ def test_each_learners_counts_are_those_of_a_run_of_its_own(count):
     again.set_state(together.get_state())
     for progress in (together, again):
         for i, one in enumerate(alone):
-            steps, episodes, recent, mean = progress.of(i)
+            steps, episodes, recent, mean, length = progress.of(i)
             assert (steps, episodes, recent) == (one.steps, one.episodes, one.recent_episodes)
             assert mean == (None if one.mean_return is None else pytest.approx(one.mean_return))
+            lengths = sum(ended.lengths for ended in one.recent)
+            assert length == (pytest.approx(lengths / recent) if recent else None)
 
 
 def test_a_state_is_not_changed_by_later_rollouts():

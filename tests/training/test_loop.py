@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import pg_agents as pg
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.training import loop
-from pg_agents.training.evaluation import Evaluations
+from pg_agents.training.evaluations import Evaluations
 
 
 class Countdown(gym.Env):

@@ -11,7 +11,7 @@ from support.tiny_envs import Faulty, OneStep
 
 import pg_agents as pg
 from pg_agents.spaces import environments
-from pg_agents.training.evaluation import Evaluations
+from pg_agents.training.evaluations import Evaluations
 from pg_agents.training.run import Run
 
 BANDIT = "pg/TwoArmedBandit-v0"

@@ -14,8 +14,15 @@ from pg_agents.data.rollout import Rollout, map_steps
 from pg_agents.data.tree import tree_map
 
 
-def learner_of(agent: Any, index: int) -> Any:  # noqa: ANN401
+def tensors_of(agent: Any) -> dict[str, Tensor]:  # noqa: ANN401
+    """Return copies of an agent's parameters and buffers, by name."""
+    return {name: value.detach().clone() for name, value in [*agent.named_parameters(), *agent.named_buffers()]}
+
+
+def learner_of(agent: Any, index: int, tensors: dict[str, Tensor] | None = None) -> Any:  # noqa: ANN401
     """Return the learner `index` of an agent, with all that it has learned and all that its next updates depend on.
+
+    With `tensors`, which `tensors_of` has returned before, it has the parameters and buffers that it had then.
 
     Raises:
         ValueError: there is no such learner, or the agent was made of the user's networks.
@@ -29,7 +36,7 @@ def learner_of(agent: Any, index: int) -> Any:  # noqa: ANN401
     one = type(agent).for_spaces(*agent.spaces, seed=agent.seeds[index], **networks, **agent.arguments)
     first = next(agent.policy.parameters())
     one.to(first.device, first.dtype)
-    _give_tensors(one, agent, index, count)
+    _give_tensors(one, agent, tensors, index, count)
     _give_moments(one, agent, index, count)
     one.generator.set_state(agent.generator[index].get_state() if count > 1 else agent.generator.get_state())
     one.progress, one.overlap.last = agent.progress, _columns(agent.overlap.last, index, count)
@@ -47,9 +54,9 @@ def _columns(last: Rollout | None, index: int, count: int) -> Rollout | None:
 
 
 @torch.no_grad()
-def _give_tensors(one: Any, agent: Any, index: int, count: int) -> None:  # noqa: ANN401
+def _give_tensors(one: Any, agent: Any, tensors: dict[str, Tensor] | None, index: int, count: int) -> None:  # noqa: ANN401
     mine = dict([*one.named_parameters(), *one.named_buffers()])
-    for name, value in [*agent.named_parameters(), *agent.named_buffers()]:
+    for name, value in (tensors or dict([*agent.named_parameters(), *agent.named_buffers()])).items():
         if mine[name].shape == value.shape:
             mine[name].copy_(value)
         elif name == "reward_scale.accumulated":  # of each environment

@@ -1,0 +1,116 @@
+"""What a run of several learners writes of each: the folder that the run of its seed alone would have written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from pg_agents.agents.base import Agent
+from pg_agents.agents.common.one_learner import learner_of, tensors_of
+from pg_agents.policies import TabularPolicy
+from pg_agents.training.appended import Value
+from pg_agents.training.evaluations import row_of
+from pg_agents.training.probes import schedules, table_curves
+from pg_agents.training.progress import rows_of_learners
+from pg_agents.training.run import Run
+from pg_agents.training.run_files import AGENT, BEST, CONFIG, RunFiles, writable
+
+SECONDS = 60.0  # after which the best agents are saved, if no checkpoint was written meanwhile
+Row = dict[str, Value]
+
+
+@dataclass
+class LearnersReports:
+    """Writes the folders of a run's learners.
+
+    The best agents of evaluations are kept in memory until the next checkpoint, as many of them improve at once.
+
+    Args:
+        files: of the folders, by the learners' places; without those of learners who have gone on alone.
+    """
+
+    files: dict[int, RunFiles]
+    best: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # tensors of all learners when it was the best
+    saved: float = field(default_factory=time.monotonic)  # when the best agents were
+
+    def begin(self, run: Run, config: Mapping[str, Any]) -> None:
+        """Write the configuration of each, or what is new in it.
+
+        Raises:
+            ValueError: it cannot be written.
+        """
+        for learner, files in self.files.items():
+            own = config_of_learner(config, run.agent, learner)
+            if (files.run_dir / CONFIG).is_file():
+                files.goes_on(own)
+            else:
+                with writable("run_dir", files.run_dir):
+                    files.config(own)
+
+    def rows(self, run: Run) -> list[Row]:
+        """Return a row of metrics of each learner."""
+        rows, common = rows_of_learners(run.progress), schedules(run)
+        tables = run.agent.policy.probabilities() if isinstance(run.agent.policy, TabularPolicy) else [None] * len(rows)
+        for row, table in zip(rows, tables, strict=True):
+            row |= common if table is None else common | table_curves(table.numpy(force=True))
+        return rows
+
+    def write(self, run: Run, rows: Sequence[Row]) -> None:
+        """Write a row of metrics of each learner, if there are any, and its evaluation, if one was made."""
+        found, learners = run.evaluations.found, run.progress.learners
+        assert learners is not None
+        for learner, files in self.files.items():
+            row = {} if found is None else row_of(found.learners[learner])
+            if rows:
+                row |= rows[learner]
+            if row:
+                files.write(int(learners.steps[learner]), row)
+        if improved := [learner for learner in run.evaluations.have_improved if learner in self.files]:
+            self.best |= dict.fromkeys(improved, tensors_of(run.agent))
+        if self.best and time.monotonic() - self.saved >= SECONDS:
+            self.save_best(run.agent)
+
+    def save_best(self, agent: Agent) -> None:
+        """Save the best agents that are not saved yet."""
+        for learner, tensors in self.best.items():
+            self._save(learner, BEST, learner_of(agent, learner, tensors))
+        self.best, self.saved = {}, time.monotonic()
+
+    def close(self, run: Run) -> None:
+        """Save the agents and write the summaries, however the run ended."""
+        self.save_best(run.agent)
+        for learner in self.files:
+            self._save(learner, AGENT, run.agent.learner(learner))
+        summaries = run.summary.learners
+        for learner, files in self.files.items():
+            files.summarize(asdict(summaries[learner]))
+
+    def _save(self, learner: int, name: str, agent: Agent) -> None:
+        files = self.files[learner]
+        with files.unwritten.tolerated(f"{files.name}{name}"):
+            agent.save(files.run_dir / name)
+            files.unwritten.written(f"{files.name}{name}")
+
+
+def config_of_learner(config: Mapping[str, Any], agent: Agent, learner: int) -> dict[str, Any]:
+    """Return what config.json of a run of one of the learners alone says."""
+    count, one = agent.policy.num_learners, agent.learner(learner)
+    shares = ("num_envs", "total_steps", "eval_episodes", "log_every", "eval_every", "checkpoint_every")
+    own = {name: share(config[name], count, name) for name in shares if isinstance(config[name], int)}
+    return {
+        **config,
+        **own,
+        "seed": agent.seeds[learner],
+        "arguments": one.arguments,
+        "networks": one.networks,
+        "parameters": sum(parameter.numel() for parameter in one.parameters()),
+    }
+
+
+def share(total: int, num_learners: int, name: str) -> int:
+    """Return what one learner has of a number of all: intervals are rounded down, amounts up."""
+    return max(1, total // num_learners) if name.endswith("_every") else -(-total // num_learners)
