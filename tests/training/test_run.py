@@ -86,7 +86,7 @@ def test_a_probe_stops_a_run_which_ends_as_others_do(tmp_path, capsys):
 def test_an_evaluation_that_was_due_is_not_made_twice(monkeypatch):
     made = []
     monkeypatch.setattr(
-        "pg_agents.training.evaluation.evaluate",
+        "pg_agents.training.evaluations.evaluate",
         lambda agent, env, **settings: made.append(1) or pg.Evaluation(1.0, 0.0, 1, [1.0], [1]),
     )
     probes = [lambda run: run.stop("now")]
@@ -229,7 +229,7 @@ test_seeded_bugs = seeded(
     Bug(
         "a stopped run has no last evaluation",
         Evaluations.__call__,
-        lambda self, agent, steps, last=False, right=Evaluations.__call__: right(self, agent, steps),
+        lambda self, agent, steps, own=None, last=False, right=Evaluations.__call__: right(self, agent, steps, own),
         [test_a_probe_stops_a_run_which_ends_as_others_do],
     ),
     Bug(
