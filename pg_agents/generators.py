@@ -51,6 +51,10 @@ class Generators(Sequence[torch.Generator]):
             self.ahead.take_back(self.each)
             self.ahead = None
 
+    def state_of(self, learner: int) -> Tensor:
+        """Return the state of a learner's generator, as if nothing had been drawn ahead."""
+        return self.each[learner].get_state() if self.ahead is None else self.ahead.state_of(learner)
+
     def get_state(self) -> Tensor:
         """Return the generators' states, [L, …]."""
         self._settle()
@@ -83,14 +87,20 @@ class _Ahead:
         self.used += 1
         return self.numbers[:, self.used - 1].reshape(self.like.shape)
 
+    def state_of(self, learner: int) -> Tensor:
+        """Return the state of a generator that has drawn what was used, and no more."""
+        generator = torch.Generator(self.like.device)
+        generator.set_state(self.before[learner])
+        if self.used:
+            self.fill(torch.empty_like(self.numbers[learner, : self.used]), generator=generator)
+        return generator.get_state()
+
     def take_back(self, generators: Sequence[torch.Generator]) -> None:
         """Let each generator have drawn what was used, and no more."""
         if self.used == AHEAD:
             return
-        for part, generator, state in zip(self.numbers, generators, self.before, strict=True):
-            generator.set_state(state)
-            if self.used:
-                self.fill(torch.empty_like(part[: self.used]), generator=generator)
+        for learner, generator in enumerate(generators):
+            generator.set_state(self.state_of(learner))
 
 
 def make_generators(seeds: Sequence[int], device: torch.device | str = "cpu") -> torch.Generator | Generators:

@@ -28,6 +28,18 @@ def test_each_draws_what_it_would_alone_and_its_generator_is_where_it_would_be(f
         assert torch.equal(together.get_state()[i], alone.get_state())
 
 
+@pytest.mark.parametrize("times", [0, 1, AHEAD - 1, AHEAD, AHEAD + 3])
+def test_the_state_of_one_is_where_it_would_be_and_all_draw_on(times):
+    together, alone, undisturbed = Generators(SEEDS), torch.Generator().manual_seed(SEEDS[1]), Generators(SEEDS)
+    drawn(together, Tensor.exponential_, times), drawn(undisturbed, Tensor.exponential_, times)
+    drawn(alone, Tensor.exponential_, times, (2, 5))
+    assert torch.equal(together.state_of(1), alone.get_state())
+    for a, b in zip(*(drawn(each, Tensor.exponential_, 5) for each in (together, undisturbed)), strict=True):
+        assert torch.equal(a, b)
+    together[1].set_state(alone.get_state())
+    assert torch.equal(drawn(together, Tensor.exponential_, 1)[0][2:4], drawn(alone, Tensor.exponential_, 1, (2, 5))[0])
+
+
 def test_kinds_of_numbers_may_alternate():
     together, alone = Generators(SEEDS), torch.Generator().manual_seed(SEEDS[2])
     for fill, shape in [

@@ -93,6 +93,11 @@ class Collector(ABC):
         return self
 
     @property
+    def coupling(self) -> str | None:
+        """What of the environment keeps learners from being equal to their single runs; None: they are equal."""
+        return None if self.adapter.takes_seeds else "has one seed for all rows"
+
+    @property
     def where(self) -> str:
         """The environment, its step and the seed, for a message: "CartPole-v1 up to step 512, with seed 0"."""
         return f"{self.adapter.name} up to step {self.adapter.steps}, with seed {self.seed}"

@@ -13,14 +13,17 @@ import torch
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from pg_agents._fast.arrays import any_true
 from pg_agents.checks import whole_number
 from pg_agents.collection.collector import Collector
 from pg_agents.collection.env_adapter import Transition
 from pg_agents.collection.episode_groups import make_groups
 from pg_agents.collection.rollout_builder import RolloutBuilder
 from pg_agents.collection.rows_in_place import RowsInPlace, are_large
+from pg_agents.collection.waiting import Waiting
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import tree_leaves
+from pg_agents.generators import Generators
 from pg_agents.policies import is_token_window
 from pg_agents.policies.memory_limit import gib, memory
 from pg_agents.policies.policy import Policy
@@ -82,7 +85,7 @@ class EpisodeCollector(Collector):
     """Rollouts of one whole episode of every environment: a column is an episode, padded to the longest.
 
     Environments whose episode has ended wait for the others. (Taking the first n episodes to end instead would
-    overrepresent short ones.)
+    overrepresent short ones.) What belongs to one of several learners is as if it had not waited (see `Waiting`).
 
     Args:
         env: as in `Collector`.
@@ -109,18 +112,37 @@ class EpisodeCollector(Collector):
         super().__init__(env, policy, seed=seed, step_timeout=step_timeout)
         self.max_episode_steps = max_episode_steps
         self.groups = make_groups(self.adapter, group_size, seed)
+        several = policy.num_learners > 1 and self.adapter.takes_seeds
+        self.waiting = Waiting(self.adapter, policy.num_learners) if several else None
         inner = self.adapter.env.single_observation_space, self.adapter.env.single_action_space
         self.append_only = bool(self.adapter.env.metadata.get("append_only", False)) and is_token_window(*inner)
         if self.append_only and (self.adapter.masks.beside or self.adapter.masks.inside):
             raise ValueError(f"env: {self.adapter.name} has action masks; set its metadata['append_only'] to False")
 
+    @property
+    def coupling(self) -> str | None:
+        """What keeps learners from being equal to their single runs; rows seeded for each rollout need not wait."""
+        waits = self.waiting is None or self.waiting.holds or self.groups is not None
+        return super().coupling or (None if waits else "cannot hold rows that wait for others")
+
     @torch.no_grad()
     def _collect(self) -> Rollout:
         """Return the next episode of every environment."""
+        self._begin()
+        if self.waiting is None:
+            return self._play()
+        assert isinstance(self.actor.generator, Generators)
+        with self.waiting.rollout(self.actor.generator):
+            return self._play()
+
+    def _begin(self) -> None:
+        """Begin the next episodes; those that begin already go on."""
         if self.groups is not None:
             self.adapter.reset(self.groups.seeds())
         elif not self.adapter.episode_starts.all():
-            self.adapter.reset()
+            (self.adapter if self.waiting is None else self.waiting).reset()
+
+    def _play(self) -> Rollout:
         group_ids = None if self.groups is None else self.groups.ids
         builder = RolloutBuilder(self.adapter, self.actor, append_only=self.append_only, group_ids=group_ids)
         active = np.ones(self.adapter.num_envs, bool)
@@ -131,7 +153,10 @@ class EpisodeCollector(Collector):
             truncated = active & (step.truncated | is_over(step, self.max_episode_steps, self.adapter.name))
             terminated = active & step.terminated
             builder.add(decision, step, step.valid & active, terminated, truncated, episode_starts, times)
-            active = active & ~(terminated | truncated)
+            ended = terminated | truncated
+            active = active & ~ended
+            if self.waiting is not None and any_true(ended):
+                self.waiting.see(active)
         return builder.rollout()
 
 

@@ -33,12 +33,14 @@ class MaskReader:
         inside: whether observations contain the masks.
         beside: whether infos do, known from the first reset; None before it.
         free: the mask that allows every action, bool [B, entries].
+        idle: rows whose actions are ignored, and which may forbid every one, bool [B].
     """
 
     def __init__(self, observation_space: gym.Space, action_space: gym.Space, num_envs: int) -> None:
         self.space, self.inside = action_space, observes_mask(observation_space)
         self.beside: bool | None = None
         self.free = np.ones((num_envs, mask_size(action_space) or 0), bool)
+        self.idle = np.zeros(num_envs, bool)
 
     def fold(
         self,
@@ -72,7 +74,7 @@ class MaskReader:
             raise ValueError(f"an {MASK} in its info, but none at its first reset: all infos must have one")
         if self.inside or self.beside:
             bad = nothing_allowed(as_mask(observation[MASK]), self.space) & valid
-            if bad.any():
+            if bad.any() and (bad := bad & ~self.idle).any():
                 raise ValueError(f"an {MASK} that forbids every action, in environment {np.flatnonzero(bad)[0]}")
         return observation
 

@@ -149,14 +149,16 @@ class GRUCritic(Critic):
         """
         seen = self.encoder.recalled(rollout)
         remembered = self._remember(seen, rollout.memory, rollout.episode_starts)
+        values = self._values(seen, remembered)
+        if not len(rollout.final_rows):
+            return values, values.new_zeros(0)
         final, before = rollout.final_observations, remembered[tuple(rollout.final_rows.T)]
         if self.num_learners == 1:
-            return self._values(seen, remembered), self._values(final, self._remember(final, before))
+            return values, self._values(final, self._remember(final, before))
         each = rollout.rewards.shape[1] // self.num_learners
         columns = Columns(rollout.final_rows[:, 1] // each, self.num_learners)
         final, before = columns.of((final, before))
-        after = self._values(final, self._remember(final, before))
-        return self._values(seen, remembered), after[columns.places]
+        return values, self._values(final, self._remember(final, before))[columns.places]
 
     @torch.no_grad()
     def _remember(self, observations: Tree, memory: Tensor | None, episode_starts: Tensor | None = None) -> Tensor:

@@ -148,8 +148,8 @@ def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: E
 
 def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signals: bool) -> None:
     """Learn until the run is over, record it, and record the error or the signal if one cuts it off."""
-    if run.progress.learners is not None and not run.collector.adapter.takes_seeds:
-        reports.say(f"learners {run.collector.adapter.name} has one seed for all rows: like single runs, not equal")
+    if run.progress.learners is not None and (coupling := run.collector.coupling):
+        reports.say(f"learners {run.collector.adapter.name} {coupling}: like single runs, not equal")
     with Signals(handle_signals, lambda: reports.where(run)) as signals:
         try:
             reports.begin(run, config)

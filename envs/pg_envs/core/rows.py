@@ -23,7 +23,7 @@ class RowsVectorEnv(RowsState, VectorEnv):
 
     A subclass writes the dynamics for a set of rows (`_seed`, `_start`, `_move`, `_observe`) and names what they change
     (`changing`); the rest is here. `reset(seed=s)` seeds row i with s + i, as Gymnasium does; a list gives each row its
-    own seed. `reset(options={"reset_mask": mask})` resets the rows where mask is True.
+    own seed. `reset(options={"reset_mask": mask})` resets the rows where mask is True. `hold(mask)` lets them wait.
 
     Args:
         num_envs: B, the number of rows.
@@ -62,6 +62,7 @@ class RowsVectorEnv(RowsState, VectorEnv):
         self.generators: list[np.random.Generator] = []
         self.elapsed = np.zeros(num_envs, np.int64)  # steps taken in each row's episode
         self.ended = np.zeros(num_envs, bool)  # rows whose episode is over and which were not reset yet
+        self.held: NDArray[np.bool_] | None = None  # rows that wait, whatever is done
         self.all_rows: Rows = np.arange(num_envs)
 
     # -- methods of a subclass ---------------------------------------------------------------------------------------
@@ -101,14 +102,20 @@ class RowsVectorEnv(RowsState, VectorEnv):
             if not mask.all():
                 raise ValueError("reset_mask: a seed restarts every row, as the first reset does; leave the mask out")
             self.reseed(seed)
-        self._restart(self._select(mask))
+        self._restart(self._select(mask if self.held is None else mask & ~self.held))
         return self._observe(), self._infos()
+
+    def hold(self, rows: NDArray[np.bool_]) -> None:
+        """Keep the rows where `rows` is True, bool [B], as they are in steps and resets, until others are named."""
+        self.held = rows.copy() if rows.any() else None
 
     def step(self, actions: Any) -> tuple[Any, NDArray, NDArray, NDArray, dict[str, Any]]:  # noqa: ANN401
         """Take one step in every row; rows that have ended are reset or kept, according to the autoreset mode."""
-        rows, waiting = self.all_rows, None
-        if np.count_nonzero(self.ended):
-            rows, waiting = np.flatnonzero(~self.ended), np.flatnonzero(self.ended)
+        rows, ended = self.all_rows, self.ended
+        still = ended if self.held is None else ended | self.held
+        waiting = np.count_nonzero(still)
+        if waiting:
+            rows = np.flatnonzero(~still)
         at = self._index(rows)
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
         rewards[at], terminated[at] = self._move(np.asarray(actions)[at], rows)
@@ -117,8 +124,8 @@ class RowsVectorEnv(RowsState, VectorEnv):
         if self.max_episode_steps is not None:
             truncated[at] = self.elapsed[at] >= self.max_episode_steps
         self.ended = terminated | truncated
-        if waiting is not None:
-            self._wait(waiting)
+        if waiting:
+            self._wait(ended)
         infos = self._infos()
         if self.autoreset_mode is AutoresetMode.SAME_STEP and np.count_nonzero(self.ended):
             infos = self._reset_ended(infos)
@@ -148,12 +155,14 @@ class RowsVectorEnv(RowsState, VectorEnv):
         at = self._index(rows)
         self.elapsed[at], self.ended[at] = 0, False
 
-    def _wait(self, waiting: Rows) -> None:
-        """Handle rows that had ended before the step: NEXT_STEP resets them, DISABLED keeps them unchanged."""
+    def _wait(self, ended: NDArray[np.bool_]) -> None:
+        """Handle rows that had ended before the step: NEXT_STEP resets them, unless they are held; else they stay."""
         if self.autoreset_mode is AutoresetMode.NEXT_STEP:
-            self._restart(waiting)
-        else:
-            self.ended[waiting] = True
+            again = ended if self.held is None else ended & ~self.held
+            if np.count_nonzero(again):
+                self._restart(np.flatnonzero(again))
+            ended = ended & ~again
+        self.ended |= ended
 
     def _reset_ended(self, infos: dict[str, Any]) -> dict[str, Any]:
         """Reset the rows that ended in this step; their last observations become `final_obs`."""

@@ -175,6 +175,42 @@ def test_reset_mask_restarts_those_rows_alone():
     assert list(options) == ["reset_mask"]
 
 
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
+def test_held_rows_wait_and_then_go_on_as_if_nothing_had_happened(mode):
+    """Rows 0 and 2 are held in steps in which others end their episodes, and in a reset; at different moments."""
+    held, alone = (WalkVector(4, max_episode_steps=4, autoreset_mode=mode) for _ in range(2))
+    held.reset(seed=3), alone.reset(seed=3)
+    lived, expected = [[] for _ in SEEDS], [[] for _ in SEEDS]
+    for step in range(60):
+        waits = np.array([step % 5 in (1, 2), False, step % 7 > 3, False])
+        held.hold(waits)
+        before, actions = held._observe(), np.array([action_of(row, len(past)) for row, past in enumerate(lived)])
+        observations, rewards, terminated, truncated, _ = held.step(actions)
+        np.testing.assert_array_equal(observations[waits], before[waits])
+        assert not rewards[waits].any() and not terminated[waits].any() and not truncated[waits].any()
+        for row in np.flatnonzero(~waits):
+            lived[row].append((row_of(observations, row), rewards[row], terminated[row], truncated[row]))
+    for _ in range(60):
+        actions = np.array([action_of(row, len(past)) for row, past in enumerate(expected)])
+        observations, *rest, _ = alone.step(actions)
+        for row, past in enumerate(expected):
+            past.append((row_of(observations, row), *(values[row] for values in rest)))
+    assert all(past == whole[: len(past)] for past, whole in zip(lived, expected, strict=True))
+    assert len(lived[0]) < 40 and len(lived[2]) < 40
+
+
+def test_held_rows_are_not_reset_until_they_are_let_go():
+    env = WalkVector(3)
+    env.reset(seed=1)
+    before = env.step(np.array([1, 0, 1]))[0]
+    env.hold(np.array([False, True, False]))
+    after = env.reset()[0]
+    np.testing.assert_array_equal(after[1], before[1])
+    assert after[[0, 2], 1].tolist() == [0, 0]
+    env.hold(np.zeros(3, bool))
+    assert env.reset()[0][:, 1].tolist() == [0, 0, 0]
+
+
 def test_reset_mask_errors_name_the_argument():
     env = WalkVector(3)
     with pytest.raises(ValueError, match="reset_mask"):  # nothing has started yet
