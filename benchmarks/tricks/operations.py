@@ -13,6 +13,7 @@ from torch import nn
 
 from benchmarks.tricks.replaced import Make
 from pg_agents._fast import (
+    adam_steps,
     arrays,
     flat_vectors,
     gathers,
@@ -20,11 +21,12 @@ from pg_agents._fast import (
     logistic_tanh,
     means,
     module_calls,
+    module_walks,
     recurrence,
     sampling,
 )
 from pg_agents._fast import pictures as picture_order
-from pg_agents.agents.common.flat_optimizer import FlatOptimizer
+from pg_agents.agents.common.flat_optimizer import OPTIMIZERS, FlatOptimizer
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.policies import ImageEncoder
 
@@ -66,6 +68,22 @@ def step_of_adam() -> Operation:
     descent.set_learning_rates([1e-3])
     parameters = list(modules.parameters())
     return lambda: descent.step(sum(parameter.sum() for parameter in parameters), 0.5)  # type: ignore[arg-type]
+
+
+def two_groups_of_adam() -> Operation:
+    """Adam's step for a policy and a critic with a learning rate each."""
+    vectors = [torch.randn(4_700), torch.randn(4_600)]
+    optimizer = OPTIMIZERS["adam"]([{"params": [vector]} for vector in vectors], lr=1e-3)
+    for vector in vectors:
+        vector.grad = torch.randn_like(vector)
+    optimizer.step()
+    return lambda: adam_steps.take_step(optimizer)
+
+
+def walk() -> Operation:
+    """The parameters of a policy and a critic."""
+    seen = module_walks.Walk(list(networks()))
+    return lambda: module_walks.parameters_of(seen)
 
 
 def hyperbolic_tangent() -> Operation:
@@ -161,6 +179,8 @@ def _twins(trick: Callable, twin: Callable) -> tuple[FunctionType, FunctionType]
 
 TRICKS = [
     Trick(*_twins(flat_vectors.lay_out, flat_vectors.plain_lay_out), step_of_adam),
+    Trick(*_twins(adam_steps.take_step, adam_steps.plain_take_step), two_groups_of_adam),
+    Trick(*_twins(module_walks.parameters_of, module_walks.plain_parameters_of), walk),
     Trick(*_twins(logistic_tanh.tanh, logistic_tanh.plain_tanh), hyperbolic_tangent, alike=()),
     Trick(*_twins(module_calls.call, module_calls.plain_call), module_of_three),
     Trick(*_twins(module_calls.hold_directly, module_calls.plain_hold_directly), submodules),
