@@ -9,12 +9,13 @@ from dataclasses import replace
 from typing import Any, ClassVar, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from pg_agents._fast.one_pass import one_pass, values_of
 from pg_agents.agents.acting import Acting
 from pg_agents.agents.common.config import STEP_SIZES
 from pg_agents.agents.common.flat_optimizer import FlatOptimizer
-from pg_agents.agents.common.gradient_accumulation import accumulated_loss, unit_of
+from pg_agents.agents.common.gradient_accumulation import accumulated_loss, is_whole, unit_of
 from pg_agents.agents.common.kl_regularization import (
     beside_reference,
     make_reference,
@@ -25,7 +26,7 @@ from pg_agents.agents.common.kl_regularization import (
 from pg_agents.agents.common.learners import optimize_learners
 from pg_agents.agents.common.make_agent import check_needs, check_networks, check_sharing
 from pg_agents.agents.common.overlap import Overlap
-from pg_agents.agents.common.refused import remember
+from pg_agents.agents.common.refused import remember, statistics_of
 from pg_agents.agents.common.reward_scale import RewardScale
 from pg_agents.agents.construction import C
 from pg_agents.data.metrics import WeightedMetrics
@@ -121,7 +122,7 @@ class Agent(Acting[C], ABC):
 
     def values(self, data: Batch | Rollout) -> Tensor:
         """Return the critic's values at every step of a batch or a rollout: V [T, B], or Q [T, B, A]."""
-        return self.critic(data.observations, data.memory, data.episode_starts)
+        return values_of(self.critic, data.observations, data.memory, data.episode_starts)
 
     def outputs(self, data: Batch | Rollout) -> tuple[Distribution, Any]:
         """Return `distribution` and `values` at every step, None without a critic; a shared encoder runs once."""
@@ -181,14 +182,15 @@ class Agent(Acting[C], ABC):
             raise self.not_finite("a reward")
         if self.policy.num_learners > 1:
             rollout = replace(rollout, num_learners=self.policy.num_learners)
-        metrics = self._learn(rollout) if rollout.mask.any() else {}  # nothing to learn from if no decision was taken
+        with one_pass(self.critic if type(self).optimize is Agent.optimize and is_whole(self) else None):
+            metrics = self._learn(rollout) if rollout.mask.any() else {}  # without a decision nothing is to learn from
         for scale in self.observation_scales:  # only now: acting and learning used the same statistics
             scale.update(rollout.observations, rollout.mask)
         return metrics
 
     def _learn(self, rollout: Rollout) -> Metrics:
         self.flat_optimizer.refresh()
-        put_back = remember(self.overlap, self.statistics())
+        put_back = remember(self.overlap, statistics_of(self))
         try:
             with torch.no_grad():
                 rollout = self.overlap(rollout)
@@ -197,11 +199,6 @@ class Agent(Acting[C], ABC):
         except FloatingPointError:
             put_back()
             raise
-
-    def statistics(self) -> list[nn.Module]:
-        """Return the agent's modules that are no networks: their buffers are statistics of rollouts."""
-        networks = "policy", "critic", "reference"
-        return [module for name, module in self._modules.items() if module is not None and name not in networks]
 
     def prepared(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Return `prepare` of a rollout with reference log-probabilities and penalised rewards, and all metrics."""

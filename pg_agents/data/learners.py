@@ -78,25 +78,40 @@ def learner_last(rows: Tensor, like: Tensor) -> Tensor:
 
 
 class Columns:
-    """Columns for K rows that belong to learners in any order: as many for each learner, some of them empty.
+    """Columns for K rows that belong to learners in any order: as many for each learner, some of them of no row.
 
     Args:
-        learners: to whom the rows belong, int64 [K].
-        num_learners: L.
-
-    Attributes:
         places: the column of each row, int64 [K].
+        total: the number of columns.
     """
 
-    def __init__(self, learners: Tensor, num_learners: int) -> None:
+    def __init__(self, places: Tensor, total: int) -> None:
+        self.places, self.total = places, total
+
+    @classmethod
+    def for_rows(cls, learners: Tensor, num_learners: int) -> Columns:
+        """Return as few columns as do for rows of `learners`, int64 [K], of which there are L."""
         counts, order = learners.bincount(minlength=num_learners), learners.argsort(stable=True)
         before = torch.empty_like(learners)  # rows of the same learner
         before[order] = torch.arange(len(order), device=order.device) - (counts.cumsum(0) - counts)[learners[order]]
         most = int(counts.max())
-        self.places, self.total = learners * most + before, num_learners * most
+        return cls(learners * most + before, num_learners * most)
+
+    @classmethod
+    def for_final_rows(cls, final_rows: Tensor, shape: torch.Size, num_learners: int) -> Columns:
+        """Return columns for the final observations of a rollout of shape [T, L · b], given their rows, [K, 2].
+
+        Those of a single step, of which a column has one at most, stay in the columns in which they are.
+        """
+        steps, total = shape
+        if steps == 1:
+            return cls(final_rows[:, 1], total)
+        return cls.for_rows(final_rows[:, 1] // (total // num_learners), num_learners)
 
     def of(self, rows: Tree) -> Tree:
-        """Return rows [K, …] in their columns, [L · b, …], and zeros in the others."""
-        return tree_map(
-            lambda leaf: leaf.new_zeros(self.total, *leaf.shape[1:]).index_copy_(0, self.places, leaf), rows
-        )
+        """Return rows [K, …] in their columns, [L · b, …], and the first of them in columns of no row."""
+
+        def placed(leaf: Tensor) -> Tensor:
+            return leaf[:1].repeat(self.total, *[1] * (leaf.ndim - 1)).index_copy_(0, self.places, leaf)
+
+        return tree_map(placed, rows)

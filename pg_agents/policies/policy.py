@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pg_agents._fast.one_pass import values_of
 from pg_agents.data.learners import Columns
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import Tree
@@ -111,11 +112,6 @@ class Critic(nn.Module, ABC):
     def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return V(s) for observations [T, B, …] or [B, …], in the shape of their leading dimensions."""
 
-    def of_learners(self, observations: Tree, learners: Tensor) -> Tensor:
-        """Return V(s), [K], for observations [K, …] of `learners`, int64 [K], of which there are several."""
-        columns = Columns(learners, self.num_learners)
-        return self(columns.of(observations))[columns.places]
-
     def seen(self, rollout: Rollout) -> Tree:
         """Return a rollout's observations in the form that `forward` takes; the default returns them unchanged."""
         return rollout.observations
@@ -125,13 +121,17 @@ class Critic(nn.Module, ABC):
 
         A critic with a memory uses the memory after `final_rows` for the latter.
         """
-        values = self(self.seen(rollout), rollout.memory, rollout.episode_starts)
+        values = values_of(self, self.seen(rollout), rollout.memory, rollout.episode_starts)
         if not len(rollout.final_rows):
             return values, values.new_zeros(0)
         if self.num_learners == 1:
             return values, self(rollout.final_observations)
-        columns, each = rollout.final_rows[:, 1], rollout.rewards.shape[1] // self.num_learners
-        return values, self.of_learners(rollout.final_observations, columns // each)
+        return values, self.of_final_observations(rollout)
+
+    def of_final_observations(self, rollout: Rollout) -> Tensor:
+        """Return V of a rollout's final observations, [K], of several learners."""
+        columns = Columns.for_final_rows(rollout.final_rows, rollout.rewards.shape, self.num_learners)
+        return self(columns.of(rollout.final_observations))[columns.places]
 
 
 class ActionCritic(nn.Module, ABC):

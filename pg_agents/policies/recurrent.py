@@ -155,8 +155,7 @@ class GRUCritic(Critic):
         final, before = rollout.final_observations, remembered[tuple(rollout.final_rows.T)]
         if self.num_learners == 1:
             return values, self._values(final, self._remember(final, before))
-        each = rollout.rewards.shape[1] // self.num_learners
-        columns = Columns(rollout.final_rows[:, 1] // each, self.num_learners)
+        columns = Columns.for_final_rows(rollout.final_rows, rollout.rewards.shape, self.num_learners)
         final, before = columns.of((final, before))
         return values, self._values(final, self._remember(final, before))[columns.places]
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pg_agents.data.learners import of_columns
+from pg_agents.data.rollout import Rollout
 from pg_agents.data.tree import Tree
 from pg_agents.distributions import Categorical
 from pg_agents.policies.action_heads import allow
@@ -65,9 +66,10 @@ class TabularCritic(Critic):
         """Return the values of observations [..., B]."""
         return _look_up(self.values, split_mask(observations)[0], self.start)
 
-    def of_learners(self, observations: Tree, learners: Tensor) -> Tensor:
-        """Return the values, [K], of observations [K] of `learners`, int64 [K]."""
-        return self.values[learners, _index(split_mask(observations)[0], self.start)]
+    def of_final_observations(self, rollout: Rollout) -> Tensor:
+        """Return the values of a rollout's final observations, [K], of several learners."""
+        learners = rollout.final_rows[:, 1] // (rollout.rewards.shape[1] // self.num_learners)
+        return self.values[learners, _index(split_mask(rollout.final_observations)[0], self.start)]
 
 
 class TabularActionCritic(ActionCritic):

@@ -37,10 +37,17 @@ def test_rows_of_learners_come_back_in_their_order(shape):
 
 
 def test_rows_of_any_order_get_columns():
-    columns = Columns(torch.tensor([2, 0, 2, 2]), 3)
+    columns = Columns.for_rows(torch.tensor([2, 0, 2, 2]), 3)
     spread = columns.of({"x": torch.tensor([[1], [2], [3], [4]])})["x"]
-    assert spread.flatten().tolist() == [2, 0, 0, 0, 0, 0, 1, 3, 4]
+    assert spread.flatten().tolist() == [2, 1, 1, 1, 1, 1, 1, 3, 4]
     assert spread[columns.places].flatten().tolist() == [1, 2, 3, 4]
+
+
+def test_final_observations_of_a_step_stay_in_their_columns_and_others_get_the_columns_of_their_learner():
+    of_a_step = Columns.for_final_rows(torch.tensor([[0, 5], [0, 0], [0, 2]]), torch.Size((1, 6)), 3)
+    assert of_a_step.of(torch.tensor([7, 8, 9])).tolist() == [8, 7, 9, 7, 7, 7]
+    of_more = Columns.for_final_rows(torch.tensor([[0, 4], [1, 4], [1, 5], [1, 0]]), torch.Size((2, 6)), 3)
+    assert of_more.of(torch.tensor([6, 7, 8, 9])).tolist() == [9, 6, 6, 6, 6, 6, 6, 7, 8]
 
 
 CONSTANT = 0.1 + 1e-8 * torch.rand(T, B, generator=generator(), dtype=torch.float64)  # equal up to float32's rounding

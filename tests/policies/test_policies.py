@@ -1,6 +1,7 @@
 """Tables, encoders and MLPs: what each makes of its observations."""
 
 import copy
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +23,7 @@ from pg_agents.policies import (
     encoder,
     make_networks,
 )
+from pg_agents.policies.stacking import Stack
 
 
 def test_table_looks_up_its_state():
@@ -34,16 +36,33 @@ def test_table_looks_up_its_state():
     assert float(policy.probabilities()[0, 0, 0]) == 0.5
 
 
+def ending(states, learners):
+    """Return what a critic needs of a rollout of 3 environments of each learner, which ends in these states."""
+    rows = torch.tensor([[0, 3 * learner] for learner in learners])
+    shape = torch.zeros(4, 3 * (max(learners) + 1))
+    return SimpleNamespace(final_observations=torch.tensor(states), final_rows=rows, rewards=shape)
+
+
 def test_tables_of_several_learners_keep_to_their_columns():
     """Learner b's table holds 10·b + s for state s."""
     critic = TabularCritic(3, num_learners=2, start=1)
     critic.values.data = torch.tensor([[0.0, 1.0, 2.0], [10.0, 11.0, 12.0]])
     assert critic(torch.tensor([[1, 1], [3, 2]])).tolist() == [[0, 10], [2, 11]]
     assert critic(torch.tensor([2, 3])).tolist() == [1, 12]
-    assert critic.of_learners(torch.tensor([3, 1, 2]), torch.tensor([1, 1, 0])).tolist() == [12, 10, 1]
+    assert critic.of_final_observations(ending([3, 1, 2], learners=[1, 1, 0])).tolist() == [12, 10, 1]
     policy = TabularPolicy(3, 2, num_learners=2, start=1)
     policy.logits.data[1, 2] = torch.tensor([0.0, 50.0])
     assert policy(torch.tensor([[3, 3], [2, 2]])).mode().tolist() == [[0, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_final_observations_of_several_learners_are_categories_that_there_are(steps):
+    """Also in columns without any, of which the first category is 3."""
+    critics = [MLPCritic(Discrete(4, start=3), hidden=(4,)) for _ in range(2)]
+    rollout = ending([3, 6, 5], learners=[1, 1, 0])
+    rollout.rewards, rollout.final_rows[1, 1] = rollout.rewards[:steps], 4
+    expected = [critics[learner](torch.tensor(state)) for state, learner in ((3, 1), (6, 1), (5, 0))]
+    torch.testing.assert_close(Stack()(critics).of_final_observations(rollout), torch.stack(expected))
 
 
 def test_tables_of_one_state_broadcast_over_time():
@@ -51,7 +70,7 @@ def test_tables_of_one_state_broadcast_over_time():
     critic.values.data = torch.tensor([[1.0], [2.0], [3.0]])
     states = torch.zeros(4, 3, dtype=torch.int64)
     assert critic(states).tolist() == [[1, 2, 3]] * 4
-    assert critic.of_learners(torch.zeros(2, dtype=torch.int64), torch.tensor([2, 0])).tolist() == [3, 1]
+    assert critic.of_final_observations(ending([0, 0], learners=[2, 0])).tolist() == [3, 1]
     policy = TabularPolicy(1, 2, num_learners=3)
     policy.logits.data[1, 0] = torch.tensor([0.0, 9.0])
     assert policy(states).mode().tolist() == [[0, 1, 0]] * 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,12 @@ def accumulated_loss(
         found.append(means)
     slopes = [(g / len(losses) * (p - p.detach())).sum() for g, p in zip(total, parameters, strict=True)]
     return torch.stack(losses).mean() + torch.stack(slopes).sum(), WeightedMetrics.joined(found)
+
+
+def is_whole(agent: Any) -> bool:  # noqa: ANN401
+    """Return whether the first gradient of an update is that of its batch as a whole, and the critic is on its own."""
+    own = agent.critic is not None and agent.critic.shared_encoder is None
+    return own and agent.current("minibatch_size") is None and agent.current("micro_batch_size") is None
 
 
 def unit_of(policy: Policy, batch: Batch) -> Unit:

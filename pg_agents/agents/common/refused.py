@@ -30,3 +30,9 @@ def remember(overlap: Overlap, statistics: Iterable[nn.Module]) -> Callable[[], 
             setattr(part, name, buffer)
 
     return put_back
+
+
+def statistics_of(agent: nn.Module) -> list[nn.Module]:
+    """Return an agent's modules that are no networks: their buffers are statistics of rollouts."""
+    networks = "policy", "critic", "reference"
+    return [module for name, module in agent._modules.items() if module is not None and name not in networks]
