@@ -111,6 +111,7 @@ COMMANDS = {  # with arguments of their own; imported where they are asked for, 
     "soak": "benchmarks.soak",
     "scorecard": "benchmarks.scorecard",
     "checkpoints": "benchmarks.checkpoints",
+    "learners": "benchmarks.learners.command",
     "intervals": "benchmarks.intervals",
 }
 PLOTS = {
