@@ -7,6 +7,11 @@ import operator
 from typing import Any
 
 
+def is_count(value: Any, least: int = 1) -> bool:  # noqa: ANN401
+    """Return whether a value is a whole number, Python's or numpy's, and at least `least`."""
+    return not isinstance(value, bool) and hasattr(value, "__index__") and operator.index(value) >= least
+
+
 def whole_number(name: str, value: Any, least: int = 0) -> int:  # noqa: ANN401
     """Return `value` as an int; numpy's integers are accepted.
 

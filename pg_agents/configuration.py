@@ -11,15 +11,15 @@ import dataclasses
 import difflib
 import inspect
 import math
-import operator
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Self, TypeVar
 
+from pg_agents.checks import is_count
 from pg_agents.renamed import OPTIONS_ELSEWHERE
 from pg_agents.schedules import LinearSchedule, scheduled
 
@@ -37,11 +37,7 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
-def is_count(value: Any, least: int = 1) -> bool:  # noqa: ANN401
-    """Return whether a value is a whole number, Python's or numpy's, and at least `least`."""
-    return not isinstance(value, bool) and hasattr(value, "__index__") and operator.index(value) >= least
-
-
+OR_NONE = ", or None"
 T = TypeVar("T")
 Count = Annotated[int, Rule("a whole number, 1 or above", is_count)]
 Several = Annotated[int, Rule("a whole number, 2 or above", lambda x: is_count(x, 2))]
@@ -54,6 +50,8 @@ Fraction = Annotated[float, Rule("above 0 and at most 1", lambda x: 0 < x <= 1)]
 Finite = Annotated[float, Rule("a finite number", lambda x: math.isfinite(x))]
 Scheduled = Annotated[T | LinearSchedule | str, "scheduled"]
 """A number that may change over a run: 3e-4, LinearSchedule(3e-4, 0), or "3e-4:0"."""
+Each = Annotated[T | Sequence[T], "each"]
+"""An option of which several independent learners may have a list, with a value for each."""
 Fixed = Annotated[T, "fixed"]
 """An option that is built into what it configures, so that another value would not take effect afterwards."""
 
@@ -70,6 +68,7 @@ class Option:
         optional: whether a value may be None.
         scheduled: whether a value may be a schedule.
         fixed: whether the value cannot change once something is made of it.
+        each: whether it may be a list with a value for each of several learners, then a tuple.
     """
 
     name: str
@@ -79,25 +78,36 @@ class Option:
     optional: bool
     scheduled: bool
     fixed: bool
+    each: bool
 
     @property
     def rule(self) -> str:
         """The rules as text, to complete "… must be …"."""
-        return " and ".join(rule.text for rule in self.rules) + (", or None" if self.optional else "")
+        return " and ".join(rule.text for rule in self.rules) + (OR_NONE if self.optional else "")
 
-    def check(self, value: Any) -> None:  # noqa: ANN401
-        """Raise ValueError for a value that breaks a rule; the message has the name, the rule and the value.
+    def read(self, value: Any) -> Any:  # noqa: ANN401
+        """Return a value as Python's own, a text as the schedule that it is, and a list as a tuple; check it.
 
         A schedule may end at 0: the last update is made before the run is over.
+
+        Raises:
+            ValueError: it breaks a rule; the message has the name, the rule and the value, and the learner.
         """
-        if value is None and self.optional:
-            return
+        value = plain_value(value)
+        if self.each and isinstance(value, tuple) and value:
+            rule = self.rule.removesuffix(OR_NONE)
+            return tuple(self._read(f"{self.name} of learner {i}", one, rule) for i, one in enumerate(value))
+        return None if value is None and self.optional else self._read(self.name, value, self.rule)
+
+    def _read(self, name: str, value: Any, rule: str) -> Any:  # noqa: ANN401
+        value = scheduled(name, value) if self.scheduled else value
         is_schedule = isinstance(value, LinearSchedule)
         ends = (value.start, value.end) if is_schedule else (value,)
         if (is_schedule and not self.scheduled) or not all(
             self._holds(end) or (position == 1 and end == 0) for position, end in enumerate(ends)
         ):
-            raise ValueError(f"{self.name} must be {self.rule}, got {value if is_schedule else repr(value)}")
+            raise ValueError(f"{name} must be {rule}, got {value if is_schedule else repr(value)}")
+        return value
 
     def _holds(self, value: Any) -> bool:  # noqa: ANN401
         if isinstance(value, bool) and TRUTH not in self.rules:  # True would count as 1
@@ -133,9 +143,7 @@ class Configuration:
 
     def __post_init__(self) -> None:
         for name, option in self.options().items():
-            value = plain_value(getattr(self, name))
-            object.__setattr__(self, name, scheduled(name, value) if option.scheduled else value)
-            option.check(getattr(self, name))
+            object.__setattr__(self, name, option.read(getattr(self, name)))
         self.check_together()
 
     def check_together(self) -> None:
@@ -200,13 +208,13 @@ def _options(cls: Any) -> dict[str, Option]:  # noqa: ANN401
         hint = hints[field.name]
         marks = list(_marks(hint))
         rules = tuple(mark for mark in marks if isinstance(mark, Rule))
-        kinds = None in marks, "scheduled" in marks, "fixed" in marks
+        kinds = None in marks, "scheduled" in marks, "fixed" in marks, "each" in marks
         options[field.name] = Option(field.name, hint, field.default, rules, *kinds)
     return options
 
 
 def _marks(hint: Any) -> Iterator[Any]:  # noqa: ANN401
-    """Yield the marks in a type: rules, "scheduled", "fixed", and None if a value may be None."""
+    """Yield the marks in a type: rules, "scheduled", "fixed", "each", and None if a value may be None."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         yield from hint.__metadata__

@@ -98,8 +98,9 @@ def test_values_of_numpy_and_lists_become_pythons_own():
     assert (type(config.clip), type(config.epochs), config.normalize_advantages) == (float, int, True)
     networks = pg.NetworkConfig(hidden=np.array([8, 8]))
     assert networks.hidden == (8, 8) and networks == pg.NetworkConfig(hidden=[8, 8]) and hash(networks)
-    with pytest.raises(ValueError, match=r"clip must be .*, got \(0.1,\)"):
-        pg.PPOConfig(clip=np.array([0.1]))
+    with pytest.raises(ValueError, match=r"epochs must be .*, got \(3,\)"):
+        pg.PPOConfig(epochs=np.array([3]))
+    assert pg.PPOConfig(clip=np.array([0.1, 0.2])).clip == (0.1, 0.2)
     assert pg.PPOConfig(learning_rate="3e-4").learning_rate == 3e-4
 
 

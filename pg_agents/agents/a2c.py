@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from pg_agents.agents.base import Agent, Metrics
@@ -12,10 +11,10 @@ from pg_agents.agents.common.advantages import generalized_advantages
 from pg_agents.agents.common.cadence_config import StepsConfig
 from pg_agents.agents.common.config import AdvantageActorCriticConfig
 from pg_agents.agents.common.flat_optimizer import OptimizerName
-from pg_agents.configuration import Fixed, Positive, PositiveOrInfinite, Scheduled
+from pg_agents.configuration import Each, Fixed, Positive, PositiveOrInfinite, Scheduled
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
-from pg_agents.functional.losses import mean_over_steps, policy_gradient, squared_error
+from pg_agents.functional.losses import mean_over_steps, plus, policy_gradient, squared_error
 from pg_agents.policies import GRUPolicy, TabularPolicy, TransformerPolicy
 
 
@@ -23,8 +22,8 @@ from pg_agents.policies import GRUPolicy, TabularPolicy, TransformerPolicy
 class A2CConfig(StepsConfig, AdvantageActorCriticConfig):
     """The options of A2C."""
 
-    learning_rate: Scheduled[Positive] = 1.5e-3
-    max_grad_norm: PositiveOrInfinite | None = 0.5
+    learning_rate: Each[Scheduled[Positive]] = 1.5e-3
+    max_grad_norm: Each[PositiveOrInfinite] | None = 0.5
     optimizer: Fixed[OptimizerName] = "rmsprop"
 
 
@@ -48,10 +47,9 @@ class A2C(Agent[A2CConfig]):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and G = Â + V."""
-        config = self.config
-        advantages, targets, fit = generalized_advantages(
-            self.critic, rollout, config.discount, config.gae_lambda, normalize=config.normalize_advantages
-        )
+        returns = self.current("discount", rollout), self.current("gae_lambda", rollout)
+        normalize = self.config.normalize_advantages
+        advantages, targets, fit = generalized_advantages(self.critic, rollout, *returns, normalize=normalize)
         weights = mean_over_steps(rollout.mask, rollout.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), fit
 
@@ -60,5 +58,5 @@ class A2C(Agent[A2CConfig]):
         policy, values = self.outputs(batch)
         log_probs = policy.log_prob(batch.actions)
         terms, errors = policy_gradient(log_probs, batch.advantages), squared_error(values, batch.targets)
-        both = torch.add(terms, errors, alpha=self.config.value_weight)
+        both = plus(terms, errors, self.current("value_weight", batch))
         return self.regularized(batch, both, policy, log_probs, policy_loss=terms, value_loss=errors)

@@ -10,7 +10,7 @@ from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.advantages import fit, state_values, time_weights
 from pg_agents.agents.common.cadence_config import StepsConfig
 from pg_agents.agents.common.config import CriticConfig, PolicyGradientConfig
-from pg_agents.configuration import Count, Positive, Scheduled
+from pg_agents.configuration import Count, Each, Positive, Scheduled
 from pg_agents.data.learners import of_each
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
@@ -24,8 +24,8 @@ class ActorCriticConfig(StepsConfig, CriticConfig, PolicyGradientConfig):
     """The options of the actor-critic with TD value."""
 
     num_steps: Count | None = 1
-    learning_rate: Scheduled[Positive] = 3e-4
-    critic_learning_rate: Scheduled[Positive] | None = 1e-3
+    learning_rate: Each[Scheduled[Positive]] = 3e-4
+    critic_learning_rate: Each[Scheduled[Positive]] | None = 1e-3
     discounted_time: bool = False
     """Weight the update at time t of an episode by γ^t, as in the gradient of the discounted return."""
     normalize_advantages: bool = False
@@ -57,13 +57,13 @@ class ActorCritic(Agent[ActorCriticConfig]):
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute the bootstrapped returns and δ."""
         values, next_values = state_values(self.critic, rollout)
-        ends = rollout.terminated, rollout.truncated
-        targets = bootstrapped_returns(rollout.rewards, next_values, *ends, self.config.discount, 1.0)
+        ends, discount = (rollout.terminated, rollout.truncated), self.current("discount", rollout)
+        targets = bootstrapped_returns(rollout.rewards, next_values, *ends, discount, 1.0)
         advantages = targets - values
         if self.config.normalize_advantages:
             advantages = of_each(standardize, rollout.num_learners, advantages, rollout.mask, less=values)
         if self.config.discounted_time:
-            advantages = time_weights(rollout, self.config.discount) * advantages
+            advantages = time_weights(rollout, discount) * advantages
         weights = mean_over_steps(rollout.mask, rollout.num_learners, rollout.rewards.dtype)
         batch = Batch.of(rollout, advantages=advantages, weights=weights, targets=targets)
         return batch, {"explained_variance": fit(values, targets, rollout)}

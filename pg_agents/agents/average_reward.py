@@ -12,7 +12,7 @@ from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.cadence_config import EveryStepConfig
 from pg_agents.agents.common.config import CriticConfig, GradientConfig
 from pg_agents.agents.common.overlap import continued, refuse_terminations, steps_of
-from pg_agents.configuration import Finite, Fixed, Positive, Scheduled
+from pg_agents.configuration import Each, Finite, Fixed, Positive, Scheduled
 from pg_agents.data.learners import by_learner, of_columns
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
@@ -27,11 +27,11 @@ FOR_TABLES = {"learning_rate": 0.01, "critic_learning_rate": 0.05, "gain_learnin
 class AverageRewardConfig(EveryStepConfig, CriticConfig, GradientConfig):
     """The options of the average-reward actor-critic; with optimizer="sgd" it is equations 24 and 26."""
 
-    learning_rate: Scheduled[Positive] = 3e-4
-    critic_learning_rate: Scheduled[Positive] | None = 1e-3
-    gain_learning_rate: Positive | None = None
+    learning_rate: Each[Scheduled[Positive]] = 3e-4
+    critic_learning_rate: Each[Scheduled[Positive]] | None = 1e-3
+    gain_learning_rate: Each[Positive] | None = None
     """β_λ: step size of the estimated gain; None: as the critic's."""
-    initial_gain: Fixed[Finite] = 0.0
+    initial_gain: Fixed[Each[Finite]] = 0.0
     """λ_0: initial estimate of the gain. Above all rewards, it makes tried actions look worse than untried ones."""
 
 
@@ -56,8 +56,8 @@ class AverageReward(Agent[AverageRewardConfig]):
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401
         super().__init__(**given)
-        learners = (self.policy.num_learners,)
-        self.register_buffer("gain", torch.full(learners, self.config.initial_gain, dtype=torch.float64))
+        gain = torch.as_tensor(self.current("initial_gain"), dtype=torch.float64)
+        self.register_buffer("gain", gain + torch.zeros(self.policy.num_learners, dtype=torch.float64))
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Q − Σ_a π Q and R_{t+1} − λ + Q(S_{t+1},A_{t+1}), [T − 1, B], and each learner's mean d, [L]."""
@@ -83,8 +83,8 @@ class AverageReward(Agent[AverageRewardConfig]):
         if len(metrics) == 1:
             return {}
         differences = metrics.pop("differences")
-        rate = self.config.gain_learning_rate or self.current("critic_learning_rate") or self.current("learning_rate")
-        self.gain += rate * differences
+        rates = map(self.current, ("gain_learning_rate", "critic_learning_rate", "learning_rate"))
+        self.gain += next(rate for rate in rates if rate is not None) * differences
         several = len(differences) > 1
         found = {"temporal_difference": differences, "gain": self.gain.clone()}
         return metrics | (found if several else {name: value[0] for name, value in found.items()})

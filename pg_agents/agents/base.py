@@ -146,13 +146,13 @@ class Agent(Acting[C], ABC):
             **metrics: values whose means are reported, [T, B].
         """
         entropy = policy.entropy()
-        loss = batch.sum(with_entropy(terms, entropy, self.current("entropy_weight")))
-        loss = with_kl(loss, log_probs, batch, self.current("kl_penalty"), self.current("kl_weight"))
+        loss = batch.sum(with_entropy(terms, entropy, self.current("entropy_weight", batch)))
+        loss = with_kl(loss, log_probs, batch, self.current("kl_penalty"), self.current("kl_weight", batch))
         return loss, batch.means(**metrics, entropy=entropy)
 
     def kl_to_go(self, rollout: Rollout) -> Tensor | float:
         """Return the KL penalty that is subtracted from a compared episode's advantage at each step, [T, B]."""
-        weight, discount = self.current("kl_weight"), self.current("discount")
+        weight, discount = self.current("kl_weight", rollout), self.current("discount", rollout)
         return penalty_to_go(rollout, self.current("kl_penalty"), weight, discount)
 
     def should_stop_early(self, means: WeightedMetrics) -> Tensor | bool:
@@ -204,7 +204,7 @@ class Agent(Acting[C], ABC):
         """Return `prepare` of a rollout with reference log-probabilities and penalised rewards, and all metrics."""
         rollout, metrics = beside_reference(rollout, self.reference, self.current("micro_batch_size"))
         if not self.config.compares_episodes:
-            rollout = penalized(rollout, self.current("kl_penalty"), self.current("kl_weight"))
+            rollout = penalized(rollout, self.current("kl_penalty"), self.current("kl_weight", rollout))
         batch, more = self.prepare(rollout)
         return batch, metrics | more
 

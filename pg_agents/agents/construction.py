@@ -69,7 +69,9 @@ class Constructed(Configured[C]):
             config: options of the agent; those that were not given have defaults for the environment and the networks.
             network: options of the networks, or of a language model.
             **options: fields of both, which take precedence; policy="hf:PATH" uses a language model. encoder=… is a
-                module from observations to features, to be used instead of one that suits their space.
+                module from observations to features, to be used instead of one that suits their space. Several
+                learners may have a list, with a value or a schedule for each, of learning_rate, entropy_weight,
+                discount and all others whose type says so.
 
         Raises:
             ValueError: an option is out of range.

@@ -71,7 +71,7 @@ class GRPO(Agent[GRPOConfig]):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute A_i, the same at every step of an episode, minus the KL penalty from that step on."""
-        scores, mask = returns_of_columns(rollout, self.config.discount), rollout.mask
+        scores, mask = returns_of_columns(rollout, self.current("discount", rollout)), rollout.mask
         compared, std = compare(self.config.advantage, scores, rollout.group_ids, mask.any(0))
         advantages = compared.expand_as(mask) - self.kl_to_go(rollout)
         weights = aggregation_weights(self.config.aggregation, mask, self.config.max_episode_steps or 1, scores.dtype)
@@ -83,7 +83,7 @@ class GRPO(Agent[GRPOConfig]):
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −min(ρA, clip(ρ)A) − η H(π(·|S_t)) + β k_t, averaged by `aggregation`."""
-        policy, clips = self.distribution(batch), (self.current("clip"), self.config.clip_high)
+        policy, clips = self.distribution(batch), (self.current("clip", batch), self.config.clip_high)
         log_probs = policy.log_prob(batch.actions)
         log_ratio = log_probs - batch.log_probs  # ln ρ, [T, B]
         terms = clipped_surrogate(log_ratio, batch.advantages, *clips)

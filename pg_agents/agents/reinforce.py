@@ -50,7 +50,7 @@ class Reinforce(Agent[ReinforceConfig]):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Ψ."""
-        returns, time_weights = monte_carlo(self.config.signal, rollout, self.config.discount)
+        returns, time_weights = monte_carlo(self.config.signal, rollout, self.current("discount", rollout))
         if self.config.normalize_advantages:
             returns = of_each(standardize, rollout.num_learners, returns, rollout.mask)
         weights = mean_over_episodes(rollout.mask, rollout.num_learners, rollout.rewards.dtype)

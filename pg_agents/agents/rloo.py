@@ -47,7 +47,7 @@ class RLOO(Agent[RLOOConfig]):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute R_i minus the mean of the others in its group, minus the KL penalty from each step on."""
-        compared = leave_one_out(returns_of_columns(rollout, self.config.discount), rollout.group_ids)
+        compared = leave_one_out(returns_of_columns(rollout, self.current("discount", rollout)), rollout.group_ids)
         advantages = compared.expand_as(rollout.rewards) - self.kl_to_go(rollout)
         weights = mean_over_episodes(rollout.mask, dtype=rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights), {}

@@ -61,10 +61,9 @@ class TRPO(Agent[TRPOConfig]):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Â and the λ-returns."""
-        config = self.config
-        advantages, targets, fit = generalized_advantages(
-            self.critic, rollout, config.discount, config.gae_lambda, normalize=config.normalize_advantages
-        )
+        returns = self.current("discount", rollout), self.current("gae_lambda", rollout)
+        normalize = self.config.normalize_advantages
+        advantages, targets, fit = generalized_advantages(self.critic, rollout, *returns, normalize=normalize)
         weights = mean_over_steps(rollout.mask, dtype=rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights, targets=targets), fit
 

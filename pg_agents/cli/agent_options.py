@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import tyro
 
@@ -83,7 +83,10 @@ def _as_typed(option: Option) -> Any:  # noqa: ANN401
     """Return the type that is typed for an option: a schedule is a text, a sequence several words."""
     if option.scheduled:
         return float | str | None if option.optional else float | str
-    return tuple[int, ...] | None if option.name == "hidden" else without_rules(option.type)
+    hint = without_rules(option.type)
+    if option.each:  # one value is typed
+        hint = Union[tuple(kind for kind in get_args(hint) if get_origin(kind) is not Sequence)]  # noqa: UP007
+    return tuple[int, ...] | None if option.name == "hidden" else hint
 
 
 def described(published: Published) -> str:

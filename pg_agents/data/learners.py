@@ -57,6 +57,11 @@ def of_columns(values: Tensor, columns: int) -> Tensor:
     return values[:, None].expand(learners, columns // learners, *values.shape[1:]).flatten(0, 1)
 
 
+def is_zero(value: float | Tensor) -> bool:
+    """Return whether a number is 0; numbers of learners or of columns are taken for others."""
+    return not isinstance(value, Tensor) and value == 0
+
+
 def learner_first(features: Tensor, num_learners: int) -> Tensor:
     """Return features of columns, [..., L · b, F], as [L, rows, F]: a matrix of rows for each learner."""
     size = features.shape[-1]

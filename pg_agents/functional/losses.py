@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss, softplus
 
-from pg_agents.data.learners import by_learner, of_columns
+from pg_agents.data.learners import by_learner, is_zero, of_columns
 
 Aggregation = Literal["token-mean", "sequence-mean", "constant-length"]
 
@@ -39,9 +39,14 @@ def preference_loss(preferred: Tensor, other: Tensor) -> Tensor:
     return softplus(other - preferred)
 
 
-def with_entropy(terms: Tensor, entropy: Tensor, weight: float) -> Tensor:
+def plus(terms: Tensor, more: Tensor, weight: float | Tensor) -> Tensor:
+    """Return terms + weight · more, [T, B], for one weight, or one for each column, [B]."""
+    return terms + weight * more if isinstance(weight, Tensor) else torch.add(terms, more, alpha=weight)
+
+
+def with_entropy(terms: Tensor, entropy: Tensor, weight: float | Tensor) -> Tensor:
     """Return terms − η H, [T, B], an entropy bonus; the terms unchanged if the weight η is 0."""
-    return torch.sub(terms, entropy, alpha=weight) if weight else terms
+    return terms if is_zero(weight) else plus(terms, entropy, -weight)
 
 
 def mean_over_episodes(mask: Tensor, num_learners: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -104,7 +109,9 @@ def kl_term(log_probs: Tensor, reference: Tensor, form: Literal["k1", "k2", "k3"
     return {"k1": x, "k2": 0.5 * x.square(), "k3": torch.expm1(-x) + x}[form]
 
 
-def clipped_surrogate(log_ratio: Tensor, advantages: Tensor, clip: float, clip_high: float | None = None) -> Tensor:
+def clipped_surrogate(
+    log_ratio: Tensor, advantages: Tensor, clip: float | Tensor, clip_high: float | Tensor | None = None
+) -> Tensor:
     """Return −min(ρ_t Â_t, clip(ρ_t, 1 − ε, 1 + ε_high) Â_t), [T, B], where ρ_t = π_θ(A_t|S_t) / π_old(A_t|S_t).
 
     Its gradient is 0 where the ratio has left the interval in the direction that the advantage favours. At ρ = 1 its
@@ -113,18 +120,21 @@ def clipped_surrogate(log_ratio: Tensor, advantages: Tensor, clip: float, clip_h
     Args:
         log_ratio: ln ρ_t, [T, B].
         advantages: Â_t, [T, B]; no gradient flows through them.
-        clip: ε.
+        clip: ε, or that of each column, [B].
         clip_high: ε_high; None: ε.
 
     Reference: Schulman et al. (2017), equation 7; Yu et al. (2025), DAPO, for ε_high.
     """
     ratio, advantages = log_ratio.exp(), advantages.detach()
-    clipped = ratio.detach().clamp(1 - clip, 1 + (clip if clip_high is None else clip_high))
+    low, high = 1 - clip, 1 + (clip if clip_high is None else clip_high)
+    clipped = ratio.detach().clamp(low, high)  # type: ignore[arg-type] # both of a kind
     smaller = ratio.detach() * advantages <= clipped * advantages
     return -advantages * torch.where(smaller, ratio, clipped)
 
 
-def ratio_metrics(log_ratio: Tensor, clip: float, clip_high: float | None = None) -> dict[str, Tensor]:
+def ratio_metrics(
+    log_ratio: Tensor, clip: float | Tensor, clip_high: float | Tensor | None = None
+) -> dict[str, Tensor]:
     """Return the metrics `kl` and `clip_fraction` of how far π_θ has moved from π_old, as terms [T, B] to average.
 
     `kl` estimates KL(π_old‖π_θ) by ρ − 1 − ln ρ. `clip_fraction` is the share of rows whose ratio is outside
@@ -132,7 +142,7 @@ def ratio_metrics(log_ratio: Tensor, clip: float, clip_high: float | None = None
 
     Args:
         log_ratio: ln ρ_t, [T, B].
-        clip: ε.
+        clip: ε, or that of each column, [B].
         clip_high: ε_high; None: ε.
 
     Reference: Schulman, "Approximating KL divergence", 2020.

@@ -30,19 +30,19 @@ def lambda_returns(rewards: Tensor, next_values: Tensor, discounts: Tensor, lamb
     return backward_recurrence(returns, carried)
 
 
-def step_discounts(terminated: Tensor, discount: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return γ_t = γ (1 − terminated_t), [T, B]."""
+def step_discounts(terminated: Tensor, discount: float | Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return γ_t = γ (1 − terminated_t), [T, B], for one γ, or that of each column, [B]."""
     return discount * (~terminated).to(dtype)
 
 
-def step_lambdas(truncated: Tensor, lambda_: float, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return λ_t = λ, or 0 at truncations and in the last row, [T, B]."""
+def step_lambdas(truncated: Tensor, lambda_: float | Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return λ_t = λ, or 0 at truncations and in the last row, [T, B], for one λ, or that of each column, [B]."""
     lambdas = lambda_ * (~truncated).to(dtype)
     lambdas[-1] = 0
     return lambdas
 
 
-def reward_to_go(rewards: Tensor, terminated: Tensor, truncated: Tensor, discount: float) -> Tensor:
+def reward_to_go(rewards: Tensor, terminated: Tensor, truncated: Tensor, discount: float | Tensor) -> Tensor:
     """Return G_t = Σ_{k≥t} γ^{k−t} R_{k+1} to the end of the episode, [T, B].
 
     A truncated episode counts as ended: without a value function there is no estimate of the rewards after the cut.
@@ -51,7 +51,7 @@ def reward_to_go(rewards: Tensor, terminated: Tensor, truncated: Tensor, discoun
 
 
 def whole_returns(
-    rewards: Tensor, terminated: Tensor, truncated: Tensor, episode_starts: Tensor, discount: float
+    rewards: Tensor, terminated: Tensor, truncated: Tensor, episode_starts: Tensor, discount: float | Tensor
 ) -> Tensor:
     """Return G_0 = Σ_k γ^k R_{k+1} of the whole episode at each of its rows, [T, B].
 
@@ -156,7 +156,12 @@ def explained_variance(predictions: Tensor, targets: Tensor, mask: Tensor) -> Te
 
 
 def bootstrapped_returns(
-    rewards: Tensor, next_values: Tensor, terminated: Tensor, truncated: Tensor, discount: float, lambda_: float
+    rewards: Tensor,
+    next_values: Tensor,
+    terminated: Tensor,
+    truncated: Tensor,
+    discount: float | Tensor,
+    lambda_: float | Tensor,
 ) -> Tensor:
     """Return the λ-returns of a rollout, [T, B], which are `gae` + V(S_t); the arguments are those of `gae`."""
     discounts = step_discounts(terminated, discount, rewards.dtype)
@@ -169,8 +174,8 @@ def gae(
     next_values: Tensor,
     terminated: Tensor,
     truncated: Tensor,
-    discount: float,
-    lambda_: float,
+    discount: float | Tensor,
+    lambda_: float | Tensor,
 ) -> Tensor:
     """Return the generalised advantage estimates: the λ-return minus V(S_t), [T, B].
 
@@ -185,8 +190,8 @@ def gae(
         next_values: V(S_{t+1}), [T, B].
         terminated: where the next state's value is 0, [T, B].
         truncated: where the episode was cut, [T, B].
-        discount: γ.
-        lambda_: λ.
+        discount: γ, or that of each column, [B].
+        lambda_: λ, or that of each column, [B].
 
     Reference: Schulman et al. (2016), equation 16.
     """

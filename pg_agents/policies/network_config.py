@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pg_agents.configuration import Configuration, Count, Finite, Rule, is_count
+from pg_agents.checks import is_count
+from pg_agents.configuration import Configuration, Count, Finite, Rule
 from pg_agents.policies.activations import Activation
 
 

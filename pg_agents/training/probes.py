@@ -10,6 +10,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
@@ -82,10 +83,14 @@ def default_probes(agent: Agent, env: gym.Env | VectorEnv) -> list[Probe]:
 
 
 def schedules(run: Run) -> dict[str, Value]:
-    """Return the current values of the agent's schedules, by the names of its arguments."""
+    """Return the current values of the agent's schedules, by the names of its arguments; of learners the means."""
     agent = run.agent
-    names = [name for name, value in agent.arguments.items() if isinstance(value, LinearSchedule)]
-    return {f"train/{name}": agent.current(name) for name in names}
+    names = [name for name, value in agent.arguments.items() if _has_schedule(value)]
+    return {f"train/{name}": float(torch.as_tensor(agent.current(name), dtype=torch.float64).mean()) for name in names}
+
+
+def _has_schedule(value: Any) -> bool:  # noqa: ANN401
+    return any(isinstance(one, LinearSchedule) for one in (value if isinstance(value, tuple) else (value,)))
 
 
 def policy_probabilities(run: Run) -> dict[str, Value]:

@@ -24,7 +24,7 @@ Signal = Literal["reward-to-go", "discounted-reward-to-go", "whole-return"]
 NormalizedOver = Literal["rollout", "minibatch"]  # advantages
 
 
-def monte_carlo(signal: Signal, rollout: Rollout, discount: float) -> tuple[Tensor, Tensor]:
+def monte_carlo(signal: Signal, rollout: Rollout, discount: float | Tensor) -> tuple[Tensor, Tensor]:
     """Return REINFORCE's returns and the weight of each step, [T, B] each.
 
     | signal | return | weight |
@@ -46,8 +46,8 @@ def monte_carlo(signal: Signal, rollout: Rollout, discount: float) -> tuple[Tens
     return reward_to_go(*record, discount), weights
 
 
-def time_weights(rollout: Rollout, discount: float) -> Tensor:
-    """Return γ^t for each row's time t within its episode, [T, B]."""
+def time_weights(rollout: Rollout, discount: float | Tensor) -> Tensor:
+    """Return γ^t for each row's time t within its episode, [T, B], for one γ, or that of each column, [B]."""
     return discount ** rollout.times.to(rollout.rewards.dtype)
 
 
@@ -67,15 +67,21 @@ def _centred(advantages: Tensor, mask: Tensor, *, less: Tensor) -> Tensor:
 
 
 def generalized_advantages(
-    critic: Critic, rollout: Rollout, discount: float, gae_lambda: float, *, normalize: bool, at_once: bool = True
+    critic: Critic,
+    rollout: Rollout,
+    discount: float | Tensor,
+    gae_lambda: float | Tensor,
+    *,
+    normalize: bool,
+    at_once: bool = True,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Return Â_t and the critic's targets Â_t + V(S_t), [T, B] each, and the metric `explained_variance`.
 
     Args:
         critic: V.
         rollout: T steps of B environments.
-        discount: γ.
-        gae_lambda: λ.
+        discount: γ, or that of each column, [B].
+        gae_lambda: λ, or that of each column, [B].
         normalize: standardise Â; the targets stay as they are.
         at_once: standardise over the rollout; False: only subtract the mean, for minibatches to be standardised.
 

@@ -82,6 +82,7 @@ class GroupsConfig(EpisodesConfig):
 
     def check_learners(self, num_learners: int) -> None:
         """Raise ValueError for independent learners: an episode is compared with those of the same policy."""
+        super().check_learners(num_learners)
         check_compared(num_learners)
 
 
@@ -104,6 +105,7 @@ class NaturalConfig(LongRolloutConfig, MinibatchConfig, AdvantageConfig):
 
     def check_learners(self, num_learners: int) -> None:
         """Raise ValueError for independent learners: a step's KL divergence is that of one policy."""
+        super().check_learners(num_learners)
         if num_learners > 1:
             raise ValueError(
                 f"policy: a limit on a step's KL would couple its {num_learners} independent learners; use "

@@ -17,12 +17,16 @@ def clip(gradients: list[Tensor], max_norm: float | None) -> float:
     return norm
 
 
-def clip_each(gradients: list[Tensor], max_norm: float | None) -> Tensor:
-    """Scale each learner's rows of gradients [L, P] down to `max_norm`, in place; return their norms before, [L]."""
+def clip_each(gradients: list[Tensor], max_norm: float | Tensor | None) -> Tensor:
+    """Scale each learner's rows of gradients [L, P] down to `max_norm`, or to its own of [L], in place.
+
+    Returns:
+        the norms before, [L].
+    """
     norms = [torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients]
     norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms), dim=0)
     if max_norm is not None and bool((norm > max_norm).any()):
-        factors: Any = (max_norm / norm).clamp(max=1)[:, None]
+        factors: Any = (max_norm / norm).clamp(max=1)[:, None].to(norm.dtype)
         for gradient in gradients:
             gradient.mul_(factors)
     return norm

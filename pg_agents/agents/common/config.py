@@ -6,6 +6,7 @@ data, are inherited: no agent inherits from another.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from pg_agents.agents.common.kl_regularization import KLPenalty
 from pg_agents.configuration import (
     Configuration,
     Count,
+    Each,
     Fixed,
     NonNegative,
     Positive,
@@ -23,6 +25,7 @@ from pg_agents.configuration import (
     UnitInterval,
 )
 from pg_agents.data.rollout import EpisodeCadence, StepCadence
+from pg_agents.shown import shortened
 
 STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # options that make a step smaller
 ABSENT: dict[str, Any] = {  # the value with which an agent without the option behaves
@@ -78,18 +81,37 @@ class AgentConfig(Configuration):
                 raise ValueError(f"{name} is fixed when an agent is made, now {old}: make another with {name}={value}")
 
     def check_learners(self, num_learners: int) -> None:
-        """Raise ValueError if an update of one independent learner would depend on other learners."""
+        """Raise ValueError for lists of another length, or if an update of a learner would depend on other learners."""
+        for name, option in self.options().items():
+            value = getattr(self, name)
+            if option.each and isinstance(value, tuple) and len(value) != num_learners:
+                count, given = len(value), shortened(str([*value]))
+                need = f"give num_learners={count}" if num_learners == 1 else "give one for each learner"
+                raise ValueError(
+                    f"{name}: {count} values are given for num_learners={num_learners}, {given}; {need}, or one value"
+                )
+
+    def of_learners(self, learners: Sequence[int]) -> dict[str, Any]:
+        """Return the options of some of the learners by name: of a list their entries, of one learner its value."""
+
+        def theirs(value: Any) -> Any:  # noqa: ANN401
+            some = tuple(value[learner] for learner in learners)
+            return some if len(some) > 1 else some[0]
+
+        each = [name for name, option in self.options().items() if option.each]
+        options = self.as_dict()
+        return options | {name: theirs(options[name]) for name in each if isinstance(options[name], tuple)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class GradientConfig(AgentConfig):
     """The options of agents that learn by gradient descent on their loss."""
 
-    learning_rate: Scheduled[Positive] = 3e-3
+    learning_rate: Each[Scheduled[Positive]] = 3e-3
     """Step size of the policy's updates."""
-    entropy_weight: Scheduled[NonNegative] = 0.0
+    entropy_weight: Each[Scheduled[NonNegative]] = 0.0
     """η: weight of the policy's entropy, which is added to the objective."""
-    max_grad_norm: PositiveOrInfinite | None = None
+    max_grad_norm: Each[PositiveOrInfinite] | None = None
     """Largest norm of the gradient, to which longer ones are scaled down; None: no limit."""
     optimizer: Fixed[OptimizerName] = "adam"
     """The optimizer: adam, rmsprop or sgd."""
@@ -107,7 +129,7 @@ class GradientConfig(AgentConfig):
 class RewardConfig(AgentConfig):
     """The options of agents that maximise a discounted return."""
 
-    discount: UnitInterval = 0.99
+    discount: Each[UnitInterval] = 0.99
     """γ: the factor by which a reward counts less for each step that it comes later."""
     normalize_rewards: Fixed[bool] = False
     """Divide rewards by the running standard deviation of the discounted return."""
@@ -117,7 +139,7 @@ class RewardConfig(AgentConfig):
 class KLConfig(AgentConfig):
     """The options of agents that can stay near a reference policy."""
 
-    kl_weight: Scheduled[NonNegative] = 0.0
+    kl_weight: Each[Scheduled[NonNegative]] = 0.0
     """β: weight of the KL divergence from a reference policy, which is subtracted from the objective. The reference is
     the initial policy, unless another is given."""
     kl_penalty: KLPenalty = "reward"
@@ -129,7 +151,7 @@ class KLConfig(AgentConfig):
 class CriticConfig(AgentConfig):
     """The option of agents with a critic."""
 
-    critic_learning_rate: Scheduled[Positive] | None = None
+    critic_learning_rate: Each[Scheduled[Positive]] | None = None
     """Step size of the critic's updates; None: as the policy's."""
 
 
@@ -142,7 +164,7 @@ class PolicyGradientConfig(KLConfig, RewardConfig, GradientConfig):
 class AdvantageConfig(CriticConfig, RewardConfig):
     """The options of agents that learn from generalised advantage estimates Â."""
 
-    gae_lambda: UnitInterval = 0.95
+    gae_lambda: Each[UnitInterval] = 0.95
     """λ of the advantage estimate: 0 relies on the critic alone, 1 on the rewards alone."""
     normalize_advantages: bool = False
     """Standardise Â over the rollout (mean 0, standard deviation 1)."""
@@ -152,7 +174,7 @@ class AdvantageConfig(CriticConfig, RewardConfig):
 class AdvantageActorCriticConfig(AdvantageConfig, PolicyGradientConfig):
     """The options of agents whose loss is the policy's, with advantage estimates, plus the critic's."""
 
-    value_weight: NonNegative = 1.0
+    value_weight: Each[NonNegative] = 1.0
     """c: weight of the critic's loss; it matters if the gradient is clipped or the networks share parameters."""
 
 

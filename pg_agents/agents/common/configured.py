@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from pg_agents.agents.common.config import ABSENT, AgentConfig
 from pg_agents.agents.common.make_agent import check_kind
 from pg_agents.configuration import check_names
+from pg_agents.data.learners import of_columns
+from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.renamed import ELSEWHERE
 from pg_agents.schedules import LinearSchedule
 
@@ -51,6 +54,7 @@ class Configured(nn.Module, Generic[C]):
             check_kind("config", value, type(self).config_class)
             if "config" in vars(self):
                 self.config.check_change(value, getattr(self, "reference", None) is not None)
+                value.check_learners(self.policy.num_learners)
         super().__setattr__(name, value)
 
     @classmethod
@@ -63,11 +67,25 @@ class Configured(nn.Module, Generic[C]):
         """The options by name."""
         return self.config.as_dict()
 
-    def current(self, name: str) -> Any:  # noqa: ANN401
-        """Return an option's value at this point of the run; `ABSENT`'s if the agent does not have the option."""
+    def current(self, name: str, data: Batch | Rollout | None = None) -> Any:  # noqa: ANN401
+        """Return an option's value at this point of the run; `ABSENT`'s if the agent does not have the option.
+
+        If learners have values of their own these are an array, [L], or of the columns of `data`, [B].
+        """
         own = vars(self.config)
         value = own[name] if name in own else ABSENT[name]
-        return value.at(self.progress) if isinstance(value, LinearSchedule) else value
+        if isinstance(value, LinearSchedule):
+            return value.at(self.progress)
+        return self._of_each(value, data) if isinstance(value, tuple) else value
+
+    def _of_each(self, values: tuple[float | LinearSchedule, ...], data: Batch | Rollout | None) -> float | Tensor:
+        now = [value.at(self.progress) if isinstance(value, LinearSchedule) else value for value in values]
+        if len(now) == 1:
+            return now[0]
+        if data is None:
+            return torch.tensor(now, dtype=torch.float64, device=next(self.policy.parameters()).device)
+        like = data.weights if isinstance(data, Batch) else data.rewards
+        return of_columns(torch.tensor(now, dtype=like.dtype, device=like.device), like.shape[-1])
 
     @classmethod
     def configuration(cls, config: C | None, options: dict[str, Any]) -> C:

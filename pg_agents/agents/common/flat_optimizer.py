@@ -97,7 +97,7 @@ class FlatOptimizer:
             members = [self.members[vector] for vector in group["params"]]
             flat = [vector is not some[0] for vector, some in zip(group["params"], members, strict=True)]
             vectors = [{"members": [names[p] for p in m], "flat": f} for m, f in zip(members, flat, strict=True)]
-            groups.append({"learning_rate": float(group["lr"]), "vectors": vectors})
+            groups.append({"learning_rate": torch.as_tensor(group["lr"]).tolist(), "vectors": vectors})
         return moments, {"groups": groups, "asleep": [names[parameter] for parameter in self.asleep]}
 
     def set_state(
@@ -127,24 +127,26 @@ class FlatOptimizer:
                 members = [parameters[name] for name in vector["members"]]
                 flat = in_one_vector(members, self.num_learners) if vector["flat"] else plain_lay_out(members)
                 vectors |= flat
-            group["lr"], group["params"] = wanted["learning_rate"], list(vectors)
+            rate = wanted["learning_rate"]
+            group["lr"] = torch.tensor(rate, dtype=torch.float64) if isinstance(rate, list) else rate
+            group["params"] = list(vectors)
             self.members |= vectors
             self._give(group["params"], states)
         self._remember(self.groups)
 
-    def set_learning_rates(self, rates: Sequence[float]) -> None:
-        """Set the learning rate of each group; there may be more rates than groups."""
+    def set_learning_rates(self, rates: Sequence[float | Tensor]) -> None:
+        """Set the learning rate of each group, or those of its learners, [L]; there may be more rates than groups."""
         for group, rate in zip(self.optimizer.param_groups, rates, strict=False):
             group["lr"] = rate
 
-    def step(self, loss: Tensor, max_norm: float | None, steps: Tensor | None = None) -> float | Tensor:
+    def step(self, loss: Tensor, max_norm: float | Tensor | None, steps: Tensor | None = None) -> float | Tensor:
         """Take one step down the gradient of `loss`, scaled down to `max_norm`; return its norm before scaling.
 
         If the gradient is not finite no step is taken, and the returned norm is not finite.
 
         Args:
             loss: a scalar; of several learners the sum of their losses.
-            max_norm: of the gradient, or of each learner's; None: no limit.
+            max_norm: of the gradient, or of each learner's, of which [L] may differ; None: no limit.
             steps: which learners take a step, bool [L]; None: all.
 
         Returns:
@@ -164,8 +166,9 @@ class FlatOptimizer:
                 vector.grad.zero_()
         loss.backward()
         gradients = [vector.grad for vector in self.members if vector.grad is not None]
-        norm = (clip if self.num_learners == 1 else clip_each)(gradients, max_norm)
-        if math.isfinite(norm if self.num_learners == 1 else norm.sum()):  # type: ignore[union-attr]
+        clipped: Any = clip if self.num_learners == 1 else clip_each
+        norm = clipped(gradients, max_norm)
+        if math.isfinite(norm if self.num_learners == 1 else norm.sum()):
             self._take(steps)
             for members in self.members.values():
                 increment_version(members)  # the step changes a vector, which does not mark the parameters as changed

@@ -15,7 +15,7 @@ def fitting_group_size(num_envs: int) -> int:
     return next((size for size in range(GROUP_SIZE, 1, -1) if num_envs % size == 0), GROUP_SIZE)
 
 
-def returns_of_columns(rollout: Rollout, discount: float) -> Tensor:
+def returns_of_columns(rollout: Rollout, discount: float | Tensor) -> Tensor:
     """Return R = Σ_t γ^t R_{t+1} of each column, which is one episode, [B]; a truncated episode ends there."""
     return (time_weights(rollout, discount) * rollout.rewards * rollout.mask).sum(0)
 

@@ -25,22 +25,21 @@ import torch
 from torch import Tensor
 
 from pg_agents.agents.common.advantages import time_weights
-from pg_agents.data.learners import of_each
+from pg_agents.data.learners import is_zero, of_each
 from pg_agents.data.minibatches import columns_of
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence, TokenBlock
 from pg_agents.functional.comparisons import leave_one_out
 from pg_agents.functional.losses import kl_term
 from pg_agents.functional.returns import reward_to_go
 from pg_agents.policies import Policy
-from pg_agents.schedules import Scheduled
 
 KLPenalty = Literal["reward", "k2-loss", "k3-loss"]
 
 
 def make_reference(
-    policy: Policy, reference: Policy | None, weight: Scheduled, cadence: StepCadence | EpisodeCadence
+    policy: Policy, reference: Policy | None, weight: object, cadence: StepCadence | EpisodeCadence
 ) -> Policy | None:
-    """Return π_ref: the given one, or a frozen copy of the policy if `weight` is not 0.
+    """Return π_ref: the given one, or a frozen copy of the policy if `weight`, the option, is not 0.
 
     Raises:
         ValueError: a reference that is not frozen, has other actions, or has a memory though rollouts begin within
@@ -132,14 +131,16 @@ def log_ratios(rollout: Rollout) -> Tensor:
     return ratios * (rollout.mask & (ratios.abs() > rounding))
 
 
-def penalized(rollout: Rollout, penalty: KLPenalty, weight: float) -> Rollout:
+def penalized(rollout: Rollout, penalty: KLPenalty, weight: float | Tensor) -> Rollout:
     """Return the rollout with rewards R_{t+1} − β x_t if the penalty is in the rewards, else unchanged."""
-    if penalty != "reward" or not weight:
+    if penalty != "reward" or is_zero(weight):
         return rollout
     return replace(rollout, rewards=rollout.rewards - weight * log_ratios(rollout))
 
 
-def penalty_to_go(rollout: Rollout, penalty: KLPenalty, weight: float, discount: float) -> Tensor | float:
+def penalty_to_go(
+    rollout: Rollout, penalty: KLPenalty, weight: float | Tensor, discount: float | Tensor
+) -> Tensor | float:
     """Return the KL penalty that is subtracted from compared episodes' advantages at each step, [T, B].
 
         β [K_t^i − (1/(G − 1)) Σ_{j≠i} K_t^j],   K_t = Σ_{k≥t} γ^k x_k
@@ -149,16 +150,16 @@ def penalty_to_go(rollout: Rollout, penalty: KLPenalty, weight: float, discount:
     variance near the reference, where K is nearly 0 on average, and lowers it where texts are long and K is a nat or
     more. An episode that has ended counts as 0.
     """
-    if penalty != "reward" or not weight:
+    if penalty != "reward" or is_zero(weight):
         return 0.0
     to_go = reward_to_go(log_ratios(rollout), rollout.terminated, rollout.truncated, discount)
     return weight * leave_one_out(time_weights(rollout, discount) * to_go * rollout.mask, rollout.group_ids)
 
 
-def with_kl(loss: Tensor, log_probs: Tensor, batch: Batch, penalty: KLPenalty, weight: float) -> Tensor:
-    """Return the loss, plus β Σ weights · k(ln π_θ, ln π_ref) if the penalty is in the loss."""
-    if penalty == "reward" or not weight:
+def with_kl(loss: Tensor, log_probs: Tensor, batch: Batch, penalty: KLPenalty, weight: float | Tensor) -> Tensor:
+    """Return the loss, plus Σ weights · β k(ln π_θ, ln π_ref) if the penalty is in the loss."""
+    if penalty == "reward" or is_zero(weight):
         return loss
     assert batch.reference_log_probs is not None
     form: Literal["k2", "k3"] = "k2" if penalty == "k2-loss" else "k3"
-    return loss + weight * batch.sum(kl_term(log_probs, batch.reference_log_probs, form))
+    return loss + batch.sum(weight * kl_term(log_probs, batch.reference_log_probs, form))

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from pg_agents.checks import whole_number
-from pg_agents.configuration import is_count
+from pg_agents.checks import is_count, whole_number
 from pg_agents.policies import Policy
 from pg_agents.policies.stacking import Stack
 from pg_agents.seeding import Purpose, spawn

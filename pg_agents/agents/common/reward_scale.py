@@ -21,7 +21,7 @@ class RewardScale(nn.Module):
     The mean is not subtracted: shifting rewards would change the best policy if episodes have different lengths.
 
     Args:
-        discount: γ.
+        discount: γ, or that of each learner, [L].
         num_learners: L; several learners have statistics of their own.
 
     Reference: Engstrom et al. (2020), section 3.
@@ -29,7 +29,7 @@ class RewardScale(nn.Module):
 
     accumulated: Tensor
 
-    def __init__(self, discount: float, num_learners: int = 1) -> None:
+    def __init__(self, discount: float | Tensor, num_learners: int = 1) -> None:
         super().__init__()
         self.discount, self.num_learners = discount, num_learners
         self.moments = RunningMoments((), num_learners)
@@ -41,8 +41,11 @@ class RewardScale(nn.Module):
         accumulated, sums = self.accumulated.to(rollout.rewards.device), []
         if len(accumulated) != rollout.rewards.shape[1]:  # another number of environments, whose past is unknown
             accumulated = accumulated.new_zeros(rollout.rewards.shape[1])
+        discount = self.discount
+        if isinstance(discount, Tensor):
+            discount = of_columns(discount.to(accumulated), len(accumulated))
         for episode_starts, rewards in zip(rollout.episode_starts, rollout.rewards.double(), strict=True):
-            accumulated = torch.where(episode_starts, 0.0, self.discount * accumulated) + rewards
+            accumulated = torch.where(episode_starts, 0.0, discount * accumulated) + rewards
             sums.append(accumulated)
         self.accumulated = accumulated
         return replace(
