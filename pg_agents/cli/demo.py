@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pg_agents.agents import AGENTS
 from pg_agents.cli.listing import columns
-from pg_agents.cli.parallel import Report, in_processes
+from pg_agents.cli.parallel import in_processes
+from pg_agents.cli.runs import steps_written
 from pg_agents.cli.terminal import say
 from pg_agents.errors import UserError
 from pg_agents.seeding import Purpose, environment_seeds, spawn
@@ -133,8 +134,8 @@ def demo(
         for agent, form in AGENTS.items()
         if task.continuing == getattr(form, "continuing", False)
     ]
-    with _bars(jobs) as report:
-        rows = in_processes(run_job, jobs, report, processes)
+    with _bars(jobs) as show:
+        rows = in_processes(run_job, jobs, processes, show)
     print(f"\n{table(rows)}")
     print(f"\n{len(rows)} runs in {time.perf_counter() - started:.0f} s; returns are means of greedy episodes")
     say(f"curves, probabilities and generated texts:  tensorboard --logdir {run_dir}")
@@ -151,7 +152,7 @@ def table(rows: list[Row]) -> str:
     return columns(head, cells, right=(2, 3, 4, 5))
 
 
-def run_job(job: Job, report: Report) -> Row:
+def run_job(job: Job) -> Row:
     """Train, evaluate and return the job's row of the table."""
     task, env_args = job.task, dict(job.task.env_args)
     torch.set_num_threads(1)
@@ -164,13 +165,10 @@ def run_job(job: Job, report: Report) -> Row:
             total_steps=job.total_steps,
             seed=job.seed,
             run_dir=job.run_dir,
-            handle_signals=False,
             progress=False,
-            probes=(lambda run: report(job.run_dir.name, min(run.steps, run.total_steps)),),
             config={"env": task.env, "env_args": env_args, "device": "cpu"},
         )
         known = pg_envs.known_returns(env)
-    report(job.run_dir.name, job.total_steps)
     with closing(make_env(task.env, 100, env_args)) as env:
         limit = STEPS if task.continuing else None
         learned = evaluate(agent, env, episodes=task.episodes, max_episode_steps=limit).mean_return / (limit or 1)
@@ -194,17 +192,16 @@ def random_return(task: Task, episodes: int = 200) -> float:
 
 
 @contextmanager
-def _bars(jobs: list[Job]) -> Iterator[Report]:
-    """Show a progress bar for each job."""
+def _bars(jobs: list[Job]) -> Iterator[Callable[[], None]]:
+    """Show a progress bar for each job; yield what brings them up to date."""
     head = TextColumn("{task.description}")
     with Progress(head, BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn()) as progress:
-        bars = {
-            job.run_dir.name: progress.add_task(f"{job.agent:20}{job.task.env}", total=job.total_steps, start=False)
-            for job in jobs
-        }
+        bars = [progress.add_task(f"{job.agent:20}{job.task.env}", total=job.total_steps, start=False) for job in jobs]
 
-        def report(name: str, steps: float) -> None:
-            progress.start_task(bars[name])
-            progress.update(bars[name], completed=steps)
+        def show() -> None:
+            for bar, job in zip(bars, jobs, strict=True):
+                if job.run_dir.exists():
+                    progress.start_task(bar)
+                    progress.update(bar, completed=min(steps_written(job.run_dir), job.total_steps))
 
-        yield report
+        yield show

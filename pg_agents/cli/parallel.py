@@ -1,79 +1,165 @@
-"""Jobs in several processes, with reports of their progress and an orderly end on Ctrl-C."""
+"""Jobs in several processes, by joblib; on Ctrl-C and SIGTERM those that run end in order, and no other begins."""
 
 from __future__ import annotations
 
-import multiprocessing
+import _thread
+import os
 import signal
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
+
+from pg_agents.errors import UserError
+from pg_agents.training.signals import ENDING, Signals
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-Report = Callable[[str, float], None]  # takes a job's name and the number of steps done
-Work = Callable[[Job, Report], Result]
 
-_worker: dict[str, Any] = {"busy": False}  # in a worker: its queue and event to the first process, and if it is busy
+SECONDS = 0.2  # between two looks
 
 
-def in_processes(work: Work[Job, Result], jobs: Sequence[Job], report: Report, processes: int) -> list[Result]:
-    """Return `[work(job, report) for job in jobs]`, computed in `processes` new processes.
+def in_processes(
+    work: Callable[[Job], Result], jobs: Sequence[Job], processes: int, show: Callable[[], None]
+) -> list[Result]:
+    """Return `[work(job) for job in jobs]`, computed in `processes` new processes.
 
     Args:
-        work: a function defined in a module (so that it can be pickled); it calls its second argument often, and stops
-            if that raises.
+        work: a function defined in a module. KeyboardInterrupt is raised in it when it is to end; what trains
+            (`pg_agents.train`) ends in order then.
         jobs: the arguments of `work`, which can be pickled.
-        report: called in this process.
         processes: number of processes; 1: the work is done in this one.
+        show: shows how far the jobs have come; called in a thread, several times a second.
 
     Raises:
-        Exception: the error of the first job that fails; KeyboardInterrupt after the running jobs have been stopped.
+        Exception: the error of the first job that fails, once the others that run have ended.
+        KeyboardInterrupt: after Ctrl-C, once the jobs that run have ended; a second one ends them at once.
+        Terminated: the same for SIGTERM.
+        UserError: a process was killed; the others have been, too.
     """
-    if processes == 1:
-        return [work(job, report) for job in jobs]
-    context = multiprocessing.get_context("spawn")
-    queue, stop = context.SimpleQueue(), context.Event()
-    with ProcessPoolExecutor(processes, context, _start, (queue, stop)) as pool:
-        futures: list[Future[Result]] = [pool.submit(_do, work, job) for job in jobs]
-        waiting = set(futures)
-        try:
-            while waiting:
-                done, waiting = wait(waiting, timeout=0.1, return_when=FIRST_COMPLETED)
-                while not queue.empty():
-                    report(*queue.get())
-                for future in done:
-                    future.result()  # raises the job's error, without waiting for the others
-        finally:
-            if waiting:
-                stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-    return [future.result() for future in futures]
+    results: list[Any] = [None] * len(jobs)
+    failed = None
+    with TemporaryDirectory(prefix="pg_agents-") as folder, Signals(True, str) as signals:
+        stop = Path(folder) / "stop"  # all jobs end once it exists
+        with _watched(signals, stop, show):
+            try:
+                for place, result, error in _started(work, jobs, processes, stop):
+                    results[place] = result
+                    failed = failed or error
+            except BrokenProcessPool as error:
+                raise UserError(
+                    "jobs: a process has died, perhaps of too little memory, which ends the others; use fewer"
+                ) from error
+            if failed is not None:
+                raise failed
+    return results
+
+
+def _started(work: Callable[[Job], Any], jobs: Sequence[Job], processes: int, stop: Path) -> Iterator[Any]:
+    """Begin the first jobs; yield (place, result, error) of each that ends, and begin the next unless `stop` exists."""
+    from joblib import Parallel, delayed  # here: most commands do not need it
+
+    def tasks() -> Iterator[Any]:
+        for place, job in enumerate(jobs):
+            if stop.exists():
+                return
+            yield delayed(_do)(work, place, job, stop, os.getpid())
+
+    how: dict[str, Any] = {"return_as": "generator_unordered", "pre_dispatch": processes, "batch_size": 1}
+    with _ignored():  # so is Ctrl-C by the new processes, while they import
+        return Parallel(processes, backend="loky", **how)(tasks())
+
+
+@contextmanager
+def _ignored() -> Iterator[None]:
+    """A context in which the signals that end this process are ignored; a new process goes on ignoring them."""
+    numbers = ENDING if threading.current_thread() is threading.main_thread() else ()
+    former = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _watched(signals: Signals, stop: Path, show: Callable[[], None]) -> Iterator[None]:
+    """A context in which a thread shows how far the jobs have come, and has them end after a signal."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(SECONDS):
+            show()
+            if signals.number is not None:
+                stop.touch()
+                signals.ends()  # waiting takes as long as the jobs take to end in order
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        show()
 
 
 # -- in a worker -------------------------------------------------------------------------------------------------------
-def _start(queue: Any, stop: Any) -> None:  # noqa: ANN401 - multiprocessing's types depend on the context
-    _worker.update(queue=queue, stop=stop)
-    signal.signal(signal.SIGINT, _interrupt)
-
-
-def _interrupt(*_: object) -> None:
-    """Stop the running job, as Ctrl-C does in the first process, and begin no other job."""
-    _worker["stop"].set()
-    if _worker["busy"]:
-        raise KeyboardInterrupt
-
-
-def _do(work: Work[Job, Result], job: Job) -> Result:
-    _worker["busy"] = True
+def _do(work: Callable[[Job], Result], place: int, job: Job, stop: Path, parent: int) -> tuple[int, Any, Any]:
+    """Return a job's place, and its result or its error, which ends the others."""
+    alone = os.getpid() != parent
+    if alone:
+        _listen_to_stop_alone()
     try:
-        if _worker["stop"].is_set():
-            raise KeyboardInterrupt
-        return work(job, _report)
+        with _ending(stop, parent if alone else None):
+            return place, work(job), None
+    except BaseException as error:
+        with suppress(OSError):
+            stop.touch()  # here, as the next job begins before the first process has this error
+        if alone and os.getppid() != parent:
+            os._exit(1)  # nobody waits for it, and the process would wait minutes for another job
+        if alone and isinstance(error, Exception):
+            error.add_note(traceback.format_exc())
+        return place, None, error
+
+
+def _listen_to_stop_alone() -> None:
+    """Leave the session, to which a terminal sends Ctrl-C, and ignore SIGTERM, which may be sent to all processes."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(os, "setsid") and os.getsid(0) != os.getpid():
+        os.setsid()
+
+
+def _interrupt() -> None:
+    """Have SIGINT handled in the main thread, though it waits for something."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:  # Windows
+        _thread.interrupt_main()
+
+
+@contextmanager
+def _ending(stop: Path, parent: int | None) -> Iterator[None]:
+    """A context that a KeyboardInterrupt ends when `stop` exists, or when the process `parent` has ended."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(SECONDS):
+            if stop.exists() or (parent is not None and os.getppid() != parent):
+                return _interrupt()
+
+    if parent is not None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
     finally:
-        _worker["busy"] = False
-
-
-def _report(name: str, done: float) -> None:
-    if _worker["stop"].is_set():
-        raise KeyboardInterrupt
-    _worker["queue"].put((name, done))
+        over.set()
+        thread.join()
+        if parent is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
@@ -19,7 +20,10 @@ from pg_agents.spaces.environments import open_env
 from pg_agents.spaces.packages import untrusted_module
 from pg_agents.spaces.wrappers import Wrapper
 from pg_agents.training.evaluations import rows_of
+from pg_agents.training.run_files import METRICS
 from pg_agents.training.writers import empty_folder, fresh_run_dir
+
+TAIL = 2**16  # bytes at the end of metrics.jsonl, in which its last row is
 
 
 @contextmanager
@@ -44,6 +48,17 @@ def run_and_agent(path: Path) -> tuple[Path, Path]:
     """Return the folders of a run and of its agent, given the path of either (run, run/agent or run/best)."""
     inside = path.name in ("agent", "best") and (path.parent / "config.json").exists()
     return (path.parent, path) if inside else (path, path / "agent")
+
+
+def steps_written(run_dir: Path) -> int:
+    """Return the steps after which a run has written its newest row of metrics; 0: it has written none."""
+    try:
+        with (run_dir / METRICS).open("rb") as file:
+            file.seek(-min(TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            lines = file.read().splitlines(keepends=True)
+        return next((json.loads(line)["step"] for line in reversed(lines) if line.endswith(b"\n")), 0)
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0
 
 
 @dataclass
