@@ -57,10 +57,11 @@ def make_env(settings: dict[str, Any]) -> gym.Env | VectorEnv:
 def train(settings: dict[str, Any]) -> dict[str, Any]:
     """Train one of our agents until `total_steps`, or until the mean return of 100 episodes reaches `stop_return`.
 
-    With `tuned` it is with the settings that ship with the package, as `pg-agents train AGENT ENV --tuned` has it.
+    With `tuned`, an environment, it is with the settings that ship with the package for that one, as
+    `pg-agents train AGENT ENV --tuned` has it.
     """
     if settings.get("tuned"):
-        settings = vars(tuned_settings(settings["agent"], settings["env"])) | settings
+        settings = vars(tuned_settings(settings["agent"], settings["tuned"])) | settings
     env = make_env(settings)
     agent = pg.AGENTS[settings["agent"]].for_env(env, seed=settings["seed"], **settings["arguments"])
     stop = {name: settings[name] for name in ("stop_return",) if name in settings}

@@ -23,6 +23,7 @@ NAMES = {
     "sb3, two processes": "Stable-Baselines3 in two processes",
     "rejax": "rejax, with compiling",
     "rejax, compiled": "rejax, compiled before",
+    "Gymnasium's form": "Gymnasium's form of the environment",
     "trl": "TRL",
     "trl, no checkpointing": "TRL, no checkpointing",
 }

@@ -38,7 +38,7 @@ TARGETS = {
     "pg_agents.policies.mlp.MLPCritic.forward": "critic: network",
     "torch.Tensor.backward": "backward",
     "pg_agents.agents.common.flat_optimizer.FlatOptimizer.step": "gradient: zero, norm, clip",
-    "torch.optim.Adam.step": "optimizer: step",
+    "pg_agents.agents.common.flat_optimizer.take_step": "optimizer: step",
 }
 WARM_UP = 5  # iterations
 Phase = tuple[Callable[[], Any], Callable[[Any], Any]]  # collect, learn

@@ -25,7 +25,7 @@ CARTPOLE_475 = Workload(
     {"env": "CartPole-v1", "stop_return": 475.0, "threads": 1},
     {
         "sb3": Side("sb3", {"algorithm": "PPO", "num_envs": 8, "total_steps": 100_000, "arguments": ZOO}),
-        "ours": Side("ours", {"agent": "ppo", "kind": "native", "tuned": True}),
+        "ours": Side("ours", {"agent": "ppo", "kind": "native", "tuned": "CartPole-v1"}),
     },
     at_least={"sb3": 10.0},
     by_time=True,
@@ -148,6 +148,17 @@ LANGUAGE = Workload(
 )
 
 
+def forms_of(name: str) -> Workload:
+    """Return PPO's run with the tuned settings of an environment of Gymnasium, in its form and in ours.
+
+    Gymnasium's is as many single environments, which reset in the step after an episode's end, as it makes them.
+    """
+    tuned = {"agent": "ppo", "kind": "native", "tuned": name}
+    sides = {"Gymnasium's form": Side("ours", {"env": name}), "ours": Side("ours", {"env": f"pg/{name}"})}
+    title = f"PPO with its tuned settings on {name}, in Gymnasium's form and in pg/{name}"
+    return Workload(title, tuned | {"threads": 1}, sides, {"Gymnasium's form": 0.0}, rounds=3)
+
+
 def threads_of(workload: Workload) -> Workload:
     """Return Stable-Baselines3's side of a workload with one thread and with two: it is given its better one."""
     side = workload.sides["sb3"]
@@ -169,6 +180,8 @@ WORKLOADS = {
     "language": LANGUAGE,
     "many-seeds": MANY_SEEDS,
     "many-seeds-td": MANY_SEEDS_TD,
+    "acrobot": forms_of("Acrobot-v1"),
+    "pendulum": forms_of("Pendulum-v1"),
     "threads": threads_of(SAME_WORK),
     "threads-halfcheetah": threads_of(HALFCHEETAH),
 }

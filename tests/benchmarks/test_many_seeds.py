@@ -142,6 +142,16 @@ def test_the_actor_critics_of_the_loop_count_their_steps():
     assert result["steps"] == 2 * 100 and 5 < result["mean_return"] < 60
 
 
+def test_the_tuned_runs_of_two_forms_have_the_same_settings():
+    gymnasium, its = (
+        compare.settings_of(WORKLOADS["pendulum"], side, 3, {}) for side in WORKLOADS["pendulum"].sides.values()
+    )
+    assert gymnasium.pop("env") == "Pendulum-v1" and its.pop("env") == "pg/Pendulum-v1"
+    assert gymnasium == its
+    done = ours.train(its | {"env": "pg/Pendulum-v1", "total_steps": 2048})
+    assert done["steps"] == 2048 and done["num_envs"] == 4 and done["arguments"]["discount"] == 0.9
+
+
 def settings(**changes):
     side = WORKLOADS["many-seeds"].sides["ours"]
     return WORKLOADS["many-seeds"].settings | side.settings | {"total_steps": 1024, "learners": 2, "seed": 4} | changes
