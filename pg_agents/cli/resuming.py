@@ -25,6 +25,7 @@ from pg_agents.cli.terminal import say
 from pg_agents.errors import NotSavedError, SavedFilesError, Terminated, UserError
 from pg_agents.spaces.environments import made_by
 from pg_agents.training.checkpointing import FOLDER
+from pg_agents.training.learner_apart import apart
 from pg_agents.training.loop import train
 from pg_agents.training.run import Summary
 from pg_agents.training.run_files import AGENT, BEST
@@ -41,10 +42,11 @@ def run_resuming(options: ResumeOptions) -> None:
     config.device = options.device or config.device
     device = usable_device(config.device)
     torch.set_num_threads(config.threads)
-    if not (run_dir / FOLDER).is_dir():
+    of_several = apart(run_dir)
+    if of_several is None and not (run_dir / FOLDER).is_dir():
         raise UserError(f"path: {run_dir} holds no checkpoint to resume from; train again, into another folder")
     with ExitStack() as opened:
-        agent, start = _agent_of(run_dir)
+        agent, start = _agent_of(run_dir) if of_several is None else (of_several.agent(), run_dir)
         agent = agent.to(device)
         folder = start / MODEL if "policy" in agent.networks else None
         groups, learners = "group_size" in agent.argument_names(), agent.policy.num_learners

@@ -83,7 +83,7 @@ def restore(env: gym.Env | VectorEnv, state: State) -> None:
     try:
         _restored(env, state)
     except (LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"state: it is none of {_class_of(env)}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"state: it is none of {class_of(env)}: {type(error).__name__}: {error}") from error
 
 
 def _captured(value: Any) -> State:  # noqa: ANN401
@@ -102,13 +102,13 @@ def _captured(value: Any) -> State:  # noqa: ANN401
     if is_simulation(value):
         return simulation_state(value)
     if isinstance(value, AsyncVectorEnv):
-        return {"class": _class_of(value), "rows": _of_workers(value)}
+        return {"class": class_of(value), "rows": _of_workers(value)}
     if _has_methods(value):
         inner = {"env": _captured(value.env)} if isinstance(value, gym.Wrapper | gym.vector.VectorWrapper) else {}
-        return {"class": _class_of(value), "own": _own(value), **inner}
+        return {"class": class_of(value), "own": _own(value), **inner}
     if _is_known(value):
-        return {"class": _class_of(value), **_attributes(value, _captured)}
-    raise NoStateError(f"{_class_of(value)} has no get_state and set_state")
+        return {"class": class_of(value), **_attributes(value, _captured)}
+    raise NoStateError(f"{class_of(value)} has no get_state and set_state")
 
 
 def _attributes(owner: Any, function: Callable[[Any], Any]) -> dict[str, Any]:  # noqa: ANN401
@@ -138,10 +138,11 @@ def _own(value: Any) -> State:  # noqa: ANN401
     try:
         return value.get_state()
     except NotImplementedError as error:
-        raise NoStateError(str(error) or f"{_class_of(value)} has no state") from error
+        raise NoStateError(str(error) or f"{class_of(value)} has no state") from error
 
 
-def _class_of(value: Any) -> str:  # noqa: ANN401
+def class_of(value: Any) -> str:  # noqa: ANN401
+    """Return what a state says of the class of an environment."""
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
@@ -177,8 +178,8 @@ def _restored(value: Any, state: State) -> Any:  # noqa: ANN401
 
 def _object_restored(value: Any, state: dict[str, State]) -> Any:  # noqa: ANN401
     kind = state.get("class") if isinstance(state, dict) else state
-    if kind != _class_of(value):
-        raise ValueError(f"state: it is one of {kind}, and the environment has {_class_of(value)} there")
+    if kind != class_of(value):
+        raise ValueError(f"state: it is one of {kind}, and the environment has {class_of(value)} there")
     if isinstance(value, AsyncVectorEnv):
         value.reset()  # forgets which rows the workers were about to reset
         value.call(RESTORE, state["rows"])
@@ -196,7 +197,7 @@ def _object_restored(value: Any, state: dict[str, State]) -> Any:  # noqa: ANN40
 def _set_attribute(owner: Any, name: str, part: State) -> None:  # noqa: ANN401
     own = getattr(owner, name)
     if name in FIXED or name.startswith("__") or callable(own) or _is_without_state(own):
-        raise ValueError(f"state: {name!r} of {_class_of(owner)} is no part of a state")
+        raise ValueError(f"state: {name!r} of {class_of(owner)} is no part of a state")
     setattr(owner, name, _restored(own, part))
 
 

@@ -151,19 +151,28 @@ def make_reports(
         return Reports(None, None, None, probes, bar, decode, visible)
     run.not_written = found.writer.unwritten.reasons
     before = found.checkpoint
-    since = () if before is None else (before.start, frozenset(before.agent.networks))
-    learners = _reports_of_learners(run, found.writer)
+    since = () if before is None or found.learner is not None else (before.start, frozenset(before.agent.networks))
+    if found.learner is not None and not saving.keep:
+        raise ValueError("keep_checkpoints: a learner that goes on alone needs checkpoints of its own, got 0")
+    learners, gone = _reports_of_learners(run, found.writer)
     checkpoints = Checkpoints(found.writer, saving.every, saving.keep, *since) if saving.keep else None
     if checkpoints and learners:
         checkpoints.first = learners.save_best
     probes = [*default_probes(run.agent, env), *probes]
-    return Reports(found.writer, learners, checkpoints, probes, bar, decode, visible)
+    reports = Reports(found.writer, learners, checkpoints, probes, bar, decode, visible)
+    if gone:
+        reports.say(f"learners {', '.join(gone)} went on alone: what is in these folders stays as it is")
+    return reports
 
 
-def _reports_of_learners(run: Run, writer: RunWriter) -> LearnersReports | None:
-    """Return the reports of several learners; None of one, and of those made of the user's networks."""
+def _reports_of_learners(run: Run, writer: RunWriter) -> tuple[LearnersReports | None, list[str]]:
+    """Return the reports of several learners, and the folders of those who have gone on alone.
+
+    There are none of one, and of learners made of the user's networks.
+    """
     if run.progress.learners is None or run.agent.spaces is None:
-        return None
-    names = {i: folder_of(seed) for i, seed in enumerate(run.agent.seeds)}
-    writer.divide(name for name in names.values() if not has_checkpoints(writer.run_dir / name))
-    return LearnersReports({i: writer.within[name] for i, name in names.items() if name in writer.within})
+        return None, []
+    names = list(map(folder_of, run.agent.seeds))
+    gone = [name for name in names if has_checkpoints(writer.run_dir / name)]
+    writer.divide(name for name in names if name not in gone)
+    return LearnersReports({i: writer.within[name] for i, name in enumerate(names) if name not in gone}), gone

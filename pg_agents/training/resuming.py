@@ -12,13 +12,14 @@ from pathlib import Path
 from pg_agents.checkpoints.agent_state import set_agent_state
 from pg_agents.checkpoints.machine import differences
 from pg_agents.checkpoints.store import Checkpoint, newest_good, read_start
+from pg_agents.collection.learner_state import state_of_learner, why_not
 from pg_agents.data.state import State
 from pg_agents.errors import SavedFilesError
 from pg_agents.folders import sweep
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.shown import shown
-from pg_agents.spaces.env_state import obstacle
 from pg_agents.training.checkpointing import FOLDER
+from pg_agents.training.learner_apart import apart
 from pg_agents.training.plan import Plan
 from pg_agents.training.run import Run
 from pg_agents.training.run_files import CONFIG, METRICS, NOTHING, SUMMARY
@@ -36,11 +37,14 @@ class Opened:
         writer: writes it.
         checkpoint: from which the run goes on; None: it begins.
         complete: whether the run had ended in order.
+        learner: the place among several learners of the one who goes on alone, whose part the checkpoint is; None: it
+            is the run's own.
     """
 
     writer: RunWriter
     checkpoint: Checkpoint | None = None
     complete: bool = False
+    learner: int | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -66,7 +70,7 @@ class Opened:
         _check_same(run, checkpoint)
         try:
             set_agent_state(run.agent, checkpoint.agent, _start(checkpoint, self.checkpoints))
-            way = _restore_run(run, checkpoint.run)
+            way = _restore_run(run, self._of_learner(run, checkpoint.run))
             if run.over and self.complete:
                 say(f"complete at step {run.steps:,}; to go on, give total_steps above that")
                 return False
@@ -82,8 +86,14 @@ class Opened:
             text = f"the run goes on with something else, so that its bits may differ: {'; '.join(different)}"
             warnings.warn(text, RuntimeWarning, stacklevel=3)
         run.resumed_from[run.steps] = way
-        say(_line(run, way))
+        say(_line(run, way, alone=self.learner is not None))
         return True
+
+    def _of_learner(self, run: Run, before: State) -> State:
+        """Return a run's state with what the collector of a learner that goes on alone has kept."""
+        if self.learner is None:
+            return before
+        return {**before, "collector": state_of_learner(run.collector, before["collector"], self.learner)}
 
 
 @contextmanager
@@ -155,6 +165,9 @@ def _found(writer: RunWriter) -> Opened:
         warnings.warn(f"{text}; the one before is used", RuntimeWarning, stacklevel=4)
     if checkpoint is not None:
         return Opened(writer, checkpoint, _ended_in_order(writer.run_dir))
+    if (of_several := apart(writer.run_dir)) is not None:
+        checkpoint, learner = of_several.newest()
+        return Opened(writer, checkpoint, _ended_in_order(writer.run_dir), learner)
     if (writer.run_dir / METRICS).stat().st_size:
         raise ValueError(f"run_dir: {writer.run_dir} holds a run without checkpoints; give another folder")
     writer.go_back(NOTHING)
@@ -210,8 +223,8 @@ def _restore_run(run: Run, before: State) -> str:
     return ANEW
 
 
-def _line(run: Run, way: str) -> str:
-    why = "its bits are those of a run that was not stopped"
+def _line(run: Run, way: str, *, alone: bool) -> str:
+    why = "as with the others" if alone else "its bits are those of a run that was not stopped"
     if way == ANEW:
-        why = f"the running ones are given up, as {obstacle(run.collector.adapter.env)}"
+        why = f"the running ones are given up, as {why_not(run.collector)}"
     return f"resumed  from step {run.steps:,} {way}: {why}"

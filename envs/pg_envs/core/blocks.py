@@ -59,6 +59,17 @@ class Blocks:
         self.values, self.cursor = like(state["values"], self.values), like(state["cursor"], self.cursor)
         self.spare = int(state["spare"])
 
+    def state_of_rows(self, state: dict[str, Any], rows: slice, count: int) -> dict[str, Any]:
+        """Return the state of `rows`, as many as there are here, from that of `count` rows."""
+        values = state["values"].reshape(-1, count, *state["values"].shape[1:])[:, rows]
+        used = state["cursor"][rows] // count
+        cursor = used * self.num_rows + np.arange(self.num_rows)
+        return {
+            "values": values.reshape(-1, *values.shape[2:]),
+            "cursor": cursor,
+            "spare": len(values) - int(used.max()),
+        }
+
 
 def like(array: NDArray[Any], own: NDArray[Any]) -> NDArray[Any]:
     """Return a copy of an array of a state.

@@ -10,6 +10,7 @@ import numpy as np
 from pg_envs.core.blocks import Blocks, Rows, like
 
 VERSION = 1
+OF_ALL = ("version", "generators")
 METHODS = ("_seed", "_start", "_move")  # which change what `changing` names
 
 
@@ -72,6 +73,23 @@ class RowsState:
                 setattr(self, name, like(state[name], own))
         for generator, saved in zip(self.generators, state["generators"], strict=True):
             generator.bit_generator.state = saved
+
+    def state_of_rows(self, state: dict[str, Any], rows: slice) -> dict[str, Any]:
+        """Return the state of `rows`, as many as there are here, from that of an environment that has more of them.
+
+        Row i of it goes on as row `rows.start` + i would have gone on there.
+        """
+        count = len(state["generators"])
+        taken = {name: _of_rows(getattr(self, name), state[name], rows, count) for name in state if name not in OF_ALL}
+        return {"version": state["version"], "generators": state["generators"][rows], **taken}
+
+
+def _of_rows(own: Any, part: Any, rows: slice, count: int) -> Any:  # noqa: ANN401
+    """Return a part of a state in the form of `own`, which differs from it in the number of rows."""
+    if isinstance(own, Blocks):
+        return own.state_of_rows(part, rows, count)
+    axis = next((axis for axis, size in enumerate(part.shape) if size != own.shape[axis]), 0)
+    return part[(slice(None),) * axis + (rows,)]
 
 
 class RowState:
