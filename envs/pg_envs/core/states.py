@@ -77,7 +77,7 @@ class RowsState:
     def state_of_rows(self, state: dict[str, Any], rows: slice) -> dict[str, Any]:
         """Return the state of `rows`, as many as there are here, from that of an environment that has more of them.
 
-        Row i of it goes on as row `rows.start` + i would have gone on there.
+        They go on as they would have gone on there.
         """
         count = len(state["generators"])
         taken = {name: _of_rows(getattr(self, name), state[name], rows, count) for name in state if name not in OF_ALL}
