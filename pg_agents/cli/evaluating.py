@@ -1,13 +1,15 @@
-"""`pg-agents evaluate`: plays episodes with a run's agent."""
+"""`pg-agents evaluate`: plays episodes with a run's agent, or with each of its learners."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
+import numpy as np
 import pg_envs
 import torch
 from gymnasium.vector import VectorEnv
@@ -16,51 +18,92 @@ from pg_agents.agents import Agent, load
 from pg_agents.agents.common.files import MODEL
 from pg_agents.cli.environments import make_video_env, parse_arguments, with_tokenizer
 from pg_agents.cli.options import EvaluateOptions
-from pg_agents.cli.runs import RunConfig, read_config, run_and_agent
+from pg_agents.cli.runs import RunConfig, read_config, run_and_agent, seeds_in
 from pg_agents.cli.terminal import say
 from pg_agents.errors import SavedAgentError, UserError
 from pg_agents.spaces.closing import closing
 from pg_agents.spaces.conversion import difference, spaces_of
 from pg_agents.spaces.environments import make_env
-from pg_agents.training.evaluation import evaluate
+from pg_agents.training.evaluation import Evaluation, evaluate, evaluation_of
+from pg_agents.training.learners_progress import folder_of
+from pg_agents.training.run_files import AGENT
+
+
+class Evaluated(NamedTuple):
+    """What was evaluated, in words, and what was found: of several learners with their seeds."""
+
+    agent: str
+    env: str
+    known: str  # returns that are known, as text
+    found: Evaluation
+    seeds: Sequence[int]
 
 
 def run_evaluation(options: EvaluateOptions) -> None:
-    """Load a run's agent, play episodes in its environment and print their returns."""
+    """Load a run's agent, play episodes in its environment and print their returns; of several learners, each's."""
     check_whole("episodes", options.episodes)
     check_whole("seed", options.seed, 0)
     check_whole("max_episode_steps", options.max_episode_steps)
-    device = usable_device(options.device)
     torch.set_num_threads(1)
     run_dir, saved = run_and_agent(options.path)
+    seeds = seeds_in(run_dir)
+    if seeds and saved == run_dir / AGENT and not saved.is_dir():  # each was trained in a process of its own
+        result = _joined([_evaluated(options, *run_and_agent(run_dir / folder_of(seed))) for seed in seeds], seeds)
+    else:
+        result = _evaluated(options, run_dir, saved)
+    if options.json:
+        print(json.dumps(_as_json(result)))
+        return
+    for line in _lines(result, "sampled" if options.stochastic else "greedy"):
+        say(line)
+    if options.video:
+        say(f"videos   {run_dir / 'videos'}")
+
+
+def _evaluated(options: EvaluateOptions, run_dir: Path, saved: Path) -> Evaluated:
+    """Evaluate the agent that is saved in a run's folder: each of several learners in as many episodes."""
     config = read_config(run_dir, trusted=options.trust_run_folder)
     config.env_args |= parse_arguments(options.env_arg)
-    agent = load_agent(saved).to(device)
+    agent = load_agent(saved).to(usable_device(options.device))
+    count = agent.policy.num_learners
+    if options.video and count > 1:
+        one = run_dir / folder_of(agent.seeds[0])
+        raise UserError(f"video: {saved} holds {count} learners; record one of them, like that in {one}")
     limit = options.max_episode_steps or getattr(agent, "max_episode_steps", None)
     if "policy" in agent.networks:
         config.env_args = with_tokenizer(config.env, config.env_args, saved / MODEL)
-    with closing(_evaluation_env(options, run_dir, config), options.step_timeout) as env:
-        _check_spaces(agent, env, options.path)
-        result = evaluate(
-            agent,
-            env,
-            episodes=options.episodes,
-            greedy=not options.stochastic,
-            seed=options.seed,
-            max_episode_steps=limit,
-            step_timeout=options.step_timeout,
-        )
-        known = pg_envs.known_returns(env)
-    if options.json:
-        keys = ("mean_return", "std_return", "episodes")
-        print(json.dumps({key: getattr(result, key) for key in keys}))
-        return
-    how = "sampled" if options.stochastic else "greedy"
-    say(f"{agent.name} on {config.env}, {how} actions, {result.episodes} episodes")
-    say(f"return   {result.mean_return:.4g} ± {result.std_return:.4g} (mean ± standard deviation{known_text(known)})")
-    say(f"length   {sum(result.lengths) / len(result.lengths):.1f} steps")
-    if options.video:
-        say(f"videos   {run_dir / 'videos'}")
+    with closing(_evaluation_env(options, run_dir, config, count), options.step_timeout) as env:
+        _check_spaces(agent, env, saved)
+        how: dict[str, Any] = {"greedy": not options.stochastic, "seed": [options.seed] * count}
+        how |= {"max_episode_steps": limit, "step_timeout": options.step_timeout}
+        found = evaluate(agent, env, episodes=options.episodes * count, **how)
+        return Evaluated(agent.name, config.env, known_text(pg_envs.known_returns(env)), found, agent.seeds)
+
+
+def _joined(each: Sequence[Evaluated], seeds: Sequence[int]) -> Evaluated:
+    """Return the evaluations of learners that were made one after the other as one."""
+    returns = [value for one in each for value in one.found.returns]
+    lengths = [length for one in each for length in one.found.lengths]
+    learners = [one.found for one in each]
+    return each[0]._replace(found=evaluation_of(returns, lengths, learners), seeds=seeds)
+
+
+def _as_json(result: Evaluated) -> dict[str, Any]:
+    keys, found = ("mean_return", "std_return", "episodes"), result.found
+    each = zip(result.seeds, found.learners, strict=False)
+    learners = [{"seed": seed, **{key: getattr(one, key) for key in keys}} for seed, one in each]
+    return {key: getattr(found, key) for key in keys} | ({"learners": learners} if learners else {})
+
+
+def _lines(result: Evaluated, how: str) -> Iterator[str]:
+    """Yield what is printed of an evaluation."""
+    found, learners = result.found, result.found.learners
+    of_each = f", {learners[0].episodes} of each learner" if learners else ""
+    yield f"{result.agent} on {result.env}, {how} actions, {found.episodes} episodes{of_each}"
+    for seed, one in zip(result.seeds, learners, strict=False):
+        yield f"{folder_of(seed):<8} {one.mean_return:.4g} ± {one.std_return:.4g}, {np.mean(one.lengths):.1f} steps"
+    yield f"return   {found.mean_return:.4g} ± {found.std_return:.4g} (mean ± standard deviation{result.known})"
+    yield f"length   {np.mean(found.lengths):.1f} steps"
 
 
 def load_agent(path: Path) -> Agent:
@@ -84,11 +127,14 @@ def load_agent(path: Path) -> Agent:
         raise UserError(f"path: {error}") from error
 
 
-def _evaluation_env(options: EvaluateOptions, run_dir: Path, config: RunConfig) -> gym.Env | VectorEnv:
+def _evaluation_env(
+    options: EvaluateOptions, run_dir: Path, config: RunConfig, num_learners: int
+) -> gym.Env | VectorEnv:
     if options.video:
         return make_video_env(config.env, config.env_args, config.wrappers, str(run_dir / "videos"))
     how: dict[str, Any] = {"wrappers": config.wrappers, "step_timeout": options.step_timeout}
-    return make_env(config.env, min(options.episodes, config.num_envs), config.env_args, **how)
+    each = min(options.episodes, config.num_envs // num_learners)
+    return make_env(config.env, each * num_learners, config.env_args, **how)
 
 
 def _check_spaces(agent: Agent, env: gym.Env | VectorEnv, run_dir: Path) -> None:

@@ -104,7 +104,7 @@ class EvaluateOptions:
     path: RunPath
     """A run's folder, as train wrote it; with /best added, the agent that did best in the run's evaluations."""
     episodes: int = 100
-    """Number of episodes."""
+    """Number of episodes; of several learners, of each."""
     stochastic: bool = False
     """Sample the actions instead of taking the most probable ones."""
     seed: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
@@ -48,6 +49,12 @@ def run_and_agent(path: Path) -> tuple[Path, Path]:
     """Return the folders of a run and of its agent, given the path of either (run, run/agent or run/best)."""
     inside = path.name in ("agent", "best") and (path.parent / "config.json").exists()
     return (path.parent, path) if inside else (path, path / "agent")
+
+
+def seeds_in(run_dir: Path) -> list[int]:
+    """Return the seeds of the learners that have a folder in a run's, in order."""
+    found = (re.fullmatch(r"seed-(\d+)", path.name) for path in run_dir.iterdir()) if run_dir.is_dir() else ()
+    return sorted(int(match[1]) for match in found if match)
 
 
 def steps_written(run_dir: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -126,11 +126,13 @@ def _play(adapter: EnvAdapter, actor: Actor, episodes: int, max_episode_steps: i
             lengths += step.lengths[ended].tolist()
             owners += (np.flatnonzero(ended) // each).tolist()
             active = active & ~ended
-    return replace(_evaluation(returns, lengths), learners=_apart(returns, lengths, owners, learners))
+    return evaluation_of(returns, lengths, _apart(returns, lengths, owners, learners))
 
 
-def _evaluation(returns: list[float], lengths: list[int]) -> Evaluation:
-    return Evaluation(float(np.mean(returns)), float(np.std(returns)), len(returns), returns, lengths)
+def evaluation_of(returns: list[float], lengths: list[int], learners: Sequence[Evaluation] = ()) -> Evaluation:
+    """Return the evaluation of episodes with these returns and lengths."""
+    means = float(np.mean(returns)), float(np.std(returns))
+    return Evaluation(*means, len(returns), returns, lengths, list(learners))
 
 
 def _apart(returns: list[float], lengths: list[int], owners: list[int], learners: int) -> list[Evaluation]:
@@ -141,4 +143,4 @@ def _apart(returns: list[float], lengths: list[int], owners: list[int], learners
     for owner, value, length in zip(owners, returns, lengths, strict=True):
         episodes[owner][0].append(value)
         episodes[owner][1].append(length)
-    return [_evaluation(*own) for own in episodes]
+    return [evaluation_of(*own) for own in episodes]

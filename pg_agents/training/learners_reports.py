@@ -14,7 +14,7 @@ from pg_agents.agents.common.one_learner import learner_of, tensors_of
 from pg_agents.policies import TabularPolicy
 from pg_agents.training.appended import Value
 from pg_agents.training.evaluations import row_of
-from pg_agents.training.probes import schedules, table_curves
+from pg_agents.training.probes import schedules_of_learners, table_curves
 from pg_agents.training.progress import rows_of_learners
 from pg_agents.training.run import Run
 from pg_agents.training.run_files import AGENT, BEST, CONFIG, RunFiles, writable
@@ -53,10 +53,10 @@ class LearnersReports:
 
     def rows(self, run: Run) -> list[Row]:
         """Return a row of metrics of each learner."""
-        rows, common = rows_of_learners(run.progress), schedules(run)
+        rows = rows_of_learners(run.progress)
         tables = run.agent.policy.probabilities() if isinstance(run.agent.policy, TabularPolicy) else [None] * len(rows)
-        for row, table in zip(rows, tables, strict=True):
-            row |= common if table is None else common | table_curves(table.numpy(force=True))
+        for row, values, table in zip(rows, schedules_of_learners(run.agent), tables, strict=True):
+            row |= values if table is None else values | table_curves(table.numpy(force=True))
         return rows
 
     def write(self, run: Run, rows: Sequence[Row]) -> None:

@@ -89,6 +89,17 @@ def schedules(run: Run) -> dict[str, Value]:
     return {f"train/{name}": float(torch.as_tensor(agent.current(name), dtype=torch.float64).mean()) for name in names}
 
 
+def schedules_of_learners(agent: Agent) -> list[dict[str, Value]]:
+    """Return of each of several learners what `schedules` would return of it alone."""
+    found: list[dict[str, Value]] = [{} for _ in range(agent.policy.num_learners)]
+    for name, value in agent.arguments.items():
+        each = value if isinstance(value, tuple) else (value,) * len(found)
+        for values, own in zip(found, each if _has_schedule(value) else (), strict=False):
+            if isinstance(own, LinearSchedule):
+                values[f"train/{name}"] = own.at(agent.progress)
+    return found
+
+
 def _has_schedule(value: Any) -> bool:  # noqa: ANN401
     return any(isinstance(one, LinearSchedule) for one in (value if isinstance(value, tuple) else (value,)))
 

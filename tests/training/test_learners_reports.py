@@ -90,6 +90,21 @@ def test_tables_have_the_curves_of_their_own(tmp_path):
     assert [other[name] for name in names] == pytest.approx(table.tolist())
 
 
+def rates_in(run_dir):
+    return [row["train/learning_rate"] for row in rows(run_dir) if "train/learning_rate" in row]
+
+
+def test_each_has_the_schedules_of_its_own(tmp_path):
+    rates = [3e-3, "1e-2:0", "1e-3:0"]
+    trained(tmp_path / "all", 3, options=PPO | {"learning_rate": rates}, seeds=SEEDS, total=640)
+    found = [rates_in(tmp_path / "all" / f"seed-{seed}") for seed in SEEDS]
+    trained(tmp_path / "one", 1, options=PPO | {"learning_rate": rates[1]}, seed=SEEDS[1], total=640)
+    assert found[0] == [] and found[1] == pytest.approx([10 * rate for rate in found[2]])
+    assert found[1] == pytest.approx(rates_in(tmp_path / "one")) and len(found[1]) > 2
+    config = json.loads((tmp_path / "all" / "seed-9" / "config.json").read_text())
+    assert config["arguments"]["learning_rate"] == "0.001:0.0"
+
+
 def test_a_best_agent_is_what_it_was_at_its_evaluation(tmp_path):
     """Though it is written later, at a checkpoint or at the end."""
     seeds = (3, 5, 9)

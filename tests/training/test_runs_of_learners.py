@@ -1,6 +1,7 @@
 """Runs of several learners: evaluated alike, resumed by the command line, and named where one of them fails."""
 
 import json
+import shutil
 
 import gymnasium as gym
 import numpy as np
@@ -48,6 +49,55 @@ def test_learners_play_as_many_episodes_each(episodes):
     ):
         assert found.episodes == len(found.returns) == 2 * -(-episodes // 2)
         assert found.mean_return == 0.5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The folder of a run of two learners."""
+    place = tmp_path_factory.mktemp("learners") / "run"
+    pg.train(agent_with([5, 9]), "CartPole-v1", num_envs=4, total_steps=2000, run_dir=place, progress=False)
+    return place
+
+
+def evaluated(path, capsys):
+    assert main(["evaluate", str(path), "--episodes", "3", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("way", ["stacked", "processes"])
+def test_the_command_line_evaluates_each_learner_of_a_folder(folder, tmp_path, capsys, way):
+    """Each in the episodes that it would play as one; also where only their own folders have agents."""
+    place = tmp_path / "run"
+    shutil.copytree(folder, place)
+    if way == "processes":
+        shutil.rmtree(place / "agent")
+    found = evaluated(place, capsys)
+    each = found.pop("learners")
+    for seed, one in zip((5, 9), each, strict=True):
+        alone = evaluated(place / f"seed-{seed}", capsys)
+        assert "learners" not in alone and one == {"seed": seed} | alone
+    assert found["episodes"] == 6 and each[0]["mean_return"] != each[1]["mean_return"]
+    assert found["mean_return"] == pytest.approx(sum(one["mean_return"] for one in each) / 2)
+    assert main(["evaluate", str(place), "--episodes", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "6 episodes, 3 of each learner\n" in said and f"seed-9   {each[1]['mean_return']:.4g} ± " in said
+
+
+def test_a_video_is_of_one_learner(folder, capsys):
+    assert main(["evaluate", str(folder), "--video"]) == 2
+    assert f"holds 2 learners; record one of them, like that in {folder / 'seed-5'}" in capsys.readouterr().err
+
+
+def test_the_command_line_goes_on_with_one_learner(folder, tmp_path, capsys):
+    place = tmp_path / "run"
+    shutil.copytree(folder, place)
+    assert main(["resume", str(place / "seed-9"), "--total-steps", "1500"]) == 0
+    assert "exactly: as with the others" in capsys.readouterr().out
+    alone = pg.A2C.for_env("pg/CartPole-v1", seed=9, **SMALL)
+    pg.train(alone, "pg/CartPole-v1", num_envs=4, seed=9, total_steps=1500, progress=False)
+    again = pg.load(place / "seed-9" / "agent")
+    for mine, other in zip(again.parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=0, atol=1e-5)
 
 
 def test_seeds_may_be_whatever_can_be_gone_through_once():
