@@ -15,6 +15,7 @@ from benchmarks.tricks.replaced import Make
 from pg_agents._fast import (
     adam_steps,
     arrays,
+    at_once,
     flat_vectors,
     gathers,
     gru_rows,
@@ -29,6 +30,7 @@ from pg_agents._fast import (
 from pg_agents._fast import pictures as picture_order
 from pg_agents.agents.common.flat_optimizer import OPTIMIZERS, FlatOptimizer
 from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.functional.returns import explained_variance
 from pg_agents.policies import ImageEncoder
 
 Operation = Callable[[], object]
@@ -135,6 +137,13 @@ def metrics() -> Operation:
     return lambda: dict(WeightedMetrics.joined([WeightedMetrics(weights, terms) for _ in range(16)]))
 
 
+def fits() -> Operation:
+    """The explained variance of 64 updates from one step of 16 environments."""
+    values, targets = torch.randn(64, 1, 16), torch.randn(64, 1, 16, dtype=torch.float64)
+    rows = [(*pair, torch.ones(1, 16, dtype=torch.bool)) for pair in zip(values, targets, strict=True)]
+    return lambda: at_once.of_all(explained_variance, rows)
+
+
 def minibatches() -> Operation:
     """One epoch of observations in 4 minibatches of 256."""
     observations, order = torch.randn(1024, 4), torch.randperm(1024)
@@ -204,6 +213,7 @@ TRICKS = [
     Trick(*_twins(recurrence.backward_recurrence, recurrence.plain_backward_recurrence), returns, alike=("PPO",)),
     Trick(*_twins(gru_rows.run_cell, gru_rows.plain_run_cell), gru, alike=()),
     Trick(*_twins(means.summary, means.plain_summary), metrics),
+    Trick(*_twins(at_once.of_all, at_once.plain_of_all), fits),
     Trick(*_twins(picture_order.to_floats, picture_order.plain_to_floats), pictures, alike=()),
     Trick(*_twins(gathers.deal_out, gathers.plain_deal_out), minibatches),
     Trick(*_twins(arrays.stack_rows, arrays.plain_stack_rows), stacked, alike=("tables",)),

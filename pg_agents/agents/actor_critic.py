@@ -66,7 +66,7 @@ class ActorCritic(Agent[ActorCriticConfig]):
             advantages = time_weights(rollout, discount) * advantages
         weights = mean_over_steps(rollout.mask, rollout.num_learners, rollout.rewards.dtype)
         batch = Batch.of(rollout, advantages=advantages, weights=weights, targets=targets)
-        return batch, {"explained_variance": fit(values, targets, rollout)}
+        return batch, fit(values, targets, rollout)
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −δ_t ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + ½ (V(S_t) − G_t)², averaged over steps."""

@@ -13,6 +13,7 @@ from pg_agents.agents.common.baselines import BaselineName, make_baseline
 from pg_agents.agents.common.cadence_config import EpisodesConfig
 from pg_agents.agents.common.config import CriticConfig, PolicyGradientConfig
 from pg_agents.configuration import Finite, Fixed
+from pg_agents.data.later import LazyMetrics, postponed
 from pg_agents.data.learners import of_each
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
@@ -70,9 +71,8 @@ class ReinforceBaseline(Agent[ReinforceBaselineConfig]):
         batch = Batch.of(rollout, advantages=time_weights * advantages, weights=weights, targets=returns)
         if self.critic is None:
             return batch, {}
-        return batch, {
-            "explained_variance": of_each(explained_variance, rollout.num_learners, baseline, returns, rollout.mask)
-        }
+        explained = postponed(explained_variance, rollout.num_learners, baseline, returns, rollout.mask)
+        return batch, LazyMetrics(explained_variance=explained)
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return Σ_t [−(G_t − b) ln π(A_t|S_t) − η H(π(·|S_t)) + β k_t + ½ (V(S_t) − G_t)²], averaged over episodes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -14,12 +14,14 @@ from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from pg_agents.data.later import Later, computed
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.state import State
 from pg_agents.training.appended import Value
 from pg_agents.training.learners_progress import LAST, LearnersProgress
 
 COUNTS = ("steps", "steps_before", "episodes", "seconds")
+AT_ONCE = 64  # updates whose metrics are computed together
 STOP_REASONS = ("eos", "verifier", "length")  # of token environments
 
 
@@ -59,7 +61,7 @@ class RunProgress:
     steps_before: int = 0
     episodes: int = 0
     recent: deque[Ended] = field(default_factory=deque)
-    metrics: dict[str, list[Tensor]] = field(default_factory=dict)
+    metrics: dict[str, list[Tensor | Later]] = field(default_factory=dict)
     stop_reasons: Counter[str] = field(default_factory=Counter)
     row_before: tuple[int, float] = (0, 0.0)
     since: float = field(default_factory=time.perf_counter)
@@ -85,15 +87,22 @@ class RunProgress:
             self.learners.collected(rollout)
         self._timed()
 
-    def learned(self, metrics: Mapping[str, Tensor]) -> None:
-        """Keep the metrics that an update returned, [L] of several learners."""
-        for name, value in metrics.items():
-            self.metrics.setdefault(name, []).append(value)
+    def learned(self, metrics: dict[str, Tensor]) -> None:
+        """Keep the metrics that an update returned, [L] of several learners; some may be computed later."""
+        for name, value in dict.items(metrics):
+            values = self.metrics.setdefault(name, [])
+            values.append(value)
+            if len(values) % AT_ONCE == 0:
+                values[-AT_ONCE:] = computed(values[-AT_ONCE:])
         self._timed()
+
+    def since_row(self) -> dict[str, Tensor]:
+        """Return the metrics since the last row, [updates], or [updates, L] of several learners."""
+        return {name: torch.stack(computed(values)) for name, values in self.metrics.items()}
 
     def get_state(self) -> State:
         """Return all counts, sums and times, and the metrics since the last row."""
-        metrics = {name: torch.stack(values) for name, values in self.metrics.items()}
+        metrics = self.since_row()
         return {
             **{name: getattr(self, name) for name in COUNTS},
             "recent": [list(ended) for ended in self.recent],
@@ -108,7 +117,7 @@ class RunProgress:
         for name in COUNTS:
             setattr(self, name, state[name])
         self.recent = deque(Ended(*ended) for ended in state["recent"])
-        self.metrics = {name: _tensors(numbers, device) for name, numbers in state["metrics"].items()}
+        self.metrics = {name: [*_tensors(numbers, device)] for name, numbers in state["metrics"].items()}
         self.stop_reasons = Counter(dict(state["stop_reasons"]))
         steps, seconds = state["row_before"]
         self.row_before = steps, seconds
@@ -145,8 +154,7 @@ class RunProgress:
         if self.mean_return is not None:
             row["rollout/ep_rew_mean"] = self.mean_return
             row["rollout/ep_len_mean"] = sum(ended.lengths for ended in self.recent) / self.recent_episodes
-        for name, values in self.metrics.items():
-            each = torch.stack(values)  # [updates], or [updates, L]
+        for name, each in self.since_row().items():
             row[f"train/{name}"] = float((each.nanmean(1) if each.ndim == 2 else each).nanmean())
         ended = self.stop_reasons.total()
         for reason in (*STOP_REASONS, *self.stop_reasons) if ended else ():
@@ -165,7 +173,7 @@ def rows_of_learners(progress: RunProgress) -> list[dict[str, Value]]:
     """Return the row of metrics that each learner would have in a run of its own; `RunProgress.row` begins the next."""
     learners = progress.learners
     assert learners is not None
-    means = {f"train/{name}": torch.stack(values).nanmean(0) for name, values in progress.metrics.items()}
+    means = {f"train/{name}": values.nanmean(0) for name, values in progress.since_row().items()}
     columns = {name: mean.expand(len(learners)).tolist() for name, mean in means.items()}
     rows: list[dict[str, Value]] = []
     for learner in range(len(learners)):

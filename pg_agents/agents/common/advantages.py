@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from pg_agents.data.later import LazyMetrics, postponed
 from pg_agents.data.learners import of_each
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.returns import (
@@ -74,7 +75,7 @@ def generalized_advantages(
     *,
     normalize: bool,
     at_once: bool = True,
-) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+) -> tuple[Tensor, Tensor, LazyMetrics]:
     """Return Â_t and the critic's targets Â_t + V(S_t), [T, B] each, and the metric `explained_variance`.
 
     Args:
@@ -94,7 +95,7 @@ def generalized_advantages(
     if normalize:
         how = standardize if at_once else _centred
         advantages = of_each(how, rollout.num_learners, advantages, rollout.mask, less=values)
-    return advantages, targets, {"explained_variance": fit(values, targets, rollout)}
+    return advantages, targets, fit(values, targets, rollout)
 
 
 def standardized(batch: Batch) -> Batch:
@@ -104,12 +105,13 @@ def standardized(batch: Batch) -> Batch:
     return replace(batch, advantages=advantages.view(batch.weights.shape))
 
 
-def fit(values: Tensor, targets: Tensor, rollout: Rollout) -> Tensor:
-    """Return the fraction of the variance of bootstrapped targets that V explains (`explained_variance`).
+def fit(values: Tensor, targets: Tensor, rollout: Rollout) -> LazyMetrics:
+    """Return the metric `explained_variance`, the fraction of the variance of bootstrapped targets that V explains.
 
     NaN, which is not plotted, if all rewards are 0: the targets then consist of V alone.
     """
-    return of_each(_fit, rollout.num_learners, values, targets, rollout.rewards, rollout.mask)
+    arrays = values, targets, rollout.rewards, rollout.mask
+    return LazyMetrics(explained_variance=postponed(_fit, rollout.num_learners, *arrays))
 
 
 def _fit(values: Tensor, targets: Tensor, rewards: Tensor, mask: Tensor) -> Tensor:

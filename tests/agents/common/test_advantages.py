@@ -58,8 +58,8 @@ test_seeded_bugs = seeded(
     Bug("the next value is that of the same state", state_values, of_the_same_state, [test_state_values_by_hand]),
     Bug(
         "a critic is said to explain its own noise",
-        advantages.fit,
-        lambda values, targets, rollout: explained_variance(values, targets, rollout.mask),
+        advantages._fit,
+        lambda values, targets, rewards, mask: explained_variance(values, targets, mask),
         [test_targets_that_are_made_of_the_critic_alone_explain_nothing],
     ),
 )
