@@ -48,7 +48,7 @@ class RolloutBuilder:
         self.decisions: list[PolicyStep] = []
         self.log_probs: list[Tensor] = []  # of tokens, computed at each step: all logits take too much memory
         self.columns: tuple[list[Array], ...] = ([], [], [], [], [], [])
-        self.finals: list[tuple[int, NDArray[np.int64], Tree]] = []
+        self.finals: list[tuple[NDArray[np.int64], Tree]] = []  # (t, b) of each row, and the observations after them
         self.ended: list[tuple[NDArray[np.float64], NDArray[np.int64]]] = []
         self.reasons: list[str] = []
         self.tokens: NDArray[np.int64] | None = None  # the last window of each append-only episode, [B, W]
@@ -88,16 +88,18 @@ class RolloutBuilder:
             tokens = step.final["tokens"]
             self.tokens = np.array(tokens) if self.tokens is None else self.tokens
             self.tokens[done] = tokens[done]
-        if truncated.any():
+        if any_true(truncated):
             self._keep_final(step.final, np.flatnonzero(truncated))
 
     def finish(self, running: NDArray[np.bool_]) -> None:
         """Keep the observations after the last row of environments whose episode goes on."""
-        if running.any():
+        if any_true(running):
             self._keep_final(self.following, np.flatnonzero(running))
 
     def _keep_final(self, final: Tree, rows: NDArray[np.int64]) -> None:
-        self.finals.append((len(self.decisions) - 1, rows, tree_map(lambda leaf: leaf[rows], final)))
+        index = np.empty((len(rows), 2), np.int64)
+        index[:, 0], index[:, 1] = len(self.decisions) - 1, rows
+        self.finals.append((index, tree_map(lambda leaf: leaf[rows], final)))
 
     def rollout(self) -> Rollout:
         """Return the rollout."""
@@ -144,10 +146,11 @@ class RolloutBuilder:
 
     def _final(self, example: Tree) -> tuple[Tree, Tensor]:
         """Return the final observations [K, …] and their rows [K, 2]."""
-        times = [np.full(len(rows), t) for t, rows, _ in self.finals]
-        index = np.stack([np.concatenate([*times, _NONE]), np.concatenate([*(f[1] for f in self.finals), _NONE])], 1)
-        kept = tree_map(lambda *leaves: np.concatenate(leaves), *(f[2] for f in self.finals)) if self.finals else None
-        kept = tree_map(lambda leaf: np.array(leaf[:0]), example) if kept is None else kept
+        if self.finals:
+            indices, several = zip(*self.finals, strict=True)
+            index, kept = np.concatenate(indices), tree_map(lambda *leaves: np.concatenate(leaves), *several)
+        else:
+            index, kept = np.zeros((0, 2), np.int64), tree_map(lambda leaf: np.array(leaf[:0]), example)
         return tree_map(lambda leaf: torch.from_numpy(leaf).to(self.device), kept), torch.from_numpy(index).to(
             self.device
         )
@@ -158,9 +161,6 @@ class RolloutBuilder:
         tokens = torch.from_numpy(self.tokens).to(self.device)
         width = int(lengths.max())
         return TokenBlock(tokens[:, :width], lengths, mask)
-
-
-_NONE = np.zeros(0, np.int64)
 
 
 def _texts(reasons: Any, done: NDArray[np.bool_]) -> list[str]:  # noqa: ANN401

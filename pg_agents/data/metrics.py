@@ -49,6 +49,8 @@ class WeightedMetrics(Mapping[str, Tensor]):
         for means in several:
             if not isinstance(means, WeightedMetrics):
                 raise TypeError(f"forward must return (loss, batch.means(name=term, …)), got {type(means).__name__}")
+        if len(several) == 1:
+            return several[0]
         learners = several[0].num_learners
         columns = () if learners == 1 else (learners,)
 
@@ -71,12 +73,12 @@ def _summary_of_learners(
 
     Few rows [n, L] of which each learner has one column stay as they are until a mean is read.
     """
-    if weights.shape[-1] == num_learners and weights.numel() < AVERAGED_AT_ONCE:
+    if not terms or (weights.shape[-1] == num_learners and weights.numel() < AVERAGED_AT_ONCE):
         return weights, terms
 
     def total(values: Tensor) -> Tensor:
-        return by_learner(values.sum(0, keepdim=True), num_learners).sum(-1)
+        return by_learner(values.sum(-2, keepdim=True), num_learners).sum(-1)
 
     whole = total(weights)
-    some = whole.clamp(min=torch.finfo(whole.dtype).tiny)
-    return whole, {name: total(weights * term) / some for name, term in terms.items()}
+    means = total(weights * torch.stack([*terms.values()])) / whole.clamp(min=torch.finfo(whole.dtype).tiny)
+    return whole, dict(zip(terms, means, strict=True))

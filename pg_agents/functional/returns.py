@@ -165,6 +165,8 @@ def bootstrapped_returns(
 ) -> Tensor:
     """Return the λ-returns of a rollout, [T, B], which are `gae` + V(S_t); the arguments are those of `gae`."""
     discounts = step_discounts(terminated, discount, rewards.dtype)
+    if len(rewards) == 1:  # the return of a single step, whatever λ
+        return rewards + discounts * next_values
     return lambda_returns(rewards, next_values, discounts, step_lambdas(truncated, lambda_, rewards.dtype))
 
 

@@ -58,9 +58,10 @@ def state_values(critic: Critic, rollout: Rollout) -> tuple[Tensor, Tensor]:
     Where the episode terminated, V(S_{t+1}) has no meaning and must be multiplied by 0.
     """
     values, final_values = critic.of_rollout(rollout)
-    next_values = torch.cat([values[1:], torch.zeros_like(values[:1])])
-    next_values[tuple(rollout.final_rows.T)] = final_values
-    return values, next_values
+    next_values = torch.zeros_like(values)
+    if len(values) > 1:
+        next_values[:-1] = values[1:]
+    return values, next_values.index_put_(rollout.final_rows.unbind(1), final_values)
 
 
 def _centred(advantages: Tensor, mask: Tensor, *, less: Tensor) -> Tensor:
