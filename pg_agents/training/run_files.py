@@ -91,7 +91,7 @@ class RunFiles:
     def position(self) -> dict[str, Any]:
         """Return how much has been written, once the disk has it: `go_back` returns to there."""
         files = [file for file in (self.run_dir / METRICS, *event_files(self.run_dir)) if file.is_file()]
-        synchronize([*files, self.run_dir])
+        synchronize([*files, *([self.run_dir] if self.run_dir.is_dir() else [])])  # it may have vanished
         return {"seconds": time.time() - self.started, "bytes": {file.name: file.stat().st_size for file in files}}
 
     def go_back(self, position: Mapping[str, Any]) -> list[str]:

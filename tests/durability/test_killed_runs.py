@@ -6,12 +6,15 @@ import time
 from contextlib import suppress
 
 import pytest
-from support.forks import begun, ended, wait_until
+from support.forks import at_line, begun, ended, in_a_fork, lines_of, wait_until
 from support.resumed import differences, files, newest
-from support.small_runs import CONTROL, go
+from support.small_runs import CONTROL, go, go_together, of_learners
 
+from pg_agents import folders
+from pg_agents.checkpoints import store
 from pg_agents.checkpoints.store import checkpoints_in
 from pg_agents.cli import main
+from pg_agents.training import appended, checkpointing, learners_reports, run_files, writers
 
 UPDATE = 32  # steps
 
@@ -23,17 +26,21 @@ def last_step(run_dir):
     return -1
 
 
-def killed_again_and_again(run_dir, kills, total):
+def alone(run_dir, total):
+    return go(CONTROL, run_dir, total_steps=total, resume=True)
+
+
+def killed_again_and_again(run_dir, kills, total, go_on=alone):
     """Resume a run in new processes and kill each at random, after at most two more updates; then let one end."""
     chance, codes = random.Random(0), []
     for _ in range(kills):
-        process, before = begun(lambda: go(CONTROL, run_dir, total_steps=total, resume=True) and 0), last_step(run_dir)
+        process, before = begun(lambda: go_on(run_dir, total) and 0), last_step(run_dir)
         enough = before + UPDATE * chance.randrange(3)
         wait_until(lambda enough=enough: last_step(run_dir) >= enough)
         time.sleep(chance.uniform(0, 0.05))
         process.kill()
         codes.append(ended(process))
-    return codes, ended(begun(lambda: go(CONTROL, run_dir, total_steps=total, resume=True) and 0))
+    return codes, ended(begun(lambda: go_on(run_dir, total) and 0))
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
@@ -46,6 +53,32 @@ def test_a_run_that_is_killed_again_and_again_is_the_run_that_was_not(tmp_path, 
     assert differences({name: whole[name] for name in ("rows", "points", "summary")}, files(tmp_path / "killed")) == []
     record_property("cell", "ppo-CartPole-v1-sync")
     record_property("kills of one run with equal bits in the end", kills)
+
+
+def together(run_dir, total):
+    return go_together(run_dir, total, resume=True)
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(12, marks=pytest.mark.slow)])
+def test_learners_that_are_killed_again_and_again_are_those_that_were_not(tmp_path, kills):
+    """Their folders, too."""
+    total = 4 * kills * 2 * UPDATE
+    together(tmp_path / "whole", total)
+    codes, code = killed_again_and_again(tmp_path / "killed", kills, total, together)
+    assert code == 0 and codes == [-signal.SIGKILL] * kills
+    assert differences(newest(tmp_path / "whole"), newest(tmp_path / "killed")) == []
+    assert differences(of_learners(tmp_path / "whole"), of_learners(tmp_path / "killed")) == []
+
+
+@pytest.mark.parametrize("where", [0.2, 0.6, *(pytest.param(x / 20, marks=pytest.mark.slow) for x in range(20))])
+def test_learners_that_are_killed_in_a_line_that_writes_are_those_that_were_not(tmp_path, where):
+    """While a checkpoint, the best agents, rows of metrics, or at the end agents and summaries are written."""
+    files = lines_of(learners_reports, checkpointing, writers, run_files, appended, store, folders)
+    whole = go_together(tmp_path / "whole", 300)
+    count = in_a_fork(lambda: at_line(-1, files, lambda: go_together(tmp_path / "counted", 300)))
+    killed = begun(lambda: at_line(int(where * count), files, lambda: go_together(tmp_path / "killed", 300)) and 0)
+    assert ended(killed) == -signal.SIGKILL
+    assert differences(whole, go_together(tmp_path / "killed", 300, resume=True)) == []
 
 
 def test_control_a_run_that_begins_anew_after_a_kill_loses_its_steps(tmp_path, record_property):

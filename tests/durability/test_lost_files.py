@@ -3,11 +3,13 @@
 import json
 import shutil
 import warnings
+from contextlib import suppress
 
 import pytest
-from support.resumed import differences, stopped_after
-from support.small_runs import CONTROL, go
+from support.resumed import differences, stopped_after, summary
+from support.small_runs import CONTROL, go, go_together
 
+import pg_agents as pg
 from pg_agents.cli import main
 
 
@@ -93,3 +95,45 @@ def test_without_any_agent_the_missing_one_is_named(typed, tmp_path, capsys):
     shutil.rmtree(place / "agent")
     assert main(["resume", str(place), "--total-steps", "800", "--quiet"]) == 2
     assert str(place / "checkpoints" / "start") in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def learners(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lost") / "whole"
+    return folder, go_together(folder)
+
+
+def test_a_learners_rows_that_are_missing_are_said_and_all_else_is_as_it_was(learners, tmp_path):
+    place = stopped_after(learners[0], tmp_path / "again", 5)
+    (place / "seed-2" / "metrics.jsonl").unlink()
+    with pytest.warns(RuntimeWarning, match=r"of step \d+ is missing: seed-2/metrics.jsonl has 0 of"):
+        found = go_together(place, resume=True)
+    assert differences(found, learners[1]) == ["2/rows"]
+    assert found["2/rows"] == learners[1]["2/rows"][-len(found["2/rows"]) :]
+
+
+def test_a_learners_folder_that_is_missing_is_made_again(learners, tmp_path):
+    place = stopped_after(learners[0], tmp_path / "again", 2)
+    shutil.rmtree(place / "seed-2")
+    with pytest.warns(RuntimeWarning, match="is missing: seed-2/metrics.jsonl has 0 of"):
+        found = go_together(place, resume=True)
+    assert {name.split("/")[0] for name in differences(found, learners[1])} <= {"2"}
+    assert all(name in found for name in learners[1] if name.startswith("2/agent"))
+    assert differences(found["2/summary"], learners[1]["2/summary"]) == []
+    config = "seed-2/config.json"
+    assert json.loads((place / config).read_text()) == json.loads((learners[0] / config).read_text())
+
+
+def test_a_learners_folder_that_vanishes_costs_its_rows_and_not_its_agent(tmp_path):
+    def vanish(run):
+        if 100 < run.steps < 300:
+            shutil.rmtree(tmp_path / "run" / "seed-2", ignore_errors=True)
+
+    said = "seed-2/metrics.jsonl cannot be written to .*; the run goes on"
+    with pytest.warns(RuntimeWarning, match=said), suppress(FileNotFoundError):  # what is read of it in the end
+        go_together(tmp_path / "run", probes=[vanish])
+    found = summary(tmp_path / "run")
+    assert pg.load(tmp_path / "run" / "seed-2" / "agent").seeds[0] == 0
+    lost = ["TensorBoard's event file", "metrics.jsonl"]
+    assert found["not_written"] == sorted(f"seed-2/{name}" for name in lost)
+    assert [one["not_written"] for one in found["learners"]] == [[], lost]

@@ -10,10 +10,9 @@ from multiprocessing import get_context
 
 import pytest
 import torch
-from support.resumed import differences, files, state_of, stopped_after
-from support.small_runs import CONTROL, OPTIONS, TASKS, cell, go, named, resumed_at
+from support.resumed import differences, stopped_after
+from support.small_runs import CONTROL, OPTIONS, TASKS, cell, go, go_together, named, resumed_at
 
-import pg_agents as pg
 from pg_agents.checkpoints.store import checkpoints_in
 from pg_agents.training import resuming
 
@@ -63,28 +62,10 @@ def test_every_agent_goes_on_with_the_same_bits_in_another_process(cell, tmp_pat
     resumes_everywhere(cell, tmp_path, [0, 0.3, 0.6, 1], another_process, record_property)
 
 
-def learners(run_dir, **more):
-    """Train two learners; return everything about them, and about their folders and the run's."""
-    agent = pg.PPO.for_env("pg/CartPole-v1", num_envs=4, seeds=(5, 2), hidden=(8,), target_kl=1e-5, **OPTIONS["ppo"])
-    how = {"num_envs": 4, "progress": False, "checkpoint_every": 1, "keep_checkpoints": 1000, "log_every": 100}
-    how |= {"eval_env": "pg/CartPole-v1", "eval_every": 200, "eval_episodes": 2}
-    pg.train(agent, "pg/CartPole-v1", total_steps=600, run_dir=run_dir, **how, **more)
-    own = {
-        f"{seed}/{name}": value
-        for seed in (5, 2)
-        for name, value in (files(run_dir / f"seed-{seed}") | saved(run_dir / f"seed-{seed}")).items()
-    }
-    return state_of(agent) | files(run_dir) | own
-
-
-def saved(run_dir):
-    return {f"{name}/{key}": v for name in ("agent", "best") for key, v in pg.load(run_dir / name).state_dict().items()}
-
-
 @pytest.mark.parametrize("cut", [0, 2, 5])
 def test_learners_go_on_with_the_same_bits(tmp_path, cut):
-    whole = learners(tmp_path / "whole")
-    again = learners(stopped_after(tmp_path / "whole", tmp_path / "again", cut), resume=True)
+    whole = go_together(tmp_path / "whole")
+    again = go_together(stopped_after(tmp_path / "whole", tmp_path / "again", cut), resume=True)
     assert differences(whole, again) == [] and len(whole["summary"]["learners"]) == 2
     assert whole["2/rows"] != whole["5/rows"] and len(whole["5/rows"]) > 5
 

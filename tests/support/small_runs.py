@@ -26,6 +26,7 @@ OPTIONS = {
     "average-reward": {},
 }
 UPDATES = 6
+TOGETHER = (5, 2)  # seeds of learners
 LENGTHS = {"pg/BernoulliBandit-v0": 1, "pg/Chain-v0": 100, "CartPole-v1": 25, "pg/Addition-v0": 3}  # of episodes
 
 
@@ -51,6 +52,26 @@ def go(cell, run_dir, **more):
     how |= {"log_every": total // 4, "checkpoint_every": 1, "keep_checkpoints": 1000} | more
     pg.train(agent, env, run_dir=run_dir, **how)
     return state_of(agent) | files(run_dir)
+
+
+def go_together(run_dir, total_steps=600, **more):
+    """Train two learners as one batch; return everything about them, about their folders and the run's."""
+    agent = pg.PPO.for_env("pg/CartPole-v1", num_envs=4, seeds=TOGETHER, hidden=(8,), target_kl=1e-5, **OPTIONS["ppo"])
+    how = {"num_envs": 4, "progress": False, "checkpoint_every": 1, "keep_checkpoints": 1000, "log_every": 100}
+    how |= {"eval_env": "pg/CartPole-v1", "eval_every": 200, "eval_episodes": 2} | more
+    pg.train(agent, "pg/CartPole-v1", total_steps=total_steps, run_dir=run_dir, **how)
+    return state_of(agent) | of_learners(run_dir)
+
+
+def of_learners(run_dir):
+    """Return all that the folder of a run of two learners says."""
+    found = files(run_dir)
+    for seed in TOGETHER:
+        own = run_dir / f"seed-{seed}"
+        agents = {name: pg.load(own / name).state_dict() for name in ("agent", "best") if (own / name).is_dir()}
+        found |= {f"{seed}/{name}/{key}": value for name, state in agents.items() for key, value in state.items()}
+        found |= {f"{seed}/{name}": value for name, value in files(own).items()}
+    return found
 
 
 CONTROL = cell("ppo", "cartpole-sync", normalize_rewards=True)
