@@ -38,7 +38,7 @@ PARTS = {  # of a checkpoint's time, by the functions that take it, none of whic
     "state": ("pg_agents.training.checkpointing.run_state", "pg_agents.training.checkpointing.agent_state"),
     "tensors": ("pg_agents.checkpoints.store.write_tensors",),
     "hash": ("pg_agents.manifest.sha256",),
-    "fsync": tuple(f"pg_agents.{module}.synchronize" for module in ("manifest", "folders", "training.run_files")),
+    "fsync": tuple(f"pg_agents.{module}.synchronize" for module in ("manifest", "folders", "training.writers")),
     "delete": ("pg_agents.training.checkpointing.keep_newest",),
 }
 ABOUT = {

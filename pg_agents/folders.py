@@ -79,16 +79,29 @@ def write_file(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: the disk is full, read-only, or gone; what was at `path` is still there.
     """
-    fresh = path.with_name(f".{path.name}.pg_agents.tmp")
+    write_files({path: content})
+
+
+def write_files(contents: Mapping[Path, str | bytes]) -> None:
+    """Write several files, each as `write_file` does; the disk is waited for once.
+
+    Raises:
+        OSError: the disk is full, read-only, or gone; each file is what it was, or the new one.
+    """
+    fresh = {path.with_name(f".{path.name}.pg_agents.tmp"): path for path in contents}
     try:
-        fresh.write_bytes(content.encode() if isinstance(content, str) else content)
-        synchronize([fresh])
-        os.replace(fresh, path)
+        for temporary, path in fresh.items():
+            content = contents[path]
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        synchronize([*fresh])
+        for temporary, path in fresh.items():
+            os.replace(temporary, path)
     except OSError:
-        with suppress(OSError):
-            fresh.unlink()
+        for temporary in fresh:
+            with suppress(OSError):
+                temporary.unlink()
         raise
-    synchronize([path.parent])
+    synchronize([*dict.fromkeys(path.parent for path in contents)])
 
 
 def read(path: Path, reader: Callable[[Path], T]) -> T:

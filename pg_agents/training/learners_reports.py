@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,14 +12,16 @@ from torch import Tensor
 
 from pg_agents.agents.base import Agent
 from pg_agents.agents.common.one_learner import learner_of, tensors_of
+from pg_agents.folders import write_files
 from pg_agents.policies import TabularPolicy
 from pg_agents.training.appended import Value
 from pg_agents.training.evaluations import row_of
 from pg_agents.training.probes import schedules_of_learners, table_curves
 from pg_agents.training.progress import rows_of_learners
 from pg_agents.training.run import Run
-from pg_agents.training.run_files import AGENT, BEST, CONFIG, RunFiles, writable
+from pg_agents.training.run_files import AGENT, BEST, CONFIG, SUMMARY, RunFiles, summary_text, writable
 
+AT_ONCE = 8  # agents that are being saved
 SECONDS = 60.0  # after which the best agents are saved, if no checkpoint was written meanwhile
 Row = dict[str, Value]
 
@@ -43,13 +46,17 @@ class LearnersReports:
         Raises:
             ValueError: it cannot be written.
         """
+        texts = {}
         for learner, files in self.files.items():
             own = config_of_learner(config, run.agent, learner)
             if (files.run_dir / CONFIG).is_file():
                 files.goes_on(own)
             else:
                 with writable("run_dir", files.run_dir):
-                    files.config(own)
+                    texts[files.run_dir / CONFIG] = files.noted(own)
+        if texts:
+            with writable("run_dir", next(iter(texts)).parent.parent):
+                write_files(texts)
 
     def rows(self, run: Run) -> list[Row]:
         """Return a row of metrics of each learner."""
@@ -76,38 +83,47 @@ class LearnersReports:
 
     def save_best(self, agent: Agent) -> None:
         """Save the best agents that are not saved yet."""
-        for learner, tensors in self.best.items():
-            self._save(learner, BEST, learner_of(agent, learner, tensors))
+        self._save(BEST, ((learner, learner_of(agent, learner, tensors)) for learner, tensors in self.best.items()))
         self.best, self.saved = {}, time.monotonic()
 
     def close(self, run: Run) -> None:
         """Save the agents and write the summaries, however the run ended."""
         self.save_best(run.agent)
-        for learner in self.files:
-            self._save(learner, AGENT, run.agent.learner(learner))
+        self._save(AGENT, ((learner, run.agent.learner(learner)) for learner in self.files))
         summaries = run.summary.learners
-        for learner, files in self.files.items():
-            files.summarize(asdict(summaries[learner]))
+        own = {learner: asdict(summaries[learner]) for learner in self.files}
+        try:
+            write_files({self.files[i].run_dir / SUMMARY: summary_text(summary) for i, summary in own.items()})
+        except OSError:  # of one of them, perhaps
+            for learner, summary in own.items():
+                self.files[learner].summarize(summary)
 
-    def _save(self, learner: int, name: str, agent: Agent) -> None:
-        files = self.files[learner]
-        with files.unwritten.tolerated(f"{files.name}{name}"):
-            agent.save(files.run_dir / name)
-            files.unwritten.written(f"{files.name}{name}")
+    def _save(self, name: str, agents: Iterable[tuple[int, Agent]]) -> None:
+        """Save agents of learners, several at once, as most of the time a save waits for the disk."""
+
+        def save(learner: int, agent: Agent) -> None:
+            files = self.files[learner]
+            with files.unwritten.tolerated(f"{files.name}{name}"):
+                agent.save(files.run_dir / name)
+                files.unwritten.written(f"{files.name}{name}")
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for saved in [pool.submit(save, *pair) for pair in agents]:
+                saved.result()
 
 
 def config_of_learner(config: Mapping[str, Any], agent: Agent, learner: int) -> dict[str, Any]:
     """Return what config.json of a run of one of the learners alone says."""
-    count, one = agent.policy.num_learners, agent.learner(learner)
+    count = agent.policy.num_learners
     shares = ("num_envs", "total_steps", "eval_episodes", "log_every", "eval_every", "checkpoint_every")
     own = {name: share(config[name], count, name) for name in shares if isinstance(config[name], int)}
     return {
         **config,
         **own,
         "seed": agent.seeds[learner],
-        "arguments": one.arguments,
-        "networks": one.networks,
-        "parameters": sum(parameter.numel() for parameter in one.parameters()),
+        "arguments": agent.config.of_learners([learner]),
+        "networks": {name: value for name, value in agent.networks.items() if name not in ("num_learners", "seeds")},
+        "parameters": config["parameters"] // count,
     }
 
 

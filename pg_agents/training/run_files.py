@@ -57,10 +57,18 @@ class RunFiles:
         Raises:
             ValueError: it cannot be written, so that the run must not begin.
         """
-        text = json.dumps(values, indent=2, default=_plain)
         with writable("run_dir", self.run_dir):
-            write_file(self.run_dir / CONFIG, text + "\n")
-            self.events.write(0, {"config": f"```json\n{text}\n```"})
+            write_file(self.run_dir / CONFIG, self.noted(values))
+
+    def noted(self, values: Mapping[str, Any]) -> str:
+        """Return what config.json is to say, which is in TensorBoard's file by then.
+
+        Raises:
+            OSError: that cannot be written.
+        """
+        text = json.dumps(values, indent=2, default=_plain)
+        self.events.write(0, {"config": f"```json\n{text}\n```"})
+        return text + "\n"
 
     def goes_on(self, values: Mapping[str, Any]) -> None:
         """Write to config.json those of `values` with which a run may go on in another way than it began.
@@ -90,8 +98,17 @@ class RunFiles:
 
     def position(self) -> dict[str, Any]:
         """Return how much has been written, once the disk has it: `go_back` returns to there."""
+        synchronize(self.places())
+        return self.sizes()
+
+    def places(self) -> list[Path]:
+        """Return the files that grow, and their folder, as far as they are there."""
         files = [file for file in (self.run_dir / METRICS, *event_files(self.run_dir)) if file.is_file()]
-        synchronize([*files, *([self.run_dir] if self.run_dir.is_dir() else [])])  # it may have vanished
+        return [*files, *([self.run_dir] if self.run_dir.is_dir() else [])]
+
+    def sizes(self) -> dict[str, Any]:
+        """Return what has been written, on the disk or not yet."""
+        files = [place for place in self.places() if place != self.run_dir]
         return {"seconds": time.time() - self.started, "bytes": {file.name: file.stat().st_size for file in files}}
 
     def go_back(self, position: Mapping[str, Any]) -> list[str]:
@@ -122,7 +139,12 @@ class RunFiles:
     def summarize(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json."""
         with self.unwritten.tolerated(f"{self.name}{SUMMARY}"):
-            write_file(self.run_dir / SUMMARY, json.dumps(summary, indent=2) + "\n")
+            write_file(self.run_dir / SUMMARY, summary_text(summary))
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """Return what summary.json says."""
+    return json.dumps(summary, indent=2) + "\n"
 
 
 def _missing(file: Path, size: int) -> str:

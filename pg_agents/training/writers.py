@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_agents.locks import TAKEN, lock, release
+from pg_agents.manifest import synchronize
 from pg_agents.training.run_files import METRICS, NOTHING, RunFiles, writable
 from pg_agents.training.unwritten import Unwritten
 
@@ -51,7 +52,9 @@ class RunWriter(RunFiles):
 
     def position(self) -> dict[str, Any]:
         """Return how much has been written, once the disk has it: `go_back` returns to there."""
-        return super().position() | {"within": {name: files.position() for name, files in self.within.items()}}
+        every = [self, *self.within.values()]
+        synchronize([place for files in every for place in files.places()])
+        return self.sizes() | {"within": {name: files.sizes() for name, files in self.within.items()}}
 
     def go_back(self, position: Mapping[str, Any]) -> list[str]:
         """Do as `RunFiles.go_back`, in the folders within, too."""

@@ -131,7 +131,7 @@ test_seeded_bugs = seeded(
     Bug(
         "best agents are saved as they are at the end",
         LearnersReports.save_best,
-        lambda self, agent: [self._save(learner, "best", agent.learner(learner)) for learner in self.best],
+        lambda self, agent: self._save("best", [(learner, agent.learner(learner)) for learner in self.best]),
         [test_a_best_agent_is_what_it_was_at_its_evaluation],
     ),
 )

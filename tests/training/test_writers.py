@@ -111,7 +111,7 @@ def test_a_disk_that_is_full_while_a_run_goes_back_is_one_sentence_and_costs_not
 
 def test_a_position_is_returned_once_the_disk_has_what_it_counts(tmp_path, monkeypatch):
     waited = []
-    monkeypatch.setattr("pg_agents.training.run_files.synchronize", waited.extend)
+    monkeypatch.setattr("pg_agents.training.writers.synchronize", waited.extend)
     writer = RunWriter(tmp_path / "run")
     writer.write(1, {"x": 1.0})
     position = writer.position()
