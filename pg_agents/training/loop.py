@@ -72,7 +72,8 @@ def train(
             learners (`num_learners`) have their own, the agent's `seeds`, in environments that take a seed for each
             row; each is then the run that its seed would have been alone.
         run_dir: a new or empty folder for config.json, metrics.jsonl, summary.json, TensorBoard's event files and the
-            agent; None: nothing is written. A run has not finished if its summary is missing or has `cut_off`.
+            agent; None: nothing is written. A run has not finished if its summary is missing or has `cut_off`. Each of
+            several learners has a folder in it, like run_dir/seed-3, as a run of its seed alone would have written it.
         log_every: steps between rows of metrics; None: 1/200 of total_steps.
         stop_return: end the run once the mean return of its last 100 training episodes is at least that, counting whole
             rollouts (see `Summary.mean_return_last_100`).
@@ -91,7 +92,7 @@ def train(
         resume: go on with the run in `run_dir` from its newest checkpoint, with the same agent (new, or as it was) and
             environment; an empty or new folder: the run begins. Where the environment gives its state (see docs/
             durability.md) the results have the bits of a run that was never stopped; others begin new episodes.
-            Schedules follow the `total_steps` given now.
+            Schedules follow the `total_steps` given now. run_dir/seed-3 goes on with one of several learners, alone.
         handle_signals: SIGTERM and Ctrl-C end the run in order: it finishes its step and writes a checkpoint, or stops
             after 5 seconds, saves the agent, and raises. A second one ends it at once. In the main thread only.
         progress: show a progress bar.
