@@ -57,6 +57,8 @@ def run_workload(name: str, options: argparse.Namespace, arguments: list[str]) -
     overrides = {} if options.steps is None else {"total_steps": options.steps}
     seeds = range(options.rounds or workload.rounds)
     found = compare(workload, peers=options.peers, seeds=seeds, sides=options.sides, overrides=overrides)
+    for side, row in found["medians"].items():
+        print(f"  {side:23} {row['steps_per_second']:9,.0f} steps/s, a core {row['steps_per_second_and_core']:9,.0f}")
     for row in found["ratios"]:
         asked = f"asked: {row['at_least']:g} ×, {'met' if row['met'] else 'NOT MET'}" if row["at_least"] else ""
         print(
