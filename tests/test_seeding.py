@@ -175,7 +175,7 @@ def test_a_simulated_future_is_neither_the_beginning_of_the_run_nor_that_of_the_
 
 
 def test_a_random_policy_does_not_draw_what_the_environment_draws(monkeypatch):
-    task = next(task for task in TASKS if task.env == "CartPole-v1")
+    task = next(task for task in TASKS if task.env == "pg/CartPole-v1")
     made = []
     monkeypatch.setattr(gym, "make", lambda *a, make=gym.make, **k: made.append(make(*a, **k)) or made[-1])
     random_return(task, episodes=1)

@@ -1,13 +1,12 @@
-"""`pg-agents demo`: every agent on an environment of each kind, in about a minute."""
+"""`pg-agents demo`: every agent on an environment of each kind, with several seeds where they learn as one batch."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gymnasium as gym
 import pg_envs
@@ -15,90 +14,56 @@ import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pg_agents.agents import AGENTS
+from pg_agents.agents.common.make_agent import make_parts
+from pg_agents.cli.demo_tasks import TASKS, Task
 from pg_agents.cli.listing import columns
 from pg_agents.cli.parallel import in_processes
 from pg_agents.cli.runs import steps_written
 from pg_agents.cli.terminal import say
 from pg_agents.errors import UserError
 from pg_agents.seeding import Purpose, environment_seeds, spawn
-from pg_agents.spaces.environments import make_env
+from pg_agents.statistics import interquartile_mean, interval
 from pg_agents.training.evaluation import evaluate
 from pg_agents.training.loop import train
 from pg_agents.training.writers import fresh_run_dir
 
-
-@dataclass(frozen=True)
-class Task:
-    """An environment, and how long every agent learns in it.
-
-    Attributes:
-        env: the environment's id.
-        num_envs: environments that are stepped together.
-        total_steps: steps to learn from.
-        episodes: episodes in the greedy evaluation; more if an episode's return is noisy.
-        env_args: arguments for the environment's constructor.
-        optimum: the best expected return, if `pg_envs.known_returns` does not know it.
-        continuing: the task never ends: only agents for continuing tasks learn in it, and returns are per step.
-        arguments: by an agent's name, arguments that replace its defaults.
-    """
-
-    env: str
-    num_envs: int
-    total_steps: int
-    episodes: int
-    env_args: Mapping[str, Any] = field(default_factory=dict)
-    optimum: float | None = None
-    continuing: bool = False
-    arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-MEANS = (0.2, -0.8, 1.5, 0.4, 1.2, -1.5, -0.2, -1.0, 0.8, -0.5)  # of a ten-armed bandit, drawn from N(0, 1)
-
-TASKS = (  # the slowest first, so that both processes are busy until the end
-    Task("pg/Reverse-v0", 64, 50_000, 200, {"length": 3, "symbols": 3}, arguments={"actor-critic": {"num_steps": 7}}),
-    Task(  # CartPole's episodes are cut after 500 steps, with a return of 500
-        "CartPole-v1",
-        16,
-        200_000,
-        100,
-        optimum=500.0,
-        arguments={
-            "actor-critic": {"num_steps": 4, "learning_rate": 2e-3}
-        },  # a step each learns slower and less reliably
-    ),
-    Task("pg/GridWorld-v0", 16, 50_000, 2_000),
-    Task("pg/GaussianBandit-v0", 16, 20_000, 20_000, {"means": MEANS}),
-    Task("pg/TwoStateMDP-v0", 16, 50_000, 100, continuing=True),
-)
-STEPS = 500  # steps in an evaluation episode of a continuing task
+SEEDS = 8  # of every run that can be several learners at once; an interval of fewer is wide
+STEPS = 500  # in an evaluation episode of a continuing task
+REACHED = 0.95  # of the way from random returns to the best: the rest is noise, or a start that is hopeless
 
 
 @dataclass(frozen=True)
 class Job:
-    """One agent in one task."""
+    """One agent in one task, with one seed or several."""
 
     agent: str
     task: Task
-    seed: int
+    seeds: tuple[int, ...]
     scale: float
     run_dir: Path
 
     @property
     def total_steps(self) -> int:
-        """The task's steps, scaled."""
-        return max(1, round(self.task.total_steps * self.scale))
+        """The steps of all learners, scaled."""
+        return len(self.seeds) * max(1, round(self.task.settings(self.agent).total_steps * self.scale))
 
 
 @dataclass(frozen=True)
 class Row:
-    """A job's results: mean returns, and seconds of training."""
+    """A job's results: the mean return of each seed, those of a random and of the best policy, seconds of training."""
 
     agent: str
     env: str
     random: float
-    learned: float
+    learned: tuple[float, ...]
     optimum: float | None
     seconds: float
+
+    @property
+    def reached(self) -> bool:
+        """Whether the seeds' interquartile mean is at the optimum, as nearly as `REACHED` says."""
+        best = self.random if self.optimum is None else self.optimum
+        return interquartile_mean(self.learned) - self.random >= REACHED * (best - self.random)
 
 
 def demo(
@@ -115,7 +80,7 @@ def demo(
         root: the folder in which a new folder with the runs is made.
         scale: multiplies every run's number of steps.
         processes: how many processes train at the same time; 1: only this one.
-        seed: of every run.
+        seed: the first seed of every run.
         tasks: the tasks.
 
     Raises:
@@ -129,52 +94,88 @@ def demo(
         raise UserError(f"seed must be a whole number, 0 or above, got {seed}")
     run_dir, started = fresh_run_dir("demo", root, argument="root"), time.perf_counter()
     jobs = [
-        Job(agent, task, seed, scale, run_dir / f"{agent}-{task.env.replace('/', '-').replace(':', '-')}")
+        Job(agent, task, tuple(range(seed, seed + count)), scale, run_dir / f"{agent}-{_as_folder(task.env)}")
         for task in tasks
-        for agent, form in AGENTS.items()
-        if task.continuing == getattr(form, "continuing", False)
+        for agent, count in learners(task).items()
     ]
     with _bars(jobs) as show:
         rows = in_processes(run_job, jobs, processes, show)
-    print(f"\n{table(rows)}")
-    print(f"\n{len(rows)} runs in {time.perf_counter() - started:.0f} s; returns are means of greedy episodes")
+    print(f"\n{table(rows)}\n")
+    runs = sum(len(row.learned) for row in rows)
+    print(f"{len(rows)} rows, {runs} seeds in {time.perf_counter() - started:.0f} s; learned: mean returns of greedy")
+    print("episodes, of several seeds the interquartile mean of their means and its 95 % interval")
+    print("\n".join(shortfalls(rows, scale)))
     say(f"curves, probabilities and generated texts:  tensorboard --logdir {run_dir}")
     return rows
 
 
+def _as_folder(env: str) -> str:
+    return env.replace("/", "-").replace(":", "-")
+
+
+def learners(task: Task) -> dict[str, int]:
+    """Return the agents that learn in a task, and how many learners each of them can be at once there, 1 or `SEEDS`."""
+    forms = {agent: form for agent, form in AGENTS.items() if form.continuing == task.continuing}
+    with closing(gym.make(task.env, **task.env_args)) as env:
+        spaces = env.observation_space, env.action_space
+    counts = {}
+    for agent, form in forms.items():
+        options = task.settings(agent).arguments | {"num_learners": 2}
+        try:
+            options = make_parts(form.form(), spaces, (0, 1), options).options
+            form.configuration(None, options).check_learners(2)
+        except ValueError:  # its networks cannot be stacked, or its update would couple them
+            counts[agent] = 1
+        else:
+            counts[agent] = SEEDS
+    return counts
+
+
 def table(rows: list[Row]) -> str:
     """Return the results as text."""
-    head = ["agent", "environment", "random", "learned", "optimum", "seconds"]
+    head = ["agent", "environment", "seeds", "random", "learned", "95 % interval", "optimum", "seconds"]
     cells = []
     for row in rows:
-        returns = ("–" if value is None else f"{value:.3g}" for value in (row.random, row.learned, row.optimum))
-        cells.append([row.agent, row.env, *returns, f"{row.seconds:.1f}"])
-    return columns(head, cells, right=(2, 3, 4, 5))
+        several = len(row.learned) > 1
+        between = "{:.3g} … {:.3g}".format(*interval(row.learned)) if several else "–"
+        best = "–" if row.optimum is None else f"{row.optimum:.3g}"
+        means = f"{row.random:.3g}", f"{interquartile_mean(row.learned):.3g}", between, best
+        cells.append([row.agent, row.env, str(len(row.learned)), *means, f"{row.seconds:.1f}"])
+    return columns(head, cells, right=range(2, len(head)))
+
+
+def shortfalls(rows: list[Row], scale: float) -> list[str]:
+    """Return a line for each row that is not at its optimum, with the reason, or one that says that all are."""
+    reason = "some seeds need more steps" if scale >= 1 else f"it had {scale:g} of the steps that it needs"
+    below = [f"not at the optimum: {row.agent} in {row.env}: {reason}" for row in rows if not row.reached]
+    return below or [f"all are at the optimum: at least {100 * REACHED:.0f} % of the way there from random returns"]
 
 
 def run_job(job: Job) -> Row:
     """Train, evaluate and return the job's row of the table."""
-    task, env_args = job.task, dict(job.task.env_args)
+    task, settings = job.task, job.task.settings(job.agent)
     torch.set_num_threads(1)
-    groups = "group_size" in AGENTS[job.agent].argument_names()
-    with closing(make_env(task.env, task.num_envs, env_args, a_seed_each=groups)) as env:
-        agent = AGENTS[job.agent].for_env(env, seed=job.seed, **task.arguments.get(job.agent, {}))
-        result = train(
-            agent,
-            env,
-            total_steps=job.total_steps,
-            seed=job.seed,
-            run_dir=job.run_dir,
-            progress=False,
-            config={"env": task.env, "env_args": env_args, "device": "cpu"},
-        )
+    several = {"seeds": job.seeds} if len(job.seeds) > 1 else {}
+    made = {"num_envs": settings.num_envs, "env_args": task.env_args}
+    agent = AGENTS[job.agent].for_env(task.env, seed=job.seeds[0], **several, **made, **settings.arguments)
+    result = train(
+        agent,
+        task.env,
+        total_steps=job.total_steps,
+        seed=job.seeds[0],
+        run_dir=job.run_dir,
+        progress=False,
+        config={"device": "cpu"},
+        **made,
+    )
+    limit = STEPS if task.continuing else None
+    how = {"num_envs": -(-100 // len(job.seeds)), "env_args": task.env_args, "max_episode_steps": limit}
+    found = evaluate(agent, task.env, episodes=task.episodes, **how)
+    learned = tuple(one.mean_return / (limit or 1) for one in found.learners or [found])
+    with closing(gym.make(task.env, **task.env_args)) as env:
         known = pg_envs.known_returns(env)
-    with closing(make_env(task.env, 100, env_args)) as env:
-        limit = STEPS if task.continuing else None
-        learned = evaluate(agent, env, episodes=task.episodes, max_episode_steps=limit).mean_return / (limit or 1)
     random = random_return(task) if known.random is None else known.random
-    optimum = task.optimum if known.optimal is None else known.optimal
-    return Row(job.agent, task.env, random, learned, optimum, result.wall_seconds)
+    return Row(job.agent, task.env, random, learned, known.optimal, result.wall_seconds)
 
 
 def random_return(task: Task, episodes: int = 200) -> float:

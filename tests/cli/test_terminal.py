@@ -11,11 +11,13 @@ from support.bugs import Bug, seeded
 
 import pg_agents.cli.command
 from pg_agents.cli import main, terminal
-from pg_agents.cli.demo import Task, demo
+from pg_agents.cli.demo import demo
+from pg_agents.cli.demo_tasks import Task
 from pg_agents.cli.options import COMMANDS
 from pg_agents.cli.terminal import complain, prepare, say
 from pg_agents.shown import LINES, SCREEN, printable, shortened, shown
 from pg_agents.training.appended import EventFile
+from pg_agents.training.tuned import Tuned
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -43,7 +45,7 @@ def printed(monkeypatch, encoding, *argv):
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_every_command_prints_on_a_console_without_utf8(monkeypatch, encoding):
     assert set(LINES_TYPED) == set(COMMANDS)
-    quick = Task("pg/TwoArmedBandit-v0", 16, 20, 10)
+    quick = Task("pg/TwoArmedBandit-v0", 10, Tuned(16, 20))
     monkeypatch.setattr(pg_agents.cli.command, "demo", functools.partial(demo, tasks=(quick,)))
     for command, argv in LINES_TYPED.items():
         code, out, _ = printed(monkeypatch, encoding, *argv)
