@@ -67,9 +67,7 @@ def summaries(root):
 def test_there_is_a_run_of_every_agent_in_every_task_and_the_table_says_what_came_of_it(tmp_path, capsys):
     few = tuple(replace(task, episodes=20) for task in QUICK)
     rows = demo(tmp_path / "runs", processes=1, tasks=few, scale=0.01, seed=3)
-    out = capsys.readouterr().out
-    assert_shown(rows, out, tmp_path / "runs")
-    assert "it had 0.01 of the steps that it needs" in out
+    assert_shown(rows, capsys.readouterr().out, tmp_path / "runs")
     found = summaries(tmp_path / "runs")
     assert len(found) == len(rows)
     assert found["trpo-pg-BernoulliBandit-v0"]["seed"] == found["ppo-pg-Shorter-v0"]["seed"] == 3
