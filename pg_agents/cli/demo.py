@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import pg_envs
@@ -155,8 +156,8 @@ def run_job(job: Job) -> Row:
     """Train, evaluate and return the job's row of the table."""
     task, settings = job.task, job.task.settings(job.agent)
     torch.set_num_threads(1)
-    several = {"seeds": job.seeds} if len(job.seeds) > 1 else {}
-    made = {"num_envs": settings.num_envs, "env_args": task.env_args}
+    several: dict[str, Any] = {"seeds": job.seeds} if len(job.seeds) > 1 else {}
+    made: dict[str, Any] = {"num_envs": settings.num_envs, "env_args": task.env_args}
     agent = AGENTS[job.agent].for_env(task.env, seed=job.seeds[0], **several, **made, **settings.arguments)
     result = train(
         agent,
@@ -169,7 +170,7 @@ def run_job(job: Job) -> Row:
         **made,
     )
     limit = STEPS if task.continuing else None
-    how = {"num_envs": -(-100 // len(job.seeds)), "env_args": task.env_args, "max_episode_steps": limit}
+    how: dict[str, Any] = {"num_envs": -(-100 // len(job.seeds)), "env_args": task.env_args, "max_episode_steps": limit}
     found = evaluate(agent, task.env, episodes=task.episodes, **how)
     learned = tuple(one.mean_return / (limit or 1) for one in found.learners or [found])
     with closing(gym.make(task.env, **task.env_args)) as env:

@@ -44,19 +44,20 @@ TEXTS = {"learning_rate": "4e-3:0", "entropy_weight": 0.01}
 # A transformer reads a whole episode's text in one pass, but the window of a step within one in a pass for each step.
 WHOLE = {"num_steps": None}
 
-# Settings were chosen on seeds from 100, the learning rate and its schedule first, then as few steps as reach the
-# optimum with most seeds. The slowest tasks are the first, so that both processes are busy until the end.
+# Settings were chosen on seeds 100 … 107 (for texts 100 … 102) by trying a few learning rates that decay to 0, network
+# sizes and numbers of environments, and then as few steps as reach the optimum with most seeds. The slowest tasks are
+# the first, so that both processes are busy until the end.
 TASKS = (
     Task(
         "pg/CartPole-v1",
         160,
         Tuned(16, 100_000),
         {
-            "reinforce": Tuned(16, 150_000, SMALL | {"learning_rate": "1e-2:0", "normalize_advantages": True}),
-            "reinforce-baseline": Tuned(16, 150_000, SMALL | {"learning_rate": "1e-2:0", "normalize_advantages": True}),
-            # With n = 1, as by default, the mean return of most seeds was still below 450 after twice as many steps.
+            "reinforce": Tuned(16, 200_000, SMALL | {"learning_rate": "1e-2:0", "normalize_advantages": True}),
+            "reinforce-baseline": Tuned(16, 200_000, SMALL | {"learning_rate": "1e-2:0", "normalize_advantages": True}),
+            # With n = 1, the default, three of eight seeds unlearned it (returns of 9) and it took three times as long.
             "actor-critic": Tuned(
-                16,
+                8,
                 150_000,
                 SMALL | {"num_steps": 16, "learning_rate": "3e-3:0", "critic_learning_rate": "1e-2:0"},
             ),
@@ -85,16 +86,16 @@ TASKS = (
         200,
         Tuned(64, 12_000, TEXTS, {"length": 2, "symbols": 3}),
         {
-            "reinforce": Tuned(64, 24_000, TEXTS),
+            "reinforce": Tuned(64, 30_000, TEXTS),
             "actor-critic": Tuned(64, 12_000, TEXTS | WHOLE),
             "a2c": Tuned(64, 12_000, TEXTS | WHOLE | {"optimizer": "adam"}),
             "ppo": Tuned(64, 6_000, {"learning_rate": "2e-3:0"}),
             "grpo": Tuned(64, 6_000, {"learning_rate": "2e-3:0"}),
-            "trpo": Tuned(64, 5_000, WHOLE),
-            "npg": Tuned(64, 5_000, WHOLE),
+            "trpo": Tuned(64, 6_000, WHOLE),
+            "npg": Tuned(64, 6_000, WHOLE),
         },
     ),
-    Task("pg/GridWorld-v0", 2_000, Tuned(16, 16_000)),
-    Task("pg/GaussianBandit-v0", 20_000, Tuned(16, 5_000, env_args={"means": MEANS})),
+    Task("pg/GridWorld-v0", 2_000, Tuned(16, 20_000)),
+    Task("pg/GaussianBandit-v0", 20_000, Tuned(16, 8_000, env_args={"means": MEANS})),
     Task("pg/TwoStateMDP-v0", 128, Tuned(16, 16_000), continuing=True),
 )

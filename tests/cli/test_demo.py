@@ -65,7 +65,7 @@ def summaries(root):
 
 
 def test_there_is_a_run_of_every_agent_in_every_task_and_the_table_says_what_came_of_it(tmp_path, capsys):
-    few = tuple(replace(task, episodes=20) for task in QUICK)
+    few = tuple(replace(task, episodes=16) for task in QUICK)
     rows = demo(tmp_path / "runs", processes=1, tasks=few, scale=0.01, seed=3)
     assert_shown(rows, capsys.readouterr().out, tmp_path / "runs")
     found = summaries(tmp_path / "runs")
@@ -91,7 +91,7 @@ def test_every_agent_learns_every_task_in_two_processes(tmp_path, capsys):
 
 
 def test_the_tasks_are_one_of_each_kind():
-    kinds = ["pg/Reverse-v0", "pg/CartPole-v1", "pg/GridWorld-v0", "pg/GaussianBandit-v0"]
+    kinds = ["pg/CartPole-v1", "pg/Reverse-v0", "pg/GridWorld-v0", "pg/GaussianBandit-v0"]
     assert [task.env for task in TASKS if not task.continuing] == kinds
     assert len(MEANS) == 10 and sorted(MEANS)[-1] - sorted(MEANS)[-2] > 0.2
 
@@ -134,7 +134,7 @@ def test_what_is_below_its_optimum_is_said_with_the_reason():
 
 def test_random_returns_are_measured_where_they_are_not_known():
     # CartPole under random actions lasts 22.2 steps on average, with a standard deviation of 11.7.
-    assert abs(random_return(TASKS[1], episodes=400) - 22.2) < 4 * 11.7 / 400**0.5
+    assert abs(random_return(TASKS[0], episodes=400) - 22.2) < 4 * 11.7 / 400**0.5
 
 
 def test_arguments_out_of_range_are_refused(tmp_path):
