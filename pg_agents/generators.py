@@ -45,6 +45,13 @@ class Generators(Sequence[torch.Generator]):
             self.ahead = _Ahead(fill, empty, self.each)
         return self.ahead.next()
 
+    def part(self, learners: Sequence[int]) -> torch.Generator | Generators:
+        """Return the generators of some learners, or the one of one learner; it is the same generator."""
+        self._settle()
+        some = Generators(())
+        some.each = [self.each[learner] for learner in learners]
+        return some if len(some) > 1 else some.each[0]
+
     def _settle(self) -> None:
         """Put the generators where they would be if nothing had been drawn ahead."""
         if self.ahead is not None:

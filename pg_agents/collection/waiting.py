@@ -19,6 +19,7 @@ from torch import Tensor
 from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.collection.episode_groups import GROUP
 from pg_agents.collection.faults import with_rows
+from pg_agents.collection.fewer_rows import FewerRows
 from pg_agents.generators import Generators
 from pg_agents.spaces.action_masks import MASK
 
@@ -40,6 +41,13 @@ class Still(gym.Wrapper):
         """Return what was seen last."""
         return self.seen, self.info
 
+    def get_state(self) -> dict[str, Any]:
+        """Return nothing: the environment in it has the state."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Change nothing."""
+
 
 def can_hold(adapter: EnvAdapter) -> bool:
     """Return whether rows of the environment can be held: it has a method `hold`, or is Gymnasium's SyncVectorEnv."""
@@ -50,13 +58,15 @@ def can_hold(adapter: EnvAdapter) -> bool:
 def hold(adapter: EnvAdapter, rows: Rows) -> None:
     """Keep `rows` of an environment as they are, in steps and resets, and let all others go on."""
     core: Any = adapter.env.unwrapped
-    adapter.masks.idle = rows
+    adapter.masks.idle, places = rows, np.arange(len(rows))
+    if isinstance(adapter.env, FewerRows):
+        rows, places = adapter.env.of_all(rows, otherwise=True), adapter.env.places
     if not isinstance(core, SyncVectorEnv):
         core.hold(rows)
         return
     for row, env in enumerate(core.envs):
         if rows[row] and not isinstance(env, Still):
-            core.envs[row] = Still(env, core._env_obs[row], _info(adapter, row))
+            core.envs[row] = Still(env, core._env_obs[row], _info(adapter, places[row]))
         elif isinstance(env, Still) and not rows[row]:
             core.envs[row] = env.env
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
+from pg_agents.collection.fewer_rows import FewerRows
 from pg_agents.spaces.closing import at_rest, kill
 from pg_agents.spaces.time_limit import OutOfTime
 from pg_agents.spaces.worker_envs import waited_for
@@ -35,7 +36,13 @@ def cause_of(env: VectorEnv, error: BaseException) -> Cause:
     Gymnasium formats a worker's traceback with %, which fails if it contains one, and constructs the worker's exception
     from its text, which fails for some classes: the original exception is a variable of the frame.
     """
-    core = env.unwrapped
+    cause = _cause_of(env.unwrapped, error)
+    if isinstance(env, FewerRows) and cause.row is not None:
+        return cause._replace(row=int(env.places[cause.row]))
+    return cause
+
+
+def _cause_of(core: VectorEnv, error: BaseException) -> Cause:
     if isinstance(core, AsyncVectorEnv):
         lost = isinstance(error, EOFError | ConnectionError)
         cause = _lost_worker(core, error) if lost else _in_worker(core, error)

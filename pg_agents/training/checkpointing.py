@@ -161,7 +161,7 @@ def run_state(run: Run, position: State) -> State:
     """
     return {
         "env": run.collector.adapter.name,
-        "num_envs": run.collector.adapter.num_envs,
+        "num_envs": run.num_envs,
         "seeds": [*run.agent.seeds],
         "arguments": {name: str(value) for name, value in run.agent.arguments.items()},
         "plan": asdict(run.plan),

@@ -68,6 +68,11 @@ class Evaluations:
         self.due, self.means = state["due"], dict(state["means"])
         self.learners = list(map(dict, state["learners"]))
 
+    def is_due(self, steps: int, *, last: bool = False) -> bool:
+        """Return whether the next call makes an evaluation; what the latest one has found is forgotten."""
+        self.found, self.improved, self.have_improved = None, False, []
+        return self.env is not None and (steps >= self.due or last)
+
     def __call__(
         self, agent: Agent, steps: int, of_learners: Sequence[int] | None = None, *, last: bool = False
     ) -> dict[str, Value]:
@@ -79,8 +84,7 @@ class Evaluations:
             of_learners: of which each of several learners has learned from so many.
             last: whether the run ends here.
         """
-        self.found, self.improved, self.have_improved = None, False, []
-        if self.env is None or (steps < self.due and not last):
+        if not self.is_due(steps, last=last) or self.env is None:
             return {}
         self.due = (steps // self.every + 1) * self.every
         how: dict[str, Any] = {"seed": self.seeds, "step_timeout": self.step_timeout}

@@ -54,16 +54,21 @@ class LearnersProgress:
         self.lengths = np.zeros((num_learners, LAST), np.int64)  # the sums of their lengths
         self.rollouts = np.zeros(num_learners, np.int64)  # with any, so far
         self.episodes = np.zeros(num_learners, np.int64)
+        self.steps_before = np.zeros(num_learners, np.int64)  # the latest rollout
+        self.finished = np.zeros(num_learners, bool)  # who has reached `stop_return`, and learns no more
+        self.seconds = np.zeros(num_learners)  # of the run, when a learner had finished
 
     def __len__(self) -> int:
         return len(self.steps)
 
     def collected(self, rollout: Rollout) -> None:
-        """Count a rollout's transitions and episodes."""
-        self.steps += by_learner(rollout.mask.sum(0), len(self)).sum(-1).numpy(force=True)
-        each = rollout.mask.shape[1] // len(self)
+        """Count the transitions and episodes of a rollout of the learners that go on."""
+        active = np.flatnonzero(~self.finished)
+        self.steps_before = self.steps.copy()
+        self.steps[active] += by_learner(rollout.mask.sum(0), len(active)).sum(-1).numpy(force=True)
+        each = rollout.mask.shape[1] // len(active)
         columns = (rollout.terminated | rollout.truncated).nonzero()[:, 1]  # in the order in which episodes have ended
-        learners = columns.numpy(force=True) // each
+        learners = active[columns.numpy(force=True) // each]
         if not len(learners):
             return
         counts = np.bincount(learners, minlength=len(self))
@@ -75,6 +80,33 @@ class LearnersProgress:
         self.ended[rows, places], self.returns[rows, places] = counts[rows], returns[rows]
         self.lengths[rows, places] = lengths[rows]
         self.rollouts[rows] += 1
+
+    def finish(self, goal: float, seconds: float) -> list[int]:
+        """Return the learners that have reached a mean return of `goal` by now, and let them have finished.
+
+        Args:
+            goal: the mean return of the recent episodes, if there are 100.
+            seconds: of the run so far.
+        """
+        enough = np.flatnonzero(~self.finished & (self.episodes >= LAST)).tolist()
+        means = {learner: self.of(learner).mean_return for learner in enough}
+        there = [learner for learner, mean in means.items() if mean is not None and mean >= goal]
+        self.finished[there], self.seconds[there] = True, seconds
+        return there
+
+    def share(self, total_steps: int) -> float:
+        """Return the share of their part of `total_steps` that the learners that go on have taken."""
+        active = ~self.finished
+        return float(self.steps[active].sum() * len(self) / (total_steps * max(1, active.sum())))
+
+    def shares_before(self, total_steps: int) -> float | tuple[float, ...]:
+        """Return the share of its part of `total_steps` that each had taken before the latest rollout, 1 at most.
+
+        It is one number where all that go on have taken as many.
+        """
+        shares = np.minimum(1.0, self.steps_before * len(self) / total_steps)
+        active = shares[~self.finished]
+        return float(active[0]) if len(active) and (active == active[0]).all() else tuple(shares.tolist())
 
     def of(self, learner: int) -> Counts:
         """Return what a learner has done."""

@@ -21,12 +21,13 @@ from pg_agents.data.rollout import Rollout, StepCadence
 from pg_agents.shown import printable, shortened
 from pg_agents.spaces.environments import made_by, open_env
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
+from pg_agents.training.active import Active, check_stop_return
 from pg_agents.training.checkpointing import KEPT, Saving, interval
 from pg_agents.training.evaluations import Evaluations, make_evaluations, open_eval_env
 from pg_agents.training.learners_progress import LearnersProgress
 from pg_agents.training.plan import Plan, make_plan
 from pg_agents.training.probes import Probe, probes_of_runs
-from pg_agents.training.progress import LAST, RunProgress
+from pg_agents.training.progress import RunProgress
 from pg_agents.training.reports import Reports, make_reports
 from pg_agents.training.resuming import as_before, run_folder
 from pg_agents.training.run import Run, Summary
@@ -76,7 +77,8 @@ def train(
             several learners has a folder in it, like run_dir/seed-3, as a run of its seed alone would have written it.
         log_every: steps between rows of metrics; None: 1/200 of total_steps.
         stop_return: end the run once the mean return of its last 100 training episodes is at least that, counting whole
-            rollouts (see `Summary.mean_return_last_100`).
+            rollouts (see `Summary.mean_return_last_100`). Of several learners, each that has reached it has finished:
+            it stays as it is, and the others go on without it, each for its part of total_steps at most.
         eval_env: a second environment, in which the agent is evaluated (greedy actions) before the first update, during
             the run and at its end; the metrics are eval/…, and the best agent so far is saved as run_dir/best. From an
             id it is made with `env_args` and `wrappers`, one copy for each episode of an evaluation.
@@ -141,10 +143,11 @@ def _rows(agent: Agent) -> dict[str, Any]:
 
 def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: Evaluations) -> Run:
     collector = make_collector(agent, env, plan.seed, plan.step_timeout)
+    check_stop_return(agent, collector, plan.stop_return)
     audits = Audits(agent.policy, most=agent.micro_batch_size, decode=getattr(env.unwrapped, "decode", None))
     learners = LearnersProgress(len(agent.seeds)) if agent.policy.num_learners > 1 else None
     progress = RunProgress("append_only" in env.metadata, learners=learners)
-    return Run(agent, collector, plan, evaluations, progress, audits)
+    return Run(Active(agent), collector, plan, evaluations, progress, audits)
 
 
 def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signals: bool) -> None:
@@ -156,6 +159,7 @@ def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signal
             reports.begin(run, config)
             with reports.bar:
                 _loop(run, reports, signals)
+            run.active.end(run.collector)
             # A new collector: the prompts and random numbers of the first rollout again.
             how: tuple[Any, ...] = run.agent, run.collector.adapter.env, run.plan.seed, run.plan.step_timeout
             reports.after_learning(run, lambda: next(make_collector(*how)))
@@ -164,6 +168,7 @@ def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signal
             raise
         finally:
             signals.ends()
+            run.active.end(run.collector)
             if not signals.at_once:
                 reports.close(run)
 
@@ -187,28 +192,18 @@ def _iterate(run: Run, reports: Reports) -> None:
         if not run.steps:
             reports.before_learning(run, rollout)
     _learn(run, rollout)
-    _stop_at_return(run)
+    run.stop_at_return()
     reports.after_update(run)
 
 
 def _learn(run: Run, rollout: Rollout) -> None:
     run.rollout = rollout
     run.progress.collected(rollout)
-    run.agent.progress = min(1.0, run.progress.steps_before / run.total_steps)
+    run.active.progresses(run.progress.share_before(run.total_steps))
     try:
-        run.progress.learned(run.agent.update(rollout))
+        run.progress.learned(run.active.update(rollout))
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}; it learned in {run.collector.where}") from error
-
-
-def _stop_at_return(run: Run) -> None:
-    """Stop the run once the mean return of its newest training episodes, 100 or more, reaches `stop_return`."""
-    goal = run.plan.stop_return
-    if goal is None or run.progress.episodes < LAST:
-        return
-    mean = run.progress.mean_return
-    if mean is not None and mean >= goal:
-        run.stop(f"stop_return={goal:g}: the newest {run.progress.recent_episodes} episodes return {mean:.6g}")
 
 
 def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int, step_timeout: float | None = None) -> Collector:
@@ -225,7 +220,7 @@ def _config(run: Run, saving: Saving) -> dict[str, Any]:
     return {
         "agent": agent.name,
         "env": adapter.name,
-        "num_envs": adapter.num_envs,
+        "num_envs": run.num_envs,
         "total_steps": run.total_steps,
         "seed": run.plan.seed,
         "log_every": run.plan.log_every,

@@ -92,11 +92,12 @@ def schedules(run: Run) -> dict[str, Value]:
 def schedules_of_learners(agent: Agent) -> list[dict[str, Value]]:
     """Return of each of several learners what `schedules` would return of it alone."""
     found: list[dict[str, Value]] = [{} for _ in range(agent.policy.num_learners)]
+    shares = agent.progress if isinstance(agent.progress, tuple) else (agent.progress,) * len(found)
     for name, value in agent.arguments.items():
         each = value if isinstance(value, tuple) else (value,) * len(found)
-        for values, own in zip(found, each if _has_schedule(value) else (), strict=False):
+        for values, own, at in zip(found, each, shares, strict=True):
             if isinstance(own, LinearSchedule):
-                values[f"train/{name}"] = own.at(agent.progress)
+                values[f"train/{name}"] = own.at(at)
     return found
 
 

@@ -124,6 +124,16 @@ class RunProgress:
         if self.learners is not None:
             self.learners.set_state(state["learners"])
 
+    def share(self, total_steps: int) -> float:
+        """Return the share of `total_steps` that the run has taken; of several learners that of those who go on."""
+        return self.steps / total_steps if self.learners is None else self.learners.share(total_steps)
+
+    def share_before(self, total_steps: int) -> float | tuple[float, ...]:
+        """Return the share before the latest rollout, 1 at most; of learners that differ, that of each."""
+        if self.learners is None:
+            return min(1.0, self.steps_before / total_steps)
+        return self.learners.shares_before(total_steps)
+
     @contextmanager
     def untimed(self) -> Iterator[None]:
         """A context whose time counts neither as collecting nor as learning."""

@@ -122,6 +122,8 @@ class Reports:
     def _evaluated(self, run: Run) -> dict[str, Value]:
         """Evaluate if that is due, or the run is over; return the metrics."""
         learners = run.progress.learners
+        if not run.evaluations.is_due(run.steps, last=run.over):
+            return {}
         of_learners = None if learners is None else learners.steps.tolist()
         return run.evaluations(run.agent, run.steps, of_learners, last=run.over)
 

@@ -192,7 +192,7 @@ def _check_same(run: Run, checkpoint: Checkpoint) -> None:
     pairs = {
         "agent": (checkpoint.agent.rest["agent"], run.agent.name),
         "env": (before["env"], adapter.name),
-        "num_envs": (before["num_envs"], adapter.num_envs),
+        "num_envs": (before["num_envs"], run.num_envs),
         "seed": (before["plan"]["seed"], run.plan.seed),
     }
     for name, (then, now) in pairs.items():
@@ -214,7 +214,9 @@ def _restore_run(run: Run, before: State) -> str:
     run.resumed_from = dict(before["resumed_from"])
     if run.total_steps <= before["plan"]["total_steps"]:
         run.stopped = before["stopped"]
-    if run.steps == 0:  # a new collector is at the beginning
+    if run.progress.learners is not None and run.progress.learners.finished.any():
+        run.finished()
+    if run.steps == 0 or not run.active.learners:  # a new collector is at the beginning, or no longer needed
         return EXACTLY
     if before["collector"] is not None:
         run.collector.set_state(before["collector"])

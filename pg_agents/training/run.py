@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from pg_agents.agents.base import Agent
 from pg_agents.audit.check import Audits
 from pg_agents.collection.collector import Collector
 from pg_agents.data.rollout import Rollout
+from pg_agents.training.active import Active
 from pg_agents.training.evaluations import Evaluations, Means
-from pg_agents.training.learners_progress import Counts, folder_of
+from pg_agents.training.learners_progress import LAST, Counts, folder_of
 from pg_agents.training.plan import Plan
 from pg_agents.training.progress import RunProgress
 
@@ -66,7 +69,7 @@ class Run:
     """A run in progress; probes are called with it.
 
     Attributes:
-        agent: the agent that learns.
+        active: the learners that go on.
         collector: collects the rollouts; holds the environment and the generators.
         plan: the run's length, seed, and how often it is logged.
         evaluations: evaluations during the run.
@@ -76,10 +79,11 @@ class Run:
         stopped: why the run ends before all its steps; None: it does not.
         cut_off: the error or interrupt that ended the run; None: there was none.
         not_written: what could not be written to the run folder → why.
-        rollout: the newest rollout, from which the agent has learned.
+        rollout: the newest rollout, from which the agent has learned; of several learners from those that went on.
+        num_envs: the number of environments, of all learners.
     """
 
-    agent: Agent
+    active: Active
     collector: Collector
     plan: Plan
     evaluations: Evaluations
@@ -90,6 +94,15 @@ class Run:
     cut_off: str | None = None
     not_written: dict[str, str] = field(default_factory=dict)
     rollout: Rollout = field(init=False, repr=False)  # set with the first rollout
+    num_envs: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.num_envs = self.collector.adapter.num_envs
+
+    @property
+    def agent(self) -> Agent:
+        """The agent that learns, of all learners."""
+        return self.active.whole()
 
     def stop(self, reason: str) -> None:
         """End the run in order after this update: with a last evaluation, the agent saved and files closed.
@@ -103,6 +116,33 @@ class Run:
         if not isinstance(reason, str) or not reason:
             raise ValueError(f"reason must be a text that says why the run is to stop, got {reason!r}")
         self.stopped = self.stopped or reason
+
+    def stop_at_return(self) -> None:
+        """Stop once the mean return of the newest training episodes, 100 or more, reaches `stop_return`.
+
+        Of several learners each whose own mean reaches it has finished, and the run ends with the last one.
+        """
+        goal, progress = self.plan.stop_return, self.progress
+        if goal is None or progress.episodes < LAST:
+            return
+        if progress.learners is not None:
+            if progress.learners.finish(goal, progress.seconds):
+                self.finished()
+        elif (mean := progress.mean_return) is not None and mean >= goal:
+            self.stop(stop_reason(goal, progress.recent_episodes, mean))
+
+    def finished(self) -> None:
+        """Go on without the learners that have finished; stop if there are no others."""
+        learners = self.progress.learners
+        assert learners is not None
+        if learners.finished.all():
+            goal, count = self.plan.stop_return, len(learners)
+            self.stop(f"stop_return={goal:g}: the newest episodes of each of {count} learners return as much")
+            self.active.whole()
+            self.active.learners = []
+        else:
+            self.active.keep(np.flatnonzero(~learners.finished).tolist(), self.collector)
+            self.audits.policy = self.active.learning.policy
 
     @property
     def steps(self) -> int:
@@ -122,7 +162,7 @@ class Run:
     @property
     def over(self) -> bool:
         """Whether the run has taken all its steps or was stopped."""
-        return self.stopped is not None or self.steps >= self.total_steps
+        return self.stopped is not None or self.progress.share(self.total_steps) >= 1
 
     @property
     def row_is_due(self) -> bool:
@@ -145,6 +185,8 @@ class Run:
             folder = f"{folder_of(seed)}/"
             lacking = [name.removeprefix(folder) for name in self.not_written if name.startswith(folder)]
             summary = self._summary(several.of(i), seed, means)
+            if several.finished[i]:
+                summary = _finished(summary, float(several.seconds[i]))
             found.append(replace(summary, resumed_from=resumed, not_written=sorted(lacking)))
         return found
 
@@ -166,3 +208,15 @@ class Run:
             evaluations=dict(means),
             resumed_from=dict(self.resumed_from),
         )
+
+
+def _finished(summary: Summary, seconds: float) -> Summary:
+    """Return the summary of a learner that had reached `stop_return` after so many seconds of the run."""
+    reason = stop_reason(summary.stop_return, summary.recent_episodes, summary.mean_return_last_100)
+    speed = summary.total_steps / seconds if seconds else 0.0
+    return replace(summary, stopped=reason, cut_off=None, wall_seconds=seconds, steps_per_second=speed)
+
+
+def stop_reason(goal: float | None, episodes: int, mean: float | None) -> str:
+    """Return why a run, or a learner, has ended that has reached its `stop_return`."""
+    return f"stop_return={goal:g}: the newest {episodes} episodes return {mean:.6g}"

@@ -23,7 +23,7 @@ class Configured(nn.Module, Generic[C]):
 
     config_class: ClassVar[type[AgentConfig]]
     config: C
-    progress: float = 0.0  # the fraction of the run that is over, by which schedules change
+    progress: float | tuple[float, ...] = 0.0  # the fraction of the run that is over, also of each learner, [L]
 
     def __init_subclass__(cls, **options: Any) -> None:  # noqa: ANN401
         super().__init_subclass__(**options)
@@ -75,11 +75,16 @@ class Configured(nn.Module, Generic[C]):
         own = vars(self.config)
         value = own[name] if name in own else ABSENT[name]
         if isinstance(value, LinearSchedule):
-            return value.at(self.progress)
+            progress = self.progress
+            return self._of_each((value,) * len(progress), data) if isinstance(progress, tuple) else value.at(progress)
         return self._of_each(value, data) if isinstance(value, tuple) else value
 
     def _of_each(self, values: tuple[float | LinearSchedule, ...], data: Batch | Rollout | None) -> float | Tensor:
-        now = [value.at(self.progress) if isinstance(value, LinearSchedule) else value for value in values]
+        progress = self.progress if isinstance(self.progress, tuple) else (self.progress,) * len(values)
+        now = [
+            value.at(p) if isinstance(value, LinearSchedule) else value
+            for value, p in zip(values, progress, strict=True)
+        ]
         if len(now) == 1:
             return now[0]
         if data is None:

@@ -15,7 +15,7 @@ from pg_agents._fast.adam_steps import take_step
 from pg_agents._fast.flat_vectors import in_one_vector, join_moments, lay_out, part_moment, plain_lay_out
 from pg_agents._fast.module_walks import Walk, parameters_of
 from pg_agents.agents.common.clipping import clip, clip_each
-from pg_agents.agents.common.learner_steps import step_of_learners
+from pg_agents.agents.common.learner_steps import have_met, step_of_learners
 
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -180,7 +180,8 @@ class FlatOptimizer:
     def _take(self, steps: Tensor | None) -> None:
         """Let all learners, or those for whom `steps` is True, take a step."""
         of_their_own = any(isinstance(group["lr"], Tensor) for group in self.optimizer.param_groups)
-        self.apart |= of_their_own or not (steps is None or bool(steps.all()))
+        of_some = of_their_own or not (steps is None or bool(steps.all()))
+        self.apart = of_some or (self.apart and not have_met(self.optimizer))
         if not self.apart:
             take_step(self.optimizer)
             return

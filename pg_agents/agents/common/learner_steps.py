@@ -25,6 +25,17 @@ def step_of_learners(optimizer: torch.optim.Optimizer, steps: Tensor) -> None:
             kind(matrix, optimizer.state[matrix], group, taken, _per_row(group["lr"], matrix) * taken)
 
 
+def have_met(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether all learners have taken as many steps; these are then counted once, as if they always had."""
+    counts = [(state, torch.as_tensor(state.get("step", 0.0))) for state in optimizer.state.values()]
+    if not all(bool((count == count.flatten()[0]).all()) for _, count in counts):
+        return False
+    for state, count in counts:
+        if count.ndim:
+            state["step"] = count.flatten()[0].clone()
+    return True
+
+
 def _adam(matrix: Tensor, state: dict[str, Any], group: Group, taken: Tensor, rate: Rate) -> None:
     gradient, (beta1, beta2) = matrix.grad, group["betas"]
     assert gradient is not None

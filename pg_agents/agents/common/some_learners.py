@@ -68,7 +68,9 @@ def learners_of(agent: Any, learners: Sequence[int], tensors: dict[str, Tensor] 
     some.flat_optimizer.set_state(dict(some.named_parameters()), moments, layout)
     states = places.take(_states(agent))
     some.generator.set_state(states if len(learners) > 1 else states[0])
-    some.progress, last = agent.progress, agent.overlap.last
+    last, progress = agent.overlap.last, agent.progress
+    its = tuple(progress[learner] for learner in learners) if isinstance(progress, tuple) else progress
+    some.progress = its[0] if isinstance(its, tuple) and len(its) == 1 else its
     some.overlap.last = last if last is None else _columns_of(last, places)
     return some
 
@@ -116,11 +118,10 @@ def _moments(agent: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:  # noqa: A
 def _give_moments_back(agent: Any, some: Any, places: Places) -> None:  # noqa: ANN401
     (moments, layout), (theirs, _) = _moments(agent), _moments(some)
     for name, value in theirs.items():
-        own = name.rpartition("/")[0]
-        shape = (places.count,) if name.endswith(STEP) else agent.get_parameter(own).shape
-        before = moments.get(name, torch.zeros((), dtype=value.dtype, device=value.device))
-        moments[name] = before.expand(shape).clone(memory_format=torch.contiguous_format)
-        places.put(moments[name], value.expand(len(places.learners)) if name.endswith(STEP) else value)
+        value = value.expand(len(places.learners)) if name.endswith(STEP) else value.reshape(len(places.learners), -1)
+        nothing = value.new_zeros(places.count, *value.shape[1:])  # before its first step, a parameter has no moments
+        moments[name] = nothing + moments.get(name, 0)
+        places.put(moments[name], value)
     agent.flat_optimizer.set_state(dict(agent.named_parameters()), moments, layout)
 
 
