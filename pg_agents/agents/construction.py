@@ -86,7 +86,8 @@ class Constructed(Configured[C]):
     @classmethod
     def _for(cls, env: Any, seed: int, options: dict[str, Any], *, config: Any, **how: Any) -> Self:  # noqa: ANN401
         aggregation = options.get("aggregation", getattr(config, "aggregation", None))
-        found = env_defaults(cls.form(), env, aggregation)
+        learners = len(seeds_of_learners(seed, options, how["network"])[0])
+        found = env_defaults(cls.form(), env, aggregation, learners)
         agent = cls._made(spaces_of(env), seed, options, config=config, env_defaults=found, **how)
         check_batch(agent.policy, agent.cadence, agent.current("minibatch_size"), getattr(env, "num_envs", 1))
         return agent

@@ -154,6 +154,11 @@ def clipped_together(gradients, most):
     return norm
 
 
+def test_defaults_that_depend_on_the_number_of_environments_are_those_of_a_single_run():
+    alone = pg.PPO.for_env("CartPole-v1", num_envs=8)
+    assert pg.PPO.for_env("CartPole-v1", num_envs=8, num_learners=4).num_steps == alone.num_steps == 256
+
+
 def test_another_seed_is_another_run():
     name, env_id, options = CASES["ppo"]
     one, _ = learned(name, env_id, options, 2, seeds=[3, 5, 9])

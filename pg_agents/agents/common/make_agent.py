@@ -178,13 +178,13 @@ def _told_apart(
     )
 
 
-def env_defaults(form: Form, env: Any, aggregation: str | None) -> dict[str, Any]:  # noqa: ANN401
+def env_defaults(form: Form, env: Any, aggregation: str | None, num_learners: int = 1) -> dict[str, Any]:  # noqa: ANN401
     """Return the defaults of an agent's options that depend on the environment.
 
-    They follow from the number of environments, from the environment's own group size and, for a loss that is
-    divided by it ("constant-length"), from the largest possible number of steps in an episode.
+    They follow from the number of environments of each learner, from the environment's own group size and, for a loss
+    that is divided by it ("constant-length"), from the largest possible number of steps in an episode.
     """
-    found = form.config_class.defaults_for(getattr(env, "num_envs", 1))
+    found = form.config_class.defaults_for(max(1, getattr(env, "num_envs", 1) // num_learners))
     groups = getattr(env.unwrapped, "group_size", 1)
     if "group_size" in found and groups > 1:
         found["group_size"] = groups
