@@ -14,6 +14,7 @@ from pg_agents.agents import AGENTS, Agent
 from pg_agents.agents.published import PUBLISHED
 from pg_agents.cli.agent_options import agent_form, summary
 from pg_agents.cli.environments import UserError, nearest, with_tuned_env
+from pg_agents.cli.seed_list import seeds_typed
 from pg_agents.training.tuned import tuned_settings
 
 PROGRAM = "pg-agents"
@@ -39,6 +40,12 @@ class RunOptions:
     """Environment steps to learn from, summed over the parallel environments."""
     seed: int = 0
     """The same seed on the same machine gives the same bits."""
+    seeds: str | None = None
+    """Train with several seeds: how many, from --seed on (16), or which (3,5,9). --total-steps and --num-envs are those
+    of each, --run-dir is the folder of their folders."""
+    jobs: int | None = None
+    """Train each of --seeds in a process of its own, so many at a time, also where all could learn as one batch; where
+    they cannot, by default as many as there are cores."""
     num_envs: int = 8
     """Environments that are stepped together."""
     env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -82,9 +89,9 @@ class ResumeOptions:
     """Go on with a run that was stopped, from its newest checkpoint, or with one that has ended."""
 
     path: RunPath
-    """A run's folder, as train wrote it."""
+    """A run's folder, as train wrote it; with --seeds that of all, or of one."""
     total_steps: int | None = None
-    """Environment steps of the whole run; by default as before. Schedules follow it."""
+    """Environment steps of the whole run, of several seeds those of each; by default as before. Schedules follow it."""
     stop_return: float | None = None
     """End the run once the mean return is at least this; by default as before."""
     step_timeout: float | None = None
@@ -165,11 +172,12 @@ class DemoOptions:
 
 @dataclasses.dataclass
 class TrainOptions:
-    """`RunOptions`, and by name the agent's arguments that were typed."""
+    """`RunOptions`, by name the agent's arguments that were typed, and several seeds if they were."""
 
     agent: type[Agent]
     run: RunOptions
     arguments: dict[str, Any]
+    seeds: list[int] | None = None
 
 
 Options = ListOptions | ResumeOptions | EvaluateOptions | GradientsOptions | DemoOptions | TrainOptions
@@ -215,7 +223,7 @@ def parse(argv: Sequence[str]) -> Options:
         run = dataclasses.replace(run, **{key: value for key, value in sizes.items() if key not in typed})
         run = dataclasses.replace(run, **with_tuned_env(run.env, run.env_arg, run.wrapper, settings))
         own = settings.arguments | own
-    return TrainOptions(agent, run, own | arguments)
+    return TrainOptions(agent, run, own | arguments, seeds_typed(run.seeds, run.seed if "seed" in typed else None))
 
 
 CONFIG = (tyro.conf.FlagCreatePairsOff,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from pg_agents.cli.environments import TRUST
 from pg_agents.cli.evaluating import check_whole, known_text, load_agent, usable_device
 from pg_agents.cli.options import PROGRAM, ResumeOptions
 from pg_agents.cli.runs import RunConfig, read_config
+from pg_agents.cli.seeds_results import STACKED, summarize, table
 from pg_agents.cli.terminal import say
 from pg_agents.errors import NotSavedError, SavedFilesError, Terminated, UserError
 from pg_agents.spaces.environments import made_by
 from pg_agents.training.checkpointing import FOLDER
 from pg_agents.training.learner_apart import apart
+from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.loop import train
 from pg_agents.training.run import Summary
 from pg_agents.training.run_files import AGENT, BEST
@@ -35,26 +38,37 @@ def run_resuming(options: ResumeOptions) -> None:
     """Make a run's environment and agent again, go on from its newest checkpoint, and print the results."""
     run_dir = options.path
     config = read_config(run_dir, trusted=options.trust_run_folder)
-    check_whole("total_steps", options.total_steps)
-    config.total_steps = options.total_steps or config.total_steps
-    config.stop_return = config.stop_return if options.stop_return is None else options.stop_return
-    config.step_timeout = options.step_timeout or config.step_timeout
-    config.device = options.device or config.device
+    take_over(options, config)
     device = usable_device(config.device)
     torch.set_num_threads(config.threads)
     of_several = apart(run_dir)
     if of_several is None and not (run_dir / FOLDER).is_dir():
         raise UserError(f"path: {run_dir} holds no checkpoint to resume from; train again, into another folder")
     with ExitStack() as opened:
-        agent, start = _agent_of(run_dir) if of_several is None else (of_several.agent(), run_dir)
+        agent, start = agent_of(run_dir) if of_several is None else (of_several.agent(), run_dir)
         agent = agent.to(device)
         folder = start / MODEL if "policy" in agent.networks else None
         groups, learners = "group_size" in agent.argument_names(), agent.policy.num_learners
+        if options.total_steps is not None:
+            config.total_steps = learners * options.total_steps
         env, eval_env = config.open(opened, groups, folder, learners)
         carry_out(config, agent, env, eval_env, run_dir, quiet=options.quiet, resume=True)
 
 
-def _agent_of(run_dir: Path) -> tuple[Agent, Path]:
+def take_over(options: ResumeOptions, config: RunConfig) -> None:
+    """Change of a run's configuration what was typed.
+
+    Raises:
+        UserError: a number out of range.
+    """
+    check_whole("total_steps", options.total_steps)
+    config.total_steps = options.total_steps or config.total_steps
+    config.stop_return = config.stop_return if options.stop_return is None else options.stop_return
+    config.step_timeout = options.step_timeout or config.step_timeout
+    config.device = options.device or config.device
+
+
+def agent_of(run_dir: Path) -> tuple[Agent, Path]:
     """Return an agent that was made as the run's, and its folder: that with which it began, or another that is sound.
 
     All that it has learned is in the checkpoints.
@@ -81,7 +95,43 @@ def carry_out(
     quiet: bool,
     resume: bool = False,
 ) -> None:
-    """Train, or go on, and print the results."""
+    """Train, or go on, and print the results; of several learners a table."""
+    seeds = list(agent.seeds) if agent.policy.num_learners > 1 else []
+    known = pg_envs.known_returns(env)
+    try:
+        with leaving():
+            result = learn(config, agent, env, eval_env, run_dir, quiet=quiet, resume=resume)
+    except (KeyboardInterrupt, Terminated) as error:
+        resumes = f"\n{resume_line(run_dir)}" if os.path.isdir(run_dir / FOLDER) else ""
+        raise type(error)(f"{error}{resumes}") from error
+    finally:
+        over_seeds = summarize(run_dir, seeds, STACKED) if seeds else {}
+    if not quiet:
+        if seeds:
+            say(table(over_seeds, known))
+        say(result_lines(result, run_dir, known, config.env, seeds))
+    if AGENT in result.not_written:
+        raise NotSavedError(
+            f"run_dir: the trained agent could not be saved in {run_dir}, and is lost; what is saved there is older"
+        )
+
+
+def resume_line(run_dir: Path) -> str:
+    """Return the line that says how a run goes on."""
+    return f"next     {PROGRAM} resume {shlex.quote(str(run_dir))}"
+
+
+def learn(
+    config: RunConfig,
+    agent: Agent,
+    env: VectorEnv,
+    eval_env: VectorEnv | None,
+    run_dir: Path,
+    *,
+    quiet: bool,
+    resume: bool = False,
+) -> Summary:
+    """Train, or go on, and return the summary."""
     names = (
         *("total_steps", "seed", "log_every", "stop_return", "eval_every", "eval_episodes", "step_timeout"),
         *("checkpoint_every", "keep_checkpoints"),
@@ -90,35 +140,32 @@ def carry_out(
     made_of = made_by(config.env, config.env_args, config.wrappers)
     made_of |= {"eval_env_args": config.eval_env_args, "device": config.device}
     how |= {"eval_env": eval_env, "run_dir": run_dir, "resume": resume, "progress": not quiet, "config": made_of}
-    try:
-        with leaving():
-            result = train(agent, env, **how)
-    except (KeyboardInterrupt, Terminated) as error:
-        resumes = f"\nnext     {PROGRAM} resume {shlex.quote(str(run_dir))}" if os.path.isdir(run_dir / FOLDER) else ""
-        raise type(error)(f"{error}{resumes}") from error
-    if not quiet:
-        say(result_lines(result, run_dir, pg_envs.known_returns(env), config.env))
-    if AGENT in result.not_written:
-        raise NotSavedError(
-            f"run_dir: the trained agent could not be saved in {run_dir}, and is lost; what is saved there is older"
-        )
+    return train(agent, env, **how)
 
 
-def result_lines(result: Summary, run_dir: Path, known: pg_envs.KnownReturns, env_id: str) -> str:
-    """Return a run's results, and the commands to run next, as text."""
-    trust = f" {TRUST}" if ":" in env_id else ""
+def result_lines(
+    result: Summary, run_dir: Path, known: pg_envs.KnownReturns, env_id: str, seeds: Sequence[int] = ()
+) -> str:
+    """Return a run's results, and the commands to run next, as text; those of several `seeds` stand in a table."""
     mean = result.mean_return_last_100
     shown = "no episode ended" if mean is None else f"{mean:.4g} (mean of the last {result.recent_episodes} episodes"
     if mean is not None:
         shown += f"{known_text(known)})"
-    folder = shlex.quote(str(run_dir))
     return "\n".join(
         [
             f"run      {run_dir}",
-            f"return   {shown}",
+            *([] if seeds else [f"return   {shown}"]),
             f"speed    {result.steps_per_second:,.0f} steps per second, {result.total_steps:,} steps in "
             f"{result.wall_seconds:.1f} s",
-            f"next     {PROGRAM} evaluate {folder} --episodes 100{trust}",
-            f"         tensorboard --logdir {folder}",
+            next_lines(run_dir, env_id, seeds),
         ]
+    )
+
+
+def next_lines(run_dir: Path, env_id: str, seeds: Sequence[int] = ()) -> str:
+    """Return the commands that show more of a run, as text; of several seeds the first is to be evaluated."""
+    trust, evaluated = f" {TRUST}" if ":" in env_id else "", run_dir / folder_of(seeds[0]) if seeds else run_dir
+    return (
+        f"next     {PROGRAM} evaluate {shlex.quote(str(evaluated))} --episodes 100{trust}\n"
+        f"         tensorboard --logdir {shlex.quote(str(run_dir))}"
     )

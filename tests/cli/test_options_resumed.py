@@ -33,7 +33,8 @@ TYPED = {
     "log_every": "16",
     "asynchronous": None,
 }  # options that change what a run does, each with another value than it has by default
-OTHERS = {"env", "run_dir", "quiet", "tuned"}  # where it is, what is shown, and what stands for other options
+# Where it is, what is shown, what stands for other options, and how many such runs (tests/cli/test_seeds.py).
+OTHERS = {"env", "run_dir", "quiet", "tuned", "seeds", "jobs"}
 OF_PYTHON = {
     "agent",
     "env",

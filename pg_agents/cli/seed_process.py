@@ -1,0 +1,72 @@
+"""One of several seeds, trained in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pg_agents.agents import AGENTS, Agent
+from pg_agents.agents.common.files import MODEL
+from pg_agents.checkpoints.store import START
+from pg_agents.cli.evaluating import usable_device
+from pg_agents.cli.mistakes import OURS, is_a_mistake
+from pg_agents.cli.resuming import agent_of, learn
+from pg_agents.cli.runs import RunConfig
+from pg_agents.cli.terminal import warnings_as_lines
+from pg_agents.llm import folder_of
+from pg_agents.training.checkpointing import FOLDER
+
+
+@dataclass(frozen=True)
+class Seed:
+    """The run of one of several seeds.
+
+    Attributes:
+        agent: the agent's name.
+        arguments: its arguments.
+        config: how the run is made, with its seed.
+        run_dir: its folder, new or as it was left.
+    """
+
+    agent: str
+    arguments: dict[str, Any]
+    config: RunConfig
+    run_dir: Path
+
+
+def train_seed(job: Seed) -> str | None:
+    """Train, or go on, and return what failed, as text; None: nothing. The traceback of a mistake is printed."""
+    try:
+        with warnings_as_lines():
+            _train(job)
+    except Exception as error:
+        if not isinstance(error, (ValueError, *OURS)) or is_a_mistake(error):
+            traceback.print_exc(file=sys.stderr)
+            return f"{type(error).__name__}: {error}"
+        return str(error)
+    return None
+
+
+def _train(job: Seed) -> None:
+    config, start = job.config, job.run_dir / FOLDER / START
+    torch.set_num_threads(config.threads)
+    with ExitStack() as opened:
+        groups = "group_size" in AGENTS[job.agent].argument_names()
+        policy = job.arguments.get("policy")
+        agent: Agent | None = None
+        if start.is_dir():
+            agent, start = agent_of(job.run_dir)
+            folder = start / MODEL if "policy" in agent.networks else None
+        else:
+            folder = None if policy is None else folder_of(policy)
+        env, eval_env = config.open(opened, groups, folder)
+        if agent is None:
+            agent = AGENTS[job.agent].for_env(env, seed=config.seed, **job.arguments)
+        agent = agent.to(usable_device(config.device))
+        learn(config, agent, env, eval_env, job.run_dir, quiet=True, resume=True)
