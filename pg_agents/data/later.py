@@ -109,9 +109,10 @@ def _joined(*several: dict[str, Any]) -> LazyMetrics:
 
 
 def postponed(function: Callable[..., Tensor], num_learners: int, *arrays: Tensor) -> Tensor | Later:
-    """Return what a function makes of arrays [T, B], or of few numbers what computes it later."""
-    few = arrays[0].numel() < LARGE
-    return Later(function, num_learners, arrays) if few else of_each(function, num_learners, *arrays)
+    """Return what a function makes of arrays [T, B], or of few numbers what computes it later, from copies."""
+    if arrays[0].numel() >= LARGE:
+        return of_each(function, num_learners, *arrays)
+    return Later(function, num_learners, tuple(array.clone() for array in arrays))  # values may be parameters
 
 
 def computed(values: Sequence[Tensor | Later]) -> list[Tensor]:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pg_agents.data.learners import by_learner
 from pg_agents.data.rollout import Rollout
 from pg_agents.data.state import State
 
@@ -65,12 +64,12 @@ class LearnersProgress:
         """Count the transitions and episodes of a rollout of the learners that go on."""
         active = np.flatnonzero(~self.finished)
         self.steps_before = self.steps.copy()
-        self.steps[active] += by_learner(rollout.mask.sum(0), len(active)).sum(-1).numpy(force=True)
-        each = rollout.mask.shape[1] // len(active)
-        columns = (rollout.terminated | rollout.truncated).nonzero()[:, 1]  # in the order in which episodes have ended
-        learners = active[columns.numpy(force=True) // each]
-        if not len(learners):
+        mask, ends = (flags.numpy(force=True) for flags in (rollout.mask, rollout.terminated | rollout.truncated))
+        each = mask.shape[1] // len(active)
+        self.steps[active] += mask.reshape(-1, len(active), each).sum((0, 2))
+        if not len(rollout.episode_returns):
             return
+        learners = active[ends.nonzero()[1] // each]  # in the order in which episodes have ended
         counts = np.bincount(learners, minlength=len(self))
         returns = np.bincount(learners, rollout.episode_returns.numpy(force=True), len(self))
         lengths = np.bincount(learners, rollout.episode_lengths.numpy(force=True), len(self))

@@ -4,14 +4,17 @@ import copy
 import json
 import pickle
 
+import gymnasium as gym
 import pytest
 import torch
 from support.bugs import Bug, seeded
 
 import pg_agents as pg
 from pg_agents._fast.at_once import of_all, plain_of_all
+from pg_agents.agents.common import advantages
 from pg_agents.agents.common.advantages import _fit
 from pg_agents.data.later import LARGE, Later, LazyMetrics, computed, postponed
+from pg_agents.data.learners import of_each
 from pg_agents.training.progress import AT_ONCE, RunProgress
 
 CALLS = []
@@ -58,6 +61,34 @@ def test_how_many_are_computed_at_once_changes_no_bit_of_the_explained_variance(
 def test_large_arrays_are_not_kept():
     assert isinstance(postponed(mean, 1, *arrays(0, (1, LARGE - 1))), Later)
     assert isinstance(postponed(mean, 1, *arrays(0, (1, LARGE))), torch.Tensor)
+
+
+def test_what_is_computed_later_is_of_the_arrays_as_they_were():
+    values, mask = arrays(0)
+    later, expected = postponed(mean, 1, values, mask), mean(values, mask)
+    values += 1
+    mask[:] = True
+    torch.testing.assert_close(later.now(), expected)
+
+
+@pytest.mark.parametrize("learners", [1, 2])
+@pytest.mark.parametrize("name", ["actor-critic", "ppo"])
+def test_values_that_are_parameters_explain_what_they_did_before_the_update(name, learners, monkeypatch):
+    def explained():
+        whole = {"minibatch_size": None} if name == "ppo" else {}
+        how = {"num_learners": learners} if learners > 1 else {}
+        env = gym.make_vec("pg/BernoulliBandit-v0", 8 * learners, probabilities=(0.2, 0.5))
+        agent = pg.AGENTS[name].for_env(env, seed=0, num_steps=3, critic_learning_rate=1.0, **whole, **how)
+        agent.critic.values.data.copy_(torch.arange(float(learners))[:, None])
+        rollouts = pg.collect_steps(env, agent.policy, 3, seed=0)
+        return [agent.update(next(rollouts))["explained_variance"] for _ in range(4)]
+
+    found = explained()
+    monkeypatch.setattr(
+        advantages, "postponed", lambda function, learners, *arrays: of_each(function, learners, *arrays)
+    )
+    torch.testing.assert_close(found, explained(), equal_nan=True)
+    assert torch.stack(found).isfinite().any()
 
 
 READ = {
