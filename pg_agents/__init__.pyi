@@ -426,8 +426,8 @@ class GRPO(_GRPO):
         group_size: int = 8,
         advantage: Literal["standardized", "batch-standardized", "centred"] = 'standardized',
         aggregation: Literal["token-mean", "sequence-mean", "constant-length"] = 'sequence-mean',
-        clip: float | LinearSchedule | str = 0.2,
-        clip_high: float | None = None,
+        clip: float | LinearSchedule | str | Sequence[float | LinearSchedule | str] = 0.2,
+        clip_high: float | Sequence[float] | None = None,
     ) -> None: ...
     @classmethod
     def for_env(  # type: ignore[override]
@@ -457,8 +457,8 @@ class GRPO(_GRPO):
         group_size: int = 8,
         advantage: Literal["standardized", "batch-standardized", "centred"] = 'standardized',
         aggregation: Literal["token-mean", "sequence-mean", "constant-length"] = 'sequence-mean',
-        clip: float | LinearSchedule | str = 0.2,
-        clip_high: float | None = None,
+        clip: float | LinearSchedule | str | Sequence[float | LinearSchedule | str] = 0.2,
+        clip_high: float | Sequence[float] | None = None,
         num_learners: int = 1,
         hidden: Sequence[int] | None = None,
         activation: Literal["tanh", "relu"] | None = None,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
+import torch
 from torch import Tensor
 
 from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.cadence_config import GroupsConfig
 from pg_agents.agents.common.config import MinibatchConfig, PolicyGradientConfig
-from pg_agents.agents.common.groups import returns_of_columns
-from pg_agents.configuration import Count, Positive, PositiveOrInfinite, Scheduled, Several, UnitInterval
+from pg_agents.agents.common.groups import compared, returns_of_columns
+from pg_agents.configuration import Count, Each, Positive, PositiveOrInfinite, Scheduled, Several, UnitInterval
+from pg_agents.data.learners import of_each
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.comparisons import Comparison, compare
@@ -33,9 +36,9 @@ class GRPOConfig(GroupsConfig, MinibatchConfig, PolicyGradientConfig):
     """How the steps' terms are averaged: "sequence-mean", over each episode's steps, then over episodes; "token-mean",
     over all steps at once; "constant-length", as sequence-mean, but dividing by `max_episode_steps` (by default the
     length of the environment's longest episode) instead of an episode's own length."""
-    clip: Scheduled[Positive] = 0.2
+    clip: Each[Scheduled[Positive]] = 0.2
     """ε: how far the probability ratio may fall below 1 before its gradient is cut off."""
-    clip_high: PositiveOrInfinite | None = None
+    clip_high: Each[PositiveOrInfinite] | None = None
     """ε_high: how far the probability ratio may rise above 1; None: ε."""
 
     def check_together(self) -> None:
@@ -72,18 +75,20 @@ class GRPO(Agent[GRPOConfig]):
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute A_i, the same at every step of an episode, minus the KL penalty from that step on."""
         scores, mask = returns_of_columns(rollout, self.current("discount", rollout)), rollout.mask
-        compared, std = compare(self.config.advantage, scores, rollout.group_ids, mask.any(0))
-        advantages = compared.expand_as(mask) - self.kl_to_go(rollout)
-        weights = aggregation_weights(self.config.aggregation, mask, self.config.max_episode_steps or 1, scores.dtype)
+        relative, std = compared(partial(compare, self.config.advantage), rollout, scores, mask.any(0))
+        advantages = relative.expand_as(mask) - self.kl_to_go(rollout)
+        length, learners = self.config.max_episode_steps or 1, rollout.num_learners
+        weights = aggregation_weights(self.config.aggregation, mask, length, scores.dtype, learners)
         informative = std > 0
-        if not (self.current("kl_weight") or self.current("entropy_weight")):
-            weights = weights * informative  # groups of equal returns have no gradient: they save time
+        regularized = (self.current("kl_weight", rollout) != 0) | (self.current("entropy_weight", rollout) != 0)
+        weights = weights * (informative | regularized)  # groups of equal returns have no gradient: they save time
         batch = Batch.of(rollout, advantages=advantages, weights=weights)
-        return batch, {"zero_variance_groups": 1 - informative.to(scores.dtype).mean()}
+        share = of_each(partial(torch.mean, dim=(-2, -1)), learners, informative[None].to(scores.dtype))
+        return batch, {"zero_variance_groups": 1 - share}
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −min(ρA, clip(ρ)A) − η H(π(·|S_t)) + β k_t, averaged by `aggregation`."""
-        policy, clips = self.distribution(batch), (self.current("clip", batch), self.config.clip_high)
+        policy, clips = self.distribution(batch), (self.current("clip", batch), self.current("clip_high", batch))
         log_probs = policy.log_prob(batch.actions)
         log_ratio = log_probs - batch.log_probs  # ln ρ, [T, B]
         terms = clipped_surrogate(log_ratio, batch.advantages, *clips)

@@ -9,7 +9,7 @@ from torch import Tensor
 from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.cadence_config import GroupsConfig
 from pg_agents.agents.common.config import PolicyGradientConfig
-from pg_agents.agents.common.groups import returns_of_columns
+from pg_agents.agents.common.groups import compared, returns_of_columns
 from pg_agents.configuration import UnitInterval
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
@@ -47,9 +47,9 @@ class RLOO(Agent[RLOOConfig]):
 
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute R_i minus the mean of the others in its group, minus the KL penalty from each step on."""
-        compared = leave_one_out(returns_of_columns(rollout, self.current("discount", rollout)), rollout.group_ids)
-        advantages = compared.expand_as(rollout.rewards) - self.kl_to_go(rollout)
-        weights = mean_over_episodes(rollout.mask, dtype=rollout.rewards.dtype)
+        relative = compared(leave_one_out, rollout, returns_of_columns(rollout, self.current("discount", rollout)))
+        advantages = relative.expand_as(rollout.rewards) - self.kl_to_go(rollout)
+        weights = mean_over_episodes(rollout.mask, rollout.num_learners, rollout.rewards.dtype)
         return Batch.of(rollout, advantages=advantages, weights=weights), {}
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:

@@ -59,7 +59,7 @@ class Collector(ABC):
             adapter = adapter_state(self.adapter)
         if adapter is None:
             return None
-        groups = None if self.groups is None else self.groups.generator.bit_generator.state
+        groups = None if self.groups is None else self.groups.get_state()
         return {"adapter": adapter, "actor": self.actor.get_state(), "groups": groups}
 
     def set_state(self, state: State) -> None:
@@ -75,7 +75,7 @@ class Collector(ABC):
             set_adapter_state(self.adapter, state["adapter"])
         self.actor.set_state(state["actor"])
         if self.groups is not None:
-            self.groups.generator.bit_generator.state = state["groups"]
+            self.groups.set_state(state["groups"])
 
     def restart(self, seed: int | Sequence[int]) -> None:
         """Give up the running episodes, and begin new ones with new random numbers, all derived from `seed`."""
@@ -83,7 +83,7 @@ class Collector(ABC):
         with self.adapter.limit:
             self.adapter.begin(seeds)
         self.actor = self._act(seeds)
-        self.groups = None if self.groups is None else self.groups.seeded(seeds[0])
+        self.groups = None if self.groups is None else self.groups.seeded(seeds)
 
     def _act(self, seeds: Sequence[int]) -> Actor:
         """Return the actor; where all rows have the environment's one generator, so have all actions."""

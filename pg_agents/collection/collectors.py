@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -104,15 +104,15 @@ class EpisodeCollector(Collector):
         *,
         max_episode_steps: int | None = None,
         group_size: int = 1,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         step_timeout: float | None = None,
     ) -> None:
         if max_episode_steps is not None:
             max_episode_steps = whole_number("max_episode_steps", max_episode_steps, 1)
         super().__init__(env, policy, seed=seed, step_timeout=step_timeout)
         self.max_episode_steps = max_episode_steps
-        self.groups = make_groups(self.adapter, group_size, seed)
-        several = policy.num_learners > 1 and self.adapter.takes_seeds
+        self.groups = make_groups(self.adapter, group_size, seed, policy.num_learners)
+        several = isinstance(self.actor.generator, Generators)
         self.waiting = Waiting(self.adapter, policy.num_learners) if several else None
         inner = self.adapter.env.single_observation_space, self.adapter.env.single_action_space
         self.append_only = bool(self.adapter.env.metadata.get("append_only", False)) and is_token_window(*inner)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from pg_agents.checks import whole_number
 from pg_agents.collection.env_adapter import EnvAdapter
-from pg_agents.seeding import ENVIRONMENT_BITS, Purpose, spawn
+from pg_agents.data.state import State
+from pg_agents.seeding import ENVIRONMENT_BITS, Purpose, seeds_of, spawn
 from pg_agents.spaces.conversion import brief
 
 GROUP = "group_id"  # the info's key
@@ -30,37 +33,50 @@ class Groups:
     Args:
         num_envs: B.
         size: G, which divides B.
-        seed: the seed of the generator that draws the seeds.
+        seed: the seed of the generator that draws the seeds; of several learners, each with as many groups, one each.
     """
 
-    def __init__(self, num_envs: int, size: int, seed: int) -> None:
+    def __init__(self, num_envs: int, size: int, seed: int | Sequence[int]) -> None:
         self.ids: NDArray[np.int64] = np.arange(num_envs) // size  # [B]
         self.seeded(seed)
 
-    def seeded(self, seed: int) -> Groups:
-        """Draw the next seeds from a new generator; return the groups."""
-        self.generator = np.random.default_rng(spawn(seed, Purpose.GROUPS))
+    def seeded(self, seed: int | Sequence[int]) -> Groups:
+        """Draw the next seeds from new generators; return the groups."""
+        self.generators = [np.random.default_rng(spawn(one, Purpose.GROUPS)) for one in seeds_of(seed)]
         return self
 
     def seeds(self) -> list[int]:
         """Return the seeds of the next episodes, one per environment."""
-        drawn = self.generator.integers(2**ENVIRONMENT_BITS, size=self.ids[-1] + 1)
+        each = (int(self.ids[-1]) + 1) // len(self.generators)
+        drawn = np.concatenate([one.integers(2**ENVIRONMENT_BITS, size=each) for one in self.generators])
         return [int(seed) for seed in drawn[self.ids]]
 
+    def get_state(self) -> State:
+        """Return the generator's state; of several learners a list of them."""
+        states = [generator.bit_generator.state for generator in self.generators]
+        return states if len(states) > 1 else states[0]
 
-def make_groups(adapter: EnvAdapter, size: int, seed: int) -> Groups | None:
+    def set_state(self, state: State) -> None:
+        """Go on from a state of `get_state`, of as many learners."""
+        for generator, one in zip(self.generators, state if isinstance(state, list) else [state], strict=True):
+            generator.bit_generator.state = one
+
+
+def make_groups(adapter: EnvAdapter, size: int, seed: int | Sequence[int], num_learners: int = 1) -> Groups | None:
     """Return groups of `size` consecutive environments; None if the environment makes such groups itself or size is 1.
 
     Raises:
-        ValueError: the size does not divide the number of environments or differs from the environment's own groups,
-            the infos' "group_id" is no group, or the environment takes only one seed or does not keep it.
+        ValueError: the size does not divide the number of environments (of each learner) or differs from the
+            environment's own groups, the infos' "group_id" is no group, or the environment takes only one seed or does
+            not keep it.
     """
     size = whole_number("group_size", size, 1)
     if size == 1:
         return None
-    if adapter.num_envs % size:
+    if (each := adapter.num_envs // num_learners) % size:
+        whose = "of each learner, " if num_learners > 1 else ""
         raise ValueError(
-            f"group_size must divide the number of environments, got {size} for {adapter.num_envs} of {adapter.name}"
+            f"group_size must divide the number of environments, {whose}got {size} for {each} of {adapter.name}"
         )
     own = own_groups(adapter)
     if own is None and GROUP in adapter.infos:

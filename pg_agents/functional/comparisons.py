@@ -1,4 +1,7 @@
-"""Advantages from comparing the scores of episodes in a group: pure functions of scores [..., B]."""
+"""Advantages from comparing the scores of episodes in a group: pure functions of scores [..., B].
+
+Group ids may have leading dimensions, too: those of several learners are [L, B], for scores [..., L, B].
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ def leave_one_out(scores: Tensor, group_ids: Tensor | None = None) -> Tensor:
 
     Args:
         scores: R, of one episode a column, [..., B].
-        group_ids: the group of each column, [B]; None: all columns are one group.
+        group_ids: the group of each column, [..., B]; None: all columns are one group.
 
     Reference: Kool, van Hoof & Welling (2019); Ahmadian et al. (2024).
     """
     same = _same_group(scores, group_ids)
-    others = (same.sum(0) - 1).clamp(min=1)
-    return scores - (scores @ same - scores) / others
+    others = (same.sum(-2) - 1).clamp(min=1)
+    return scores - (_of_groups(scores, same) - scores) / others
 
 
 def group_standardize(scores: Tensor, group_ids: Tensor | None = None, epsilon: float = 1e-4) -> Tensor:
@@ -40,7 +43,7 @@ def group_standardize(scores: Tensor, group_ids: Tensor | None = None, epsilon: 
 
     Args:
         scores: R, of one episode a column, [..., B].
-        group_ids: the group of each column, [B]; None: all columns are one group.
+        group_ids: the group of each column, [..., B]; None: all columns are one group.
         epsilon: ε.
 
     Reference: Shao et al. (2024), GRPO.
@@ -69,8 +72,8 @@ def compare(
     Args:
         how: a row of the table.
         scores: R, [..., B].
-        group_ids: the group of each column, [B]; None: all columns are one group.
-        began: which columns are episodes, bool [B]; None: all of them.
+        group_ids: the group of each column, [..., B]; None: all columns are one group.
+        began: which columns are episodes, bool [..., B]; None: all of them.
         epsilon: ε.
 
     Reference: Shao et al. (2024), GRPO; Liu et al. (2025), Dr. GRPO; TRL's `scale_rewards` "group", "batch", "none".
@@ -91,20 +94,25 @@ def group_centre(scores: Tensor, group_ids: Tensor | None = None) -> tuple[Tenso
 
     Args:
         scores: R, of one episode a column, [..., B].
-        group_ids: the group of each column, [B]; None: all columns are one group.
+        group_ids: the group of each column, [..., B]; None: all columns are one group.
 
     Reference: Liu et al. (2025), Dr. GRPO.
     """
     same = _same_group(scores, group_ids)
-    counts = same.sum(0)
+    counts = same.sum(-2)
     below = scores - torch.where(same.bool(), scores[..., None], -torch.inf).amax(-2)  # equal scores give exactly 0
-    centred = below - (below @ same) / counts
-    std = ((centred.square() @ same) / (counts - 1).clamp(min=1)).sqrt()
+    centred = below - _of_groups(below, same) / counts
+    std = (_of_groups(centred.square(), same) / (counts - 1).clamp(min=1)).sqrt()
     varies = std > rounding(scores[..., None] * same, (-2,)).squeeze(-2)
     return centred * varies, std * varies
 
 
 def _same_group(scores: Tensor, group_ids: Tensor | None) -> Tensor:
-    """Return 1 where two columns belong to the same group, else 0, [B, B]."""
+    """Return 1 where two columns belong to the same group, else 0, [..., B, B]."""
     ids = torch.zeros(scores.shape[-1], device=scores.device) if group_ids is None else group_ids
-    return (ids[:, None] == ids).to(scores.dtype)
+    return (ids[..., :, None] == ids[..., None, :]).to(scores.dtype)
+
+
+def _of_groups(values: Tensor, same: Tensor) -> Tensor:
+    """Return for each column the sum of its group's values, [..., B], given [..., B] and `_same_group` of them."""
+    return values @ same if same.ndim == 2 else torch.einsum("...i,...ij->...j", values, same)

@@ -70,7 +70,9 @@ def _sum_of_learner(counts: Tensor, num_learners: int) -> Tensor:
     return of_columns(by_learner(counts, num_learners).sum(-1).clamp(min=1), len(counts))
 
 
-def aggregation_weights(how: Aggregation, mask: Tensor, length: int, dtype: torch.dtype = torch.float32) -> Tensor:
+def aggregation_weights(
+    how: Aggregation, mask: Tensor, length: int, dtype: torch.dtype = torch.float32, num_learners: int = 1
+) -> Tensor:
     """Return the weights of the steps of B episodes in a loss, [T, B]; a column is an episode.
 
     | how | Σ weights · term | |
@@ -79,14 +81,15 @@ def aggregation_weights(how: Aggregation, mask: Tensor, length: int, dtype: torc
     | sequence-mean | (1/B) Σ_i (1/T_i) Σ_t term | all episodes weigh the same (GRPO) |
     | constant-length | (1/B) Σ_i (1/L) Σ_t term | L is `length`, a constant (Dr. GRPO) |
 
-    Only constant-length keeps the direction of the expected policy gradient, since T_i depends on the actions.
+    Only constant-length keeps the direction of the expected policy gradient, since T_i depends on the actions. Of
+    several learners each has such weights.
 
     Reference: Shao et al. (2024); Yu et al. (2025); Liu et al. (2025).
     """
     if how == "token-mean":
-        return mean_over_steps(mask, dtype=dtype)
+        return mean_over_steps(mask, num_learners, dtype)
     lengths = mask.sum(0).clamp(min=1) if how == "sequence-mean" else length
-    return mean_over_episodes(mask, dtype=dtype) / lengths
+    return mean_over_episodes(mask, num_learners, dtype) / lengths
 
 
 def kl_term(log_probs: Tensor, reference: Tensor, form: Literal["k1", "k2", "k3"]) -> Tensor:
@@ -121,12 +124,14 @@ def clipped_surrogate(
         log_ratio: ln ρ_t, [T, B].
         advantages: Â_t, [T, B]; no gradient flows through them.
         clip: ε, or that of each column, [B].
-        clip_high: ε_high; None: ε.
+        clip_high: ε_high, or that of each column, [B]; None: ε.
 
     Reference: Schulman et al. (2017), equation 7; Yu et al. (2025), DAPO, for ε_high.
     """
     ratio, advantages = log_ratio.exp(), advantages.detach()
     low, high = 1 - clip, 1 + (clip if clip_high is None else clip_high)
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        low, high = torch.as_tensor(low).to(ratio), torch.as_tensor(high).to(ratio)
     clipped = ratio.detach().clamp(low, high)  # type: ignore[arg-type] # both of a kind
     smaller = ratio.detach() * advantages <= clipped * advantages
     return -advantages * torch.where(smaller, ratio, clipped)
@@ -143,7 +148,7 @@ def ratio_metrics(
     Args:
         log_ratio: ln ρ_t, [T, B].
         clip: ε, or that of each column, [B].
-        clip_high: ε_high; None: ε.
+        clip_high: ε_high, or that of each column, [B]; None: ε.
 
     Reference: Schulman, "Approximating KL divergence", 2020.
     """

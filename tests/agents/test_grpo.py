@@ -170,7 +170,6 @@ def test_its_expectation_is_not_the_gradient_and_dr_grpos_is_a_multiple():
         ({"aggregation": "constant-length"}, "needs max_episode_steps: give"),
         ({"clip_high": 0}, "clip_high must be a number above 0, or None, got 0"),
         ({"minibatch_size": 1}, "minibatch_size must be a whole number, 2 or above"),
-        ({"num_learners": 2}, "num_learners must be 1, got 2: the episodes of a group are compared"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, message):

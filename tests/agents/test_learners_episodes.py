@@ -10,13 +10,19 @@ from support.bugs import Bug, seeded
 from support.masked_envs import doors
 
 import pg_agents as pg
+from pg_agents.agents.common import groups
 from pg_agents.collection import waiting
+from pg_agents.collection.episode_groups import Groups
 from pg_agents.collection.waiting import Waiting
 from pg_agents.generators import Generators
+from pg_agents.seeding import seeds_of
 from pg_agents.training.loop import make_collector
 
 SEEDS = (3, 5, 9)
 SMALL = {"hidden": (8,)}
+GROUPS = {"hidden": (8,), "group_size": 2, "epochs": 2, "minibatch_size": 32}
+TABLES = {"group_size": 2, "advantage": "batch-standardized", "minibatch_size": 16}
+LOSS = {"kl_weight": 0.1, "kl_penalty": "k3-loss", "entropy_weight": 0.01, "advantage": "centred"}
 MEMORY = {"recurrent": 6, "num_steps": None, "epochs": 2, "minibatch_size": 32}
 
 
@@ -35,10 +41,20 @@ CASES = {  # the agent, its environment, its options, the environments of each l
     "reinforce, pairs of single environments": ("reinforce", single("FrozenLake-v1"), {"learning_rate": 0.5}, 2),
     "value": ("reinforce-baseline", native("pg/CartPole-v1"), SMALL | {"normalize_advantages": True}, 4),
     "value, cut": ("reinforce-baseline", native("pg/CartPole-v1"), SMALL | {"max_episode_steps": 15}, 2),
-    "value, cut single environments": ("reinforce-baseline", single("CartPole-v1"), {"max_episode_steps": 15}, 2),
+    "value, cut single environments": ("reinforce-baseline", single("CartPole-v1"), {"max_episode_steps": 25}, 2),
     "tables": ("reinforce-baseline", native("pg/GridWorld-v0"), {"normalize_rewards": True}, 2),
     "ppo, a memory": ("ppo", native("pg/CartPole-v1"), MEMORY, 2),
     "scales": ("a2c", native("pg/CartPole-v1"), {"num_steps": None, "normalize_observations": True}, 2),
+    "grpo": ("grpo", native("pg/CartPole-v1"), GROUPS, 4),
+    "grpo, a divergence in the reward": ("grpo", native("pg/CartPole-v1"), GROUPS | {"kl_weight": 0.1}, 4),
+    "grpo, a divergence in the loss": ("grpo", single("CartPole-v1"), GROUPS | LOSS, 4),
+    "grpo, all steps alike": ("grpo", native("pg/GridWorld-v0"), TABLES | {"aggregation": "token-mean"}, 4),
+    "grpo, groups of all": ("grpo", native("pg/CartPole-v1"), SMALL | {"minibatch_size": None}, 3),
+    "grpo, a memory": ("grpo", native("pg/CartPole-v1"), GROUPS | {"hidden": None, "recurrent": 6}, 4),
+    "rloo": ("rloo", native("pg/CartPole-v1"), SMALL | {"group_size": 2}, 4),
+    "rloo, a divergence in the reward": ("rloo", native("pg/CartPole-v1"), SMALL | {"kl_weight": 0.1}, 4),
+    "rloo, tables": ("rloo", native("pg/GridWorld-v0"), {"group_size": 2, "kl_weight": 0.1}, 4),
+    "rloo, a memory": ("rloo", single("CartPole-v1"), {"recurrent": 6, "entropy_weight": 0.01}, 2),
     "masks": ("reinforce", lambda mode, rows: doors(mode, rows), SMALL, 2),
     "masks of one episode": ("reinforce", lambda mode, rows: doors(mode, rows, form="list"), SMALL, 1),
     "masks in observations": ("reinforce", lambda mode, rows: doors(mode, rows, where="observation"), SMALL, 2),
@@ -80,21 +96,28 @@ def assert_single_runs(case, mode, updates):
             torch.testing.assert_close(its, value, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", AutoresetMode, ids=lambda mode: mode.name)
-@pytest.mark.parametrize("case", CASES)
+MODES = [  # groups are seeded for each rollout: their episodes begin alike in every mode
+    pytest.param(case, mode, id=f"{case}-{mode.name}")
+    for case, (name, *_) in CASES.items()
+    for mode in (AutoresetMode if name not in ("grpo", "rloo") else [AutoresetMode.NEXT_STEP])
+]
+
+
+@pytest.mark.parametrize(("case", "mode"), MODES)
 def test_each_learner_is_the_run_that_its_seed_would_have_been(case, mode):
-    assert_single_runs(case, mode, 10)
+    assert_single_runs(case, mode, 6)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", AutoresetMode, ids=lambda mode: mode.name)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "mode"), MODES)
 def test_each_learner_is_that_run_over_100_updates(case, mode):
     assert_single_runs(case, mode, 100)
 
 
 @pytest.mark.parametrize("mode", AutoresetMode, ids=lambda mode: mode.name)
-@pytest.mark.parametrize("case", ["reinforce", "tables", "value, cut", "reinforce, pairs of single environments"])
+@pytest.mark.parametrize(
+    "case", ["reinforce", "tables", "value, cut", "reinforce, pairs of single environments", "grpo"]
+)
 def test_learners_go_on_from_a_state_between_two_rollouts(case, mode):
     whole = Learning(case, mode, seeds=SEEDS).learn(4)
     resumed = Learning(case, mode, seeds=SEEDS)
@@ -103,6 +126,60 @@ def test_learners_go_on_from_a_state_between_two_rollouts(case, mode):
     for _ in range(3):
         assert torch.equal(next(whole.collector).rewards, next(resumed.collector).rewards)
     assert torch.equal(whole.collector.actor.generator.get_state(), resumed.collector.actor.generator.get_state())
+
+
+@pytest.mark.parametrize("case", ["reinforce", "ppo, a memory", "grpo, a divergence in the reward", "rloo, tables"])
+def test_a_learner_that_leaves_the_others_learns_on_as_it_would_have_alone(case, tmp_path):
+    together = Learning(case, AutoresetMode.SAME_STEP, seeds=SEEDS).learn(3).agent
+    alone = Learning(case, AutoresetMode.SAME_STEP, seed=SEEDS[1]).learn(3).agent
+    one, collector = together.learner(1), Learning(case, AutoresetMode.SAME_STEP, seed=77).collector
+    for _ in range(3):
+        rollout = next(collector)
+        one.update(rollout), alone.update(rollout)
+    for key, value in alone.state_dict().items():
+        torch.testing.assert_close(one.state_dict()[key], value, rtol=0, atol=1e-6)
+    together.save(tmp_path / "all")
+    together.learner(1).save(tmp_path / "one")
+    saved, again = pg.load(tmp_path / "one").state_dict(), pg.load(tmp_path / "all").learner(1).state_dict()
+    assert saved.keys() == again.keys() and all(torch.equal(saved[key], again[key]) for key in saved)
+
+
+@pytest.mark.parametrize("name", ["reinforce", "grpo", "rloo"])
+def test_a_run_that_is_resumed_has_the_bits_of_one_that_was_never_stopped(name, tmp_path):
+    def run(folder, steps, resume=False):
+        env = gym.make_vec("pg/CartPole-v1", 12)
+        agent = pg.AGENTS[name].for_env(env, seeds=SEEDS, hidden=(8,))
+        how = {"run_dir": tmp_path / folder, "progress": False, "checkpoint_every": 300, "resume": resume}
+        pg.train(agent, env, total_steps=steps, **how)
+        return agent.state_dict()
+
+    run("cut", 1500)
+    resumed, whole = run("cut", 4000, resume=True), run("whole", 4000)
+    assert all(torch.equal(resumed[key], value) for key, value in whole.items())
+
+
+def test_episodes_of_groups_begin_alike_in_workers_too():
+    """Which cannot hold rows, and need not: groups are seeded for each rollout."""
+    rows = partial(partial, gym.make, "CartPole-v1")
+    env, alone = AsyncVectorEnv([rows()] * 4), gym.make_vec("pg/CartPole-v1", 2, autoreset_mode=AutoresetMode.NEXT_STEP)
+    together = make_collector(pg.RLOO.for_env(env, seeds=SEEDS[:2], hidden=(4,)), env, 0)
+    assert together.coupling is None and not together.waiting.holds
+    single = make_collector(pg.RLOO.for_env(alone, seed=SEEDS[1], hidden=(4,)), alone, SEEDS[1])
+    for _ in range(4):
+        its, mine = next(together), next(single)
+        assert torch.equal(its.rewards[: len(mine.rewards), 2:], mine.rewards)
+    env.close()
+
+
+def test_the_size_of_groups_is_that_of_one_learner_alone():
+    env = gym.make_vec("pg/CartPole-v1", 12)
+    for name in ("grpo", "rloo"):
+        together = pg.AGENTS[name].for_env(env, seeds=SEEDS, hidden=(4,))
+        alone = pg.AGENTS[name].for_env(gym.make_vec("pg/CartPole-v1", 4), hidden=(4,))
+        assert together.group_size == alone.group_size == 4
+        with pytest.raises(ValueError, match="group_size must divide .*, of each learner, got 6 for 4"):
+            pg.AGENTS[name].for_env(env, seeds=SEEDS, group_size=6)
+    assert pg.PPO.for_env(env, seeds=SEEDS).num_steps == 512
 
 
 def test_an_environment_that_fails_in_a_rollout_is_left_without_rows_that_wait():
@@ -156,6 +233,18 @@ test_seeded_bugs = seeded(
         Waiting._go_on,
         lambda self: waiting.hold(self.adapter, self.adapter.none),
         [(EXACT, "reinforce, one episode-SAME_STEP")],
+    ),
+    Bug(
+        "learners standardise together",
+        groups.compared,
+        lambda function, rollout, scores, *columns: function(scores, rollout.group_ids, *columns),
+        [(EXACT, "grpo, all steps alike-NEXT_STEP")],
+    ),
+    Bug(
+        "groups of all learners begin in the same states",
+        Groups.seeded,
+        lambda self, seed, right=Groups.seeded: right(self, [seeds_of(seed)[0]] * len(seeds_of(seed))),
+        [(EXACT, "grpo-NEXT_STEP"), (EXACT, "rloo-NEXT_STEP")],
     ),
     Bug(
         "rows that wait forget their masks",

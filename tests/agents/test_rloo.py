@@ -139,7 +139,6 @@ def test_samples_of_groups_agree_with_the_exact_gradient():
         ({"group_size": 1}, "group_size must be a whole number, 2 or above, got 1"),
         ({"group_size": 2.0}, "group_size must be a whole number, 2 or above, got 2.0"),
         ({"discount": 1.5}, "discount must be between 0 and 1"),
-        ({"num_learners": 2}, "num_learners must be 1, got 2: the episodes of a group are compared"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, message):

@@ -25,6 +25,8 @@ RATES = {
 CRITIC = {"critic_learning_rate": [3e-2, 1e-3, "1e-2:1e-3"]}
 ADVANTAGES = CRITIC | {"gae_lambda": [0.0, 0.8, 1.0], "value_weight": [0.5, 0.0, 2.0]}
 WHOLE = {"hidden": (8,), "max_episode_steps": 12}  # all episodes are equally long
+GROUPS = {"hidden": (8,), "group_size": 2, "epochs": 2, "minibatch_size": 32}
+CLIPS = {"clip": [0.3, "0.2:0.1", 0.01], "clip_high": [0.4, 0.2, float("inf")]}
 CASES = {  # an agent, its environment, options of all learners, and the options of which each has its own
     "reinforce": ("reinforce", "Pendulum-v1", WHOLE | {"signal": "discounted-reward-to-go"}, RATES),
     "reinforce, whole returns": ("reinforce", "Pendulum-v1", WHOLE | {"signal": "whole-return"}, RATES),
@@ -56,6 +58,15 @@ CASES = {  # an agent, its environment, options of all learners, and the options
         {"num_steps": 8, "hidden": (8,), "kl_penalty": "k2-loss"},
         {"learning_rate": [1e-3, 1e-2, 1e-2], "kl_weight": [0.5, "0.1:0", 1.0]},
     ),
+    "grpo": ("grpo", "CartPole-v1", GROUPS, RATES | CLIPS | {"kl_weight": [0.0, "0.1:0", 0.01]}),
+    "grpo, one upper clip": ("grpo", "CartPole-v1", GROUPS | {"clip_high": 0.25}, {"clip": [0.3, "0.2:0.1", 0.01]}),
+    "grpo, groups of equal returns": (
+        "grpo",
+        "pg/GridWorld-v0",
+        {"group_size": 2, "epochs": 2, "minibatch_size": 16},
+        {"learning_rate": [0.03, 0.1, 0.01], "entropy_weight": [0.1, 0.0, "0.1:0"]},
+    ),
+    "rloo": ("rloo", "CartPole-v1", {"hidden": (8,), "group_size": 2}, RATES | {"kl_weight": [0.0, "0.1:0", 0.01]}),
     "average-reward": (
         "average-reward",
         "pg/TwoStateMDP-v0",
@@ -107,7 +118,9 @@ def test_each_option_may_be_the_only_list(case, option):
     assert parameters < 1e-6 and metrics < 1e-6
 
 
-@pytest.mark.parametrize("name", ["reinforce", "reinforce-baseline", "actor-critic", "a2c", "ppo", "average-reward"])
+@pytest.mark.parametrize(
+    "name", ["reinforce", "reinforce-baseline", "actor-critic", "a2c", "ppo", "average-reward", "grpo", "rloo"]
+)
 def test_every_agent_of_several_learners_has_such_options(name):
     options = pg.AGENTS[name].config_class.options()
     wanted = {name for _, _, _, each in CASES.values() for name in each} & options.keys()

@@ -72,6 +72,22 @@ def test_scores_far_from_zero_are_compared_by_what_they_differ_by(how):
     torch.testing.assert_close(leave_one_out(1e6 + near, groups), leave_one_out(near, groups), rtol=0, atol=1e-8)
 
 
+@pytest.mark.parametrize("groups", [None, [[0, 0, 1, 1], [0, 1, 0, 1]]])
+def test_each_of_several_learners_compares_its_own_episodes(groups):
+    """Also where groups of two learners have the same number, and for scores [T, L, b] of steps."""
+    scores = torch.randn(3, 2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ids, began = None if groups is None else torch.tensor(groups), torch.tensor([[True] * 4, [True, True, False, True]])
+    for learner in range(2):
+        own = None if ids is None else ids[learner]
+        torch.testing.assert_close(
+            leave_one_out(scores, ids)[:, learner], leave_one_out(scores[:, learner], own), rtol=0, atol=1e-12
+        )
+        for how in get_args(Comparison):
+            found, expected = compare(how, scores[0], ids, began), compare(how, scores[0, learner], own, began[learner])
+            for one, right in zip(found, expected, strict=True):
+                torch.testing.assert_close(one[learner], right, rtol=0, atol=1e-12)
+
+
 def test_columns_that_never_began_are_not_in_the_deviation_of_the_batch():
     """0 and 2 deviate by √2 over n − 1; the 50 beside them is of no episode."""
     scores, groups = tensor([0, 2, 50])[0], torch.tensor([0, 0, 1])

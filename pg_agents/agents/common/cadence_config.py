@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pg_agents.agents.common.config import AdvantageConfig, AgentConfig, MicroBatchConfig, MinibatchConfig
-from pg_agents.agents.common.groups import GROUP_SIZE, check_compared, fitting_group_size
+from pg_agents.agents.common.groups import GROUP_SIZE, fitting_group_size
 from pg_agents.configuration import Count, Fraction, NonNegative, Positive, Scheduled, Several
 from pg_agents.data.rollout import EpisodeCadence, StepCadence
 
@@ -66,7 +66,8 @@ class GroupsConfig(EpisodesConfig):
     """The options of agents that compare the episodes of a group, which begin in the same state."""
 
     group_size: Several = GROUP_SIZE
-    """G: consecutive environments that begin in the same state; by default the largest divisor, up to 8, of all."""
+    """G: consecutive environments that begin in the same state; by default the largest divisor, up to 8, of all, or of
+    those of each learner."""
 
     compares_episodes = True
 
@@ -79,11 +80,6 @@ class GroupsConfig(EpisodesConfig):
     def defaults_for(cls, num_envs: int) -> dict[str, Any]:
         """Return a group size that divides the number of environments."""
         return {"group_size": fitting_group_size(num_envs)}
-
-    def check_learners(self, num_learners: int) -> None:
-        """Raise ValueError for independent learners: an episode is compared with those of the same policy."""
-        super().check_learners(num_learners)
-        check_compared(num_learners)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +104,7 @@ class NaturalConfig(LongRolloutConfig, MinibatchConfig, AdvantageConfig):
         super().check_learners(num_learners)
         if num_learners > 1:
             raise ValueError(
-                f"policy: a limit on a step's KL would couple its {num_learners} independent learners; use "
-                "num_learners=1, or an agent without natural gradients"
+                f"num_learners must be 1, got {num_learners}: a natural gradient is found by conjugate gradients and a "
+                "line search, which each learner needs for itself; train each seed in a process of its own "
+                "(pg-agents train … --seeds), or choose another agent"
             )

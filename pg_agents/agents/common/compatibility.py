@@ -45,13 +45,16 @@ def check_batch(
     single environment is accepted, to act in).
     """
     check_learners(policy, num_envs)
-    if isinstance(cadence, EpisodeCadence) and num_envs > 1 and num_envs % cadence.group_size:
-        raise ValueError(f"group_size must divide the number of environments, got {cadence.group_size} for {num_envs}")
+    each, whose = num_envs // policy.num_learners, "of each learner, " if policy.num_learners > 1 else ""
+    if isinstance(cadence, EpisodeCadence) and num_envs > 1 and each % cadence.group_size:
+        raise ValueError(
+            f"group_size must divide the number of environments, {whose}got {cadence.group_size} for {each}"
+        )
     if minibatch_size is None or not isinstance(cadence, StepCadence):
         return
-    steps = cadence.num_steps * num_envs
+    steps = cadence.num_steps * each
     if minibatch_size > steps:
         raise ValueError(
-            f"minibatch_size must not be above the steps of a rollout, {cadence.num_steps} of each of {num_envs} "
-            f"environments, got {minibatch_size}"
+            f"minibatch_size must not be above the steps of a rollout, {cadence.num_steps} of each of {each} "
+            f"environments, {whose}got {minibatch_size}"
         )

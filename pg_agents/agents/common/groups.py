@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor
 
 from pg_agents.agents.common.advantages import time_weights
+from pg_agents.data.learners import by_learner
 from pg_agents.data.rollout import Rollout
+from pg_agents.data.tree import tree_map
 
 GROUP_SIZE = 8  # the default
 
@@ -20,10 +25,19 @@ def returns_of_columns(rollout: Rollout, discount: float | Tensor) -> Tensor:
     return (time_weights(rollout, discount) * rollout.rewards * rollout.mask).sum(0)
 
 
-def check_compared(num_learners: int) -> None:
-    """Raise ValueError for independent learners: only episodes of the same policy can be compared."""
-    if num_learners > 1:
-        raise ValueError(
-            f"num_learners must be 1, got {num_learners}: the episodes of a group are compared with each other, "
-            "which would couple independent learners"
-        )
+def compared(function: Callable[..., Any], rollout: Rollout, scores: Tensor, *columns: Tensor) -> Any:  # noqa: ANN401
+    """Return `function` of scores, group ids and more of columns, which sees the episodes of a learner by themselves.
+
+    Args:
+        function: of scores [..., B], group ids [B] or None, and `columns` → one or several arrays [..., B]. Of several
+            learners it gets [..., L, b] and [L, b].
+        rollout: whose columns belong to groups and learners.
+        scores: [..., B].
+        *columns: [B].
+    """
+    ids, learners = rollout.group_ids, rollout.num_learners
+    if learners == 1:
+        return function(scores, ids, *columns)
+    ids = None if ids is None else by_learner(ids, learners)
+    result = function(by_learner(scores, learners), ids, *(by_learner(one, learners) for one in columns))
+    return tree_map(lambda leaf: leaf.flatten(-2), result)

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.agents.common.advantages import time_weights
+from pg_agents.agents.common.groups import compared
 from pg_agents.data.learners import is_zero, of_each
 from pg_agents.data.minibatches import columns_of
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence, TokenBlock
@@ -153,7 +154,7 @@ def penalty_to_go(
     if penalty != "reward" or is_zero(weight):
         return 0.0
     to_go = reward_to_go(log_ratios(rollout), rollout.terminated, rollout.truncated, discount)
-    return weight * leave_one_out(time_weights(rollout, discount) * to_go * rollout.mask, rollout.group_ids)
+    return weight * compared(leave_one_out, rollout, time_weights(rollout, discount) * to_go * rollout.mask)
 
 
 def with_kl(loss: Tensor, log_probs: Tensor, batch: Batch, penalty: KLPenalty, weight: float | Tensor) -> Tensor:
