@@ -27,8 +27,8 @@ class GRPOConfig(GroupsConfig, MinibatchConfig, PolicyGradientConfig):
 
     epochs: Count = 4
     minibatch_size: Several | None = 256
-    discount: UnitInterval = 1.0
-    max_grad_norm: PositiveOrInfinite | None = 0.5
+    discount: Each[UnitInterval] = 1.0
+    max_grad_norm: Each[PositiveOrInfinite] | None = 0.5
     advantage: Comparison = "standardized"
     """How returns are compared, after subtracting the group's mean: "standardized", divided by the group's standard
     deviation; "batch-standardized", divided by that of all n episodes' returns; "centred", not divided."""

@@ -10,7 +10,7 @@ from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.cadence_config import GroupsConfig
 from pg_agents.agents.common.config import PolicyGradientConfig
 from pg_agents.agents.common.groups import compared, returns_of_columns
-from pg_agents.configuration import UnitInterval
+from pg_agents.configuration import Each, UnitInterval
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.comparisons import leave_one_out
@@ -22,7 +22,7 @@ from pg_agents.policies import ImageEncoder, TabularPolicy, TransformerPolicy
 class RLOOConfig(GroupsConfig, PolicyGradientConfig):
     """The options of RLOO."""
 
-    discount: UnitInterval = 1.0
+    discount: Each[UnitInterval] = 1.0
 
 
 class RLOO(Agent[RLOOConfig]):

@@ -58,7 +58,7 @@ CASES = {  # an agent, its environment, options of all learners, and the options
         {"num_steps": 8, "hidden": (8,), "kl_penalty": "k2-loss"},
         {"learning_rate": [1e-3, 1e-2, 1e-2], "kl_weight": [0.5, "0.1:0", 1.0]},
     ),
-    "grpo": ("grpo", "CartPole-v1", GROUPS, RATES | CLIPS | {"kl_weight": [0.0, "0.1:0", 0.01]}),
+    "grpo": ("grpo", "CartPole-v1", GROUPS, RATES | CLIPS | {"kl_weight": [0.5, "0.1:0", 0.01]}),
     "grpo, one upper clip": ("grpo", "CartPole-v1", GROUPS | {"clip_high": 0.25}, {"clip": [0.3, "0.2:0.1", 0.01]}),
     "grpo, groups of equal returns": (
         "grpo",
@@ -66,7 +66,7 @@ CASES = {  # an agent, its environment, options of all learners, and the options
         {"group_size": 2, "epochs": 2, "minibatch_size": 16},
         {"learning_rate": [0.03, 0.1, 0.01], "entropy_weight": [0.1, 0.0, "0.1:0"]},
     ),
-    "rloo": ("rloo", "CartPole-v1", {"hidden": (8,), "group_size": 2}, RATES | {"kl_weight": [0.0, "0.1:0", 0.01]}),
+    "rloo": ("rloo", "CartPole-v1", {"hidden": (8,), "group_size": 2}, RATES | {"kl_weight": [0.5, "0.1:0", 0.01]}),
     "average-reward": (
         "average-reward",
         "pg/TwoStateMDP-v0",
@@ -157,7 +157,7 @@ def test_a_learner_has_its_own_value_and_files_have_the_list(tmp_path):
 
 def test_a_run_says_the_values_in_its_folder_and_goes_on_with_them(tmp_path):
     options = {"num_learners": 3, "learning_rate": ["1e-3:1e-4", 1e-2, 1e-1], "target_kl": [0.1, 1.0, float("inf")]}
-    options |= {"num_steps": 16, "hidden": (8,), "epochs": 2}
+    options |= {"num_steps": 16, "minibatch_size": 16, "hidden": (8,), "epochs": 2}
 
     def run(folder, total_steps, **how):
         env = several("CartPole-v1", 6)
