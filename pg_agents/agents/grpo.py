@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.cadence_config import GroupsConfig
 from pg_agents.agents.common.config import MinibatchConfig, PolicyGradientConfig
-from pg_agents.agents.common.groups import compared, returns_of_columns
+from pg_agents.agents.common.groups import compared, returns_of_columns, share
 from pg_agents.configuration import Count, Each, Positive, PositiveOrInfinite, Scheduled, Several, UnitInterval
-from pg_agents.data.learners import of_each
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.comparisons import Comparison, compare
@@ -60,8 +58,7 @@ class GRPO(Agent[GRPOConfig]):
     short successes and long failures.
 
     A KL penalty in the reward is not part of R_i, whose deviation would be the penalty's noise if scores are equal; the
-    divergence from t on is subtracted from A_i. A group of equal returns is left out of the update, unless there is a
-    KL penalty or an entropy bonus.
+    divergence from t on is subtracted from A_i. Without penalty and entropy bonus, groups of equal returns are left out.
 
     Reference: Shao et al. (2024); Liu et al. (2025) for Dr. GRPO; Yu et al. (2025), DAPO, for "token-mean" and ε_high.
     """
@@ -79,12 +76,10 @@ class GRPO(Agent[GRPOConfig]):
         advantages = relative.expand_as(mask) - self.kl_to_go(rollout)
         length, learners = self.config.max_episode_steps or 1, rollout.num_learners
         weights = aggregation_weights(self.config.aggregation, mask, length, scores.dtype, learners)
-        informative = std > 0
         regularized = (self.current("kl_weight", rollout) != 0) | (self.current("entropy_weight", rollout) != 0)
-        weights = weights * (informative | regularized)  # groups of equal returns have no gradient: they save time
-        batch = Batch.of(rollout, advantages=advantages, weights=weights)
-        share = of_each(partial(torch.mean, dim=(-2, -1)), learners, informative[None].to(scores.dtype))
-        return batch, {"zero_variance_groups": 1 - share}
+        weights = weights * ((std > 0) | regularized)  # groups of equal returns have no gradient: they save time
+        alike = 1 - share(std > 0, rollout)
+        return Batch.of(rollout, advantages=advantages, weights=weights), {"zero_variance_groups": alike}
 
     def loss(self, batch: Batch) -> tuple[Tensor, WeightedMetrics]:
         """Return −min(ρA, clip(ρ)A) − η H(π(·|S_t)) + β k_t, averaged by `aggregation`."""

@@ -25,6 +25,12 @@ def returns_of_columns(rollout: Rollout, discount: float | Tensor) -> Tensor:
     return (time_weights(rollout, discount) * rollout.rewards * rollout.mask).sum(0)
 
 
+def share(flags: Tensor, rollout: Rollout) -> Tensor:
+    """Return the share of columns whose flag is True, of bool [B]; of several learners [L]."""
+    ones = flags.to(rollout.rewards.dtype)
+    return ones.mean() if rollout.num_learners == 1 else by_learner(ones, rollout.num_learners).mean(-1)
+
+
 def compared(function: Callable[..., Any], rollout: Rollout, scores: Tensor, *columns: Tensor) -> Any:  # noqa: ANN401
     """Return `function` of scores, group ids and more of columns, which sees the episodes of a learner by themselves.
 
