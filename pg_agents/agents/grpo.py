@@ -58,7 +58,7 @@ class GRPO(Agent[GRPOConfig]):
     short successes and long failures.
 
     A KL penalty in the reward is not part of R_i, whose deviation would be the penalty's noise if scores are equal; the
-    divergence from t on is subtracted from A_i. Without penalty and entropy bonus, groups of equal returns are left out.
+    divergence from t on is subtracted from A_i. Without penalty or entropy bonus, groups of equal returns are left out.
 
     Reference: Shao et al. (2024); Liu et al. (2025) for Dr. GRPO; Yu et al. (2025), DAPO, for "token-mean" and ε_high.
     """
