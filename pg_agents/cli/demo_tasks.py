@@ -44,9 +44,9 @@ TEXTS = {"learning_rate": "4e-3:0", "entropy_weight": 0.01}
 # A transformer reads a whole episode's text in one pass, but the window of a step within one in a pass for each step.
 WHOLE = {"num_steps": None}
 
-# Settings were chosen on seeds 100 … 107 (for texts 100 … 102) by trying a few learning rates that decay to 0, network
-# sizes and numbers of environments, and then as few steps as reach the optimum with most seeds. The slowest tasks are
-# the first, so that both processes are busy until the end.
+# Settings were chosen on seeds 100 … 107 (most of those for texts on three of them) by trying a few learning rates that
+# decay to 0, network sizes and numbers of environments, and then as few steps as reach the optimum with most seeds. The
+# slowest tasks are the first, so that both processes are busy until the end.
 TASKS = (
     Task(
         "pg/CartPole-v1",
@@ -86,7 +86,12 @@ TASKS = (
         200,
         Tuned(64, 12_000, TEXTS, {"length": 2, "symbols": 3}),
         {
-            "reinforce": Tuned(64, 30_000, TEXTS),
+            # At the rate of the others a seed in six gave the same wrong answers for good.
+            "reinforce": Tuned(
+                64,
+                24_000,
+                {"learning_rate": "2e-3:0", "entropy_weight": "0.02:0", "normalize_advantages": True},
+            ),
             "actor-critic": Tuned(64, 12_000, TEXTS | WHOLE),
             "a2c": Tuned(64, 12_000, TEXTS | WHOLE | {"optimizer": "adam"}),
             "ppo": Tuned(64, 6_000, {"learning_rate": "2e-3:0"}),
