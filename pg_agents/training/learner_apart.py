@@ -13,12 +13,14 @@ from pg_agents.checkpoints.agent_state import FrozenParameters, agent_state, set
 from pg_agents.checkpoints.store import START, Checkpoint, newest_good, read_start
 from pg_agents.data.state import State
 from pg_agents.errors import SavedFilesError
+from pg_agents.shown import shown
 from pg_agents.training.checkpointing import FOLDER, has_checkpoints
 from pg_agents.training.learners_progress import LearnersProgress, folder_of
 from pg_agents.training.learners_reports import share
 from pg_agents.training.run_files import NOTHING
 from pg_agents.training.writers import is_written
 
+UNFIT = LookupError, TypeError, ValueError, RuntimeError, AttributeError
 NAME = re.compile(r"seed-(\d+)")
 
 
@@ -62,7 +64,13 @@ class Apart:
         seeds = checkpoint.run.get("seeds", [])
         if self.seed not in seeds:
             raise ValueError(f"run_dir: the run in {self.parent} has no learner of seed {self.seed}, it has {seeds}")
-        return self._part(checkpoint, seeds.index(self.seed)), seeds.index(self.seed)
+        try:
+            return self._part(checkpoint, seeds.index(self.seed)), seeds.index(self.seed)
+        except SavedFilesError:
+            raise
+        except UNFIT as error:
+            where = f"path: the checkpoint of step {checkpoint.steps} in {self.parent / FOLDER}"
+            raise SavedFilesError(f"{where} does not fit its run ({shown(error, 400)})") from error
 
     def _part(self, checkpoint: Checkpoint, learner: int) -> Checkpoint:
         folder = self.parent / FOLDER

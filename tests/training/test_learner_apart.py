@@ -13,7 +13,9 @@ from support.resumed import rows, stopped_after, summary
 import pg_agents as pg
 from pg_agents.checkpoints.store import checkpoints_in
 from pg_agents.collection import learner_state
+from pg_agents.errors import SavedFilesError
 from pg_agents.locks import lock, release
+from pg_agents.manifest import seal
 from pg_agents.training import checkpointing, learner_apart
 
 SEEDS = (3, 5, 9)
@@ -147,6 +149,20 @@ def test_the_newest_sound_checkpoint_of_all_is_used(whole, tmp_path):
     with pytest.warns(RuntimeWarning, match=f"{newest.name} is damaged .*; the one before is used"):
         trained("ppo", place / "seed-5", seed=5)
     check_equal(place / "seed-5", whole / "seed-5")
+
+
+@pytest.mark.parametrize("lost", ["seeds", "progress", "collector", "position"])
+def test_a_checkpoint_that_lacks_a_part_is_refused(whole, tmp_path, lost):
+    place = stopped_after(whole, tmp_path / "again", 4)
+    for path in checkpoints_in(place / "checkpoints"):
+        state = json.loads((path / "state.json").read_text())
+        del state["state"]["run"][lost]
+        (path / "state.json").write_text(json.dumps(state))
+        seal(path)
+    before = contents(place)
+    with pytest.raises((SavedFilesError, ValueError), match="does not fit|has no learner of seed 5, it has"):
+        trained("ppo", place / "seed-5", seed=5)
+    assert contents(place) == before
 
 
 def test_where_all_rows_have_one_generator_it_begins_new_episodes_and_says_so(tmp_path, capsys):
