@@ -39,7 +39,8 @@ class Evaluations:
         learners: of several independent learners, the same of each, by its own steps; [] of one.
         found: what the latest call has found; None: it made no evaluation.
         improved: whether the latest call made an evaluation and it is the best so far.
-        have_improved: the learners of whom that is true.
+        new: the learners of whom it was the first one after their steps: who has finished is not evaluated again.
+        have_improved: those of them of whom it is the best so far.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Evaluations:
         self.learners: list[Means] = [{} for _ in seeds] if len(seeds) > 1 else []
         self.found: Evaluation | None = None
         self.improved, self.have_improved = False, list[int]()
+        self.new: list[int] = []
 
     def get_state(self) -> State:
         """Return when the next one is due, and all means."""
@@ -90,8 +92,9 @@ class Evaluations:
         how: dict[str, Any] = {"seed": self.seeds, "step_timeout": self.step_timeout}
         self.found = evaluate(agent, self.env, episodes=self.episodes, **how)
         self.improved = _added(self.means, steps, self.found)
-        pairs = zip(self.learners, of_learners or (), self.found.learners, strict=True)
-        self.have_improved = [i for i, (means, own, found) in enumerate(pairs) if _added(means, own, found)]
+        steps_of = [*(of_learners or ())]
+        self.new = [i for i, means in enumerate(self.learners) if steps_of[i] not in means]
+        self.have_improved = [i for i in self.new if _added(self.learners[i], steps_of[i], self.found.learners[i])]
         return row_of(self.found)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pg_agents.agents import Agent, load
 from pg_agents.checkpoints.agent_state import FrozenParameters, agent_state, set_agent_state
@@ -17,6 +20,7 @@ from pg_agents.shown import shown
 from pg_agents.training.checkpointing import FOLDER, has_checkpoints
 from pg_agents.training.learners_progress import LearnersProgress, folder_of
 from pg_agents.training.learners_reports import share
+from pg_agents.training.run import stop_reason
 from pg_agents.training.run_files import NOTHING
 from pg_agents.training.writers import is_written
 
@@ -97,30 +101,40 @@ def apart(run_dir: Path) -> Apart | None:
 def _run_of(run: State, learner: int, seed: int) -> dict[str, Any]:
     """Return a learner's part of the state of a run (see `run_state`)."""
     count, plan, evaluations = len(run["seeds"]), run["plan"], run["evaluations"]
+    progress, means = _progress_of(run["progress"], learner, count), evaluations["learners"][learner]
+    finished = run["progress"]["learners"]["finished"]
     shares = {name: share(plan[name], count, name) for name in ("total_steps", "log_every")}
-    every = evaluations["every"]
+    every = None if evaluations["every"] is None else share(evaluations["every"], count, "eval_every")
     return {
         **run,
         "num_envs": run["num_envs"] // count,
         "seeds": [seed],
         "plan": {**plan, **shares, "seed": seed},
-        "progress": _progress_of(run["progress"], learner, count),
-        "evaluations": {
-            "every": None if every is None else share(every, count, "eval_every"),
-            "due": -(-evaluations["due"] // count),
-            "means": evaluations["learners"][learner],
-            "learners": [],
-        },
+        "progress": progress,
+        "evaluations": {"every": every, "due": _due(means, every), "means": means, "learners": []},
+        "stopped": _reason(plan["stop_return"], progress) if finished[learner] else run["stopped"],
+        "going_on": np.flatnonzero(~finished).tolist(),
         "resumed_from": [[steps // count, way] for steps, way in run["resumed_from"]],
         "position": run["position"].get("within", {}).get(folder_of(seed), NOTHING),
     }
+
+
+def _due(means: State, every: int | None) -> int:
+    """Return after how many steps the next evaluation is due."""
+    return (max(steps for steps, _ in means) // every + 1) * every if means and every is not None else 0
+
+
+def _reason(goal: float, progress: Mapping[str, Any]) -> str:
+    """Return why a learner had finished before others."""
+    episodes, returns = (sum(ended[i] for ended in progress["recent"]) for i in (0, 1))
+    return stop_reason(goal, episodes, returns / episodes)
 
 
 def _progress_of(progress: State, learner: int, count: int) -> dict[str, Any]:
     """Return a learner's part of the state of a `RunProgress`."""
     learners = LearnersProgress(count)
     learners.set_state(progress["learners"])
-    counts, (row, seconds) = learners.of(learner), progress["row_before"]
+    counts, (_, seconds) = learners.of(learner), progress["row_before"]
     newest_first = zip(*(sums.tolist() for sums in learners.newest(learner)), strict=True)
     return {
         **progress,
@@ -129,7 +143,7 @@ def _progress_of(progress: State, learner: int, count: int) -> dict[str, Any]:
         "episodes": counts.episodes,
         "recent": [list(ended) for ended in newest_first][::-1],
         "metrics": {name: _column(numbers, learner) for name, numbers in progress["metrics"].items()},
-        "row_before": [row // count, seconds],
+        "row_before": [int(learners.steps_of_row[learner]), seconds],
         "learners": None,
     }
 

@@ -54,6 +54,7 @@ class LearnersProgress:
         self.rollouts = np.zeros(num_learners, np.int64)  # with any, so far
         self.episodes = np.zeros(num_learners, np.int64)
         self.steps_before = np.zeros(num_learners, np.int64)  # the latest rollout
+        self.steps_of_row = np.zeros(num_learners, np.int64)  # at the last row of metrics
         self.finished = np.zeros(num_learners, bool)  # who has reached `stop_return`, and learns no more
         self.seconds = np.zeros(num_learners)  # of the run, when a learner had finished
 

@@ -63,7 +63,8 @@ class LearnersReports:
         rows = rows_of_learners(run.progress)
         tables = run.agent.policy.probabilities() if isinstance(run.agent.policy, TabularPolicy) else [None] * len(rows)
         for row, values, table in zip(rows, schedules_of_learners(run.agent), tables, strict=True):
-            row |= values if table is None else values | table_curves(table.numpy(force=True))
+            if row:  # it has not finished before
+                row |= values if table is None else values | table_curves(table.numpy(force=True))
         return rows
 
     def write(self, run: Run, rows: Sequence[Row]) -> None:
@@ -71,7 +72,7 @@ class LearnersReports:
         found, learners = run.evaluations.found, run.progress.learners
         assert learners is not None
         for learner, files in self.files.items():
-            row = {} if found is None else row_of(found.learners[learner])
+            row = row_of(found.learners[learner]) if found is not None and learner in run.evaluations.new else {}
             if rows:
                 row |= rows[learner]
             if row:

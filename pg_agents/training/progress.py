@@ -174,19 +174,27 @@ class RunProgress:
             steps, seconds = self.row_before
             row["time/tokens_per_second"] = (self.steps - steps) / (self.seconds - seconds)
         self.row_before = self.steps, self.seconds
+        if self.learners is not None:
+            self.learners.steps_of_row = self.learners.steps.copy()
         self.stop_reasons.clear()
         self.metrics.clear()
         return row
 
 
 def rows_of_learners(progress: RunProgress) -> list[dict[str, Value]]:
-    """Return the row of metrics that each learner would have in a run of its own; `RunProgress.row` begins the next."""
+    """Return the row of metrics that each learner would have in a run of its own; `RunProgress.row` begins the next.
+
+    Those who had finished at the row before have an empty one.
+    """
     learners = progress.learners
     assert learners is not None
     means = {f"train/{name}": values.nanmean(0) for name, values in progress.since_row().items()}
     columns = {name: mean.expand(len(learners)).tolist() for name, mean in means.items()}
     rows: list[dict[str, Value]] = []
-    for learner in range(len(learners)):
+    for learner, goes_on in enumerate(learners.steps > learners.steps_of_row):
+        if not goes_on:
+            rows.append({})
+            continue
         counts, row = learners.of(learner), dict[str, Value]()
         if counts.mean_return is not None and counts.mean_length is not None:
             row = {"rollout/ep_rew_mean": counts.mean_return, "rollout/ep_len_mean": counts.mean_length}

@@ -93,7 +93,8 @@ class Opened:
         """Return a run's state with what the collector of a learner that goes on alone has kept."""
         if self.learner is None:
             return before
-        return {**before, "collector": state_of_learner(run.collector, before["collector"], self.learner)}
+        kept = state_of_learner(run.collector, before["collector"], self.learner, before["going_on"])
+        return {**before, "collector": kept}
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from support.bugs import Bug, seeded, with_result
 from support.resumed import rows, stopped_after, summary
 
 import pg_agents as pg
-from pg_agents.checkpoints.store import checkpoints_in
+from pg_agents.checkpoints.store import checkpoints_in, read_checkpoint
 from pg_agents.collection import learner_state
 from pg_agents.errors import SavedFilesError
 from pg_agents.locks import lock, release
@@ -198,6 +198,32 @@ def test_what_does_not_fit_is_refused_and_nothing_is_changed(whole, tmp_path, na
             agent, env, total_steps=640, run_dir=place / name, eval_env=made("pg/CartPole-v1", 2), resume=True, **how
         )
     assert contents(place) == before
+
+
+@pytest.mark.parametrize("form", ["pg/CartPole-v1", "CartPole-v1"])
+def test_after_others_have_finished_it_goes_on_alone_as_with_them_and_who_has_finished_is_complete(tmp_path, form):
+    def trained(run_dir, total, **seeds):
+        env = made(form, 4 * len(seeds.get("seeds", (0,))))
+        agent = pg.A2C.for_env(env, num_steps=16, hidden=(8,), **seeds).double()
+        how = {"stop_return": 24, "checkpoint_every": 1, "keep_checkpoints": 10**6, "seed": seeds.get("seed", 0)}
+        return pg.train(agent, env, total_steps=total, run_dir=run_dir, resume=True, **how)
+
+    found = trained(tmp_path / "whole", 60_000, seeds=SEEDS).learners
+    first, last = (choose(found, key=lambda one: one.total_steps).seed for choose in (min, max))
+    paths = list(checkpoints_in(tmp_path / "whole" / "checkpoints"))
+    cut = next(i for i, path in enumerate(paths) if read_checkpoint(path).run["progress"]["learners"]["finished"].any())
+    place = stopped_after(tmp_path / "whole", tmp_path / "again", cut + 1)
+    end = trained(place / f"seed-{last}", 20_000, seed=last)
+    assert (end.stopped, list(end.resumed_from.values())) == (found[SEEDS.index(last)].stopped, ["exactly"])
+    assert end.total_steps == found[SEEDS.index(last)].total_steps
+    states = [pg.load(folder / f"seed-{last}" / "agent").state_dict() for folder in (place, tmp_path / "whole")]
+    for key, value in states[0].items():
+        torch.testing.assert_close(value, states[1][key], rtol=0, atol=1e-6)
+    done = trained(place / f"seed-{first}", 20_000, seed=first)
+    assert (done.stopped, done.total_steps) == (
+        found[SEEDS.index(first)].stopped,
+        found[SEEDS.index(first)].total_steps,
+    )
 
 
 test_seeded_bugs = seeded(

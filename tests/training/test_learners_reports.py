@@ -2,6 +2,7 @@
 
 import json
 
+import gymnasium as gym
 import pytest
 import torch
 from support.bugs import Bug, seeded
@@ -114,6 +115,33 @@ def test_a_best_agent_is_what_it_was_at_its_evaluation(tmp_path):
         best, last = (list(pg.load(folder / name).parameters()) for name in ("best", "agent"))
         as_last = all(map(torch.equal, best, last))
         assert as_last == (max(evaluated[:-1]) < evaluated[-1])
+
+
+def with_goal(run_dir, total, **seeds):
+    """Train one learner or several until the mean return of each is 24."""
+    count = len(seeds.get("seeds", (0,)))
+    env, other = (gym.make_vec("pg/CartPole-v1", n * count) for n in (4, 2))
+    agent = pg.A2C.for_env(env, num_steps=16, hidden=(8,), **seeds).double()
+    how = {"eval_env": other, "eval_every": 640 * count, "eval_episodes": 2 * count, "log_every": 320 * count}
+    how |= {"seed": seeds.get("seed", 0), "progress": False, "stop_return": 24, "checkpoint_every": 1}
+    return pg.train(agent, env, total_steps=total * count, run_dir=run_dir, keep_checkpoints=10**6, **how)
+
+
+def test_who_has_finished_has_the_last_row_and_evaluation_of_its_own_run_and_no_more(tmp_path):
+    found = with_goal(tmp_path / "all", 20_000, seeds=SEEDS)
+    ends = [one.total_steps for one in found.learners]
+    assert len(set(ends)) > 1
+    for seed in SEEDS:
+        alone = with_goal(tmp_path / f"{seed}", 20_000, seed=seed)
+        its, own = rows(tmp_path / "all" / f"seed-{seed}"), rows(tmp_path / f"{seed}")
+        steps = [row["step"] for row in its if "train/entropy" in row]
+        assert steps == sorted(set(steps)) and its[-1]["step"] == own[-1]["step"] == alone.total_steps
+        merged = {name: value for row in its if row["step"] == alone.total_steps for name, value in row.items()}
+        kept = {name: value for name, value in own[-1].items() if not name.startswith("train/")}
+        assert {name: merged[name] for name in kept} == pytest.approx(kept)
+        its, own = (summary(folder) for folder in (tmp_path / "all" / f"seed-{seed}", tmp_path / f"{seed}"))
+        assert (its["stopped"], its["total_steps"]) == (own["stopped"], own["total_steps"])
+        assert list(its["evaluations"].items())[-1] == list(own["evaluations"].items())[-1]
 
 
 def of_all_learners(progress, right=rows_of_learners):
