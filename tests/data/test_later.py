@@ -72,15 +72,16 @@ def test_what_is_computed_later_is_of_the_arrays_as_they_were():
 
 
 @pytest.mark.parametrize("learners", [1, 2])
-@pytest.mark.parametrize("name", ["actor-critic", "ppo"])
-def test_values_that_are_parameters_explain_what_they_did_before_the_update(name, learners, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "options"), [("actor-critic", {}), ("ppo", {"minibatch_size": 4}), ("ppo", {"minibatch_size": None})]
+)
+def test_values_that_are_parameters_explain_what_they_did_before_the_update(name, options, learners, monkeypatch):
     def explained():
-        whole = {"minibatch_size": None} if name == "ppo" else {}
         how = {"num_learners": learners} if learners > 1 else {}
-        env = gym.make_vec("pg/BernoulliBandit-v0", 8 * learners, probabilities=(0.2, 0.5))
-        agent = pg.AGENTS[name].for_env(env, seed=0, num_steps=3, critic_learning_rate=1.0, **whole, **how)
+        env = gym.make_vec("pg/BernoulliBandit-v0", learners, probabilities=(0.2, 0.5))  # a column each: a view
+        agent = pg.AGENTS[name].for_env(env, seed=0, num_steps=8, critic_learning_rate=1.0, **options, **how)
         agent.critic.values.data.copy_(torch.arange(float(learners))[:, None])
-        rollouts = pg.collect_steps(env, agent.policy, 3, seed=0)
+        rollouts = pg.collect_steps(env, agent.policy, 8, seed=0)
         return [agent.update(next(rollouts))["explained_variance"] for _ in range(4)]
 
     found = explained()
