@@ -119,7 +119,7 @@ def test_rewards_of_one_learner_move_its_own_parameters_alone(name, split):
 
 @pytest.mark.parametrize("name", NATURAL)
 def test_natural_gradients_refuse_independent_learners(name):
-    with pytest.raises(ValueError, match=r"num_learners must be 1, got 4: .* line search.* in a process of its own"):
+    with pytest.raises(ValueError, match=r"num_learners must be 1, got 4: .* line search .* train seeds in processes"):
         pg.AGENTS[name].for_env(gym.make_vec("pg/Chain-v0", 4), num_learners=4)
 
 

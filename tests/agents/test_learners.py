@@ -197,7 +197,7 @@ def test_what_does_not_fit_is_refused_when_the_agent_is_made(options, said):
 
 @pytest.mark.parametrize("name", ["trpo", "npg"])
 def test_natural_gradients_say_that_learners_would_be_coupled(name):
-    with pytest.raises(ValueError, match="num_learners must be 1, got 2: .* a process of its own"):
+    with pytest.raises(ValueError, match="num_learners must be 1, got 2: .* train seeds in processes"):
         pg.AGENTS[name].for_env(several("CartPole-v1", 4), num_learners=2)
 
 

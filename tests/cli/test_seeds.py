@@ -70,7 +70,10 @@ def test_a_seed_in_a_batch_is_counted_alone(folder):
     ("typed", "said"),
     [
         (["ppo", "CartPole-v1"], "3 seeds stacked in one batch"),
-        (["trpo", "CartPole-v1"], "in 2 processes: trpo cannot be stacked (policy: a limit on a step's KL"),
+        (
+            ["trpo", "CartPole-v1"],
+            "in 2 processes: trpo cannot be stacked (num_learners must be 1, got 3: a natural gradient",
+        ),
         (["ppo", "pg/Reverse-v0"], "in 2 processes: ppo cannot be stacked (num_learners: the networks of 3 learners"),
         (
             ["a2c", "CartPole-v1", "--env-arg", "sutton_barto_reward=True"],

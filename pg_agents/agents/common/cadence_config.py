@@ -104,7 +104,6 @@ class NaturalConfig(LongRolloutConfig, MinibatchConfig, AdvantageConfig):
         super().check_learners(num_learners)
         if num_learners > 1:
             raise ValueError(
-                f"num_learners must be 1, got {num_learners}: a natural gradient is found by conjugate gradients and a "
-                "line search, which each learner needs for itself; train each seed in a process of its own "
-                "(pg-agents train … --seeds), or choose another agent"
+                f"num_learners must be 1, got {num_learners}: a natural gradient needs conjugate gradients and a line "
+                "search for each learner; train seeds in processes (pg-agents train … --seeds), or take another agent"
             )
