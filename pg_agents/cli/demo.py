@@ -62,9 +62,17 @@ class Row:
 
     @property
     def reached(self) -> bool:
-        """Whether the seeds' interquartile mean is at the optimum, as nearly as `REACHED` says."""
+        """Whether the seeds' interquartile mean is at the optimum."""
+        return self._is_best(interquartile_mean(self.learned))
+
+    @property
+    def below(self) -> int:
+        """How many seeds are not at the optimum."""
+        return sum(not self._is_best(mean) for mean in self.learned)
+
+    def _is_best(self, mean: float) -> bool:
         best = self.random if self.optimum is None else self.optimum
-        return interquartile_mean(self.learned) - self.random >= REACHED * (best - self.random)
+        return mean - self.random >= REACHED * (best - self.random)
 
 
 def demo(
@@ -146,10 +154,17 @@ def table(rows: list[Row]) -> str:
 
 
 def shortfalls(rows: list[Row], scale: float) -> list[str]:
-    """Return a line for each row that is not at its optimum, with the reason, or one that says that all are."""
-    reason = "some seeds need more steps" if scale >= 1 else f"it had {scale:g} of the steps that it needs"
-    below = [f"not at the optimum: {row.agent} in {row.env}: {reason}" for row in rows if not row.reached]
-    return below or [f"all are at the optimum: at least {100 * REACHED:.0f} % of the way there from random returns"]
+    """Return how many rows are at their optimum, and a line for each with a seed that is not, with the reason."""
+    steps = "its steps were too few" if scale >= 1 else f"it had {scale:g} of its steps"
+    lines = [
+        f"{'at' if row.reached else 'not at'} the optimum: {row.agent} in {row.env}; for {row.below} of "
+        f"{len(row.learned)} seeds {steps}"
+        for row in rows
+        if row.below
+    ]
+    at = sum(row.reached for row in rows)
+    way = f"at least {100 * REACHED:.0f} % of the way there from random returns"
+    return [f"{at} of {len(rows)} are at the optimum: {way}", *lines]
 
 
 def run_job(job: Job) -> Row:
