@@ -59,6 +59,7 @@ class Row:
     learned: tuple[float, ...]
     optimum: float | None
     seconds: float
+    reason: str = "its steps were too few"  # why a seed may be below the optimum
 
     @property
     def reached(self) -> bool:
@@ -155,10 +156,9 @@ def table(rows: list[Row]) -> str:
 
 def shortfalls(rows: list[Row], scale: float) -> list[str]:
     """Return how many rows are at their optimum, and a line for each with a seed that is not, with the reason."""
-    steps = "its steps were too few" if scale >= 1 else f"it had {scale:g} of its steps"
     lines = [
-        f"{'at' if row.reached else 'not at'} the optimum: {row.agent} in {row.env}; for {row.below} of "
-        f"{len(row.learned)} seeds {steps}"
+        f"{'at' if row.reached else 'not at'} the optimum: {row.agent} in {row.env}; below it {row.below} of "
+        f"{len(row.learned)} seeds: {row.reason if scale >= 1 else f'it had {scale:g} of its steps'}"
         for row in rows
         if row.below
     ]
@@ -191,7 +191,7 @@ def run_job(job: Job) -> Row:
     with closing(gym.make(task.env, **task.env_args)) as env:
         known = pg_envs.known_returns(env)
     random = random_return(task) if known.random is None else known.random
-    return Row(job.agent, task.env, random, learned, known.optimal, result.wall_seconds)
+    return Row(job.agent, task.env, random, learned, known.optimal, result.wall_seconds, task.reason)
 
 
 def random_return(task: Task, episodes: int = 200) -> float:

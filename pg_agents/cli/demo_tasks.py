@@ -18,6 +18,7 @@ class Task:
         episodes: episodes in the greedy evaluation, of all learners together; more if an episode's return is noisy.
         usual: how agents learn, of which `env_args` hold for all.
         own: by an agent's name, how it learns instead.
+        reason: why a learner may end below the optimum.
         continuing: the task never ends: only agents for continuing tasks learn in it, and returns are per step.
     """
 
@@ -25,6 +26,7 @@ class Task:
     episodes: int
     usual: Tuned
     own: Mapping[str, Tuned] = field(default_factory=dict)
+    reason: str = "its steps were too few"
     continuing: bool = False
 
     def settings(self, agent: str) -> Tuned:
@@ -80,6 +82,7 @@ TASKS = (
             "trpo": Tuned(16, 60_000, SMALL),
             "npg": Tuned(16, 60_000, SMALL),
         },
+        reason="its learning rate had decayed before it was there",
     ),
     Task(
         "pg/Reverse-v0",
@@ -99,8 +102,14 @@ TASKS = (
             "trpo": Tuned(64, 6_000, WHOLE),
             "npg": Tuned(64, 6_000, WHOLE),
         },
+        reason="its learning rate had decayed before it was there",
     ),
     Task("pg/GridWorld-v0", 2_000, Tuned(16, 20_000)),
-    Task("pg/GaussianBandit-v0", 20_000, Tuned(16, 8_000, env_args={"means": MEANS})),
+    Task(
+        "pg/GaussianBandit-v0",
+        20_000,
+        Tuned(16, 8_000, env_args={"means": MEANS}),
+        reason="it chose a good arm before it knew the best",
+    ),
     Task("pg/TwoStateMDP-v0", 128, Tuned(16, 16_000), continuing=True),
 )
