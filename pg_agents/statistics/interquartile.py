@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
 
 Values = Sequence[float] | NDArray[np.floating]
 
@@ -53,12 +52,14 @@ def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
     Raises:
         ValueError: fewer than two values, one that is not finite, a level out of range.
     """
+    from scipy.special import ndtr, stdtrit  # here: the command line need not wait for its import
+
     array = np.sort(_checked(values))
     if len(array) < 2:
         raise ValueError(f"values: an interval needs at least 2, got {len(array)}")
     if not 0 < level < 1:
         raise ValueError(f"level must be between 0 and 1, got {level}")
-    tail = norm.cdf(t.ppf((1 - level) / 2, len(array) - 1))
+    tail = ndtr(stdtrit(len(array) - 1, (1 - level) / 2))
     low, high = np.quantile(resampled(array), [tail, 1 - tail])
     return float(low), float(high)
 
