@@ -22,7 +22,7 @@ from pg_agents.cli.environments import TRUST
 from pg_agents.cli.evaluating import check_whole, known_text, load_agent, usable_device
 from pg_agents.cli.options import PROGRAM, ResumeOptions
 from pg_agents.cli.runs import RunConfig, read_config
-from pg_agents.cli.seeds_results import STACKED, summarize, table
+from pg_agents.cli.seeds_results import summarize, table
 from pg_agents.cli.terminal import say
 from pg_agents.errors import NotSavedError, SavedFilesError, Terminated, UserError
 from pg_agents.spaces.environments import made_by
@@ -30,6 +30,7 @@ from pg_agents.training.checkpointing import FOLDER
 from pg_agents.training.learner_apart import apart
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.loop import train
+from pg_agents.training.over_seeds import STACKED
 from pg_agents.training.run import Summary
 from pg_agents.training.run_files import AGENT, BEST
 

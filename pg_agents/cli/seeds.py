@@ -22,7 +22,7 @@ from pg_agents.cli.parallel import in_processes
 from pg_agents.cli.resuming import carry_out, next_lines, resume_line, take_over
 from pg_agents.cli.runs import RunConfig, read_config, run_folder, steps_written
 from pg_agents.cli.seed_process import Seed, train_seed
-from pg_agents.cli.seeds_results import PROCESSES, has_finished, read_json, summarize, table
+from pg_agents.cli.seeds_results import has_finished, read_json, summarize, table
 from pg_agents.cli.terminal import say
 from pg_agents.cli.training import check_numbers, make_agent, model_folder, typed_config
 from pg_agents.errors import Terminated, UserError
@@ -31,6 +31,7 @@ from pg_agents.shown import shortened
 from pg_agents.spaces.environments import id_for
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.loop import make_collector
+from pg_agents.training.over_seeds import PROCESSES
 from pg_agents.training.run_files import CONFIG, SUMMARY
 
 Made = tuple[RunConfig, Agent, VectorEnv, VectorEnv | None]

@@ -11,32 +11,22 @@ import pg_envs
 
 from pg_agents.cli.listing import columns
 from pg_agents.folders import write_file
-from pg_agents.statistics import METHOD, interquartile_mean, interval
 from pg_agents.training.learners_progress import folder_of
+from pg_agents.training.over_seeds import EVALUATION, LAST, LEVEL, PROCESSES, over_seeds
 from pg_agents.training.run_files import CONFIG, SUMMARY
 
-STACKED, PROCESSES = "stacked", "processes"  # the ways in which several seeds are trained
-LEVEL = 0.95
 FEW = 5  # seeds, with fewer of which an interval holds what it is to hold less often than it says
-MEASURES = {"mean_return_last_100": "last 100 episodes", "last_evaluation": "last evaluation"}
+MEASURES = {LAST: "last 100 episodes", EVALUATION: "last evaluation"}
 
 
 def summarize(parent: Path, seeds: Sequence[int], way: str) -> dict[str, Any]:
     """Write what the seeds' runs returned into their parent's summary.json, beside what is there; return that.
 
-    It gets `seeds`, `way`, and `over_seeds`: for the mean return of the last 100 episodes, and for the last evaluation
-    if there was one, that of `each` (None: no episode has ended), `interquartile_mean`, `low` and `high`, the ends of
-    its 95 % interval, and the interval's `method`. Seeds whose runs have failed count with what they had reached; where
-    one has nothing, no mean is made of the others. In the way of processes `cut_off` names the first seed whose run has
-    not finished; None: all have.
+    It is what `over_seeds` returns of the summaries in their folders. Seeds whose runs have failed count with what they
+    had reached. In the way of processes `cut_off` names the first seed whose run has not finished; None: all have.
     """
     runs = [read_json(parent / folder_of(seed) / SUMMARY) for seed in seeds]
-    last = [[run["mean_return_last_100"], _last(run["evaluations"])] if run else [None, None] for run in runs]
-    each = dict(zip(MEASURES, map(list, zip(*last, strict=True)), strict=True))
-    if all(value is None for value in each["last_evaluation"]):
-        del each["last_evaluation"]
-    over = {name: _middle(values) for name, values in each.items()}
-    added: dict[str, Any] = {"seeds": list(seeds), "way": way, "over_seeds": over}
+    added = over_seeds(seeds, way, runs)
     if way == PROCESSES:
         ended = {seed: run["cut_off"] if run else "it has no summary" for seed, run in zip(seeds, runs, strict=True)}
         added["cut_off"] = next((f"seed {seed}: {why}" for seed, why in ended.items() if why is not None), None)
@@ -61,18 +51,6 @@ def has_finished(run_dir: Path, total_steps: int) -> bool:
         return False
     planned = found if found.get("stopped") is None else read_json(run_dir / CONFIG) or {}
     return planned.get("total_steps", 0) >= total_steps
-
-
-def _last(evaluations: Mapping[str, float]) -> float | None:
-    return evaluations[max(evaluations, key=int)] if evaluations else None
-
-
-def _middle(each: list[float | None]) -> dict[str, Any]:
-    found: list[float] = [value for value in each if value is not None]
-    whole = len(found) == len(each)
-    low, high = interval(found, LEVEL) if whole and len(found) > 1 else (None, None)
-    mean = interquartile_mean(found) if whole else None
-    return {"each": each, "interquartile_mean": mean, "low": low, "high": high, "method": METHOD}
 
 
 def table(found: Mapping[str, Any], known: pg_envs.KnownReturns) -> str:

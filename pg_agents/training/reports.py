@@ -16,6 +16,7 @@ from pg_agents.training.appended import Value
 from pg_agents.training.checkpointing import Checkpoints, Saving, has_checkpoints
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.learners_reports import LearnersReports
+from pg_agents.training.over_seeds import STACKED, over_seeds
 from pg_agents.training.probes import Probe, default_probes, text_table
 from pg_agents.training.progress import ProgressBar
 from pg_agents.training.resuming import Opened
@@ -117,7 +118,9 @@ class Reports:
             self.learners.close(run)
         if self.writer:
             self._save(run, AGENT)
-            self.writer.close(asdict(run.summary))
+            summary = asdict(run.summary)
+            several = over_seeds(run.agent.seeds, STACKED, summary["learners"]) if summary["learners"] else {}
+            self.writer.close(summary | several)
 
     def _evaluated(self, run: Run) -> dict[str, Value]:
         """Evaluate if that is due, or the run is over; return the metrics."""

@@ -10,10 +10,11 @@ import time
 import pytest
 from support.bugs import Bug, seeded
 
-from pg_agents.cli import main, seed_process, seeds, seeds_results
+from pg_agents.cli import main, seed_process, seeds
 from pg_agents.cli.seeds import of_all
 from pg_agents.cli.seeds_results import summarize
 from pg_agents.statistics import interquartile_mean, interval
+from pg_agents.training import over_seeds
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -242,13 +243,13 @@ test_seeded_bugs = seeded(
     ),
     Bug(
         "the first evaluation counts",
-        seeds_results._last,
+        over_seeds._last,
         lambda evaluations: next(iter(evaluations.values()), None),
         [test_what_seeds_returned_stands_beside_what_is_there],
     ),
     Bug(
         "seeds without returns are dropped",
-        seeds_results._middle,
+        over_seeds._middle,
         lambda each: {"each": each, "interquartile_mean": interquartile_mean([v for v in each if v]), "low": None},
         [test_a_seed_without_a_return_is_not_left_out],
     ),

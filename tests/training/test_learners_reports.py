@@ -9,6 +9,7 @@ from support.bugs import Bug, seeded
 from support.resumed import points, rows, summary
 
 import pg_agents as pg
+from pg_agents.statistics import interquartile_mean, interval
 from pg_agents.training.learners_reports import LearnersReports
 from pg_agents.training.progress import RunProgress, rows_of_learners
 
@@ -72,6 +73,18 @@ def test_the_runs_own_rows_are_the_means_of_the_learners(both):
             if name in row:
                 assert row[name] == pytest.approx(sum(one[name] for one in own) / 3)
     assert [row["step"] for row in of_all] == [sum(one["step"] for one in own) for own in zip(*each, strict=True)]
+
+
+def test_the_runs_own_summary_says_what_the_learners_return_together(both):
+    found, each = summary(both[0].parent), [summary(both[0].parent / f"seed-{seed}") for seed in SEEDS]
+    assert (found["seeds"], found["way"]) == ([*SEEDS], "stacked")
+    for name, values in (
+        ("mean_return_last_100", [one["mean_return_last_100"] for one in each]),
+        ("last_evaluation", [list(one["evaluations"].values())[-1] for one in each]),
+    ):
+        over = found["over_seeds"][name]
+        assert over["each"] == values and over["interquartile_mean"] == interquartile_mean(values)
+        assert (over["low"], over["high"]) == interval(values)
 
 
 def test_the_summary_in_python_has_the_evaluations_of_each(tmp_path):
