@@ -79,6 +79,26 @@ def test_seeds_never_repeat_and_are_not_those_of_other_runs():
     assert all(type(seed) is int and 0 <= seed < 2**31 for s in seeds for seed in s)
 
 
+def test_each_of_several_learners_has_the_groups_that_its_seed_makes_alone():
+    together, alone = Groups(12, 2, [7, 3, 11]), Groups(4, 2, 3)
+    assert together.ids.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    drawn = [together.seeds() for _ in range(3)]
+    assert [seeds[4:8] for seeds in drawn] == [alone.seeds() for _ in range(3)]
+    resumed = Groups(12, 2, [0, 1, 2])
+    resumed.set_state(together.get_state())
+    assert resumed.seeds() == together.seeds() and resumed.seeds()[4:8] != alone.seeds()
+    again = together.seeded([5, 3, 6]).seeds()
+    assert again[4:8] == drawn[0][4:8] != again[:4]
+
+
+def test_groups_of_all_learners_fit_into_one_learners_environments():
+    table = TabularPolicy(16, 4, num_learners=2)
+    envs = SyncVectorEnv([lambda: gym.make("FrozenLake-v1")] * 8)
+    with pytest.raises(ValueError, match="group_size must divide .*, of each learner, got 8 for 4 of FrozenLake-v1"):
+        collect_episodes(envs, table, group_size=8)
+    assert next(collect_episodes(envs, table, group_size=4)).group_ids.tolist() == [0] * 4 + [1] * 4
+
+
 def test_episodes_that_act_alike_share_the_noise_of_their_dynamics():
     """A policy without chance on slippery ice: a group's episodes are one, other groups' are others."""
     table = TabularPolicy(16, 4)

@@ -157,12 +157,14 @@ class RowsVectorEnv(RowsState, VectorEnv):
 
     def _wait(self, ended: NDArray[np.bool_]) -> None:
         """Handle rows that had ended before the step: NEXT_STEP resets them, unless they are held; else they stay."""
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
-            again = ended if self.held is None else ended & ~self.held
-            if np.count_nonzero(again):
-                self._restart(np.flatnonzero(again))
-            ended = ended & ~again
-        self.ended |= ended
+        if self.autoreset_mode is not AutoresetMode.NEXT_STEP:
+            self.ended |= ended
+        elif self.held is None:
+            self._restart(np.flatnonzero(ended))
+        else:
+            self.ended |= ended & self.held
+            if len(again := np.flatnonzero(ended & ~self.held)):
+                self._restart(again)
 
     def _reset_ended(self, infos: dict[str, Any]) -> dict[str, Any]:
         """Reset the rows that ended in this step; their last observations become `final_obs`."""
