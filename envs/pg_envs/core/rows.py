@@ -113,8 +113,7 @@ class RowsVectorEnv(RowsState, VectorEnv):
         """Take one step in every row; rows that have ended are reset or kept, according to the autoreset mode."""
         rows, ended = self.all_rows, self.ended
         still = ended if self.held is None else ended | self.held
-        waiting = np.count_nonzero(still)
-        if waiting:
+        if waiting := np.count_nonzero(still):
             rows = np.flatnonzero(~still)
         at = self._index(rows)
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
