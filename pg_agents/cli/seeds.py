@@ -27,12 +27,14 @@ from pg_agents.cli.terminal import say
 from pg_agents.cli.training import check_numbers, make_agent, model_folder, typed_config
 from pg_agents.errors import Terminated, UserError
 from pg_agents.folders import write_file
+from pg_agents.llm import LanguageConfig
+from pg_agents.policies import NetworkConfig
 from pg_agents.shown import shortened
 from pg_agents.spaces.environments import id_for
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.loop import make_collector
 from pg_agents.training.over_seeds import PROCESSES
-from pg_agents.training.run_files import CONFIG, SUMMARY
+from pg_agents.training.run_files import CONFIG, SUMMARY, writable
 
 Made = tuple[RunConfig, Agent, VectorEnv, VectorEnv | None]
 
@@ -57,7 +59,7 @@ def run_seeds(options: TrainOptions) -> None:
         jobs = _jobs(run.jobs, seeds)
         count = f"{len(seeds)} seed{'s' * (len(seeds) > 1)} in {jobs} process{'es' * (jobs > 1)}"
         _say(run.quiet, f"seeds    {count}: {made}")
-        write_config(run_dir, options, config)
+        _write_config(run_dir, asdict(config) | _typed(options))
         work = [Seed(options.agent.name, options.arguments, *_own(config, run_dir, seed)) for seed in seeds]
         in_own_processes(work, run_dir, jobs, known, quiet=run.quiet)
 
@@ -120,7 +122,8 @@ def in_own_processes(
     """
     left, errors = [job for job in work if not has_finished(job.run_dir, job.config.total_steps)], list[str | None]()
     if left:
-        (run_dir / SUMMARY).unlink(missing_ok=True)  # whoever reads it believes that all have finished
+        with writable("run_dir", run_dir):
+            (run_dir / SUMMARY).unlink(missing_ok=True)  # whoever reads it believes that all have finished
     seeds = [job.config.seed for job in work]
     try:
         with _bar(work, quiet) as show:
@@ -149,11 +152,15 @@ def _own(config: RunConfig, parent: Path, seed: int) -> tuple[RunConfig, Path]:
     )  # joblib's processes may be older than this folder
 
 
-def write_config(run_dir: Path, options: TrainOptions, config: RunConfig) -> None:
-    """Write into the folder of all seeds how each is made, for those that have not begun when the run is ended."""
-    own: dict[str, Any] = {"agent": options.agent.name, "arguments": options.arguments, "seeds": options.seeds}
-    own |= {"way": PROCESSES, "jobs": options.run.jobs}
-    write_file(run_dir / CONFIG, json.dumps(asdict(config) | own, indent=2) + "\n")
+def _typed(options: TrainOptions) -> dict[str, Any]:
+    """Return what makes the seeds' runs, besides their configuration, for those that begin when the run goes on."""
+    agent = {"agent": options.agent.name, "arguments": options.arguments}
+    return agent | {"seeds": options.seeds, "way": PROCESSES, "jobs": options.run.jobs}
+
+
+def _write_config(run_dir: Path, values: dict[str, Any]) -> None:
+    with writable("run_dir", run_dir):
+        write_file(run_dir / CONFIG, json.dumps(values, indent=2) + "\n")
 
 
 def holds_seeds(path: Path) -> bool:
@@ -168,7 +175,7 @@ def resume_seeds(options: ResumeOptions) -> None:
     take_over(options, config)
     usable_device(config.device)
     agent, arguments, seeds, jobs = _what_was_typed(path, found)
-    write_file(path / CONFIG, json.dumps(found | asdict(config), indent=2) + "\n")
+    _write_config(path, found | asdict(config))
     with ExitStack() as opened:
         known = pg_envs.known_returns(config.open(opened, False, None)[0])
     work = [Seed(agent, arguments, *_own(config, path, seed)) for seed in seeds]
@@ -185,7 +192,9 @@ def _what_was_typed(path: Path, found: dict[str, Any]) -> tuple[str, dict[str, A
     values: list[Any] = [found.get(name) for name in kinds]
     agent, arguments, seeds, jobs = values
     fine = all(isinstance(value, kind) for value, kind in zip(values, kinds.values(), strict=True))
-    if not fine or agent not in AGENTS or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+    fine = fine and agent in AGENTS and bool(seeds) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    forms = (AGENTS[agent].config_class, NetworkConfig, LanguageConfig) if fine else ()
+    if not fine or arguments.keys() - {name for form in forms for name in form.options()}:
         raise UserError(f"path: {path / CONFIG} is damaged or not of this program (see {', '.join(kinds)})")
     return agent, arguments, seeds, jobs
 

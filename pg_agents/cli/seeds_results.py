@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,16 @@ def summarize(parent: Path, seeds: Sequence[int], way: str) -> dict[str, Any]:
     It is what `over_seeds` returns of the summaries in their folders. Seeds whose runs have failed count with what they
     had reached. In the way of processes `cut_off` names the first seed whose run has not finished; None: all have.
     """
-    runs = [read_json(parent / folder_of(seed) / SUMMARY) for seed in seeds]
+    runs = [read_json(parent / folder_of(seed) / SUMMARY) or {} for seed in seeds]
     added = over_seeds(seeds, way, runs)
     if way == PROCESSES:
-        ended = {seed: run["cut_off"] if run else "it has no summary" for seed, run in zip(seeds, runs, strict=True)}
+        ended = {seed: run.get("cut_off", "it has no summary") for seed, run in zip(seeds, runs, strict=True)}
         added["cut_off"] = next((f"seed {seed}: {why}" for seed, why in ended.items() if why is not None), None)
     if (parent / CONFIG).is_file():
-        write_file(parent / SUMMARY, json.dumps((read_json(parent / SUMMARY) or {}) | added, indent=2) + "\n")
+        try:
+            write_file(parent / SUMMARY, json.dumps((read_json(parent / SUMMARY) or {}) | added, indent=2) + "\n")
+        except OSError as error:
+            warnings.warn(f"{parent / SUMMARY} could not be written ({error.strerror})", RuntimeWarning, stacklevel=2)
     return added
 
 
@@ -50,7 +54,7 @@ def has_finished(run_dir: Path, total_steps: int) -> bool:
     if found.get("cut_off", "") is not None:
         return False
     planned = found if found.get("stopped") is None else read_json(run_dir / CONFIG) or {}
-    return planned.get("total_steps", 0) >= total_steps
+    return isinstance(steps := planned.get("total_steps"), int) and steps >= total_steps
 
 
 def table(found: Mapping[str, Any], known: pg_envs.KnownReturns) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ LEVEL = 0.95
 LAST, EVALUATION = "mean_return_last_100", "last_evaluation"
 
 
-def over_seeds(seeds: Sequence[int], way: str, runs: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
+def over_seeds(seeds: Sequence[int], way: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the summary of several seeds' runs says besides.
 
     It is `seeds`, `way`, and `over_seeds`: for the mean return of the last 100 episodes, and for the last evaluation
@@ -22,17 +23,23 @@ def over_seeds(seeds: Sequence[int], way: str, runs: Sequence[Mapping[str, Any] 
     Args:
         seeds: of the runs.
         way: in which they were trained.
-        runs: their summaries, as in summary.json; None: there is none.
+        runs: their summaries, as in summary.json, which may come from anybody; {} where there is none.
     """
-    each = {LAST: [run[LAST] if run else None for run in runs]}
-    evaluated = [_last(run["evaluations"]) if run else None for run in runs]
+    each = {LAST: [_finite(run.get(LAST)) for run in runs]}
+    evaluated = [_last(run.get("evaluations")) for run in runs]
     if any(value is not None for value in evaluated):
         each[EVALUATION] = evaluated
     return {"seeds": list(seeds), "way": way, "over_seeds": {name: _middle(values) for name, values in each.items()}}
 
 
-def _last(evaluations: Mapping[Any, float]) -> float | None:
-    return evaluations[max(evaluations, key=int)] if evaluations else None
+def _last(evaluations: object) -> float | None:
+    """Return the mean return of the last of the evaluations, which stand by the steps before them."""
+    by_steps = {str(steps): mean for steps, mean in evaluations.items()} if isinstance(evaluations, dict) else {}
+    return _finite(by_steps[max(by_steps, key=int)]) if by_steps and all(map(str.isdigit, by_steps)) else None
+
+
+def _finite(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _middle(each: list[float | None]) -> dict[str, Any]:

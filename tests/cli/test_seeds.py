@@ -10,7 +10,7 @@ import time
 import pytest
 from support.bugs import Bug, seeded
 
-from pg_agents.cli import main, seed_process, seeds
+from pg_agents.cli import main, seed_process, seeds, seeds_results
 from pg_agents.cli.seeds import of_all
 from pg_agents.cli.seeds_results import summarize
 from pg_agents.statistics import interquartile_mean, interval
@@ -159,6 +159,24 @@ def test_the_table_says_how_few_seeds_there_are(folder, capsys):
     assert main(["evaluate", "r/seed-1", "--episodes", "2"]) == 0
 
 
+@pytest.mark.parametrize("found", ["[]", "{", '{"a": 1}', '{"mean_return_last_100": "x", "evaluations": {"y": 2}}'])
+def test_summaries_of_somebody_else_are_no_results(found, folder):
+    made(folder / "r", [1.0, 2.0])
+    (folder / "r" / "seed-1" / "summary.json").write_text(found)
+    over = summarize(folder / "r", range(2), "processes")["over_seeds"]
+    assert over["mean_return_last_100"]["each"] == [1.0, None] and "last_evaluation" not in over
+
+
+def test_a_summary_that_cannot_be_written_is_a_warning(folder, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    made(folder / "r", [1.0, 2.0])
+    monkeypatch.setattr(seeds_results, "write_file", full)
+    with pytest.warns(RuntimeWarning, match="summary.json could not be written .No space left on device"):
+        assert summarize(folder / "r", range(2), "processes")["seeds"] == [0, 1]
+
+
 # -- errors, ends, going on --------------------------------------------------------------------------------------------
 def test_an_error_in_one_seed_names_it_and_the_others_are_carried_out(folder, capsys, monkeypatch):
     learn = seed_process.learn
@@ -184,6 +202,15 @@ def test_an_error_in_one_seed_names_it_and_the_others_are_carried_out(folder, ca
     assert rows(folder / "r" / "seed-5") == rows(folder / "whole" / "seed-5")
 
 
+def test_a_mistake_in_one_seed_keeps_its_traceback(folder, capsys, monkeypatch):
+    monkeypatch.setattr(seed_process, "learn", lambda *_, **__: [][1])
+    assert main([*RUN, "--seeds", "2", "--jobs", "1", "--run-dir", "r"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("Traceback") == 2 and err.endswith(
+        "error: the run of seed 0 has failed; so have those of 1: IndexError: list index out of range\n"
+    )
+
+
 @pytest.mark.parametrize("way", [["--seeds", "3,5,9"], ONE_BY_ONE])
 def test_more_steps_are_those_of_each_seed(way, folder):
     assert main([*RUN, *way, "--run-dir", "r", "--quiet"]) == 0
@@ -192,7 +219,10 @@ def test_more_steps_are_those_of_each_seed(way, folder):
     assert read(folder / "r" / "summary.json")["seeds"] == [3, 5, 9]
 
 
-@pytest.mark.parametrize("change", [{"seeds": ["a"]}, {"agent": "nobody"}, {"jobs": "2"}, {"arguments": 3}])
+@pytest.mark.parametrize(
+    "change",
+    [{"seeds": ["a"]}, {"agent": "nobody"}, {"jobs": "2"}, {"arguments": 3}, {"arguments": {"seed": 1}}, {"seeds": []}],
+)
 def test_a_damaged_folder_of_seeds_is_one_sentence(change, folder, capsys):
     assert main([*RUN, *ONE_BY_ONE, "--run-dir", "r", "--quiet"]) == 0
     (folder / "r" / "config.json").write_text(json.dumps(read(folder / "r" / "config.json") | change))
