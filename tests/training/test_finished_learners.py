@@ -70,7 +70,12 @@ def same(one, other):
     return max(float((a - b).abs().max()) for a, b in pairs)
 
 
-@pytest.mark.parametrize("case", CASES)
+def some_fast(cases, fast):
+    """Return cases as parameters, of which those that are not `fast` are slow."""
+    return [case if case in fast else pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
+@pytest.mark.parametrize("case", some_fast(CASES, ("a2c, native", "a2c, schedules of their own", "ppo", "reinforce")))
 def test_each_learner_is_its_run_with_stop_return(case):
     together, summary = trained(case, 60_000, seeds=SEEDS)
     ends = [one.total_steps for one in summary.learners]
@@ -89,7 +94,7 @@ def test_each_learner_is_its_run_with_stop_return(case):
         assert mine.wall_seconds <= summary.wall_seconds
 
 
-@pytest.mark.parametrize("case", ["a2c", "a2c, native"])
+@pytest.mark.parametrize("case", some_fast(("a2c", "a2c, native"), ("a2c, native",)))
 def test_a_learner_that_does_not_get_there_takes_its_part_of_the_steps_and_goes_on_alone(case):
     _, whole = trained(case, 60_000, seeds=SEEDS)
     ends = sorted(one.total_steps for one in whole.learners)
@@ -120,7 +125,10 @@ def stopped_after_one(case, tmp_path):
     return ends[0]
 
 
-@pytest.mark.parametrize("case", ["a2c", "a2c, native", "a2c, schedules of their own", "ppo", "reinforce"])
+RESUMED = "a2c", "a2c, native", "a2c, schedules of their own", "ppo", "reinforce"
+
+
+@pytest.mark.parametrize("case", some_fast(RESUMED, ("a2c, native", "ppo")))
 def test_a_run_that_is_resumed_goes_on_without_those_that_had_finished(case, tmp_path):
     steps = stopped_after_one(case, tmp_path) + 300
     how = {"seeds": SEEDS, "log_every": 500}
@@ -197,19 +205,19 @@ test_seeded_bugs = seeded(
         "those who go on act with the generators of the first",
         Generators.part,
         lambda self, learners, part=Generators.part: part(self, range(len(learners))),
-        [(EXACT, "a2c")],
+        [(EXACT, "a2c, native")],
     ),
     Bug(
         "their moments are forgotten",
         some_learners._moments,
         with_result(some_learners._moments, lambda found: ({}, found[1])),
-        [(EXACT, "a2c")],
+        [(EXACT, "a2c, native")],
     ),
     Bug(
         "what they learn is not given back",
         Active.whole,
         lambda self: self.agent,
-        [(EXACT, "a2c")],
+        [(EXACT, "a2c, native")],
     ),
     Bug(
         "rows of the first learners are seen",
