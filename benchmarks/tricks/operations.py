@@ -22,7 +22,6 @@ from pg_agents._fast import (
     logistic_tanh,
     means,
     module_calls,
-    module_walks,
     one_pass,
     recurrence,
     sampling,
@@ -83,21 +82,15 @@ def two_groups_of_adam() -> Operation:
     return lambda: adam_steps.take_step(optimizer)
 
 
-def walk() -> Operation:
-    """The parameters of a policy and a critic."""
-    seen = module_walks.Walk(list(networks()))
-    return lambda: module_walks.parameters_of(seen)
-
-
 def values() -> Operation:
-    """Values for the targets of 16 steps, and for the loss with its derivative."""
+    """Values of 16 environments for their targets, and for the loss."""
     critic, features = networks()[1], torch.randn(16, 4)
 
     def run() -> None:
         with one_pass.one_pass(critic):
             with torch.no_grad():
                 one_pass.values_of(critic, features)
-            one_pass.values_of(critic, features).sum().backward()
+            one_pass.values_of(critic, features)
 
     return run
 
@@ -203,7 +196,6 @@ def _twins(trick: Callable, twin: Callable) -> tuple[FunctionType, FunctionType]
 TRICKS = [
     Trick(*_twins(flat_vectors.lay_out, flat_vectors.plain_lay_out), step_of_adam),
     Trick(*_twins(adam_steps.take_step, adam_steps.plain_take_step), two_groups_of_adam),
-    Trick(*_twins(module_walks.parameters_of, module_walks.plain_parameters_of), walk),
     Trick(*_twins(one_pass.values_of, one_pass.plain_values_of), values),
     Trick(*_twins(logistic_tanh.tanh, logistic_tanh.plain_tanh), hyperbolic_tangent, alike=()),
     Trick(*_twins(module_calls.call, module_calls.plain_call), module_of_three),

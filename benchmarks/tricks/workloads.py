@@ -19,6 +19,7 @@ from benchmarks.peers.ours import make_env
 from benchmarks.peers.workloads import A2C_SAME_WORK, COLLECTION_NATIVE, SAME_WORK, Workload
 from benchmarks.tricks.replaced import Make
 from pg_agents.policies import MLPPolicy
+from pg_agents.training.progress import RunProgress
 
 Step = Callable[[], object]
 STILL = 1e-12  # a learning rate
@@ -66,6 +67,21 @@ def tabular() -> Step:
     return learning(pg.A2C.for_env(env, seed=0, num_steps=16, learning_rate=STILL, critic_learning_rate=STILL), env, 2)
 
 
+def single_steps() -> Step:
+    """Return a function that learns 64 times from a step of 16 environments, and then reads the metrics."""
+    env = gym.make_vec("pg/CartPole-v1", 16)
+    agent = pg.ActorCritic.for_env(env, seed=0, learning_rate=STILL, critic_learning_rate=STILL)
+    rollouts = pg.collect_steps(env, agent.policy, 1)
+
+    def step() -> None:
+        progress = RunProgress()
+        for _ in range(64):
+            progress.learned(agent.update(next(rollouts)))
+        progress.since_row()
+
+    return step
+
+
 def texts() -> Step:
     """Return a function that writes 16 of 256 symbols behind each of 64 prompts, and learns from them."""
     prompts = np.random.default_rng(0).integers(1, 256, size=(8, 8))
@@ -80,6 +96,7 @@ WORKLOADS: dict[str, Make] = {
     "A2C": lambda: of_peers(A2C_SAME_WORK, updates=8),
     "GRU": lambda: of_peers(SAME_WORK, recurrent=64),
     "collection": collection,
+    "single steps": single_steps,
     "tables": tabular,
     "tokens": texts,
 }

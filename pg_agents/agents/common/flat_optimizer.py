@@ -13,7 +13,6 @@ from torch.autograd.graph import increment_version
 
 from pg_agents._fast.adam_steps import take_step
 from pg_agents._fast.flat_vectors import in_one_vector, join_moments, lay_out, part_moment, plain_lay_out
-from pg_agents._fast.module_walks import Walk, parameters_of
 from pg_agents.agents.common.clipping import clip, clip_each
 from pg_agents.agents.common.learner_steps import have_met, step_of_learners
 
@@ -56,7 +55,7 @@ class FlatOptimizer:
         num_learners: int = 1,
     ) -> None:
         self.num_learners, self.apart = num_learners, False  # apart: learners have taken different numbers of steps
-        self.walk, self.together = Walk([module for module in modules if module is not None]), together
+        self.modules, self.together = [module for module in modules if module is not None], together
         self.groups = self._groups()
         self.members: dict[Tensor, list[nn.Parameter]] = {}  # the parameters in each vector, in order
         self.asleep: dict[nn.Parameter, State] = {}  # of frozen parameters
@@ -190,8 +189,8 @@ class FlatOptimizer:
     def _groups(self) -> list[list[nn.Parameter]]:
         seen: set[int] = set()
         groups = []
-        for parameters in parameters_of(self.walk):
-            groups.append([parameter for parameter in parameters if id(parameter) not in seen])
+        for module in self.modules:
+            groups.append([parameter for parameter in module.parameters() if id(parameter) not in seen])
             seen |= {id(parameter) for parameter in groups[-1]}
         return [sum(groups, [])] if self.together else groups
 
