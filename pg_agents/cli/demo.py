@@ -59,7 +59,7 @@ class Row:
     learned: tuple[float, ...]
     optimum: float | None
     seconds: float
-    reason: str = "its steps were too few"  # why a seed may be below the optimum
+    reason: str = "its steps are few"  # why a seed may be below the optimum
 
     @property
     def reached(self) -> bool:

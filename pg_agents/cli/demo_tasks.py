@@ -26,7 +26,7 @@ class Task:
     episodes: int
     usual: Tuned
     own: Mapping[str, Tuned] = field(default_factory=dict)
-    reason: str = "its steps were too few"
+    reason: str = "its steps are few"
     continuing: bool = False
 
     def settings(self, agent: str) -> Tuned:
@@ -82,7 +82,6 @@ TASKS = (
             "trpo": Tuned(16, 60_000, SMALL),
             "npg": Tuned(16, 60_000, SMALL),
         },
-        reason="its learning rate had decayed before it was there",
     ),
     Task(
         "pg/Reverse-v0",
@@ -102,14 +101,13 @@ TASKS = (
             "trpo": Tuned(64, 6_000, WHOLE),
             "npg": Tuned(64, 6_000, WHOLE),
         },
-        reason="its learning rate had decayed before it was there",
     ),
     Task("pg/GridWorld-v0", 2_000, Tuned(16, 20_000)),
     Task(
         "pg/GaussianBandit-v0",
         20_000,
         Tuned(16, 8_000, env_args={"means": MEANS}),
-        reason="it chose a good arm before it knew the best",
+        reason="it settled on another good arm within its few steps",
     ),
     Task("pg/TwoStateMDP-v0", 128, Tuned(16, 16_000), continuing=True),
 )

@@ -133,7 +133,7 @@ def test_what_is_below_its_optimum_is_said_with_the_reason():
     assert [(row.reached, row.below) for row in rows] == [(True, 1), (False, 3), (True, 0)]
     head = "2 of 3 are at the optimum: at least 95 % of the way there from random returns"
     lines = [f"{how} the optimum: ppo in X-v0; below it {n} of 4 seeds" for how, n in (("at", 1), ("not at", 3))]
-    assert shortfalls(rows, 1.0) == [head, *(f"{line}: its steps were too few" for line in lines)]
+    assert shortfalls(rows, 1.0) == [head, *(f"{line}: its steps are few" for line in lines)]
     assert shortfalls(rows, 0.5) == [head, *(f"{line}: it had 0.5 of its steps" for line in lines)]
     assert "it chose a good arm" in shortfalls([replace(rows[1], reason="it chose a good arm")], 1.0)[1]
     assert not Row("ppo", "Unknown-v0", 0.0, (-3.0,), None, 1.0).reached

@@ -72,6 +72,7 @@ def unusual() -> Box:
 
 
 SMALL: dict[str, Any] = {"hidden": (8,)}
+EIGHT: dict[str, Any] = {"num_learners": 8, "minibatch_size": None}
 FAMILIES = {
     "cartpole": Family(native("CartPole-v1"), SMALL),
     "cartpole copies": Family(copies("CartPole-v1"), SMALL),
@@ -95,8 +96,8 @@ FAMILIES = {
     "bandit": Family(native("pg/BernoulliBandit-v0", probabilities=(0.1, 0.2, 0.9))),
     "contextual bandit": Family(native("pg/ContextualBandit-v0")),
     "gaussian bandit": Family(native("pg/GaussianBandit-v0")),
-    "learners": Family(native("pg/BernoulliBandit-v0", probabilities=(0.1, 0.2, 0.9)), {"num_learners": 8}),
-    "learners in a grid": Family(native("pg/GridWorld-v0"), {"num_learners": 8, "minibatch_size": None}),
+    "learners": Family(native("pg/BernoulliBandit-v0", probabilities=(0.1, 0.2, 0.9)), EIGHT),
+    "learners in a grid": Family(native("pg/GridWorld-v0"), EIGHT),
     "frozen lake": Family(copies("FrozenLake-v1")),
     "grid": Family(native("pg/GridWorld-v0")),
     "continuing": Family(native("pg/TwoStateMDP-v0")),
