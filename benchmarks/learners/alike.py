@@ -82,7 +82,7 @@ def run_alike(
     command: str = f"python -m benchmarks {NAME}",
     say: Callable[[str], None] = print,
 ) -> Result:
-    """Run what `learners-alike.json` does not hold yet, save it after every run, and return its contents."""
+    """Run what `results/learners-alike.json` does not hold yet, save it after every run, and return its contents."""
     done = stored(folder)
     seeds = [tuple(range(learners)), *((seed,) for seed in range(learners, 2 * learners))]
     missing = [(cell, some) for some in seeds for cell in cells if (key_of(cell), some) not in done]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout")  # of rows of a matrix: in place
 LARGE = 2**20  # parameters; from there on the arithmetic takes longer than the calls
+WHOLE = 16  # rows are whole multiples of what a processor computes at once: each rounds alike by itself and with others
 
 
 def lay_out(members: list[nn.Parameter], num_learners: int = 1) -> dict[Tensor, list[nn.Parameter]]:
@@ -51,13 +52,25 @@ def _vector_of(members: list[nn.Parameter]) -> Tensor:
 
 @torch.no_grad()
 def _matrix_of(members: list[nn.Parameter], num_learners: int) -> Tensor:
-    """Return the entries of parameters [L, …] as a matrix [L, P]; parameters and gradients become views."""
-    matrix = torch.cat([member.reshape(num_learners, -1) for member in members], 1)
+    """Return the entries of parameters [L, …] as a matrix [L, P]; parameters and gradients become views.
+
+    P is a multiple of `WHOLE`: zeros follow, whose gradients are 0.
+    """
+    matrix = _with_zeros(torch.cat([member.reshape(num_learners, -1) for member in members], 1))
     matrix.grad = torch.zeros_like(matrix)
-    sizes = [member.numel() // num_learners for member in members]
-    for member, part, grad in zip(members, matrix.split(sizes, 1), matrix.grad.split(sizes, 1), strict=True):
+    for member, part, grad in zip(members, _columns(matrix, members), _columns(matrix.grad, members), strict=True):
         member.data, member.grad = part.unflatten(1, member.shape[1:]), grad.unflatten(1, member.shape[1:])
     return matrix
+
+
+def _with_zeros(matrix: Tensor) -> Tensor:
+    return nn.functional.pad(matrix, (0, -matrix.shape[1] % WHOLE))
+
+
+def _columns(matrix: Tensor, members: Sequence[Tensor]) -> list[Tensor]:
+    """Return the part of a matrix [L, P] that is each member's."""
+    sizes = [member.numel() // len(matrix) for member in members]
+    return list(matrix[:, : sum(sizes)].split(sizes, 1))
 
 
 def part_moment(vector: Tensor, value: Any, members: Sequence[Tensor]) -> list[Any]:  # noqa: ANN401
@@ -68,16 +81,20 @@ def part_moment(vector: Tensor, value: Any, members: Sequence[Tensor]) -> list[A
     if not isinstance(value, Tensor) or value.shape != vector.shape:
         return [value] * len(members)
     if vector is not members[0] and vector.ndim == 2:
-        return list(value.split([member.numel() // len(vector) for member in members], 1))
+        return _columns(value, members)
     return list(value.reshape(-1).split([member.numel() for member in members]))
 
 
-def join_moments(vector: Tensor, parts: list[Any]) -> Any:  # noqa: ANN401
+def join_state(vector: Tensor, parts: Sequence[dict[str, Any]], members: Sequence[Tensor]) -> dict[str, Any]:
     """Return what an optimizer is to remember of a vector from what it remembered of its members."""
+    return {key: _joined(vector, key, [part[key] for part in parts], members) for key in parts[0]}
+
+
+def _joined(vector: Tensor, key: str, parts: list[Any], members: Sequence[Tensor]) -> Any:  # noqa: ANN401
     if not isinstance(parts[0], Tensor):
         return parts[0]
-    if parts[0].ndim == 0 or sum(part.numel() for part in parts) != vector.numel():
+    if key == "step":
         return parts[0].clone().to(vector.device)
-    if vector.ndim == 2 and len(parts) > 1:
-        return torch.cat([part.reshape(len(vector), -1) for part in parts], 1).to(vector)
+    if vector is not members[0] and vector.ndim == 2:
+        return _with_zeros(torch.cat([part.reshape(len(vector), -1) for part in parts], 1).to(vector))
     return torch.cat([part.reshape(-1) for part in parts]).to(vector).view_as(vector)

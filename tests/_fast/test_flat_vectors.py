@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pg_agents._fast import flat_vectors
-from pg_agents._fast.flat_vectors import join_moments, lay_out, part_moment, plain_lay_out
+from pg_agents._fast.flat_vectors import join_state, lay_out, part_moment, plain_lay_out
 from pg_agents.agents.common.flat_optimizer import OPTIMIZERS
 
 
@@ -52,6 +52,7 @@ def test_moments_are_parted_and_joined():
     moment = torch.arange(len(vector), dtype=torch.float32)
     parts = part_moment(vector, moment, parameters)
     assert [len(part) for part in parts] == [parameter.numel() for parameter in parameters]
-    assert torch.equal(join_moments(vector, parts), moment)
     count = torch.tensor(7.0)
-    assert part_moment(vector, count, parameters) == [count] * 4 and join_moments(vector, [count] * 4) == 7
+    assert part_moment(vector, count, parameters) == [count] * 4
+    joined = join_state(vector, [{"step": count, "exp_avg": part} for part in parts], parameters)
+    assert torch.equal(joined["exp_avg"], moment) and joined["step"] == 7

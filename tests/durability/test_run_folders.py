@@ -15,6 +15,7 @@ from pg_agents.training.writers import fresh_run_dir
 
 CALLS = {"eval", "exec", "compile", "__import__"}
 MODULES = {"pickle", "cloudpickle", "dill", "shelve", "marshal", "joblib"}
+HARMLESS = {"Parallel", "delayed", "cpu_count"}  # of joblib: they start processes, and read no file
 
 
 def eight_at_once(make):
@@ -55,6 +56,8 @@ def test_control_folders_named_by_the_second_are_shared(tmp_path, record_propert
 def unsafe(tree):
     """Yield what in a module could run code from a file."""
     for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and {alias.name for alias in node.names} <= HARMLESS:
+            continue
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
             yield from (name for name in names if name and name.split(".")[0] in MODULES)
@@ -75,8 +78,8 @@ def test_nothing_that_is_read_can_run_code():
         for what in unsafe(ast.parse(path.read_text()))
     }
     assert not found
-    control = "import pickle\neval('1')\nnp.load(p, allow_pickle=True)\ntorch.load(p)\nyaml.load(p)"
-    assert len(list(unsafe(ast.parse(control)))) == 5
+    control = "import pickle\nfrom joblib import Parallel, load\neval('1')\nnp.load(p, allow_pickle=True)\ntorch.load(p)\nyaml.load(p)"
+    assert len(list(unsafe(ast.parse(control)))) == 6
 
 
 SCRIPT = """

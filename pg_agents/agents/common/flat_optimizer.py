@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import increment_version
 
 from pg_agents._fast.adam_steps import take_step
-from pg_agents._fast.flat_vectors import in_one_vector, join_moments, lay_out, part_moment, plain_lay_out
+from pg_agents._fast.flat_vectors import in_one_vector, join_state, lay_out, part_moment, plain_lay_out
 from pg_agents.agents.common.clipping import clip, clip_each
 from pg_agents.agents.common.learner_steps import have_met, step_of_learners
 
@@ -212,11 +212,9 @@ class FlatOptimizer:
         """Let the optimizer remember of vectors what `states` says of their members."""
         for vector in vectors:
             parts = [states.get(member, {}) for member in self.members[vector]]
-            self.apart |= isinstance(step := parts[0].get("step"), Tensor) and step.ndim == 1
             if parts[0]:
-                self.optimizer.state[vector] = {
-                    key: join_moments(vector, [part[key] for part in parts]) for key in parts[0]
-                }
+                state = self.optimizer.state[vector] = join_state(vector, parts, self.members[vector])
+                self.apart |= torch.as_tensor(state.get("step", 0.0)).ndim == 1
 
     def _states(self) -> dict[nn.Parameter, State]:
         """Return each parameter's part of the optimizer's state."""

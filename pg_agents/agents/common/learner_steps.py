@@ -1,28 +1,39 @@
 """Steps of torch's optimizers for matrices with a row of parameters for each learner, of which some take no step.
 
-A learner that takes no step keeps its parameters, its moments and its count of steps; step sizes may differ. The
-states are those of `torch.optim`, whose own `step` goes on from them while all learners have taken as many steps.
+A learner that takes no step keeps its parameters, its moments and its count of steps; step sizes may differ. States and
+arithmetic are those of `torch.optim`, a row at a time, so that a step has the same bits whether others take it or not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
 
 Group = dict[str, Any]  # of an optimizer: its parameters and options
-Rate = Tensor  # the step size of each learner, 0 without a step, [L, 1]
+Rows = list[Tensor]
 
 
 @torch.no_grad()
 def step_of_learners(optimizer: torch.optim.Optimizer, steps: Tensor) -> None:
     """Take a step for the learners for whom `steps` is True, bool [L], down the gradients of their rows."""
     kind = {torch.optim.Adam: _adam, torch.optim.RMSprop: _rmsprop, torch.optim.SGD: _sgd}[type(optimizer)]
+    learners = steps.nonzero().flatten().tolist()
     for group in optimizer.param_groups:
         for matrix in group["params"]:
-            taken = steps.to(matrix)[:, None]
-            kind(matrix, optimizer.state[matrix], group, taken, _per_row(group["lr"], matrix) * taken)
+            rates = torch.as_tensor(group["lr"], dtype=torch.float64).expand(len(matrix)).tolist()
+            for rate in {rates[learner] for learner in learners}:
+                some = [learner for learner in learners if rates[learner] == rate]
+                kind(matrix, optimizer.state[matrix], group | {"lr": rate}, partial(_rows, some))
+
+
+def _rows(learners: list[int], matrix: Tensor) -> Rows:
+    return [matrix[learner] for learner in learners]
 
 
 def have_met(optimizer: torch.optim.Optimizer) -> bool:
@@ -36,29 +47,66 @@ def have_met(optimizer: torch.optim.Optimizer) -> bool:
     return True
 
 
-def _adam(matrix: Tensor, state: dict[str, Any], group: Group, taken: Tensor, rate: Rate) -> None:
-    gradient, (beta1, beta2) = matrix.grad, group["betas"]
-    assert gradient is not None
+def _adam(matrix: Tensor, state: dict[str, Any], group: Group, of: Callable[[Tensor], Rows]) -> None:
     mean, square, count = _remembered(state, matrix, "exp_avg", "exp_avg_sq")
-    count += taken[:, 0].to(count)
-    mean.lerp_(gradient, taken * (1 - beta1))
-    square.lerp_(gradient.square(), taken * (1 - beta2))
-    counts = count[:, None].clamp(min=1).to(torch.float64)  # of a learner that has taken no step yet, 0
-    first, second = (1 - beta1**counts).to(matrix), (1 - beta2**counts).to(matrix)
-    matrix.sub_((square / second).sqrt_().add_(group["eps"]).reciprocal_().mul_(mean).mul_(rate / first))
+    counts, (beta1, beta2) = of(count), group["betas"]
+    torch._foreach_add_(counts, 1)
+    torch._fused_adam_(
+        of(matrix),
+        of(_gradient(matrix)),
+        of(mean),
+        of(square),
+        [],
+        counts,
+        lr=group["lr"],
+        beta1=beta1,
+        beta2=beta2,
+        weight_decay=0.0,
+        eps=group["eps"],
+        amsgrad=False,
+        maximize=False,
+    )
 
 
-def _rmsprop(matrix: Tensor, state: dict[str, Any], group: Group, taken: Tensor, rate: Rate) -> None:
-    assert matrix.grad is not None
+def _rmsprop(matrix: Tensor, state: dict[str, Any], group: Group, of: Callable[[Tensor], Rows]) -> None:
     square, count = _remembered(state, matrix, "square_avg")
-    count += taken[:, 0].to(count)
-    square.lerp_(matrix.grad.square(), taken * (1 - group["alpha"]))
-    matrix.sub_(square.sqrt().add_(group["eps"]).reciprocal_().mul_(matrix.grad).mul_(rate))
+    rmsprop(
+        of(matrix),
+        of(_gradient(matrix)),
+        of(square),
+        [],
+        [],
+        of(count),
+        foreach=False,
+        lr=group["lr"],
+        alpha=group["alpha"],
+        eps=group["eps"],
+        weight_decay=0.0,
+        momentum=0.0,
+        centered=False,
+    )
 
 
-def _sgd(matrix: Tensor, state: dict[str, Any], group: Group, taken: Tensor, rate: Rate) -> None:
+def _sgd(matrix: Tensor, state: dict[str, Any], group: Group, of: Callable[[Tensor], Rows]) -> None:
+    rows = of(matrix)
+    sgd(
+        rows,
+        of(_gradient(matrix)),
+        [None] * len(rows),
+        foreach=False,
+        fused=False,
+        lr=group["lr"],
+        weight_decay=0.0,
+        momentum=0.0,
+        dampening=0.0,
+        nesterov=False,
+        maximize=False,
+    )
+
+
+def _gradient(matrix: Tensor) -> Tensor:
     assert matrix.grad is not None
-    matrix.sub_(matrix.grad * rate)
+    return matrix.grad
 
 
 def _remembered(state: dict[str, Any], matrix: Tensor, *moments: str) -> list[Tensor]:
@@ -68,7 +116,3 @@ def _remembered(state: dict[str, Any], matrix: Tensor, *moments: str) -> list[Te
     count = torch.as_tensor(state.get("step", 0.0), dtype=torch.float32, device=matrix.device)
     state["step"] = count.expand(len(matrix)).clone() if count.ndim == 0 else count
     return [*(state[name] for name in moments), state["step"]]
-
-
-def _per_row(rate: float | Tensor, matrix: Tensor) -> Tensor:
-    return torch.as_tensor(rate, dtype=matrix.dtype, device=matrix.device).expand(len(matrix))[:, None]
