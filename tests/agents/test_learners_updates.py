@@ -106,10 +106,14 @@ def test_a_learner_that_leaves_goes_on_in_the_middle_of_everything(case):
         torch.testing.assert_close(its, value, rtol=0, atol=1e-6)
 
 
-def test_what_one_learner_lacks_changes_no_bit_of_the_others():
-    (one, env), (other, _) = made("adam", seeds=SEEDS), made("adam", seeds=SEEDS)
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("case", ["adam", "rmsprop", "sgd"])
+def test_what_one_learner_lacks_changes_no_bit_of_the_others(case, precision):
+    """Also not where it takes fewer steps, since it lacks minibatches or has moved as far as it may."""
+    (one, env), (other, _) = made(case, seeds=SEEDS), made(case, seeds=SEEDS)
+    one.to(precision), other.to(precision)
     collector = make_collector(one, env, 0)
-    for _ in range(4):
+    for _ in range(8):
         rollout = next(collector)
         one.update(rollout)
         other.update(hidden(rollout, 1, 0.8))
