@@ -109,8 +109,19 @@ def test_each_learner_is_the_run_that_its_seed_would_have_been(case, mode):
     assert_single_runs(case, mode, 6)
 
 
+LONG = {
+    "reinforce": AutoresetMode.SAME_STEP,
+    "value, cut": AutoresetMode.NEXT_STEP,
+    "tables": AutoresetMode.DISABLED,
+    "masks of choices": AutoresetMode.DISABLED,
+    "ppo, a memory": AutoresetMode.NEXT_STEP,
+    "grpo": AutoresetMode.NEXT_STEP,
+    "rloo, tables": AutoresetMode.NEXT_STEP,
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "mode"), MODES)
+@pytest.mark.parametrize(("case", "mode"), LONG.items(), ids=LONG)
 def test_each_learner_is_that_run_over_100_updates(case, mode):
     assert_single_runs(case, mode, 100)
 
