@@ -24,6 +24,8 @@ RATES = {
 }
 CRITIC = {"critic_learning_rate": [3e-2, 1e-3, "1e-2:1e-3"]}
 ADVANTAGES = CRITIC | {"gae_lambda": [0.0, 0.8, 1.0], "value_weight": [0.5, 0.0, 2.0]}
+# At the rates above a memory amplifies rounding, by ten in as many updates.
+SLOW = {"learning_rate": [1e-3, "3e-3:0", 3e-4], "critic_learning_rate": [1e-3, 3e-4, "3e-3:1e-3"]}
 WHOLE = {"hidden": (8,), "max_episode_steps": 12}  # all episodes are equally long
 GROUPS = {"hidden": (8,), "group_size": 2, "epochs": 2, "minibatch_size": 32}
 CLIPS = {"clip": [0.3, "0.2:0.1", 0.01], "clip_high": [0.4, 0.2, float("inf")]}
@@ -50,7 +52,7 @@ CASES = {  # an agent, its environment, options of all learners, and the options
         "ppo",
         "CartPole-v1",
         {"num_steps": 16, "minibatch_size": 32, "epochs": 2, "recurrent": 6},
-        RATES | ADVANTAGES | {"clip": [0.3, 0.2, 0.01]},
+        RATES | ADVANTAGES | SLOW | {"clip": [0.3, 0.2, 0.01]},
     ),
     "a2c, kl in the loss": (
         "a2c",
@@ -91,7 +93,8 @@ def differences(case, updates, only=None):
         mine, its = alone.state_dict(), together.learner(i).state_dict()
         worst = max([worst, *(float((its[key] - mine[key]).abs().max()) for key in mine if mine[key].numel())])
         for one, of_all in zip(metrics, found, strict=True):
-            assert one.keys() == of_all.keys()
+            assert one.keys() <= of_all.keys()  # a single one with nothing to learn has no metrics of a loss
+            assert all(np.isnan(float(of_all[key][i])) for key in of_all.keys() - one.keys())
             for key, value in one.items():
                 mine, its = float(value), float(of_all[key][i])
                 assert np.isnan(mine) == np.isnan(its)

@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import pg_agents as pg
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.training import loop
+from pg_agents.training import run as running
 from pg_agents.training.evaluations import Evaluations
 
 
@@ -373,7 +374,7 @@ test_seeded_bugs = seeded(
     ),
     Bug(
         "a run ends before a hundred episodes",
-        (loop, "LAST"),
+        (running, "LAST"),
         1,
         [test_a_run_does_not_end_before_a_hundred_episodes],
     ),
