@@ -87,16 +87,14 @@ def _ignored() -> Iterator[None]:
 
 
 @contextmanager
-def _watched(signals: Signals, stop: Path, show: Callable[[], None]) -> Iterator[None]:
-    """A context in which a thread shows how far the jobs have come, and has them end after a signal."""
+def _looking(look: Callable[[], bool | None]) -> Iterator[None]:
+    """A context in which a thread calls `look` several times a second, until that returns True."""
     over = threading.Event()
 
     def watch() -> None:
         while not over.wait(SECONDS):
-            show()
-            if signals.number is not None:
-                stop.touch()
-                signals.ends()  # waiting takes as long as the jobs take to end in order
+            if look():
+                return
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -105,6 +103,22 @@ def _watched(signals: Signals, stop: Path, show: Callable[[], None]) -> Iterator
     finally:
         over.set()
         thread.join()
+
+
+@contextmanager
+def _watched(signals: Signals, stop: Path, show: Callable[[], None]) -> Iterator[None]:
+    """A context in which it is shown how far the jobs have come, and in which they end after a signal."""
+
+    def look() -> None:
+        show()
+        if signals.number is not None:
+            stop.touch()
+            signals.ends()  # waiting takes as long as the jobs take to end in order
+
+    try:
+        with _looking(look):
+            yield
+    finally:
         show()
 
 
@@ -145,21 +159,18 @@ def _interrupt() -> None:
 @contextmanager
 def _ending(stop: Path, parent: int | None) -> Iterator[None]:
     """A context that a KeyboardInterrupt ends when `stop` exists, or when the process `parent` has ended."""
-    over = threading.Event()
 
-    def watch() -> None:
-        while not over.wait(SECONDS):
-            if stop.exists() or (parent is not None and os.getppid() != parent):
-                return _interrupt()
+    def look() -> bool:
+        over = stop.exists() or (parent is not None and os.getppid() != parent)
+        if over:
+            _interrupt()
+        return over
 
     if parent is not None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
     try:
-        yield
+        with _looking(look):
+            yield
     finally:
-        over.set()
-        thread.join()
         if parent is not None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)

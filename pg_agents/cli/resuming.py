@@ -12,7 +12,6 @@ from typing import Any
 
 import pg_envs
 import torch
-from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent
 from pg_agents.agents.common.files import MODEL
@@ -21,7 +20,7 @@ from pg_agents.checkpoints.store import START
 from pg_agents.cli.environments import TRUST
 from pg_agents.cli.evaluating import check_whole, known_text, load_agent, usable_device
 from pg_agents.cli.options import PROGRAM, ResumeOptions
-from pg_agents.cli.runs import RunConfig, read_config
+from pg_agents.cli.runs import Made, RunConfig, read_config
 from pg_agents.cli.seeds_results import summarize, table
 from pg_agents.cli.terminal import say
 from pg_agents.errors import NotSavedError, SavedFilesError, Terminated, UserError
@@ -53,7 +52,7 @@ def run_resuming(options: ResumeOptions) -> None:
         if options.total_steps is not None:
             config.total_steps = learners * options.total_steps
         env, eval_env = config.open(opened, groups, folder, learners)
-        carry_out(config, agent, env, eval_env, run_dir, quiet=options.quiet, resume=True)
+        carry_out(Made(config, agent, env, eval_env), run_dir, quiet=options.quiet, resume=True)
 
 
 def take_over(options: ResumeOptions, config: RunConfig) -> None:
@@ -86,22 +85,13 @@ def agent_of(run_dir: Path) -> tuple[Agent, Path]:
         raise
 
 
-def carry_out(
-    config: RunConfig,
-    agent: Agent,
-    env: VectorEnv,
-    eval_env: VectorEnv | None,
-    run_dir: Path,
-    *,
-    quiet: bool,
-    resume: bool = False,
-) -> None:
+def carry_out(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False) -> None:
     """Train, or go on, and print the results; of several learners a table."""
-    seeds = list(agent.seeds) if agent.policy.num_learners > 1 else []
-    known = pg_envs.known_returns(env)
+    seeds = list(made.agent.seeds) if made.agent.policy.num_learners > 1 else []
+    known = pg_envs.known_returns(made.env)
     try:
         with leaving():
-            result = learn(config, agent, env, eval_env, run_dir, quiet=quiet, resume=resume)
+            result = learn(made, run_dir, quiet=quiet, resume=resume)
     except (KeyboardInterrupt, Terminated) as error:
         resumes = f"\n{resume_line(run_dir)}" if os.path.isdir(run_dir / FOLDER) else ""
         raise type(error)(f"{error}{resumes}") from error
@@ -110,7 +100,7 @@ def carry_out(
     if not quiet:
         if seeds:
             say(table(over_seeds, known))
-        say(result_lines(result, run_dir, known, config.env, seeds))
+        say(result_lines(result, run_dir, known, made.config.env, seeds))
     if AGENT in result.not_written:
         raise NotSavedError(
             f"run_dir: the trained agent could not be saved in {run_dir}, and is lost; what is saved there is older"
@@ -122,17 +112,9 @@ def resume_line(run_dir: Path) -> str:
     return f"next     {PROGRAM} resume {shlex.quote(str(run_dir))}"
 
 
-def learn(
-    config: RunConfig,
-    agent: Agent,
-    env: VectorEnv,
-    eval_env: VectorEnv | None,
-    run_dir: Path,
-    *,
-    quiet: bool,
-    resume: bool = False,
-) -> Summary:
+def learn(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False) -> Summary:
     """Train, or go on, and return the summary."""
+    config = made.config
     names = (
         *("total_steps", "seed", "log_every", "stop_return", "eval_every", "eval_episodes", "step_timeout"),
         *("checkpoint_every", "keep_checkpoints"),
@@ -140,8 +122,8 @@ def learn(
     how: dict[str, Any] = {name: getattr(config, name) for name in names}
     made_of = made_by(config.env, config.env_args, config.wrappers)
     made_of |= {"eval_env_args": config.eval_env_args, "device": config.device}
-    how |= {"eval_env": eval_env, "run_dir": run_dir, "resume": resume, "progress": not quiet, "config": made_of}
-    return train(agent, env, **how)
+    how |= {"eval_env": made.eval_env, "run_dir": run_dir, "resume": resume, "progress": not quiet, "config": made_of}
+    return train(made.agent, made.env, **how)
 
 
 def result_lines(

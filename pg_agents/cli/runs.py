@@ -13,6 +13,7 @@ from typing import Any
 
 from gymnasium.vector import VectorEnv
 
+from pg_agents.agents import Agent
 from pg_agents.checks import whole_number
 from pg_agents.cli.environments import TRUST, with_tokenizer
 from pg_agents.errors import UserError
@@ -117,6 +118,23 @@ class RunConfig:
         env = made(self.num_envs, self.env_args, a_seed_each=groups)
         evaluated = self.env_args | (self.eval_env_args or {})
         return env, None if self.eval_every is None else made(rows_of(self.eval_episodes, num_learners), evaluated)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is made for a run: how, and of what.
+
+    Attributes:
+        config: how.
+        agent: the agent, new or as it was when the run began.
+        env: the environment to learn in.
+        eval_env: that to evaluate in; None: there are no evaluations.
+    """
+
+    config: RunConfig
+    agent: Agent
+    env: VectorEnv
+    eval_env: VectorEnv | None
 
 
 def read_config(run_dir: Path, *, trusted: bool) -> RunConfig:

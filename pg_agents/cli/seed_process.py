@@ -17,7 +17,7 @@ from pg_agents.checkpoints.store import START
 from pg_agents.cli.evaluating import usable_device
 from pg_agents.cli.mistakes import OURS, is_a_mistake
 from pg_agents.cli.resuming import agent_of, learn
-from pg_agents.cli.runs import RunConfig
+from pg_agents.cli.runs import Made, RunConfig
 from pg_agents.cli.terminal import warnings_as_lines
 from pg_agents.llm import folder_of
 from pg_agents.training.checkpointing import FOLDER
@@ -69,4 +69,4 @@ def _train(job: Seed) -> None:
         if agent is None:
             agent = AGENTS[job.agent].for_env(env, seed=config.seed, **job.arguments)
         agent = agent.to(usable_device(config.device))
-        learn(config, agent, env, eval_env, job.run_dir, quiet=True, resume=True)
+        learn(Made(config, agent, env, eval_env), job.run_dir, quiet=True, resume=True)

@@ -11,16 +11,15 @@ from typing import Any
 
 import pg_envs
 import torch
-from gymnasium.vector import VectorEnv
 from rich import get_console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pg_agents.agents import AGENTS, Agent
+from pg_agents.agents import AGENTS
 from pg_agents.cli.evaluating import usable_device
 from pg_agents.cli.options import ResumeOptions, TrainOptions
 from pg_agents.cli.parallel import in_processes
 from pg_agents.cli.resuming import carry_out, next_lines, resume_line, take_over
-from pg_agents.cli.runs import RunConfig, read_config, run_folder, steps_written
+from pg_agents.cli.runs import Made, RunConfig, read_config, run_folder, steps_written
 from pg_agents.cli.seed_process import Seed, train_seed
 from pg_agents.cli.seeds_results import has_finished, read_json, summarize, table
 from pg_agents.cli.terminal import say
@@ -35,8 +34,6 @@ from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.loop import make_collector
 from pg_agents.training.over_seeds import PROCESSES
 from pg_agents.training.run_files import CONFIG, SUMMARY, writable
-
-Made = tuple[RunConfig, Agent, VectorEnv, VectorEnv | None]
 
 
 def run_seeds(options: TrainOptions) -> None:
@@ -54,7 +51,7 @@ def run_seeds(options: TrainOptions) -> None:
         run_dir = opened.enter_context(run_folder(run.run_dir, f"{options.agent.name}-{run.env}"))
         if not isinstance(made, str):
             _say(run.quiet, f"seeds    {len(seeds)} seeds stacked in one batch")
-            carry_out(*made, run_dir, quiet=run.quiet)
+            carry_out(made, run_dir, quiet=run.quiet)
             return
         jobs = _jobs(run.jobs, seeds)
         count = f"{len(seeds)} seed{'s' * (len(seeds) > 1)} in {jobs} process{'es' * (jobs > 1)}"
@@ -99,7 +96,7 @@ def _stacked(options: TrainOptions, config: RunConfig, opened: ExitStack) -> Mad
         if coupling := make_collector(agent, env, config.seed, config.step_timeout).coupling:
             return f"{config.env} {coupling}"
         opened.enter_context(tried.pop_all())
-    return whole, agent, env, eval_env
+    return Made(whole, agent, env, eval_env)
 
 
 def of_all(config: RunConfig, count: int) -> RunConfig:
@@ -147,9 +144,8 @@ def _jobs(typed: int | None, seeds: Sequence[int]) -> int:
 
 
 def _own(config: RunConfig, parent: Path, seed: int) -> tuple[RunConfig, Path]:
-    return replace(config, seed=seed), parent.resolve() / folder_of(
-        seed
-    )  # joblib's processes may be older than this folder
+    """Return the configuration of a seed's run, and its folder, from the root: processes may be in another one."""
+    return replace(config, seed=seed), parent.resolve() / folder_of(seed)
 
 
 def _typed(options: TrainOptions) -> dict[str, Any]:

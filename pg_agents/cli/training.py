@@ -14,7 +14,7 @@ from pg_agents.cli.environments import parse_arguments
 from pg_agents.cli.evaluating import check_whole, usable_device
 from pg_agents.cli.options import RunOptions, TrainOptions
 from pg_agents.cli.resuming import carry_out
-from pg_agents.cli.runs import RunConfig, run_folder
+from pg_agents.cli.runs import Made, RunConfig, run_folder
 from pg_agents.errors import UnsupportedSpaceError, UserError
 from pg_agents.llm import folder_of
 from pg_agents.spaces.wrappers import wrappers_of
@@ -34,7 +34,7 @@ def run_training(options: TrainOptions) -> None:
         env, eval_env = config.open(opened, groups, model_folder(options))
         agent = make_agent(options, env).to(device)
         run_dir = opened.enter_context(run_folder(run.run_dir, f"{agent.name}-{run.env}"))
-        carry_out(config, agent, env, eval_env, run_dir, quiet=run.quiet)
+        carry_out(Made(config, agent, env, eval_env), run_dir, quiet=run.quiet)
 
 
 def typed_config(run: RunOptions) -> RunConfig:

@@ -46,12 +46,11 @@ class LearnersProgress:
 
     def __init__(self, num_learners: int) -> None:
         self.steps = np.zeros(num_learners, np.int64)
-        self.ended = np.zeros(
-            (num_learners, LAST), np.int64
-        )  # episodes in each of the newest rollouts with any: a ring
-        self.returns = np.zeros((num_learners, LAST))  # the sums of their returns
-        self.lengths = np.zeros((num_learners, LAST), np.int64)  # the sums of their lengths
-        self.rollouts = np.zeros(num_learners, np.int64)  # with any, so far
+        rollouts = num_learners, LAST  # the newest in which episodes have ended, in a ring
+        self.ended = np.zeros(rollouts, np.int64)  # how many
+        self.returns = np.zeros(rollouts)  # the sums of their returns
+        self.lengths = np.zeros(rollouts, np.int64)  # the sums of their lengths
+        self.rollouts = np.zeros(num_learners, np.int64)  # in which episodes have ended, so far
         self.episodes = np.zeros(num_learners, np.int64)
         self.steps_before = np.zeros(num_learners, np.int64)  # the latest rollout
         self.steps_of_row = np.zeros(num_learners, np.int64)  # at the last row of metrics

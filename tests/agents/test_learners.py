@@ -59,12 +59,23 @@ def differences(case, updates, seeds=SEEDS):
         for key, value in alone.state_dict().items():
             its = state[key][i].reshape(value.shape) if len(state[key]) == len(seeds) else state[key]
             worst = max([worst, *(its - value).abs().flatten().tolist()])
-        for one, all_of_them in zip(metrics, found, strict=True):
-            assert one.keys() == all_of_them.keys()
-            pairs = np.array([[float(one[key]), float(all_of_them[key][i])] for key in one] or [[0.0, 0.0]])
-            assert (np.isnan(pairs[:, 0]) == np.isnan(pairs[:, 1])).all()
-            of_metrics = max(of_metrics, np.nanmax(np.abs(pairs[:, 0] - pairs[:, 1]) / (1 + np.abs(pairs[:, 0]))))
+        of_metrics = max(of_metrics, difference_of_metrics(metrics, found, i))
     return worst, of_metrics
+
+
+def difference_of_metrics(alone, together, i):
+    """Return the largest relative difference of metrics of updates of a single run from those of learner i of several.
+
+    A single one with nothing to learn has no metrics of a loss: those of learner i are NaN then.
+    """
+    worst = 0.0
+    for one, of_all in zip(alone, together, strict=True):
+        assert one.keys() <= of_all.keys()
+        for key, its in of_all.items():
+            mine, its = float(one.get(key, np.nan)), float(its[i])
+            assert np.isnan(mine) == np.isnan(its), key
+            worst = max(worst, np.nan_to_num(abs(mine - its) / (1 + abs(mine))))
+    return worst
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from support.bugs import Bug, seeded, with_result
-from test_learners import SEEDS, learned, several
+from test_learners import SEEDS, difference_of_metrics, learned, several
 
 import pg_agents as pg
 from pg_agents.agents.common import clipping
@@ -92,13 +92,7 @@ def differences(case, updates, only=None):
         )
         mine, its = alone.state_dict(), together.learner(i).state_dict()
         worst = max([worst, *(float((its[key] - mine[key]).abs().max()) for key in mine if mine[key].numel())])
-        for one, of_all in zip(metrics, found, strict=True):
-            assert one.keys() <= of_all.keys()  # a single one with nothing to learn has no metrics of a loss
-            assert all(np.isnan(float(of_all[key][i])) for key in of_all.keys() - one.keys())
-            for key, value in one.items():
-                mine, its = float(value), float(of_all[key][i])
-                assert np.isnan(mine) == np.isnan(its)
-                of_metrics = max(of_metrics, np.nan_to_num(abs(mine - its) / (1 + abs(mine))))
+        of_metrics = max(of_metrics, difference_of_metrics(metrics, found, i))
     return worst, of_metrics
 
 

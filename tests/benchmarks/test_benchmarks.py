@@ -1,11 +1,11 @@
 """Benchmarks: what was run is not run again, what changed is, and every cell of the tokens has tuned settings."""
 
 import json
-from concurrent.futures import Future
 
 import numpy as np
 import pytest
 from pg_envs import addition_pairs
+from support.pool import Here
 
 from benchmarks import records, resumed, tokens
 from benchmarks.experiments import Run
@@ -14,27 +14,6 @@ from benchmarks.experiments import Run
 def pretend(cell, seed):
     """Return the result of a run that never was."""
     return {"seed": seed, "after": float(seed + cell.total_steps), "wall_seconds": 0.0}
-
-
-class Here:
-    """A pool of no processes that counts what it is given."""
-
-    submitted: list = []
-
-    def __init__(self, *_, **__):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def submit(self, function, *arguments):
-        self.submitted.append(arguments)
-        future = Future()
-        future.set_result(function(*arguments))
-        return future
 
 
 @pytest.fixture

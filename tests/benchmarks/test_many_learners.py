@@ -1,7 +1,6 @@
 """Several learners, measured: their costs, and their returns against those of single runs."""
 
 import json
-from concurrent.futures import Future
 from functools import cache
 
 import gymnasium as gym
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support.bugs import Bug, seeded
+from support.pool import Here
 
 import pg_agents as pg
 from benchmarks.experiments import Run
@@ -39,24 +39,6 @@ def test_a_batch_and_single_runs_say_the_same_of_the_same_seeds():
         alone = alike.learn(QUICK, [seed])
         assert alone["returns"] == pytest.approx([together["returns"][i]]) and alone["seeds"] == [seed]
         assert alone["episodes"] == [together["episodes"][i]]
-
-
-class Here:
-    """A pool of no processes."""
-
-    def __init__(self, *_, **__):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def submit(self, function, *arguments):
-        future = Future()
-        future.set_result(function(*arguments))
-        return future
 
 
 def test_what_was_run_is_not_run_again(monkeypatch, tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.pool import Here
 
 import pg_agents as pg
 from benchmarks.parity import command, tasks
@@ -165,19 +166,6 @@ def test_trpos_gradient_is_the_surrogates():
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
-class Here:
-    """A pool of no processes."""
-
-    def __init__(self, *_, **__):
-        self.map = map
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-
 def test_the_command_writes_what_it_found(tmp_path, monkeypatch, capsys):
     def pretend(cell, seed, peers):
         agrees = cell.kind == "same"

@@ -181,10 +181,10 @@ def test_a_summary_that_cannot_be_written_is_a_warning(folder, monkeypatch):
 def test_an_error_in_one_seed_names_it_and_the_others_are_carried_out(folder, capsys, monkeypatch):
     learn = seed_process.learn
 
-    def failing(config, *rest, **how):
-        if config.seed == 5:
+    def failing(made, *rest, **how):
+        if made.config.seed == 5:
             raise FloatingPointError("the gradient is not finite")
-        return learn(config, *rest, **how)
+        return learn(made, *rest, **how)
 
     monkeypatch.setattr(seed_process, "learn", failing)
     assert main([*RUN, *ONE_BY_ONE, "--run-dir", "r"]) == 2
