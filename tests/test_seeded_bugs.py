@@ -1,7 +1,10 @@
 """What tries the seeded bugs, held to bugs that nothing catches and to bugs that are mistakes themselves."""
 
+import time
+
 import pytest
 from support.bugs import Bug, seeded, with_arguments, with_result
+from support.forks import in_a_fork
 
 from pg_agents import seeding
 from pg_agents.collection import actor
@@ -116,3 +119,18 @@ test_seeded_bugs = seeded(
     Bug("another error", needs_a_positive, lambda number: [][0], [test_what_is_positive], raises=IndexError),
     Bug("a function of the package", spawn, lambda seed, purpose: seed, [test_that_spawn_is_the_same_everywhere]),
 )
+
+
+def test_a_fork_that_waits_for_ever_is_forked_anew_once(tmp_path):
+    def work(waits):
+        place = len(list(tmp_path.iterdir()))
+        (tmp_path / str(place)).touch()
+        if place < waits:
+            time.sleep(60)
+        return place
+
+    assert in_a_fork(lambda: work(1), seconds=1) == 1
+    with pytest.raises(
+        AssertionError, match=r"two forks took more than 1 seconds; the second stood at\n(.*\n)*.*in work"
+    ):
+        in_a_fork(lambda: work(9), seconds=1)

@@ -7,8 +7,6 @@ the tests that it names are run once more, so that nothing is imported again and
 import functools
 import importlib
 import inspect
-import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from _pytest.runner import runtestprotocol
+
+from support.forks import in_a_fork
 
 TESTS = str(Path(__file__).parent.parent)
 PACKAGES = ("pg_agents", "pg_envs", "benchmarks")
@@ -86,26 +85,16 @@ def seeded(*bugs: Bug) -> Callable[..., None]:
 def _in_a_fork(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) -> list[tuple[str, str | None]]:
     """Return the outcomes of `_run` in a process that ends with it."""
 
-    def work() -> None:
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
-        torch.set_num_threads(1)  # a fork has none of the threads that an earlier test may have started, and would wait
+    def work() -> Any:
         try:
-            send.send((_run(node, bug, tests), DYNAMO in sys.modules))
-        except BaseException as error:
-            send.send(error if isinstance(error, AssertionError | pytest.skip.Exception) else RuntimeError(repr(error)))
-        finally:
-            os._exit(0)
+            return _run(node, bug, tests), DYNAMO in sys.modules
+        except (AssertionError, pytest.skip.Exception):
+            raise
+        except BaseException as error:  # which may be of a kind that no pipe carries
+            raise RuntimeError(repr(error)) from None
 
-    receive, send = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=work)
-    process.start()
-    send.close()  # so that a process that dies is noticed at once
-    try:
-        assert receive.poll(SECONDS), f"the tests took more than {SECONDS} seconds"
-        answer = receive.recv()
-    finally:
-        process.kill()
-        process.join(10)
+    answer = in_a_fork(work, SECONDS)
+    assert answer is not None, "the process of the tests was killed"
     if isinstance(answer, BaseException):
         raise answer
     outcomes, loaded = answer

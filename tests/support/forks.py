@@ -1,10 +1,12 @@
 """Work in a fork of the process, which can be killed, or live in a world of its own."""
 
 import ctypes
+import faulthandler
 import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 
 import torch
@@ -14,11 +16,36 @@ NEW_MOUNTS, RECURSIVE, PRIVATE = 0x20000, 0x4000, 1 << 18  # of Linux: CLONE_NEW
 
 
 def in_a_fork(work, seconds=60):
-    """Return what `work()` returns in a fork, the exception that ends it, or None if the fork was killed."""
+    """Return what `work()` returns in a fork, the exception that ends it, or None if the fork was killed.
+
+    A fork in which nothing happens is forked anew, once: it has the locks that threads of this process (of joblib, of
+    TensorBoard, of an executor) held at that instant, and not the threads that would give them back.
+    """
+    for _ in range(2):
+        receive, process, stacks = _forked(work)
+        try:
+            if receive.poll(seconds):
+                return receive.recv()
+            os.kill(process.pid, signal.SIGUSR1)
+            time.sleep(1)
+        except EOFError:
+            return None
+        finally:
+            process.kill()
+            process.join(10)
+            receive.close()
+    stacks.seek(0)
+    raise AssertionError(f"two forks took more than {seconds} seconds; the second stood at\n{stacks.read()}")
+
+
+def _forked(work):
+    """Return the pipe that gets the result of `work()` from a fork, the fork, and the file for stacks at SIGUSR1."""
+    stacks = tempfile.TemporaryFile("w+")  # noqa: SIM115 - the fork's, too
 
     def run():
+        faulthandler.register(signal.SIGUSR1, stacks, all_threads=True)
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
-        torch.set_num_threads(1)
+        torch.set_num_threads(1)  # a fork has none of the threads that an earlier test may have started
         try:
             send.send(work())
         except BaseException as error:
@@ -29,16 +56,8 @@ def in_a_fork(work, seconds=60):
     receive, send = CONTEXT.Pipe(duplex=False)
     process = CONTEXT.Process(target=run)
     process.start()
-    send.close()
-    try:
-        assert receive.poll(seconds), f"the fork took more than {seconds} seconds"
-        return receive.recv()
-    except EOFError:
-        return None
-    finally:
-        process.kill()
-        process.join(10)
-        receive.close()
+    send.close()  # so that a process that dies is noticed at once
+    return receive, process, stacks
 
 
 def begun(work):
