@@ -1,6 +1,7 @@
 """SIGTERM and Ctrl-C: a run ends in order within seconds, loses nothing, leaves no process, and says how it goes on."""
 
 import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -54,6 +55,7 @@ class Started:
         descriptor = os.open(self.told, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
         os.dup2(descriptor, 2)
         sys.stderr, sys.stdout = os.fdopen(2, "w"), open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+        faulthandler.register(signal.SIGUSR1)
         code = self.work()
         sys.stderr.flush()
         os._exit(code or 0)
@@ -72,7 +74,10 @@ class Started:
     def end(self):
         """Return the exit code and what was said; it must end within some seconds, without a traceback or a child."""
         self.process.join(at_this_load(SECONDS))
-        assert not self.process.is_alive(), self.told.read_text()
+        if self.process.is_alive():
+            os.kill(self.process.pid, signal.SIGUSR1)
+            time.sleep(1)
+            raise AssertionError(f"it goes on: {self.told.read_text()}")
         text = self.told.read_text()
         assert "Traceback" not in text
         end = time.monotonic() + at_this_load(3)
