@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
-Values = Sequence[float] | NDArray[np.floating]
+from pg_agents.statistics.values import Values, checked, checked_level
 
 RESAMPLES = 10_000
 AT_ONCE = 2**20  # numbers that are drawn at once
@@ -28,7 +26,7 @@ def interquartile_mean(values: Values) -> float:
     Raises:
         ValueError: there are none, or one is not finite.
     """
-    array = _checked(values)
+    array = checked(values)
     return float(np.sort(array) @ _weights(len(array)))
 
 
@@ -54,12 +52,8 @@ def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
     """
     from scipy.special import ndtr, stdtrit  # here: the command line need not wait for its import
 
-    array = np.sort(_checked(values))
-    if len(array) < 2:
-        raise ValueError(f"values: an interval needs at least 2, got {len(array)}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level}")
-    tail = ndtr(stdtrit(len(array) - 1, (1 - level) / 2))
+    array = np.sort(checked(values, least=2))
+    tail = ndtr(stdtrit(len(array) - 1, (1 - checked_level(level)) / 2))
     low, high = np.quantile(resampled(array), [tail, 1 - tail])
     return float(low), float(high)
 
@@ -79,12 +73,3 @@ def _weights(count: int) -> NDArray[np.floating]:
     """Return the weights of sorted values, which add up to 1."""
     ends = np.clip(np.arange(count + 1), count / 4, 3 * count / 4)
     return np.diff(ends) / (count / 2)
-
-
-def _checked(values: Values) -> NDArray[np.floating]:
-    array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or not array.size:
-        raise ValueError(f"values must be a list of at least one number, got the shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"values must be finite, got {array[~np.isfinite(array)][0]}")
-    return array
