@@ -3,42 +3,16 @@
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.suite.provenance import commit, typed
+
+__all__ = ["RESULTS", "commit", "typed", "write"]
+
 RESULTS = Path(__file__).parent / "results"
-PLACES = ("--peers", "--out")  # options whose values are folders
-
-
-def commit(tree: Path = Path(__file__).parent) -> str:
-    """Return the short hash of the checkout's commit, "+changes" behind it where files differ from it.
-
-    Args:
-        tree: a folder of the checkout.
-    """
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True, check=False)
-        return done.stdout.strip()
-
-    changed = git("status", "--porcelain", "--", ":(top)*.py")
-    return git("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")
-
-
-def typed(name: str, arguments: Sequence[str]) -> str:
-    """Return the command of a benchmark as a reader can repeat it: without places of one machine."""
-    kept, words = [], iter(arguments)
-    for word in words:
-        if word in PLACES:
-            next(words, None)
-        elif word.partition("=")[0] not in PLACES:
-            kept.append(word)
-    return shlex.join(["python", "-m", "benchmarks", *name.split(), *kept])
 
 
 def write(

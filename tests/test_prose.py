@@ -10,6 +10,9 @@ import pytest
 from support.names import PAGES, ROOT, comments, docstrings, files, known_names, known_pairs, tree
 
 import benchmarks.__main__
+import benchmarks.former
+from benchmarks.suite.finding import find
+from benchmarks.suites import SUITES
 
 SPAN = re.compile(r"`([^`\n]+)`")
 DOTTED = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)(?:\(.*\))?")
@@ -19,6 +22,7 @@ ELSEWHERE = {  # names of other libraries' code and of files that runs write
     *("C", "VecNormalize", "approx_kl", "clip_ratio", "mypy", "ruff", "dev", "jsonl"),
     *("config.json", "summary.json", "metrics.jsonl", "ppo.py", "ppo_continuous_action.py", "results/NAME.json"),
     *("networks.safetensors", "optimizer.safetensors", "state.safetensors", "state.json"),
+    *("benchmarks/GROUP/NAME.py", "NAME.jsonl", "mine.py", "mine.toml", "run.log"),
     *("peers-WORKLOAD.json", "logdir", "no-deps", "torch.compile", "envs.reset", "envs.close"),
     *("agent.json", "agent.safetensors", "manifest.json", "model/"),
 }  # fmt: skip
@@ -111,14 +115,17 @@ def test_options_exist():
 
 
 def test_commands_exist():
-    known = {*benchmarks.__main__.REPORTS, *benchmarks.__main__.COMMANDS, "plots"}
-    wrong = [
-        f"{where}: {name}"
-        for where, text in prose()
-        for names in re.findall(r"python -m benchmarks((?: [a-z]+)+)", text)
-        for name in names.split()[: 1 if names.split()[0] in benchmarks.__main__.COMMANDS else None]
-        if name not in known
-    ]
+    ours, own_words = benchmarks.__main__.COMMANDS, {*benchmarks.former.COMMANDS, "report", "check"}
+    known = {*benchmarks.former.NAMES, *ours, "report", "check"}
+    wrong = []
+    for where, text in prose():
+        for words in re.findall(r"python -m benchmarks((?: [a-z]+[a-z-]*)+)", text):
+            first, *rest = words.split()
+            if first == "run":
+                wrong += [f"{where}: {name}" for name in rest[:1] if name not in {*find(), *SUITES, "mine"}]
+            else:
+                named = [first] if first in {*own_words, *ours} else [first, *rest]
+                wrong += [f"{where}: {name}" for name in named if name not in known]
     assert not wrong, "\n".join(wrong)
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 import venv
 from pathlib import Path
 from typing import Any
+
+from benchmarks.suite.machine import peak_megabytes, processor, resident_megabytes
+
+__all__ = ["PEERS", "facts", "install", "jax_beside", "peak_megabytes", "processor", "resident_megabytes"]
 
 PEERS = Path(__file__).parents[2] / ".peers"  # ignored by git
 PINNED = (
@@ -61,35 +64,3 @@ def facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "load": [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None,
     }
-
-
-def processor() -> str:
-    """Return the processor's name, as well as the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def resident_megabytes() -> float:
-    """Return how much memory this process holds, in MB (Linux), or the most it has held (elsewhere)."""
-    return _megabytes("VmRSS")
-
-
-def peak_megabytes() -> float:
-    """Return the most memory that this process has held, in MB.
-
-    On Linux it is that of the program alone: `ru_maxrss` begins with what the process that started it had held.
-    """
-    return _megabytes("VmHWM")
-
-
-def _megabytes(line: str) -> float:
-    status = Path("/proc/self/status")
-    if status.exists():
-        return float(status.read_text().split(f"{line}:")[1].split()[0]) * 1.024e-3  # it counts in KiB
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)

@@ -24,7 +24,13 @@ SECONDS = 0.2  # between two looks
 
 
 def in_processes(
-    work: Callable[[Job], Result], jobs: Sequence[Job], processes: int, show: Callable[[], None]
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    processes: int,
+    show: Callable[[], None],
+    *,
+    each: Callable[[Result], None] = lambda result: None,
+    apart: bool = False,
 ) -> list[Result]:
     """Return `[work(job) for job in jobs]`, computed in `processes` new processes.
 
@@ -32,8 +38,10 @@ def in_processes(
         work: a function defined in a module. KeyboardInterrupt is raised in it when it is to end; what trains
             (`pg_agents.train`) ends in order then.
         jobs: the arguments of `work`, which can be pickled.
-        processes: number of processes; 1: the work is done in this one.
+        processes: number of processes; 1: the work is done in this one, unless it is `apart`.
         show: shows how far the jobs have come; called in a thread, several times a second.
+        each: called with each result when it is there, in this process and thread.
+        apart: whether one job at a time is in a process of its own, too, whose death is not that of this one.
 
     Raises:
         Exception: the error of the first job that fails, once the others that run have ended.
@@ -47,9 +55,11 @@ def in_processes(
         stop = Path(folder) / "stop"  # all jobs end once it exists
         with _watched(signals, stop, show):
             try:
-                for place, result, error in _started(work, jobs, processes, stop):
+                for place, result, error in _started(work, jobs, processes, stop, apart):
                     results[place] = result
                     failed = failed or error
+                    if error is None:
+                        each(result)
             except BrokenProcessPool as error:
                 raise UserError(
                     "jobs: a process has died, perhaps of too little memory, which ends the others; use fewer"
@@ -59,7 +69,7 @@ def in_processes(
     return results
 
 
-def _started(work: Callable[[Job], Any], jobs: Sequence[Job], processes: int, stop: Path) -> Iterator[Any]:
+def _started(work: Callable[[Job], Any], jobs: Sequence[Job], processes: int, stop: Path, apart: bool) -> Iterator[Any]:
     """Begin the first jobs; yield (place, result, error) of each that ends, and begin the next unless `stop` exists."""
     from joblib import Parallel, delayed  # here: most commands do not need it
 
@@ -71,7 +81,8 @@ def _started(work: Callable[[Job], Any], jobs: Sequence[Job], processes: int, st
 
     how: dict[str, Any] = {"return_as": "generator_unordered", "pre_dispatch": processes, "batch_size": 1}
     with _ignored():  # so is Ctrl-C by the new processes, while they import
-        return Parallel(processes, backend="loky", **how)(tasks())
+        # Joblib does the work of one process in this one; of two processes, one waits.
+        return Parallel(max(processes, 1 + apart), backend="loky", **how)(tasks())
 
 
 @contextmanager

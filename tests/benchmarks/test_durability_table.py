@@ -1,9 +1,9 @@
 """The durability benchmark's cells, records and tables."""
 
-from benchmarks.__main__ import COMMANDS
 from benchmarks.durability import command, running
 from benchmarks.durability.cells import CELLS, CONTROL, FULL, Cell, chosen
 from benchmarks.durability.table import GOOD, HEADS, good, listed, row, table
+from benchmarks.former import COMMANDS
 from benchmarks.peers import machine
 
 

@@ -68,6 +68,13 @@ def test_results_are_in_the_order_of_the_jobs(processes):
     assert (places == {os.getpid()}) if processes == 1 else (os.getpid() not in places)
 
 
+def test_one_job_at_a_time_can_be_in_a_process_of_its_own_and_each_result_is_given_when_it_is_there():
+    seen = []
+    results = in_processes(double, [1, 2, 3], 1, lambda: None, each=seen.append, apart=True)
+    assert seen == results and [result for result, _ in results] == [2, 4, 6]
+    assert os.getpid() not in {place for _, place in results}
+
+
 @pytest.mark.slow
 def test_an_error_ends_the_others_in_order_and_is_raised(tmp_path):
     with pytest.raises(ValueError, match="alpha must be small") as found:

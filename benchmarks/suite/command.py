@@ -1,0 +1,62 @@
+"""`python -m benchmarks list` and `run`: what is typed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.suite.listing import listed
+from benchmarks.suite.provenance import typed
+from benchmarks.suite.runner import run
+from benchmarks.suite.selection import choose
+from pg_agents.cli.seed_list import seeds_typed
+from pg_agents.errors import UserError
+
+OUT = Path("benchmark-results")
+
+
+def add_list(commands: argparse._SubParsersAction) -> None:
+    """Add the command `list`."""
+    about = "Show groups, experiments, their questions, cells and seeds, and which are measured."
+    parser = commands.add_parser("list", help="show experiments and what of them is measured", description=about)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of experiments or suites, whose cells are shown, too")
+    parser.add_argument("--out", type=Path, default=OUT, help=f"folder of the results ({OUT})")
+    parser.set_defaults(work=lambda options, _: print("\n".join(listed(options.names, options.out))) or 0)
+
+
+def add_run(commands: argparse._SubParsersAction) -> None:
+    """Add the command `run`."""
+    about = "Measure what has no good record yet. Interrupted or killed, the same command goes on."
+    parser = commands.add_parser("run", help="measure cells that have no result yet", description=about)
+    parser.add_argument("names", nargs="+", metavar="NAME", help="a suite, an experiment, or a file: .toml, .py")
+    parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help='cells, as "ppo*"; repeatable')
+    parser.add_argument("--seeds", metavar="N|LIST", help="so many seeds from 0 (10), or which (3,5,9)")
+    parser.add_argument("--jobs", type=_count, default=1, help="processes at a time (1); timings run alone")
+    parser.add_argument("--backend", choices=("joblib", "ray"), default="joblib", help="this machine, or a Ray cluster")
+    parser.add_argument("--ray-address", metavar="ADDRESS", help="of the cluster (the variable RAY_ADDRESS)")
+    parser.add_argument("--out", type=Path, default=OUT, help=f"folder of the results and run.log ({OUT})")
+    parser.add_argument("--publish", action="store_true", help="results go to benchmarks/results, those in --out too")
+    parser.set_defaults(work=_run)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Carry `run` out; return 1 where a task failed."""
+    chosen = choose(options.names, options.only, seeds_typed(options.seeds, None))
+    if options.ray_address is not None and options.backend != "ray":
+        raise UserError("ray-address has no effect without --backend ray; add it, or leave the address out")
+    if options.backend == "ray":
+        from benchmarks.suite.on_ray import cluster  # needs the extra `ray`
+
+        backend = cluster(options.ray_address)
+    else:
+        from benchmarks.suite.on_this_machine import carry_out as backend
+    failed = run(chosen, backend, options.jobs, options.out, typed("", arguments), publish=options.publish)
+    return int(failed > 0)

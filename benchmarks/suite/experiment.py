@@ -1,0 +1,60 @@
+"""An experiment: one question, the cells that answer it, and how a cell is measured."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import Any
+
+from benchmarks.suite.records import Record, latest
+from pg_agents.spaces.packages import install_line
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One question, the cells that answer it, and how a cell is measured.
+
+    Attributes:
+        name: unique among all experiments; its records are in the file of this name.
+        source: where `load` finds it: a dotted module, or a file.
+        question: what it asks.
+        cells: frozen dataclasses with a unique `name`.
+        seeds: the seeds of each cell that are measured unless others are asked for.
+        run: measures a cell with one seed.
+        run_seeds: measures a cell with several seeds as one batch; None: each by itself.
+        exclusive: whether nothing else of the suite may run beside it.
+        extras: modules that must be importable.
+        module: where its `table`, `plot` and `numbers` are; None: it has none.
+    """
+
+    name: str
+    source: str
+    question: str
+    cells: tuple[Any, ...]
+    seeds: tuple[int, ...]
+    run: Callable[[Any, int], dict[str, Any]]
+    run_seeds: Callable[[Any, Sequence[int]], Mapping[int, dict[str, Any]]] | None = None
+    exclusive: bool = False
+    extras: tuple[str, ...] = ()
+    module: ModuleType | None = None
+
+    @property
+    def missing(self) -> str | None:
+        """How to install what the experiment needs and is not there; None: all is."""
+        absent = [name for name in self.extras if importlib.util.find_spec(name) is None]
+        return f"needs {absent[0]}: {install_line(absent[0])}" if absent else None
+
+    def current(self, records: Sequence[Record]) -> list[Record]:
+        """Return the latest record of each seed of the cells as they are now, in the order of the cells."""
+        contents = {cell.name: content(cell) for cell in self.cells}
+        found = [record for record in records if contents.get(record.cell.get("name")) == record.cell]
+        order = {name: place for place, name in enumerate(contents)}
+        return sorted(latest(found), key=lambda record: (order[record.cell["name"]], record.seed))
+
+
+def content(cell: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a cell as its records hold it: what JSON makes of it."""
+    return json.loads(json.dumps(asdict(cell)))
