@@ -25,8 +25,8 @@ from pg_agents.cli.options import (
     Options,
     ResumeOptions,
     TrainOptions,
-    parse,
 )
+from pg_agents.cli.parsing import parse
 from pg_agents.cli.resuming import run_resuming
 from pg_agents.cli.seeds import holds_seeds, resume_seeds, run_seeds
 from pg_agents.cli.terminal import complain, nobody_reads, prepare, say, warnings_as_lines

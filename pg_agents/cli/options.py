@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from pg_agents.agents import AGENTS, Agent
-from pg_agents.agents.published import PUBLISHED
-from pg_agents.cli.agent_options import agent_form, summary
-from pg_agents.cli.environments import UserError, nearest, with_tuned_env
-from pg_agents.cli.seed_list import seeds_typed
-from pg_agents.training.tuned import tuned_settings
+from pg_agents.agents import Agent
 
 PROGRAM = "pg-agents"
 Env = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
+EnvOrFile = Annotated[
+    tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV", help_behavior_hint="(may stand in --config instead)")
+]
 RunPath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PATH")]
 
 
@@ -34,7 +30,7 @@ class ListOptions:
 class RunOptions:
     """Train an agent."""
 
-    env: Env
+    env: EnvOrFile = ""
     """Id of a Gymnasium environment: CartPole-v1, ALE/Pong-v5, module:Mine-v0 (the module is imported)."""
     total_steps: int = 100_000
     """Environment steps to learn from, summed over the parallel environments."""
@@ -61,7 +57,12 @@ class RunOptions:
     run_dir: Path | None = None
     """A new or empty folder; by default a new one under runs/."""
     tuned: bool = False
-    """Use the tuned settings for this agent and environment; typed options take precedence."""
+    """Use the tuned settings for this agent and environment; typed options and those of --config take precedence."""
+    config: Path | None = None
+    """A file in TOML or JSON with arguments of the agent, the environment and the run, as tune writes it, or a run's
+    config.json; typed options take precedence."""
+    trust_config: bool = False
+    """Import the module that --config names in its env, which runs its code."""
     stop_return: float | None = None
     """End the run once the mean return of the newest training episodes, 100 or more, is at least this."""
     eval_every: int | None = None
@@ -185,63 +186,3 @@ COMMANDS: dict[str, type] = {
     "list": ListOptions, "train": RunOptions, "resume": ResumeOptions, "evaluate": EvaluateOptions,
     "gradients": GradientsOptions, "demo": DemoOptions,
 }  # fmt: skip
-
-
-def parse(argv: Sequence[str]) -> Options:
-    """Return the command and its options that `argv` asks for.
-
-    Raises:
-        UserError: an unknown command or agent.
-        SystemExit: 0 after help, 2 after an error in an option, which tyro has printed.
-    """
-    command, rest = _choose(argv, COMMANDS, "command", PROGRAM)
-    if command != "train":
-        return tyro.cli(COMMANDS[command], args=rest, prog=f"{PROGRAM} {command}", config=CONFIG)
-    published = {one.command: one for one in PUBLISHED.values()}
-    forms = {name: agent_form(agent, RunOptions) for name, agent in AGENTS.items()}
-    forms |= {name: agent_form(one.agent, RunOptions, one) for name, one in published.items()}
-    name, rest = _choose(rest, forms, "agent", f"{PROGRAM} train")
-    parsed: Any = tyro.cli(forms[name], args=rest, prog=f"{PROGRAM} train {name}", config=CONFIG)
-    typed = {
-        word.partition("=")[0].lstrip("-").replace("-", "_").removeprefix("no_")
-        for word in rest
-        if word.startswith("--")
-    }
-    given = vars(parsed.networks) | vars(parsed.language) | vars(parsed.agent)
-    arguments = {key: value for key, value in given.items() if key in typed}
-    agent, own = AGENTS.get(name), {}
-    if agent is None:
-        agent, own = published[name].agent, published[name].arguments
-    run = parsed.run
-    if run.tuned and "policy" in arguments:
-        raise UserError(
-            "tuned: the tuned settings are for new networks, not for a language model; leave out --tuned or --policy"
-        )
-    if run.tuned:
-        settings = tuned_settings(agent.name, run.env)
-        sizes = {"num_envs": settings.num_envs, "total_steps": settings.total_steps}
-        run = dataclasses.replace(run, **{key: value for key, value in sizes.items() if key not in typed})
-        run = dataclasses.replace(run, **with_tuned_env(run.env, run.env_arg, run.wrapper, settings))
-        own = settings.arguments | own
-    return TrainOptions(agent, run, own | arguments, seeds_typed(run.seeds, run.seed if "seed" in typed else None))
-
-
-CONFIG = (tyro.conf.FlagCreatePairsOff,)
-
-
-def _choose(argv: Sequence[str], forms: dict[str, type], what: str, prog: str) -> tuple[str, list[str]]:
-    """Return the first word of `argv` if it is one of `forms`, and the rest; else show help or an error."""
-    if argv and argv[0] in forms:
-        return argv[0], list(argv[1:])
-    if argv and not argv[0].startswith("-"):
-        near = nearest(argv[0], forms, 1)
-        known = f"did you mean {near[0]}?" if near else f"known: {', '.join(forms)}"
-        raise UserError(f"{what}: there is no {what} {argv[0]!r}; {known}")
-    lines = [f"usage: {prog} {what.upper()} ...", "", f"{what}s:"]
-    lines += [f"  {name:20} {summary(form)}" for name, form in forms.items()]
-    lines += ["", f"{prog} {what.upper()} --help shows the options."]
-    wanted = bool(argv) and argv[0] in ("-h", "--help")
-    if argv and not wanted:
-        raise UserError(f"{what}: {argv[0]} comes before the {what}; write {prog} {what.upper()} ... {argv[0]}")
-    print("\n".join(lines), file=sys.stdout if wanted else sys.stderr)
-    raise SystemExit(0 if wanted else 2)

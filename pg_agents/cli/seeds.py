@@ -31,6 +31,7 @@ from pg_agents.policies import NetworkConfig
 from pg_agents.shown import shortened
 from pg_agents.spaces.environments import id_for
 from pg_agents.training.learners_progress import folder_of
+from pg_agents.training.learners_reports import SHARES
 from pg_agents.training.loop import make_collector
 from pg_agents.training.over_seeds import PROCESSES
 from pg_agents.training.run_files import CONFIG, SUMMARY, writable
@@ -101,8 +102,7 @@ def _stacked(options: TrainOptions, config: RunConfig, opened: ExitStack) -> Mad
 
 def of_all(config: RunConfig, count: int) -> RunConfig:
     """Return the configuration of a run of `count` learners of which each has that of `config`."""
-    names = "num_envs", "total_steps", "eval_episodes", "log_every", "eval_every", "checkpoint_every"
-    given = {name: str(getattr(config, name)) for name in names}
+    given = {name: str(getattr(config, name)) for name in SHARES}
     numbers: dict[str, Any] = {name: count * int(text) for name, text in given.items() if text.isdigit()}
     return replace(config, **numbers)
 

@@ -23,6 +23,7 @@ from pg_agents.training.run_files import AGENT, BEST, CONFIG, SUMMARY, RunFiles,
 
 AT_ONCE = 8  # agents that are being saved
 SECONDS = 60.0  # after which the best agents are saved, if no checkpoint was written meanwhile
+SHARES = "num_envs", "total_steps", "eval_episodes", "log_every", "eval_every", "checkpoint_every"  # of all learners
 Row = dict[str, Value]
 
 
@@ -116,8 +117,7 @@ class LearnersReports:
 def config_of_learner(config: Mapping[str, Any], agent: Agent, learner: int) -> dict[str, Any]:
     """Return what config.json of a run of one of the learners alone says."""
     count = agent.policy.num_learners
-    shares = ("num_envs", "total_steps", "eval_episodes", "log_every", "eval_every", "checkpoint_every")
-    own = {name: share(config[name], count, name) for name in shares if isinstance(config[name], int)}
+    own = {name: share(config[name], count, name) for name in SHARES if isinstance(config[name], int)}
     return {
         **config,
         **own,

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from pg_agents.cli import main, resuming
-from pg_agents.cli.options import RunOptions, parse
+from pg_agents.cli.options import RunOptions
+from pg_agents.cli.parsing import parse
 from pg_agents.cli.runs import RunConfig, read_config
 from pg_agents.training.loop import train
 
@@ -34,7 +35,7 @@ TYPED = {
     "asynchronous": None,
 }  # options that change what a run does, each with another value than it has by default
 # Where it is, what is shown, what stands for other options, and how many such runs (tests/cli/test_seeds.py).
-OTHERS = {"env", "run_dir", "quiet", "tuned", "seeds", "jobs"}
+OTHERS = {"env", "run_dir", "quiet", "tuned", "seeds", "jobs", "config", "trust_config"}
 OF_PYTHON = {
     "agent",
     "env",

@@ -4,7 +4,7 @@ import pytest
 
 from pg_agents import AGENTS
 from pg_agents.cli.environments import parse_arguments
-from pg_agents.cli.options import parse
+from pg_agents.cli.parsing import parse
 from pg_agents.spaces.wrappers import wrappers_of
 from pg_agents.training import tuned
 from pg_agents.training.tuned import TUNED, Tuned, tuned_settings

@@ -1,0 +1,113 @@
+"""What was typed → a command with its options; those of `train` also from a file and from tuned settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import tyro
+
+from pg_agents.agents import AGENTS, Agent
+from pg_agents.agents.published import PUBLISHED
+from pg_agents.cli.agent_options import agent_form, summary
+from pg_agents.cli.config_file import FromFile, read_file
+from pg_agents.cli.environments import with_tuned_env
+from pg_agents.cli.options import COMMANDS, PROGRAM, Options, RunOptions, TrainOptions
+from pg_agents.cli.seed_list import seeds_typed
+from pg_agents.errors import UserError
+from pg_agents.shown import nearest
+from pg_agents.training.tuned import tuned_settings
+
+CONFIG = (tyro.conf.FlagCreatePairsOff,)
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Return the command and its options that `argv` asks for.
+
+    Raises:
+        UserError: an unknown command or agent; a file of --config that does not fit.
+        SystemExit: 0 after help, 2 after an error in an option, which tyro has printed.
+    """
+    command, rest = _choose(argv, COMMANDS, "command", PROGRAM)
+    if command != "train":
+        return tyro.cli(COMMANDS[command], args=rest, prog=f"{PROGRAM} {command}", config=CONFIG)
+    typed = _typed_for_agent(command, rest, RunOptions)
+    found = FromFile() if typed.run.config is None else read_file(typed.run, typed.agent)
+    run, own = _filled(typed, found)
+    if not run.env:
+        raise UserError("env: it is missing; give the id of an environment, such as CartPole-v1, after the agent")
+    beside = found.run.keys() if "seeds" not in typed.names else ()
+    seeds = seeds_typed(run.seeds, run.seed if "seed" in typed.names.union(beside) else None)
+    return TrainOptions(typed.agent, run, own | typed.arguments, seeds)
+
+
+@dataclasses.dataclass
+class Typed:
+    """What was typed after the name of an agent.
+
+    Attributes:
+        agent: the agent's class.
+        own: arguments that its name stands for, if it is that of a published objective.
+        run: the options that are none of the agent's.
+        arguments: the agent's arguments that were typed, by name.
+        names: the names of all options that were typed.
+    """
+
+    agent: type[Agent]
+    own: dict[str, Any]
+    run: Any
+    arguments: dict[str, Any]
+    names: set[str]
+
+
+def _typed_for_agent(command: str, rest: Sequence[str], form: type) -> Typed:
+    published = {one.command: one for one in PUBLISHED.values()}
+    forms = {name: agent_form(agent, form) for name, agent in AGENTS.items()}
+    forms |= {name: agent_form(one.agent, form, one) for name, one in published.items()}
+    name, rest = _choose(rest, forms, "agent", f"{PROGRAM} {command}")
+    parsed: Any = tyro.cli(forms[name], args=rest, prog=f"{PROGRAM} {command} {name}", config=CONFIG)
+    names = {
+        word.partition("=")[0].lstrip("-").replace("-", "_").removeprefix("no_")
+        for word in rest
+        if word.startswith("--")
+    }
+    given = vars(parsed.networks) | vars(parsed.language) | vars(parsed.agent)
+    arguments = {key: value for key, value in given.items() if key in names}
+    agent, own = (AGENTS[name], {}) if name in AGENTS else (published[name].agent, published[name].arguments)
+    return Typed(agent, own, parsed.run, arguments, names)
+
+
+def _filled(typed: Typed, found: FromFile) -> tuple[RunOptions, dict[str, Any]]:
+    """Return the run's options and the agent's arguments, with what was not typed from the file and tuned settings."""
+    run, names = found.fill(typed.run, typed.names), typed.names | found.run.keys()
+    if not run.tuned:
+        return run, typed.own | found.arguments
+    if "policy" in typed.arguments | found.arguments:
+        raise UserError(
+            "tuned: the tuned settings are for new networks, not for a language model; leave out --tuned or --policy"
+        )
+    settings = tuned_settings(typed.agent.name, run.env)
+    sizes = {"num_envs": settings.num_envs, "total_steps": settings.total_steps}
+    run = dataclasses.replace(run, **{key: value for key, value in sizes.items() if key not in names})
+    run = dataclasses.replace(run, **with_tuned_env(run.env, run.env_arg, run.wrapper, settings))
+    return run, settings.arguments | typed.own | found.arguments
+
+
+def _choose(argv: Sequence[str], forms: dict[str, type], what: str, prog: str) -> tuple[str, list[str]]:
+    """Return the first word of `argv` if it is one of `forms`, and the rest; else show help or an error."""
+    if argv and argv[0] in forms:
+        return argv[0], list(argv[1:])
+    if argv and not argv[0].startswith("-"):
+        near = nearest(argv[0], forms, 1)
+        known = f"did you mean {near[0]}?" if near else f"known: {', '.join(forms)}"
+        raise UserError(f"{what}: there is no {what} {argv[0]!r}; {known}")
+    lines = [f"usage: {prog} {what.upper()} ...", "", f"{what}s:"]
+    lines += [f"  {name:20} {summary(form)}" for name, form in forms.items()]
+    lines += ["", f"{prog} {what.upper()} --help shows the options."]
+    wanted = bool(argv) and argv[0] in ("-h", "--help")
+    if argv and not wanted:
+        raise UserError(f"{what}: {argv[0]} comes before the {what}; write {prog} {what.upper()} ... {argv[0]}")
+    print("\n".join(lines), file=sys.stdout if wanted else sys.stderr)
+    raise SystemExit(0 if wanted else 2)
