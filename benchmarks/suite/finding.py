@@ -45,9 +45,11 @@ def named(name: str) -> Experiment:
     """Return an experiment of the suite by its name.
 
     Raises:
-        UserError: its module does not say what an experiment is to say.
+        UserError: there is none, or its module does not say what an experiment is to say.
     """
-    return load(f"benchmarks.{find()[name]}.{name}")
+    if name not in (known := find()):
+        raise UserError(f"experiment: there is no {name!r}; there are {', '.join(known)}")
+    return load(f"benchmarks.{known[name]}.{name}")
 
 
 @cache

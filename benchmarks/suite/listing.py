@@ -11,7 +11,7 @@ from benchmarks.suite.finding import GROUPS, find, named
 from benchmarks.suite.records import read
 from benchmarks.suite.runner import RESULTS, file_of
 from benchmarks.suite.selection import choose
-from benchmarks.suites import SUITES
+from benchmarks.suites import SUITES, Part
 
 
 def listed(names: Sequence[str], out: Path) -> Iterator[str]:
@@ -33,11 +33,11 @@ def listed(names: Sequence[str], out: Path) -> Iterator[str]:
             for name in members:
                 yield from (f"  {line}" for line in _experiment(named(name), out))
     for suite, parts in SUITES.items():
-        yield f"suite {suite}: {', '.join(_part(part.experiment, part.cells) for part in parts)}"
+        yield f"suite {suite}: {', '.join(dict.fromkeys(_part(part) for part in parts))}"
 
 
-def _part(experiment: str, cells: str) -> str:
-    return experiment if cells == "*" else f"{experiment}/{cells}"
+def _part(part: Part) -> str:
+    return part.experiment if "*" in part.cells else f"{part.experiment} ({', '.join(part.cells)})"
 
 
 def _experiment(experiment: Experiment, out: Path) -> Iterator[str]:

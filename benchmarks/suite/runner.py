@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.suite.experiment import Experiment
 from benchmarks.suite.progress import Shown
 from benchmarks.suite.provenance import commit
 from benchmarks.suite.records import Record, append, read
 from benchmarks.suite.selection import Chosen
-from benchmarks.suite.tasks import Done, Task, due
+from benchmarks.suite.tasks import Done, Place, Task, due
 
 RESULTS = Path(__file__).parent.parent / "results"
 LOG = "run.log"
@@ -38,20 +39,13 @@ def run(chosen: Sequence[Chosen], backend: Backend, jobs: int, out: Path, comman
         publish: whether records go to `RESULTS`, with those good ones that `out` has already.
     """
     folder = RESULTS if publish else out
-    before: dict[str, float] = {}
-    beside, alone = [], []
-    said = command, commit()
-    for one in chosen:
-        experiment = one.experiment
-        if publish:
-            _take_over(one, out)
-        records = read(file_of(experiment.name, folder))
-        known = [*read(file_of(experiment.name, RESULTS)), *records]
-        before |= {f"{experiment.name}/{r.cell['name']}": r.seconds for r in known if r.seconds and r.is_good}
-        if experiment.missing is None:
-            tasks = due(experiment, one.cells, one.seeds, records, said)
-            (alone if experiment.exclusive else beside).extend(tasks)
-    with Shown(out / LOG, [*beside, *alone], jobs, before) as progress:
+    if publish:
+        _take_over([one.experiment for one in chosen], out)
+    tasks = _due(chosen, folder, (command, commit()))
+    exclusive = {one.experiment.name for one in chosen if one.experiment.exclusive}
+    alone = [task for task in tasks if task.experiment in exclusive]
+    beside = [task for task in tasks if task.experiment not in exclusive]
+    with Shown(out / LOG, [*beside, *alone], jobs, _seconds(chosen, folder)) as progress:
         for one in chosen:
             if one.experiment.missing:
                 progress.say(f"{one.experiment.name}: {len(one.cells)} cells are missing: {one.experiment.missing}")
@@ -66,15 +60,32 @@ def run(chosen: Sequence[Chosen], backend: Backend, jobs: int, out: Path, comman
     return progress.failed
 
 
-def _take_over(one: Chosen, out: Path) -> None:
+def _due(chosen: Sequence[Chosen], folder: Path, said: tuple[str, str]) -> list[Task]:
+    """Return the tasks of what has no good record; what is chosen twice is due once."""
+    tasks: list[Task] = []
+    for one in chosen:
+        if one.experiment.missing is None:
+            planned = {(t.cell["name"], seed) for t in tasks if t.experiment == one.experiment.name for seed in t.seeds}
+            tasks += due(one.experiment, one.cells, one.seeds, planned | _good(one.experiment, folder).keys(), said)
+    return tasks
+
+
+def _good(experiment: Experiment, folder: Path) -> dict[Place, Record]:
+    """Return the good records of an experiment's cells as they are now."""
+    current = experiment.current(read(file_of(experiment.name, folder)))
+    return {(record.cell["name"], record.seed): record for record in current if record.is_good}
+
+
+def _seconds(chosen: Sequence[Chosen], folder: Path) -> dict[str, float]:
+    """Return what a seed of each cell took when it was last measured."""
+    records = [r for one in chosen for place in (RESULTS, folder) for r in read(file_of(one.experiment.name, place))]
+    return {f"{r.experiment}/{r.cell['name']}": r.seconds for r in records if r.seconds and r.is_good}
+
+
+def _take_over(experiments: Sequence[Experiment], out: Path) -> None:
     """Add to the published records the good ones in `out` that they lack."""
-    published = file_of(one.experiment.name, RESULTS)
-
-    def good(path: Path) -> dict[tuple[str, int], Record]:
-        current = one.experiment.current(read(path))
-        return {(record.cell["name"], record.seed): record for record in current if record.is_good}
-
-    there = good(published)
-    for place, record in good(file_of(one.experiment.name, out)).items():
-        if place not in there:
-            append(published, record)
+    for experiment in experiments:
+        published = _good(experiment, RESULTS)
+        for place, record in _good(experiment, out).items():
+            if place not in published:
+                append(file_of(experiment.name, RESULTS), record)

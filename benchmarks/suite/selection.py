@@ -57,8 +57,7 @@ def _parts(name: str) -> Iterator[tuple[Experiment, Sequence[Any], Sequence[int]
     elif name in SUITES:
         for part in SUITES[name]:
             experiment = named(part.experiment)
-            cells = [cell for cell in experiment.cells if fnmatchcase(cell.name, part.cells)]
-            yield experiment, cells, part.seeds or experiment.seeds
+            yield experiment, part.of(experiment.cells), part.seeds or experiment.seeds
     elif name in find():
         experiment = named(name)
         yield experiment, experiment.cells, experiment.seeds

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,8 @@ from benchmarks.suite.machine import MIB, forget_peak, machine, peak_megabytes
 from benchmarks.suite.provenance import versions
 from benchmarks.suite.records import Record
 from pg_agents.shown import printable, shortened
+
+Place = tuple[str, int]  # a cell's name, and a seed
 
 
 @dataclass(frozen=True)
@@ -60,25 +62,20 @@ class Done:
 
 
 def due(
-    experiment: Experiment,
-    cells: Sequence[Any],
-    seeds: Sequence[int],
-    records: Sequence[Record],
-    said: tuple[str, str],
+    experiment: Experiment, cells: Sequence[Any], seeds: Sequence[int], done: Collection[Place], said: tuple[str, str]
 ) -> list[Task]:
-    """Return the tasks for what has no good record of the same cell content.
+    """Return the tasks for cells and seeds that are not done.
 
     Args:
         experiment: the experiment.
         cells: those of its cells that are asked for.
         seeds: of each cell.
-        records: what has been measured.
+        done: names of cells, and seeds.
         said: the command and the commit, for the records.
     """
-    good = {(record.cell["name"], record.seed) for record in experiment.current(records) if record.is_good}
     tasks = []
     for cell in cells:
-        left = tuple(seed for seed in seeds if (cell.name, seed) not in good)
+        left = tuple(seed for seed in seeds if (cell.name, seed) not in done)
         batches = [left] if experiment.run_seeds else [(seed,) for seed in left]
         tasks += [Task(experiment.name, experiment.source, content(cell), batch, *said) for batch in batches if batch]
     return tasks

@@ -10,6 +10,7 @@ from benchmarks.suite.finding import load
 from benchmarks.suite.records import read
 from benchmarks.suite.selection import choose
 from benchmarks.suite.tasks import due, measure
+from benchmarks.suites import SUITES, Part
 from pg_agents.errors import UserError
 
 MINE = '''"""How much is a seed?"""
@@ -155,6 +156,15 @@ def test_published_results_take_over_what_is_done(tmp_path):
     assert len(lines("calls")) == 4 and len(lines("published/mine.jsonl")) == 4
 
 
+def test_what_two_parts_of_a_suite_have_in_common_is_measured_once(tmp_path, monkeypatch):
+    mine()
+    parts = Part("mine", ("two",), (7,)), Part("mine", ("t*", "*"), (3, 7)), Part("mine")
+    monkeypatch.setitem(SUITES, "all", parts)
+    monkeypatch.setattr("benchmarks.suite.selection.named", lambda name: load(f"{tmp_path}/{name}.py"))
+    assert main(["run", "all"]) == 0
+    assert lines("calls") == ["two 7", "two 3", "one 3", "one 7", "one 4", "two 4"]
+
+
 def test_exclusive_experiments_run_last_and_alone(tmp_path, monkeypatch):
     mine()
     (tmp_path / "timing.py").write_text(MINE + "\nEXCLUSIVE = True\n")
@@ -177,7 +187,7 @@ def test_what_needs_a_module_that_is_missing_says_how_to_install_it(tmp_path, ca
 def test_a_task_of_another_cell_is_refused():
     mine()
     experiment = load("mine.py")
-    task = due(experiment, experiment.cells[:1], [0], [], ("typed", "commit"))[0]
+    task = due(experiment, experiment.cells[:1], [0], (), ("typed", "commit"))[0]
     task.cell["factor"] = 7
     assert measure(task).records[0].error.startswith("RuntimeError: mine/one is another cell here")
 
