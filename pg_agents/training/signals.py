@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pg_agents.errors import Terminated
@@ -27,6 +29,10 @@ class Signals:
     after a signal becomes KeyboardInterrupt or `Terminated`. Outside the main thread, and for signals that are
     ignored, the context does nothing.
 
+    A signal may come while an earlier one is handled, in the middle of any line of it. So nothing here is done under a
+    lock that a handler waits for: an event being set, or a thread being started by `threading`, holds one, and the only
+    thread that could give it back would wait for it.
+
     Args:
         heeded: whether it does anything.
         said: returns the message of the error.
@@ -37,8 +43,8 @@ class Signals:
         self.number: int | None = None
         self.at_once = False
         self.former: dict[int, Any] = {}
-        self.over, self.late = threading.Event(), threading.Event()
-        self.hurrying: threading.Thread | None = None
+        self.over = self.late = False
+        self.ending, self.hurrying = _taken(), _thread.allocate_lock()  # given back by `ends`, and by `_hurry`
 
     @property
     def name(self) -> str | None:
@@ -47,7 +53,9 @@ class Signals:
 
     def ends(self) -> None:
         """Let what follows take its time."""
-        self.over.set()
+        self.over = True
+        with suppress(RuntimeError):  # it has been given back before
+            self.ending.release()
 
     def __enter__(self) -> Signals:
         if self.heeded and threading.current_thread() is threading.main_thread():
@@ -59,9 +67,8 @@ class Signals:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.ends()
-        if self.hurrying is not None:
-            self.hurrying.join()
-        self._restore()
+        with self.hurrying:
+            self._restore()
         if self.number is not None:
             cause = None if isinstance(error, Stopping) else error
             raise (KeyboardInterrupt if self.number == signal.SIGINT else Terminated)(self.said()) from cause
@@ -71,14 +78,14 @@ class Signals:
             signal.signal(number, former)
 
     def _heed(self, number: int, frame: object) -> None:
-        if self.late.is_set():
-            self.late.clear()
-            if not self.over.is_set():
+        if self.late:
+            self.late = False
+            if not self.over:
                 raise Stopping
         elif self.number is None:
             self.number = number
-            self.hurrying = threading.Thread(target=self._hurry, args=(number,), daemon=True)
-            self.hurrying.start()
+            self.hurrying = _taken()
+            _thread.start_new_thread(self._hurry, (number,))
         else:
             self.at_once = True
             self.ends()
@@ -88,7 +95,15 @@ class Signals:
     def _hurry(self, number: int) -> None:
         """Have `_heed` called again in the main thread, which interrupts what waits there, until the run ends."""
         wait = PATIENCE
-        while not self.over.wait(wait) and hasattr(signal, "pthread_kill"):  # Windows has none
-            self.late.set()
+        while not self.ending.acquire(timeout=wait) and hasattr(signal, "pthread_kill"):  # Windows has none
+            self.late = True
             signal.pthread_kill(threading.main_thread().ident or 0, number)
             wait = AGAIN
+        self.hurrying.release()
+
+
+def _taken() -> _thread.LockType:
+    """Return a lock that somebody waits for until it is released."""
+    lock = _thread.allocate_lock()
+    lock.acquire()
+    return lock
