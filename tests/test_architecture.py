@@ -29,6 +29,7 @@ ROOMS = (
     "checkpoints",
     "training",
     "gradients",
+    "comparison",
     "cli",
 )
 ENVIRONMENT_ROOMS = ("core", "solve", "bandits classic mdps pictures tokens")

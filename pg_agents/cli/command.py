@@ -1,4 +1,4 @@
-"""The command line: `pg-agents list | train | resume | evaluate | gradients | demo`.
+"""The command line: `pg-agents list | train | resume | evaluate | compare | plot | gradients | demo`.
 
 Bad input gives one sentence on standard error and exit code 2. A ValueError whose message does not begin with an
 argument's name is a bug of this program, and keeps its traceback.
@@ -24,6 +24,7 @@ from pg_agents.cli.options import (
     ListOptions,
     Options,
     ResumeOptions,
+    RunsOptions,
     TrainOptions,
 )
 from pg_agents.cli.parsing import parse
@@ -41,6 +42,7 @@ TYPED = {
     "agent": "AGENT",
     "command": "COMMAND",
     "path": "PATH",
+    "runs": "RUN",
     "env_args": "--env-arg",
     "wrappers": "--wrapper",
 }  # fmt: skip; else --name
@@ -101,6 +103,10 @@ def _do(options: Options) -> None:
         (resume_seeds if holds_seeds(options.path) else run_resuming)(options)
     elif isinstance(options, EvaluateOptions):
         run_evaluation(options)
+    elif isinstance(options, RunsOptions):
+        from pg_agents.cli.comparing import run_comparison  # here: most commands read no runs
+
+        run_comparison(options)
     elif isinstance(options, GradientsOptions):
         from pg_agents.cli.measure import run_gradients  # here: it imports what only this command needs
 

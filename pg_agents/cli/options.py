@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from pg_agents.agents import Agent
+from pg_agents.cli.comparing_options import CompareOptions, PlotOptions, RunsOptions
 
 PROGRAM = "pg-agents"
 Env = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
@@ -181,8 +182,8 @@ class TrainOptions:
     seeds: list[int] | None = None
 
 
-Options = ListOptions | ResumeOptions | EvaluateOptions | GradientsOptions | DemoOptions | TrainOptions
+Options = ListOptions | ResumeOptions | EvaluateOptions | RunsOptions | GradientsOptions | DemoOptions | TrainOptions
 COMMANDS: dict[str, type] = {
     "list": ListOptions, "train": RunOptions, "resume": ResumeOptions, "evaluate": EvaluateOptions,
-    "gradients": GradientsOptions, "demo": DemoOptions,
+    "compare": CompareOptions, "plot": PlotOptions, "gradients": GradientsOptions, "demo": DemoOptions,
 }  # fmt: skip

@@ -1,0 +1,76 @@
+"""Run folders among the folders that somebody names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pg_agents.comparison.reading import is_run
+from pg_agents.errors import UserError
+from pg_agents.training.run_files import AGENT, BEST
+
+SEED = re.compile(r"seed-\d+")  # the folders of several seeds of a run
+NO_RUNS = {AGENT, BEST, "checkpoints", "videos"}  # what a run's folder holds besides
+DEPTH = 4  # folders below the one that was named
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run's folder, and its name: no more of its path than was typed, and nothing above a folder of runs."""
+
+    folder: Path
+    name: str
+
+
+def runs_in(paths: Iterable[Path]) -> list[Found]:
+    """Return the run folders that are named by `paths`, or are in them, each once, in this order.
+
+    A folder with folders seed-N that are runs is those runs: what stands beside them are their means.
+
+    Raises:
+        UserError: a path is no folder, or there is no run in it; nothing is named.
+    """
+    found: dict[Path, Found] = {}
+    for path in paths:
+        if not path.is_dir():
+            what = "is no folder" if path.exists() else "does not exist"
+            raise UserError(f"runs: {path} {what}; give folders of runs")
+        inside = list(_runs(path, DEPTH))
+        if not inside:
+            raise UserError(
+                f"runs: {path} holds no run (no metrics.jsonl, progress.csv or monitor.csv in it or in folders in "
+                "it); give folders that train wrote, or with such a file"
+            )
+        for folder in inside:
+            found.setdefault(folder.resolve(), Found(folder, _name(path, folder)))
+    if not found:
+        raise UserError("runs: none are named; give folders of runs, like runs/*")
+    return list(found.values())
+
+
+def _runs(folder: Path, depth: int) -> Iterator[Path]:
+    within = _folders(folder)
+    if seeds := [one for one in within if SEED.fullmatch(one.name) and is_run(one)]:
+        yield from sorted(seeds, key=lambda one: int(one.name.removeprefix("seed-")))
+    elif is_run(folder):
+        yield folder
+    elif depth:
+        for one in within:
+            yield from _runs(one, depth - 1)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder that may be runs; links are not followed, since they may lead in a circle."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and entry.name not in NO_RUNS]
+    return [folder / name for name in sorted(names) if not name.startswith(".")]
+
+
+def _name(typed: Path, folder: Path) -> str:
+    """Return a run's name: its path as typed, of an absolute one only what begins with the folder that was named."""
+    known = [part for part in typed.parts if part not in ("..", ".")] if not typed.is_absolute() else []
+    known = known or [typed.resolve().name]
+    return "/".join([*known, *folder.relative_to(typed).parts])

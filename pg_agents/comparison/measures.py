@@ -1,0 +1,123 @@
+"""What is measured of runs: curves on common steps, scores with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pg_agents.comparison.curve import Numbers
+from pg_agents.comparison.groups import Panel
+from pg_agents.comparison.runs import Run
+from pg_agents.statistics import interquartile_mean, interval
+
+POINTS = 50  # of a curve over several runs, each with an interval
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Band:
+    """A group's curve: at each step the interquartile mean over its runs, and the ends of its interval, [P] each.
+
+    It begins where all runs have begun, and ends where the shortest run does; runs that ended before since they had
+    reached what they were to stay at their last value. Of one run there is no interval: its ends are the value.
+    """
+
+    steps: Numbers
+    values: Numbers
+    low: Numbers
+    high: Numbers
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A group's row of the table.
+
+    Attributes:
+        label: the group's.
+        each: the last value of each run.
+        middle: their interquartile mean.
+        interval: its 95 % interval; None: of one run.
+        median: theirs.
+        area: the interquartile mean of the runs' mean values over the steps that all runs of the panel have; None:
+            there are none.
+    """
+
+    label: str
+    each: tuple[float, ...]
+    middle: float
+    interval: tuple[float, float] | None
+    median: float
+    area: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is shown of a panel.
+
+    Attributes:
+        panel: the groups.
+        bands: a curve for each group.
+        scores: a row for each group.
+        common: the first and the last of the steps that all runs have.
+        known: the returns of the optimum and of a random policy, as far as they are known.
+    """
+
+    panel: Panel
+    bands: tuple[Band, ...]
+    scores: tuple[Scores, ...]
+    common: tuple[float, float]
+    known: Mapping[str, float]
+
+
+def measure(panel: Panel, known: Mapping[str, float]) -> Measured:
+    """Return what is shown of a panel."""
+    common = span(panel.runs)
+    bands = tuple(band_of(group.runs) for group in panel.groups)
+    scores = tuple(scores_of(group.label, group.runs, common) for group in panel.groups)
+    return Measured(panel, bands, scores, common, known)
+
+
+def span(runs: Sequence[Run]) -> tuple[float, float]:
+    """Return the first and the last of the steps that all runs have; those that were stopped have all behind them."""
+    going = [run for run in runs if not run.stopped]
+    end = min(run.curve.steps[-1] for run in going) if going else max(run.curve.steps[-1] for run in runs)
+    return float(max(run.curve.steps[0] for run in runs)), float(end)
+
+
+def band_of(runs: Sequence[Run]) -> Band:
+    """Return the curve of a group, on steps at equal distances; of one run on its own steps."""
+    if len(runs) == 1:
+        curve = runs[0].curve
+        return Band(curve.steps, curve.values, curve.values, curve.values)
+    begin, end = span(runs)
+    steps = np.linspace(begin, end, POINTS) if begin < end else np.array([end] if begin == end else [])
+    table = np.array([np.interp(steps, run.curve.steps, run.curve.values) for run in runs])
+    ends = np.array([interval(column, LEVEL) for column in table.T]).reshape(-1, 2)
+    return Band(steps, np.array([interquartile_mean(column) for column in table.T]), ends[:, 0], ends[:, 1])
+
+
+def scores_of(label: str, runs: Sequence[Run], common: tuple[float, float]) -> Scores:
+    """Return a group's row: its last values, and its areas over the steps that are common to all groups."""
+    each = tuple(float(run.curve.values[-1]) for run in runs)
+    areas = [area for run in runs if (area := height(run, *common)) is not None]
+    return Scores(
+        label,
+        each,
+        interquartile_mean(each),
+        interval(each, LEVEL) if len(each) > 1 else None,
+        float(np.median(each)),
+        interquartile_mean(areas) if areas else None,
+    )
+
+
+def height(run: Run, begin: float, end: float) -> float | None:
+    """Return the area under a run's curve over so many steps, divided by their number; None: there are none."""
+    if begin >= end:
+        return None
+    steps, values = run.curve.steps, run.curve.values
+    inside = steps[(steps > begin) & (steps < end)]
+    at = np.concatenate([[begin], inside, [end]])
+    heights = np.interp(at, steps, values)
+    return float((heights[1:] + heights[:-1]) / 2 @ np.diff(at) / (end - begin))

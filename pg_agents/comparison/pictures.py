@@ -1,0 +1,147 @@
+"""Pictures of learning curves: a panel for each environment, a line with a band for each group."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from pg_agents.comparison.curve import Numbers
+from pg_agents.comparison.measures import Measured
+from pg_agents.shown import printable, shortened
+
+COLOURS = ("#2a78d6", "#e2672a", "#12966a", "#c98500", "#8455c9", "#d1457e", "#5f7d1e", "#0f8fa8")
+DASHES = ("solid", "dashed", "dotted", "dashdot")  # of the groups beyond as many
+SIDES = {"optimum": 2, "random": -3}  # points from a line to its name: above it, below it
+MARKS = {"optimum": (0, (6, 3)), "random": (0, (1, 2))}
+WORDS = {
+    "rollout/ep_rew_mean": "return, mean of the last 100 episodes",
+    "eval/ep_rew_mean": "return, mean of an evaluation",
+    "rollout/ep_len_mean": "episode length, mean of the last 100",
+}
+POINTS, LINES = 300, 40  # of a line; runs of a panel that have lines of their own
+WIDTH, HEIGHT = 5.4, 3.7  # of a panel, in inches
+
+
+Looks = Mapping[str, Mapping[str, Any]]  # a line's colour and dashes, by the group's label
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours of everything but the groups."""
+
+    page: str
+    ink: str
+    faint: str
+
+
+LIGHT, DARK = Theme("#ffffff", "#20242b", "#e3e6ea"), Theme("#14171c", "#e4e7ec", "#2c323b")
+
+
+def looks_of(panels: Sequence[Measured]) -> Looks:
+    """Return the colour and the dashes of each group, which are the same in all panels."""
+    labels = dict.fromkeys(row.label for panel in panels for row in panel.scores)
+    return {
+        label: {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i // len(COLOURS) % len(DASHES)]}
+        for i, label in enumerate(labels)
+    }
+
+
+def draw(
+    panels: Sequence[Measured],
+    metric: str,
+    looks: Looks,
+    title: str | None = None,
+    theme: Theme = LIGHT,
+) -> Any:  # noqa: ANN401 - a matplotlib figure
+    """Return a figure: in each panel a line for each group, with its band, and thin lines for its runs."""
+    from matplotlib import rc_context  # takes half a second to import: only where it is used
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    columns = min(3, len(panels), math.ceil(math.sqrt(len(panels))))
+    rows = math.ceil(len(panels) / columns)
+    with rc_context(_style(theme)):
+        figure = Figure(figsize=(columns * WIDTH, rows * HEIGHT + 0.5), layout="constrained")
+        axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for panel, one in zip(panels, axes, strict=False):
+            _panel(one, panel, looks, theme)
+            one.set(xlabel="environment steps", ylabel=in_words(metric))
+        for one in axes[len(panels) :]:
+            one.remove()
+        shown = dict.fromkeys(row.label for panel in panels for row in panel.scores)
+        lines = [Line2D([], [], linewidth=2, **looks[label]) for label in shown]
+        names = [_text(label) for label in shown]
+        most = max(1, int(columns * 60 / (8 + max(map(len, names)))))
+        figure.legend(lines, names, loc="outside lower center", ncols=min(len(names), most), frameon=False)
+        if title:
+            figure.suptitle(_text(title, 120))
+    return figure
+
+
+def picture(figure: Any, kind: str) -> bytes:  # noqa: ANN401
+    """Return a figure as a file: png, svg or pdf. The same figure gives the same bytes."""
+    from matplotlib import rc_context
+
+    buffer = BytesIO()
+    undated = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
+    with rc_context({"svg.hashsalt": "pg_agents"}):
+        figure.savefig(buffer, format=kind, dpi=150, metadata=undated[kind])
+    return buffer.getvalue()
+
+
+def in_words(metric: str) -> str:
+    """Return what a metric is."""
+    return WORDS.get(metric, _text(metric))
+
+
+def _panel(axes: Any, panel: Measured, looks: Looks, theme: Theme) -> None:  # noqa: ANN401
+    from matplotlib.ticker import EngFormatter
+
+    for name, value in panel.known.items():
+        axes.axhline(value, color=theme.ink, linewidth=1, linestyle=MARKS[name], alpha=0.7, zorder=1)
+        where = {"xy": (1, value), "xycoords": ("axes fraction", "data"), "xytext": (-3, SIDES[name])}
+        how = {"textcoords": "offset points", "ha": "right", "va": "bottom" if SIDES[name] > 0 else "top"}
+        axes.annotate(f"{name} {value:.4g}", **where, **how, fontsize=8, zorder=4)
+    few = len(panel.panel.runs) <= LINES
+    for group, band, row in zip(panel.panel.groups, panel.bands, panel.scores, strict=True):
+        look = looks[row.label]
+        colour = look["color"]
+        if len(group.runs) > 1:
+            axes.fill_between(band.steps, band.low, band.high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+            for run in group.runs if few else ():
+                axes.plot(*_thinned(run.curve.steps, run.curve.values), color=colour, linewidth=0.6, alpha=0.35)
+        axes.plot(*_thinned(band.steps, band.values), **look, linewidth=2, zorder=3)
+    axes.set_title(_text(panel.panel.title), fontsize=10)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _thinned(steps: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
+    """Return a line of no more points than can be seen."""
+    kept = np.unique(np.linspace(0, len(steps) - 1, POINTS).astype(int)) if len(steps) > POINTS else slice(None)
+    return steps[kept], values[kept]
+
+
+def _text(text: str, most: int = 60) -> str:
+    """Return a text that can be drawn; a name that begins with _ would be left out of a legend."""
+    text = shortened(printable(text), most).replace("\n", " ")
+    return f" {text}" if text.startswith("_") else text
+
+
+def _style(theme: Theme) -> Any:  # noqa: ANN401 - matplotlib's names are a type of its own
+    edges = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    return {
+        **dict.fromkeys(edges, theme.ink),
+        **dict.fromkeys(("figure.facecolor", "axes.facecolor"), theme.page),
+        "axes.grid": True,
+        "grid.color": theme.faint,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.size": 9,
+        "text.parse_math": False,  # names may hold dollars
+    }

@@ -1,0 +1,156 @@
+"""Runs: their curves, their settings and how far they came."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pg_agents.comparison.curve import Curve
+from pg_agents.comparison.finding import Found
+from pg_agents.comparison.reading import read_curve
+from pg_agents.errors import UserError
+from pg_agents.shown import nearest, shown
+from pg_agents.spaces.environments import id_for
+from pg_agents.training.run_files import CONFIG, SUMMARY
+
+SEED = re.compile(r"(?:.*[-_.])?(?:seed|run)[-_]?(\d+)|(\d+)", re.IGNORECASE)  # folders: seed-3, ppo_run3, 3
+KNOWN = "known_returns"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is compared of a run.
+
+    Attributes:
+        name: of its folder.
+        folder: the name of the folder of all seeds, or its own.
+        env: the environment's id; "": nothing says it.
+        env_args: for the environment's constructor.
+        settings: what its config.json says, tables flattened: arguments.learning_rate; always with an agent.
+        curve: the metric.
+        state: finished, unfinished (it goes on, or was killed), or why it ended; "": nothing says it.
+        stopped: whether it ended since it had reached what it was to.
+        known: returns of the random and of the best policy that the config.json says.
+        wrapped: whether wrappers are around the environment, which may change its rewards.
+    """
+
+    name: str
+    folder: str
+    env: str
+    env_args: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    curve: Curve
+    state: str
+    stopped: bool
+    known: Mapping[str, float]
+    wrapped: bool
+
+
+def read_runs(found: Iterable[Found], metric: str) -> tuple[list[Run], list[str]]:
+    """Return the runs that have the metric, and a warning for each that is left out since it has none.
+
+    Raises:
+        UserError: none has it, or a file is damaged.
+    """
+    every = [_read(one, metric) for one in found]
+    with_it = [run for run in every if run.curve.steps.size]
+    if not with_it:
+        raise UserError(_no_values(every, metric))
+    without = [run for run in every if not run.curve.steps.size]
+    return with_it, [f"{run.name} is left out: no row of it has a finite {metric}" for run in without]
+
+
+def _no_values(runs: Sequence[Run], metric: str) -> str:
+    known = sorted({name for run in runs for name in run.curve.metrics})
+    named = runs[0].name + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
+    if not known:
+        return f"runs: {named} has no row of metrics yet; give runs that have learned for a while"
+    if metric in known:
+        return f"runs: {named} has no finite value of {metric}; give another metric with --metric"
+    near = nearest(metric, known) or known[:8]
+    return f"metric: no row of {named} has {shown(metric)}; there are {', '.join(near)}"
+
+
+def _read(found: Found, metric: str) -> Run:
+    curve = read_curve(found.folder, metric)
+    config, summary = _table(found.folder / CONFIG), _table(found.folder / SUMMARY)
+    folder, seed = _series(found)
+    env_args, wrappers = config.get("env_args"), config.get("wrappers")
+    env_args = env_args if isinstance(env_args, dict) else {}
+    env = config.get("env", curve.env)
+    env = _task(env, env_args, wrappers) if isinstance(env, str) else ""
+    settings = {"agent": folder, **({} if seed is None else {"seed": seed}), **dict(_flat(config))}
+    settings["agent"] = str(settings["agent"])
+    known = config.get(KNOWN)
+    return Run(
+        found.name,
+        folder,
+        env,
+        env_args,
+        settings,
+        curve,
+        _state(found.folder, summary),
+        summary.get("stopped") is not None,
+        {key: float(value) for key, value in known.items() if _is_number(value)} if isinstance(known, dict) else {},
+        bool(wrappers),
+    )
+
+
+def _series(found: Found) -> tuple[str, int | None]:
+    """Return the name of what a run is one of, and its seed, from the name of its folder: of mine/seed-3 mine and 3."""
+    *above, last = found.name.split("/")
+    match = SEED.fullmatch(last)
+    if match is None:
+        return found.name, None
+    seed = int(match[1] or match[2])
+    own = re.sub(r"[-_.]?(?:seed|run)?[-_]?\d+\Z", "", last, flags=re.IGNORECASE)
+    parts = [*above, own] if own else above
+    return "/".join(parts) or found.folder.resolve().parent.name, seed
+
+
+def _task(env: str, env_args: Mapping[str, Any], wrappers: object) -> str:
+    """Return the id under which the environment's rows have generators of their own: one name for one task."""
+    return id_for(env, 2, env_args, wrappers)
+
+
+def _state(folder: Path, summary: Mapping[str, Any]) -> str:
+    if not summary:
+        return "unfinished" if (folder / CONFIG).is_file() else ""
+    return next(
+        (f"{what.replace('_', ' ')}: {why}" for what in ("stopped", "cut_off") if (why := summary.get(what))),
+        "finished",
+    )
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of a table, those of tables in it behind their names and a dot; lists are text."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", json.dumps(value) if isinstance(value, list) else value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """Return the table in a file; {}: there is no file.
+
+    Raises:
+        UserError: there is something else in it.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"runs: {path} is damaged ({shown(str(error), 80)}); repair it, or remove it") from error
+    if not isinstance(found, dict):
+        raise UserError(f"runs: {path} holds no table, but {shown(found, 60)}; repair it, or remove it")
+    return found

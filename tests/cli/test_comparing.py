@@ -1,0 +1,104 @@
+"""`pg-agents compare` and `plot`: what is printed and written."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pg_agents.cli import main
+
+pytestmark = pytest.mark.usefixtures("folder")
+RETURN = "rollout/ep_rew_mean"
+
+
+def make(folder, slope, seeds=3, **config):
+    for seed in range(seeds):
+        run = folder / f"seed-{seed}"
+        run.mkdir(parents=True)
+        rows = [json.dumps({"step": 100 * i, RETURN: slope * i + seed}) for i in range(1, 11)]
+        (run / "metrics.jsonl").write_text("".join(f"{row}\n" for row in rows))
+        (run / "config.json").write_text(json.dumps({"seed": seed, **config}))
+
+
+@pytest.fixture
+def runs(folder):
+    make(folder / "ppo", 2.0, agent="ppo", env="pg/CartPole-v1")
+    make(folder / "a2c", 1.0, agent="a2c", env="pg/CartPole-v1")
+    return folder
+
+
+def test_compare_prints_a_table_and_writes_pictures(runs, capsys):
+    assert main(["compare", "ppo", "a2c", "--out", "c"]) == 0
+    out = capsys.readouterr().out
+    lines = [line.split() for line in out.splitlines()]
+    assert ["ppo", "3", "21", "20", "…", "22", "21", "12"] in lines
+    assert ["a2c", "3", "11", "10", "…", "12", "11", "6.5"] in lines
+    assert ["optimum", "500"] in lines
+    assert "note     pg/CartPole-v1: ppo: only 3 runs" in out and "written  c" in out
+    assert {path.name for path in (runs / "c").iterdir()} >= {"comparison.png", "comparison.svg"}
+    assert (runs / "c" / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (runs / "c" / "comparison.svg").read_text()
+
+
+def test_compare_writes_under_runs_unless_told(runs, capsys):
+    assert main(["compare", "ppo"]) == 0
+    (made,) = (runs / "runs").iterdir()
+    assert made.name.startswith("compare-") and f"written  runs/{made.name}" in capsys.readouterr().out
+
+
+def test_json_has_all_numbers_and_writes_nothing(runs, capsys):
+    assert main(["compare", "ppo", "a2c", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (panel,) = found["panels"]
+    assert panel["env"] == "pg/CartPole-v1" and panel["known"] == {"optimum": 500.0}
+    assert [(one["label"], one["each"]) for one in panel["groups"]] == [("ppo", [20, 21, 22]), ("a2c", [10, 11, 12])]
+    assert not (runs / "runs").exists()
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_plot_writes_the_same_picture_each_time(runs, kind):
+    starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+    for name in ("a", "b"):
+        assert main(["plot", "ppo", "a2c", "--out", f"new/{name}.{kind}", "--title", "$x_{1} <b>"]) == 0
+    first, second = ((runs / "new" / f"{name}.{kind}").read_bytes() for name in ("a", "b"))
+    assert first == second and first.startswith(starts[kind])
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["compare"], "error: RUN: none are named; give folders of runs"),
+        (["compare", "nothing"], "error: RUN: nothing does not exist; give folders of runs"),
+        (["compare", "ppo", "--by", "agnt"], "error: --by: no run's config.json has 'agnt'; did you mean agent?"),
+        (["plot", "ppo", "--out", "x.gif"], "error: --out: x.gif must end in .png, .svg, .pdf; give a file like"),
+        (
+            ["plot", "ppo", "--out", "ppo/seed-0/metrics.jsonl/x.png"],
+            "error: --out: ppo/seed-0/metrics.jsonl/x.png can",
+        ),
+        (["compare", "ppo", "--metric", "eval/x"], "error: --metric: no row of ppo/seed-0 and 2 more has 'eval/x'"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(runs, capsys, typed, said):
+    assert main(typed) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_names_from_files_are_printed_safely_and_drawn(folder, capsys):
+    make(folder / "r", 1.0, agent="\x1b[2J$\\frac _x", env="[red]<script>$_{")
+    make(folder / "q", 1.0, agent="_hidden", env="[red]<script>$_{")
+    assert main(["compare", "r", "q", "--out", "c"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "[red]<script>" in out
+
+
+def test_a_config_that_says_what_is_known_is_believed(folder, capsys):
+    make(folder / "mine", 1.0, env="Mine-v0", known_returns={"random": -3, "optimal": 12.5})
+    assert main(["compare", "mine", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["panels"][0]["known"] == {"optimum": 12.5, "random": -3.0}
+
+
+@pytest.mark.slow
+def test_the_command_line_starts_without_what_only_pictures_need():
+    code = "import sys, pg_agents.cli; print(sorted({'matplotlib', 'pg_agents.comparison'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

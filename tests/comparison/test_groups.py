@@ -1,0 +1,187 @@
+"""Runs, their folders and their groups."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pg_agents.comparison.finding import runs_in
+from pg_agents.comparison.groups import panels_of
+from pg_agents.comparison.runs import read_runs
+from pg_agents.errors import UserError
+
+RETURN = "rollout/ep_rew_mean"
+
+
+def make(folder, values=(1, 2), **config):
+    """Write a run's folder, with a config.json if something stands in it."""
+    folder.mkdir(parents=True)
+    rows = [json.dumps({"step": 100 * i, RETURN: value}) for i, value in enumerate(values, 1)]
+    (folder / "metrics.jsonl").write_text("".join(f"{row}\n" for row in rows))
+    if config:
+        (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def names(*paths):
+    return [found.name for found in runs_in(paths)]
+
+
+def groups(*paths, by=()):
+    """Return the labels of the groups of each panel, with the names of their runs."""
+    panels = panels_of(read_runs(runs_in(paths), RETURN)[0], by)
+    return {panel.title: {group.label: [run.name for run in group.runs] for group in panel.groups} for panel in panels}
+
+
+def test_a_folder_of_seeds_is_its_seeds_and_a_folder_of_runs_its_runs(tmp_path):
+    make(tmp_path / "all" / "ppo")
+    for seed in (2, 10, 0):
+        make(tmp_path / "all" / "ppo" / f"seed-{seed}")
+    make(tmp_path / "all" / "a2c")
+    make(tmp_path / "all" / "a2c" / "best")
+    (tmp_path / "all" / "nothing").mkdir()
+    seeds = ["ppo/seed-0", "ppo/seed-2", "ppo/seed-10"]
+    assert names(tmp_path / "all" / "ppo") == seeds
+    assert names(tmp_path / "all") == ["all/a2c", *(f"all/{seed}" for seed in seeds)]
+    assert names(tmp_path / "all" / "a2c", tmp_path / "all") == ["a2c", *(f"all/{seed}" for seed in seeds)]
+
+
+def test_names_say_no_more_of_a_path_than_was_typed(tmp_path, monkeypatch):
+    make(tmp_path / "runs" / "ppo")
+    monkeypatch.chdir(tmp_path / "runs")
+    assert names(Path(".")) == names(Path("../runs")) == names(tmp_path / "runs") == ["runs/ppo"]
+    assert names(Path("ppo")) == ["ppo"]
+
+
+def test_links_lead_to_no_runs(tmp_path):
+    make(tmp_path / "a" / "run")
+    (tmp_path / "a" / "again").symlink_to(tmp_path / "a")
+    assert names(tmp_path / "a") == ["a/run"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("no", "does not exist"), ("file", "is no folder"), ("empty", "holds no run")]
+)
+def test_what_is_no_run_is_one_sentence(tmp_path, path, said):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=rf"\Aruns: .*{path} {said}[^\n]*; give folders"):
+        runs_in([tmp_path / path])
+    with pytest.raises(UserError, match="runs: none are named"):
+        runs_in([])
+
+
+def test_groups_are_of_the_agent_and_what_differs_in_an_environment(tmp_path):
+    for seed, rate in ((0, 0.1), (1, 0.1), (0, 0.01)):
+        settings = {"arguments": {"learning_rate": rate, "clip": 0.2}, "env": "X-v0", "seed": seed, "torch": str(rate)}
+        make(tmp_path / f"ppo-{rate}-{seed}", agent="ppo", **settings, num_envs=8)
+    make(tmp_path / "a2c", agent="a2c", env="X-v0", seed=0, num_envs=4)
+    make(tmp_path / "ppo-other", agent="ppo", env="Y-v0", seed=0, num_envs=2, arguments={"learning_rate": 0.1})
+    found = groups(tmp_path)
+    assert {title: list(inside) for title, inside in found.items()} == {
+        "X-v0": ["a2c", "ppo learning_rate=0.01", "ppo learning_rate=0.1"],
+        "Y-v0": ["ppo learning_rate=0.1"],
+    }
+    assert len(found["X-v0"]["ppo learning_rate=0.1"]) == 2
+
+
+def test_a_setting_that_old_runs_do_not_say_makes_no_group(tmp_path):
+    make(tmp_path / "old", agent="ppo", seed=0, arguments={"clip": 0.2})
+    make(tmp_path / "new", agent="ppo", seed=1, arguments={"clip": 0.2, "target_kl": None})
+    assert list(groups(tmp_path)[""]) == ["ppo"]
+
+
+def test_equal_runs_in_two_folders_are_told_apart(tmp_path):
+    for folder in ("before", "after"):
+        for seed in (0, 1):
+            make(tmp_path / folder / f"seed-{seed}", agent="ppo", seed=seed)
+    assert list(groups(tmp_path / "before", tmp_path / "after")[""]) == ["ppo before", "ppo after"]
+
+
+def test_runs_without_a_configuration_are_named_by_their_folders(tmp_path):
+    for name in ("mine/seed-0", "mine/seed-1", "mine2-seed3", "mine2-seed4", "lr-0.01", "width_64"):
+        make(tmp_path / "x" / name)
+    labels = groups(tmp_path / "x")[""]
+    assert {label: len(runs) for label, runs in labels.items()} == {
+        "x/lr-0.01": 1,
+        "x/mine": 2,
+        "x/mine2": 2,
+        "x/width_64": 1,
+    }
+
+
+def test_groups_by_settings(tmp_path):
+    for seed in (0, 1):
+        for rate in (0.1, 0.2):
+            make(tmp_path / f"{seed}-{rate}", agent="ppo", seed=seed, env="X-v0", arguments={"learning_rate": rate})
+    assert list(groups(tmp_path, by=["agent"])["X-v0"]) == ["ppo"]
+    assert list(groups(tmp_path, by=["seed"])["X-v0"]) == ["seed=0", "seed=1"]
+    by_both = groups(tmp_path, by=["agent", "learning_rate"])
+    assert by_both == groups(tmp_path, by=["agent", "arguments.learning_rate"])
+    assert list(by_both["X-v0"]) == ["ppo, learning_rate=0.1", "ppo, learning_rate=0.2"]
+    with pytest.raises(UserError, match=r"by: no run's config.json has 'learning_rat'; did you mean learning_rate"):
+        groups(tmp_path, by=["learning_rat"])
+
+
+def test_a_key_that_may_be_two_is_asked_for_in_full(tmp_path):
+    make(tmp_path / "r", a={"size": 1}, b={"size": 2})
+    with pytest.raises(UserError, match=r"by: 'size' may be a\.size or b\.size; write it in full"):
+        groups(tmp_path, by=["size"])
+
+
+def test_seeds_of_different_environments_are_no_groups(tmp_path):
+    for env in ("X-v0", "Y-v0"):
+        make(tmp_path / env, env=env, seed=0)
+    with pytest.raises(UserError, match=r"by: seed, .*X-v0, Y-v0.*; give runs of one environment"):
+        groups(tmp_path, by=["seed"])
+
+
+def test_panels_are_of_environments_with_their_arguments(tmp_path):
+    make(tmp_path / "a", env="CartPole-v1", agent="a")
+    make(tmp_path / "b", env="pg/CartPole-v1", agent="b")
+    make(tmp_path / "c", env="CartPole-v1", agent="b", env_args={"sutton_barto_reward": True})
+    make(tmp_path / "d", env="CartPole-v1", agent="b", env_args={"vectorization_mode": "async"})
+    assert {title: list(labels) for title, labels in groups(tmp_path).items()} == {
+        "pg/CartPole-v1": ["a", "b"],
+        "CartPole-v1, sutton_barto_reward=true": ["b"],
+        "CartPole-v1": ["b"],
+    }
+
+
+def test_runs_without_values_are_left_out_and_said(tmp_path):
+    make(tmp_path / "x" / "a")
+    make(tmp_path / "x" / "b", values=())
+    runs, said = read_runs(runs_in([tmp_path / "x"]), RETURN)
+    assert [run.name for run in runs] == ["x/a"]
+    assert said == [f"x/b is left out: no row of it has a finite {RETURN}"]
+
+
+def test_runs_of_which_none_has_a_value_are_one_sentence(tmp_path):
+    make(tmp_path / "a", values=())
+    make(tmp_path / "b", values=(None, None))
+    for name, metric, said in (
+        ("a", RETURN, "runs: a has no row of metrics yet"),
+        ("b", RETURN, f"runs: b has no finite value of {RETURN}"),
+        ("b", "rollout/ep_rew", rf"metric: no row of b has 'rollout/ep_rew'; there are {RETURN}"),
+    ):
+        with pytest.raises(UserError, match=said):
+            read_runs(runs_in([tmp_path / name]), metric)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "3", "[" * 100_000, "\0"])
+def test_a_damaged_configuration_is_one_sentence(tmp_path, text):
+    (make(tmp_path / "r") / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"runs: .*config\.json (is damaged|holds no table)[^\n]*; repair it"):
+        groups(tmp_path / "r")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"env": 3, "agent": None, "env_args": [1], "wrappers": 3, "known_returns": {"optimal": "x", "random": True}},
+        {"agent": ["x"], "seed": {}, "arguments": None, "known_returns": 3},
+    ],
+)
+def test_a_configuration_of_other_types_is_read(tmp_path, config):
+    make(tmp_path / "r", **config)
+    assert list(groups(tmp_path / "r")) == [""]
