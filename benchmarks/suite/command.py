@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.suite import on_this_machine
 from benchmarks.suite.listing import listed
 from benchmarks.suite.provenance import typed
-from benchmarks.suite.runner import run
+from benchmarks.suite.runner import Backend, run
 from benchmarks.suite.selection import choose
 from pg_agents.cli.seed_list import seeds_typed
 from pg_agents.errors import UserError
@@ -32,7 +33,7 @@ def add_run(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="a suite, an experiment, or a file: .toml, .py")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help='cells, as "ppo*"; repeatable')
     parser.add_argument("--seeds", metavar="N|LIST", help="so many seeds from 0 (10), or which (3,5,9)")
-    parser.add_argument("--jobs", type=_count, default=1, help="processes at a time (1); timings run alone")
+    parser.add_argument("--jobs", type=_count, help="tasks at a time (1; ray: all the cluster can); timings run alone")
     parser.add_argument("--backend", choices=("joblib", "ray"), default="joblib", help="this machine, or a Ray cluster")
     parser.add_argument("--ray-address", metavar="ADDRESS", help="of the cluster (the variable RAY_ADDRESS)")
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder of the results and run.log ({OUT})")
@@ -50,13 +51,23 @@ def _count(text: str) -> int:
 def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Carry `run` out; return 1 where a task failed."""
     chosen = choose(options.names, options.only, seeds_typed(options.seeds, None))
-    if options.ray_address is not None and options.backend != "ray":
-        raise UserError("ray-address has no effect without --backend ray; add it, or leave the address out")
-    if options.backend == "ray":
-        from benchmarks.suite.on_ray import cluster  # needs the extra `ray`
-
-        backend = cluster(options.ray_address)
-    else:
-        from benchmarks.suite.on_this_machine import carry_out as backend
+    backend = _backend(options.backend, options.ray_address)
     failed = run(chosen, backend, options.jobs, options.out, typed("", arguments), publish=options.publish)
     return int(failed > 0)
+
+
+def _backend(name: str, address: str | None) -> Backend:
+    """Return what carries tasks out.
+
+    Raises:
+        UserError: Ray is not installed, or an address has no effect.
+    """
+    if name == "joblib":
+        if address is not None:
+            raise UserError("ray-address has no effect without --backend ray; add it, or leave the address out")
+        return on_this_machine.carry_out
+    try:
+        from benchmarks.suite.on_ray import cluster
+    except ModuleNotFoundError as error:
+        raise UserError(f'backend: ray needs {error.name!r}: pip install "pg-agents[ray]"') from error
+    return cluster(address)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 
-from benchmarks.suite.machine import machine
-from benchmarks.suite.provenance import versions
 from benchmarks.suite.records import Record
 from benchmarks.suite.tasks import Done, Task, measure
 from pg_agents.cli.parallel import in_processes
@@ -16,7 +14,7 @@ DIED = "ProcessDied: the process that measured has died, perhaps of too little m
 
 
 def carry_out(
-    tasks: Sequence[Task], jobs: int, each: Callable[[Done], None], show: Callable[[], None] = lambda: None
+    tasks: Sequence[Task], jobs: int | None, each: Callable[[Done], None], show: Callable[[], None] = lambda: None
 ) -> None:
     """Measure tasks in `jobs` processes.
 
@@ -25,14 +23,14 @@ def carry_out(
 
     Args:
         tasks: what is to be measured.
-        jobs: the number of processes.
+        jobs: the number of processes; None: one.
         each: called with what is done, as it comes.
         show: called several times a second, in a thread.
 
     Raises:
         KeyboardInterrupt, Terminated: a signal has ended it in order.
     """
-    left = list(tasks)
+    left, jobs = list(tasks), jobs or 1
 
     def finished(done: Done) -> None:
         left.remove(done.task)
@@ -53,5 +51,5 @@ def carry_out(
 
 def died(task: Task, error: str = DIED) -> Done:
     """Return the records of a task whose process has not lived to write them."""
-    made = {"command": task.command, "commit": task.commit, "machine": machine(), "versions": versions()}
-    return Done(task, tuple(Record(task.experiment, task.cell, seed, None, error, **made) for seed in task.seeds))
+    where = {"command": task.command, "commit": task.commit}
+    return Done(task, tuple(Record(task.experiment, task.cell, seed, None, error, **where) for seed in task.seeds))

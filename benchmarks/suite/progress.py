@@ -23,15 +23,15 @@ class Shown:
     Args:
         log: the file.
         tasks: all of them.
-        jobs: how many run at a time.
+        jobs: how many run at a time; None: it is known only by how fast they end.
         before: seconds of a seed, by the task's name.
     """
 
-    def __init__(self, log: Path, tasks: Sequence[Task], jobs: int, before: Mapping[str, float]) -> None:
+    def __init__(self, log: Path, tasks: Sequence[Task], jobs: int | None, before: Mapping[str, float]) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.file = log.open("a")
         self.left, self.count, self.jobs = list(tasks), len(tasks), jobs
-        self.failed = 0
+        self.failed, self.worked = 0, 0.0
         self.before, self.took = before, [before[task.name] for task in tasks if task.name in before]
         self.terminal = get_console().is_terminal
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
@@ -66,9 +66,11 @@ class Shown:
         self.left.remove(done.task)
         errors = list(dict.fromkeys(record.error for record in done.records if record.error))
         self.failed += bool(errors)
-        self.took += [record.seconds for record in done.records if record.seconds is not None]
+        seconds = [record.seconds for record in done.records if record.seconds is not None]
+        self.took += seconds
+        self.worked += sum(seconds)
         seeds = ", ".join(map(str, done.task.seeds))
-        how = f"failed: {'; '.join(errors)}" if errors else f"{sum(r.seconds or 0 for r in done.records):.1f} s"
+        how = f"failed: {'; '.join(errors)}" if errors else f"{sum(seconds):.1f} s"
         end = self.expected_end()
         place = f"{self.count - len(self.left)} of {self.count}"
         self.say(f"{place}  {done.task.name}, seed {seeds}: {how}{end and f'  ({end})'}", "".join(done.traces))
@@ -79,6 +81,7 @@ class Shown:
         if not self.left or not self.took:
             return ""
         mean = sum(self.took) / len(self.took)
-        seconds = sum(len(task.seeds) * self.before.get(task.name, mean) for task in self.left) / self.jobs
-        end = datetime.now() + timedelta(seconds=seconds)
+        work = sum(len(task.seeds) * self.before.get(task.name, mean) for task in self.left)
+        at_a_time = self.jobs or max(1.0, self.worked / (time.monotonic() - self.began))
+        end = datetime.now() + timedelta(seconds=work / at_a_time)
         return f"expected end {end:%a %H:%M}"

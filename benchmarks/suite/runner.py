@@ -16,8 +16,8 @@ RESULTS = Path(__file__).parent.parent / "results"
 LOG = "run.log"
 
 
-# Carries tasks out, so many at a time, and calls the function with each that is done.
-Backend = Callable[[Sequence[Task], int, Callable[[Done], None]], None]
+# Carries tasks out, so many at a time (None: as it sees fit), and calls the function with each that is done.
+Backend = Callable[[Sequence[Task], int | None, Callable[[Done], None]], None]
 
 
 def file_of(experiment: str, folder: Path) -> Path:
@@ -25,7 +25,7 @@ def file_of(experiment: str, folder: Path) -> Path:
     return folder / f"{experiment}.jsonl"
 
 
-def run(chosen: Sequence[Chosen], backend: Backend, jobs: int, out: Path, command: str, *, publish: bool) -> int:
+def run(chosen: Sequence[Chosen], backend: Backend, jobs: int | None, out: Path, command: str, *, publish: bool) -> int:
     """Measure what has no good record, and return the number of tasks that failed.
 
     What is exclusive runs last, one task at a time.
@@ -33,7 +33,7 @@ def run(chosen: Sequence[Chosen], backend: Backend, jobs: int, out: Path, comman
     Args:
         chosen: experiments, cells, seeds.
         backend: carries tasks out.
-        jobs: how many run at a time.
+        jobs: how many run at a time; None: as many as the backend sees fit.
         out: the folder of the log, and of the records unless they are published.
         command: what was typed.
         publish: whether records go to `RESULTS`, with those good ones that `out` has already.

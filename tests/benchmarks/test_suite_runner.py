@@ -1,6 +1,7 @@
 """The runner measures what is due, whatever fails, and goes on where it was."""
 
 import json
+import sys
 
 import pytest
 
@@ -218,11 +219,14 @@ def test_a_file_that_is_no_experiment_is_refused_with_the_fix(tmp_path, capsys, 
         (["mine.py", "--only", "tow"], "only: no cell of mine.py is like 'tow'; did you mean 'two'"),
         (["mine.py", "--seeds", "no"], "seeds must be a number of seeds above 0"),
         (["mine.py", "--ray-address", "auto"], "ray-address has no effect without --backend ray"),
+        (["mine.py", "--backend", "ray"], "backend: ray needs 'ray': pip install \"pg-agents[ray]\""),
         (["no-such-suite"], "there is no suite or experiment 'no-such-suite'"),
     ],
 )
-def test_what_is_typed_wrong_is_said_with_the_fix(capsys, arguments, said):
+def test_what_is_typed_wrong_is_said_with_the_fix(capsys, monkeypatch, arguments, said):
     mine()
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.suite.on_ray", raising=False)
     assert main(["run", *arguments]) == 2
     assert said in capsys.readouterr().err
 
