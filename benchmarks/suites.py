@@ -39,4 +39,35 @@ class Part:
         return list(found.values())
 
 
-SUITES: dict[str, tuple[Part, ...]] = {}
+# What is asked for most often comes first: a suite that is cut off leaves the rest as missing.
+FIRST = Part("classic", ("CartPole-v1/*", "Acrobot-v1/*", "Pendulum-v1/*", "LunarLander-v3/*"))
+CLASSIC = (FIRST, Part("classic"))
+MUJOCO = (Part("mujoco", ("HalfCheetah-v5/*", "Hopper-v5/*", "*")),)
+BANDITS = (Part("lecture_note"), Part("bandits"))
+MDPS = (Part("mdps"), Part("continuing"))
+MEMORY = (Part("memory"),)
+
+SUITES: dict[str, tuple[Part, ...]] = {
+    "smoke": (Part("smoke"),),
+    "bandits": BANDITS,
+    "mdps": MDPS,
+    "tokens": (Part("tokens"),),
+    "classic": CLASSIC,
+    "mujoco": MUJOCO,
+    "memory": MEMORY,
+    "pictures": (Part("pictures"),),
+    "abilities": (Part("abilities"),),
+    "peers": (Part("classic", ("*sb3*",)), Part("mujoco", ("*sb3*",))),
+    "learning": (
+        FIRST,
+        Part("mujoco", ("HalfCheetah-v5/*", "Hopper-v5/*")),
+        *CLASSIC,
+        *MUJOCO,
+        *BANDITS,
+        *MDPS,
+        *MEMORY,
+        Part("abilities"),
+        Part("tokens"),
+        Part("pictures"),
+    ),
+}

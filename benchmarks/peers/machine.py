@@ -13,12 +13,13 @@ from benchmarks.suite.machine import peak_megabytes, processor, resident_megabyt
 
 __all__ = ["PEERS", "facts", "install", "jax_beside", "peak_megabytes", "processor", "resident_megabytes"]
 
-PEERS = Path(__file__).parents[2] / ".peers"  # ignored by git
+PLACE = "PG_AGENTS_PEERS"  # environment variable that says where the peers' virtual environment is
+PEERS = Path(os.environ.get(PLACE) or Path(__file__).parents[2] / ".peers")  # .peers is ignored by git
 PINNED = (
     "torch==2.13.0",
     "stable-baselines3==2.9.2",
     "sb3-contrib==2.9.2",
-    "gymnasium[mujoco]==1.4.0",
+    "gymnasium[box2d,mujoco]==1.4.0",
     "ale-py==0.12.1",
     "opencv-python-headless==5.0.0.93",
     "tensorboard",

@@ -25,6 +25,7 @@ class Experiment:
         seeds: the seeds of each cell that are measured unless others are asked for.
         run: measures a cell with one seed.
         run_seeds: measures a cell with several seeds as one batch; None: each by itself.
+        together: whether the seeds of a cell are such a batch; None: those of every cell.
         exclusive: whether nothing else of the suite may run beside it.
         extras: modules that must be importable.
         module: where its `table`, `plot` and `numbers` are; None: it has none.
@@ -37,6 +38,7 @@ class Experiment:
     seeds: tuple[int, ...]
     run: Callable[[Any, int], dict[str, Any]]
     run_seeds: Callable[[Any, Sequence[int]], Mapping[int, dict[str, Any]]] | None = None
+    together: Callable[[Any], bool] | None = None
     exclusive: bool = False
     extras: tuple[str, ...] = ()
     module: ModuleType | None = None
@@ -46,6 +48,12 @@ class Experiment:
         """How to install what the experiment needs and is not there; None: all is."""
         absent = [name for name in self.extras if importlib.util.find_spec(name) is None]
         return f"needs {absent[0]}: {install_line(absent[0])}" if absent else None
+
+    def batches(self, cell: Any, seeds: tuple[int, ...]) -> list[tuple[int, ...]]:  # noqa: ANN401
+        """Return the seeds that are measured in one call: all of them, or each by itself."""
+        if seeds and self.run_seeds is not None and (self.together is None or self.together(cell)):
+            return [seeds]
+        return [(seed,) for seed in seeds]
 
     def current(self, records: Sequence[Record]) -> list[Record]:
         """Return the latest record of each seed of the cells as they are now, in the order of the cells."""

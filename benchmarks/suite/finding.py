@@ -102,6 +102,7 @@ def _checked(module: ModuleType, source: str) -> Experiment:
         seeds,
         module.run,
         getattr(module, "run_seeds", None),
+        getattr(module, "together", None),
         getattr(module, "EXCLUSIVE", False),
         tuple(getattr(module, "EXTRAS", ())),
         module,

@@ -76,8 +76,8 @@ def due(
     tasks = []
     for cell in cells:
         left = tuple(seed for seed in seeds if (cell.name, seed) not in done)
-        batches = [left] if experiment.run_seeds else [(seed,) for seed in left]
-        tasks += [Task(experiment.name, experiment.source, content(cell), batch, *said) for batch in batches if batch]
+        batches = experiment.batches(cell, left)
+        tasks += [Task(experiment.name, experiment.source, content(cell), batch, *said) for batch in batches]
     return tasks
 
 

@@ -1,0 +1,74 @@
+"""Pictures of learning: curves with bands over seeds, what is known, and each seed's evaluation at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.learning.protocol import Cell, Result
+from benchmarks.learning.scores import agent_of, known, short
+from benchmarks.suite.pictures import BANDS, colour_of, count_in_thousands, draw_curves, draw_level, panels
+from benchmarks.suite.tables import Measured, by_cell, results
+
+LEVELS = {
+    "optimal": ("best policy", "--"),
+    "memoryless": ("best without memory", "-."),
+    "random": ("random policy", ":"),
+}
+
+
+def plot(
+    cells: Sequence[Cell], records: Iterable[Measured], title: str, *, steps: str = "environment steps"
+) -> Figure | None:
+    """Draw a panel an environment, with the training returns of its agents; None if nothing has been run.
+
+    Args:
+        cells: of the experiment.
+        records: of its runs.
+        title: of the picture.
+        steps: what is counted on the horizontal axes.
+    """
+    found = by_cell(records)
+    environments = by_environment([cell for cell in cells if results(found.get(cell.name, {}))])
+    figure = None
+    drawn = panels(len(environments), f"{title}\n{BANDS}; dots: greedy evaluations") if environments else ()
+    for axes, some in zip(drawn, environments.values(), strict=True):
+        figure = axes.figure
+        for cell in some:
+            draw_agent(axes, agent_of(cell), results(found[cell.name]))
+        for name, (label, style) in LEVELS.items():
+            draw_level(
+                axes,
+                next((value for c in some if (value := known(found[c.name], name)) is not None), None),
+                label,
+                style,
+            )
+        finish(axes, short(some[0].env), steps)
+    assert figure is None or isinstance(figure, Figure)
+    return figure
+
+
+def by_environment(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Return the cells of each environment, in the order of their first ones."""
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        found.setdefault(cell.env, []).append(cell)
+    return found
+
+
+def draw_agent(axes: Axes, label: str, runs: Sequence[Result]) -> None:
+    """Draw the curves of an agent's runs and, as dots, their evaluations."""
+    curves = [[(float(step), float(value)) for step, value in run["curve"]] for run in runs if len(run["curve"]) > 1]
+    if curves:
+        draw_curves(axes, curves, label)
+    ends = [(run["steps"], run["score"]) for run in runs]
+    axes.plot(*zip(*ends, strict=True), ".", color=colour_of(label), markersize=6, label=f"_{label}")
+
+
+def finish(axes: Axes, title: str, steps: str) -> None:
+    """Name a panel and its axes."""
+    axes.set(title=title, xlabel=steps, ylabel="mean return of 100 training episodes")
+    count_in_thousands(axes)
+    axes.legend(fontsize=6)

@@ -1,0 +1,176 @@
+"""The protocol of learning: fresh evaluations, seeds as one batch or in turn, failures that count, peers beside us."""
+
+import dataclasses
+import json
+
+import pytest
+from support.bugs import Bug, seeded
+
+import pg_agents as pg
+from benchmarks.learning import curves, protocol, sb3, scores, zoo
+from benchmarks.learning.protocol import Cell
+from benchmarks.suite.pictures import unclear
+from benchmarks.suite.records import Record
+
+CELL = Cell("CartPole-v1/reinforce", "reinforce", "CartPole-v1", 4, 800, episodes=6)
+TABLE = Cell("GridWorld-v0/a2c", "a2c", "pg/GridWorld-v0", 4, 800, episodes=20)
+
+
+class Mine(pg.AGENTS["reinforce"]):
+    """An agent of a user's own."""
+
+    name = "mine"
+
+
+def record(cell, seed, score, **more):
+    """Return the record of a run, one that failed for None."""
+    known = {"random": None, "optimal": None, "memoryless": None}
+    curve = [[100.0, 1.0], [200.0, 2.0]]
+    result = {"score": score, "untrained": 20.0, "known": known, "steps": 200, "curve": curve, **more}
+    failed = score is None
+    content = json.loads(json.dumps(dataclasses.asdict(cell)))
+    return Record("mine", content, seed, None if failed else result, "ValueError: no | way" if failed else None)
+
+
+def test_evaluations_have_seeds_that_no_training_has_had(monkeypatch):
+    cell = dataclasses.replace(CELL, wrappers=["FlattenObservation"])  # one by one, so that each environment is seeded
+    seen = {}
+    for make in (protocol.training_env, protocol.evaluation_env):
+        seeds = seen[make.__name__] = []
+        monkeypatch.setattr(
+            protocol, make.__name__, lambda *given, make=make, seeds=seeds: _watched(make(*given), seeds)
+        )
+    protocol.run(cell, 3)
+    training, evaluation = (set(seeds) for seeds in seen.values())
+    assert training and evaluation == set(sb3.evaluation_seeds(3, cell.episodes))
+    assert not training & evaluation
+
+
+def _watched(env, seen):
+    """Note the seeds with which environments are reset."""
+    for one in env.envs:
+        reset = one.unwrapped.reset
+
+        def noting(*, seed=None, options=None, reset=reset):
+            seen.extend([] if seed is None else [seed])
+            return reset(seed=seed, options=options)
+
+        one.unwrapped.reset = noting
+    return env
+
+
+def test_seeds_as_one_batch_are_the_runs_of_each():
+    assert protocol.together(CELL) and protocol.together(TABLE)
+    found = protocol.run_seeds(TABLE, [5, 3])
+    assert list(found) == [5, 3] and all(one["learners"] == 2 for one in found.values())
+    for seed, batched in found.items():
+        alone = protocol.run(TABLE, seed)
+        assert alone["learners"] == 1
+        for name in ("score", "untrained", "steps", "training_episodes", "known"):
+            assert alone[name] == batched[name], name
+        assert alone["curve"][-1] == pytest.approx(batched["curve"][-1])
+
+
+def test_seeds_that_cannot_be_one_batch_run_in_turn():
+    cell = dataclasses.replace(CELL, agent="trpo", arguments={"num_steps": 100})
+    found = protocol.run_seeds(cell, [0, 1])
+    assert [one["learners"] for one in found.values()] == [1, 1]
+    wrapped = dataclasses.replace(CELL, wrappers=["FlattenObservation"])
+    theirs = dataclasses.replace(CELL, library="stable-baselines3")
+    assert not protocol.together(wrapped) and not protocol.together(theirs)
+
+
+def test_an_agent_of_ones_own_takes_part():
+    result = protocol.run(dataclasses.replace(CELL, agent=f"{__name__}:Mine"), 0)
+    assert result["score"] == protocol.run(CELL, 0)["score"]
+    with pytest.raises(ValueError, match="there is no 'nobody'"):
+        protocol.agent_class("nobody")
+    with pytest.raises(ValueError, match="there is no 'json:loads'"):
+        protocol.agent_class("json:loads")
+
+
+def test_known_returns_come_from_the_model():
+    known = protocol.known(Cell("lake", "reinforce", "FrozenLake-v1", 1, 1))
+    assert known["optimal"] == pytest.approx(0.744, abs=1e-3) and known["random"] == pytest.approx(0.014, abs=1e-3)
+    assert protocol.known(Cell("recall", "ppo", "pg/Recall-v0", 1, 1))["memoryless"] == 1.25
+
+
+# -- tables and pictures -----------------------------------------------------------------------------------------------
+OURS = Cell("CartPole-v1/ppo", "ppo", "CartPole-v1", 4, 200_000)
+THEIRS = zoo.peer_of(OURS)
+
+
+def test_a_run_that_failed_has_the_worst_score():
+    records = [record(OURS, seed, 400.0) for seed in range(3)] + [record(OURS, 3, None)]
+    said = scores.table([OURS, CELL], range(5), records)
+    row = next(line for line in said.splitlines() if "`ppo`" in line)
+    assert "| **400** |" in row and "| 20 … 400 |" in row and "4, 1 failed, 1 missing" in row
+    assert r"CartPole-v1/ppo: **failed** (1 of 4): ValueError: no \| way" in said
+    assert "missing" in next(line for line in said.splitlines() if "`reinforce`" in line)
+
+
+def test_where_another_library_is_ahead_we_are_behind():
+    ours = [record(OURS, seed, 100.0 + seed) for seed in range(10)]
+    theirs = [record(THEIRS, seed, 200.0 + seed) for seed in range(10)]
+    said = scores.comparison([OURS, THEIRS], [*ours, *theirs])
+    assert "| 0.00 |" in said and "| behind |" in said and "Behind in CartPole-v1 (`ppo`)." in said
+    worse = [record(THEIRS, seed, None) for seed in range(10)]
+    said = scores.comparison([OURS, THEIRS], [*ours, *worse])
+    assert "| 1.00 |" in said and "Behind in none of 1" in said
+    assert "| missing |" in scores.comparison([OURS, THEIRS], ours)
+
+
+def test_pictures_say_what_their_lines_are():
+    assert curves.plot([OURS, THEIRS], [], "Nothing") is None
+    figure = curves.plot(
+        [OURS, THEIRS, CELL], [record(cell, s, 9.0) for cell in (OURS, THEIRS) for s in (0, 1)], "A title"
+    )
+    assert not unclear(figure)
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert labels == ["ppo (2)", "Stable-Baselines3, PPO (2)"]
+
+
+# -- Stable-Baselines3 -------------------------------------------------------------------------------------------------
+def test_peers_learn_the_same_task_and_are_asked_in_the_same_episodes(monkeypatch):
+    given = {}
+
+    def answer(command, settings, variables, **how):
+        given.update(settings)
+        return {"score": 1.0}
+
+    monkeypatch.setattr(sb3, "answer", answer)
+    monkeypatch.setattr(sb3, "python_of", lambda peers: "python")
+    assert protocol.run(THEIRS, 7) == {"score": 1.0}
+    assert given["total_steps"] == OURS.total_steps and given["env"] == OURS.env and given["seed"] == 7
+    assert len(set(given["eval_seeds"])) == OURS.episodes and not set(given["eval_seeds"]) & set(range(7, 15))
+    assert json.loads(json.dumps(given)) == given and given["arguments"]["learning_rate"] == "lin_0.001"
+
+
+@pytest.mark.slow
+def test_stable_baselines3_learns():
+    try:
+        sb3.python_of(sb3.PEERS)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    result = protocol.run(dataclasses.replace(THEIRS, total_steps=2_000, episodes=5), 0)
+    assert 8 <= result["untrained"] <= 60 and result["score"] > 8 and len(result["curve"]) > 3
+    assert result["steps"] >= 2_000 and result["peer_versions"].keys() >= {"stable_baselines3", "torch"}
+
+
+def on_training_seeds(agent, cell, seed, *, greedy=True):
+    """Evaluate in environments that are seeded as those of the training."""
+    return pg.evaluate(agent, protocol.training_env(cell), episodes=cell.episodes, greedy=greedy, seed=seed)
+
+
+def numbers_of_the_last(runs, key="score"):
+    """Return the scores of runs that did not fail."""
+    return [float(run.result[key]) for run in runs.values() if run.result is not None]
+
+
+test_seeded_bugs = seeded(
+    Bug("evaluated in the episodes of training", protocol.evaluate, on_training_seeds,
+        [test_evaluations_have_seeds_that_no_training_has_had]),
+    Bug("failed runs are dropped", scores.scores, numbers_of_the_last, [test_a_run_that_failed_has_the_worst_score]),
+    Bug("theirs are held against ours", scores.pairs, lambda cells: [(cells[1], cells[0])],
+        [test_where_another_library_is_ahead_we_are_behind]),
+)  # fmt: skip
