@@ -19,7 +19,8 @@ from scipy.stats import norm, t
 
 from benchmarks.records import RESULTS, typed, write
 from pg_agents.statistics import METHOD, interquartile_mean, interval
-from pg_agents.statistics.interquartile import resampled
+from pg_agents.statistics.bootstrap import resampled
+from pg_agents.statistics.interquartile import interquartile_weights
 
 Array = NDArray[np.floating]
 Interval = tuple[float, float]
@@ -124,7 +125,7 @@ def measure(name: str, size: int, samples: int, seed: int) -> list[dict[str, Any
     generator, found = np.random.default_rng([seed, size]), {way: np.empty((samples, 2)) for way in WAYS}
     for i in range(samples):
         values = np.sort(DISTRIBUTIONS[name](generator, size))
-        means = resampled(values)
+        means = resampled(values, interquartile_weights(size))
         for way, compute in WAYS.items():
             found[way][i] = compute(values, means)
     rows = []

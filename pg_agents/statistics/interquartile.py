@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pg_agents.statistics.values import Values, checked, checked_level
-
-RESAMPLES = 10_000
-AT_ONCE = 2**20  # numbers that are drawn at once
-METHOD = f"percentile bootstrap ({RESAMPLES:,} resamples), tails of Student's t"
+from pg_agents.statistics.bootstrap import between_tails, resampled
+from pg_agents.statistics.values import Values, checked
 
 
 def interquartile_mean(values: Values) -> float:
@@ -27,7 +24,7 @@ def interquartile_mean(values: Values) -> float:
         ValueError: there are none, or one is not finite.
     """
     array = checked(values)
-    return float(np.sort(array) @ _weights(len(array)))
+    return float(np.sort(array) @ interquartile_weights(len(array)))
 
 
 def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
@@ -50,26 +47,13 @@ def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
     Raises:
         ValueError: fewer than two values, one that is not finite, a level out of range.
     """
-    from scipy.special import ndtr, stdtrit  # here: the command line need not wait for its import
-
     array = np.sort(checked(values, least=2))
-    tail = ndtr(stdtrit(len(array) - 1, (1 - checked_level(level)) / 2))
-    low, high = np.quantile(resampled(array), [tail, 1 - tail])
+    count = len(array)
+    low, high = between_tails(resampled(array, interquartile_weights(count)), level, count)
     return float(low), float(high)
 
 
-def resampled(values: NDArray[np.floating], seed: int = 0) -> NDArray[np.floating]:
-    """Return the interquartile means of samples that are drawn with replacement, [RESAMPLES]."""
-    generator, count = np.random.default_rng(seed), len(values)
-    weights, rows = _weights(count), max(1, AT_ONCE // count)
-    parts = [
-        np.sort(values[generator.integers(count, size=(min(rows, RESAMPLES - done), count))]) @ weights
-        for done in range(0, RESAMPLES, rows)
-    ]
-    return np.concatenate(parts)
-
-
-def _weights(count: int) -> NDArray[np.floating]:
-    """Return the weights of sorted values, which add up to 1."""
+def interquartile_weights(count: int) -> NDArray[np.floating]:
+    """Return the weights (2/n) wᵢ of sorted values, [n], which add up to 1."""
     ends = np.clip(np.arange(count + 1), count / 4, 3 * count / 4)
     return np.diff(ends) / (count / 2)

@@ -141,7 +141,7 @@ test_seeded_bugs = seeded(
         "pairs count as if they were independent",
         _variance,
         lambda probability, shape: probability * (1 - probability) / (shape[0] * shape[1]),
-        [test_the_same_agent_is_found_to_be_better_as_often_as_it_says, test_ends_are_where_the_equation_holds],
+        [test_the_same_agent_is_found_to_be_better_as_often_as_it_says],
     ),
     Bug(
         "the level is that of one side",

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.stats import trim_mean
 from support.bugs import Bug, seeded
 
-from pg_agents.statistics import interquartile_mean, interval
-from pg_agents.statistics.interquartile import _weights, resampled
+from pg_agents.statistics import bootstrap, interquartile_mean, interval
+from pg_agents.statistics.bootstrap import between_tails, resampled
+from pg_agents.statistics.interquartile import interquartile_weights
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=24)
 
@@ -36,7 +37,7 @@ def test_a_multiple_of_four_is_trimmed_as_scipy_does(quarters, seed):
 
 @pytest.mark.parametrize("count", range(1, 41))
 def test_half_of_the_mass_is_kept(count):
-    weights = _weights(count)
+    weights = interquartile_weights(count)
     assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
     assert weights == pytest.approx(weights[::-1]) and weights.max() <= 2 / count + 1e-12
 
@@ -68,9 +69,16 @@ def test_equal_runs_have_an_interval_without_width():
 
 def test_samples_of_many_runs_are_drawn_in_parts():
     values = np.sort(np.random.default_rng(0).standard_normal(1_000))
-    means = resampled(values)
+    means = resampled(values, interquartile_weights(1_000))
     assert means.shape == (10_000,) and means.mean() == pytest.approx(interquartile_mean(values), abs=0.01)
     assert means.std() == pytest.approx(1.09 / np.sqrt(1_000), rel=0.1)  # √1.19, the asymptotic one of normal values
+
+
+def test_samples_that_are_kept_are_those_that_are_drawn(monkeypatch):
+    values = np.random.default_rng(0).standard_normal(7)
+    first, again = interval(values), interval(values)
+    monkeypatch.setattr(bootstrap, "KEPT", 0)
+    assert first == again == interval(values)
 
 
 def test_two_runs_have_the_interval_between_them():
@@ -112,17 +120,17 @@ def _rounded_down(count):
 
 
 test_seeded_bugs = seeded(
-    Bug("quarters are rounded down", _weights, _rounded_down, [test_by_hand]),
+    Bug("quarters are rounded down", interquartile_weights, _rounded_down, [test_by_hand]),
     Bug(
         "the bootstrap's interval, too narrow for few runs",
-        interval,
-        lambda values, level=0.95: tuple(np.quantile(resampled(np.sort(values)), [0.5 - level / 2, 0.5 + level / 2])),
+        between_tails,
+        lambda samples, level, runs: np.quantile(samples, [0.5 - level / 2, 0.5 + level / 2]),
         [test_ten_normal_runs_are_held_as_often_as_they_say],
     ),
     Bug(
         "the level is the mass left out",
-        interval,
-        lambda values, level=0.95: tuple(np.quantile(resampled(np.sort(values)), [level / 2, 1 - level / 2])),
+        between_tails,
+        lambda samples, level, runs: np.quantile(samples, [level / 2, 1 - level / 2]),
         [test_a_higher_level_is_a_wider_interval],
     ),
 )
