@@ -20,7 +20,6 @@ MARKER = re.compile(
     r"|<!--\{\{(?P<number>[^{}\s]+)\}\}-->|(?P<stop><!--/-->)"
 )
 NOT_MEASURED, BY_HAND = "<!-- not measured -->", "<!-- typed by hand -->"
-HEADING = re.compile(r"(#+) ")
 OPENING, CLOSING = ("block", "number"), {"end": "block", "stop": "number"}
 CLOSED_BY = {"block": "<!-- /benchmarks -->", "number": "<!--/-->"}
 NUMBERS_OF_A_RESULT = 2  # in each of as many lines of a block of text, to be a table of results
@@ -92,10 +91,15 @@ def _unclosed(text: str, opened: re.Match[str]) -> PageError:
     return PageError(line_of(text, opened.start()), f"{opened[0]} is not closed by {closing}")
 
 
-def filled(text: str, render: Callable[[Place], str]) -> str:
-    """Return a page with what `render` says between its markers: a block on lines of its own, a number as it is."""
+def filled(text: str, render: Callable[[Place], str | None]) -> str:
+    """Return a page with what `render` says between its markers; None: what stands there.
+
+    A block stands on lines of its own, a number as it is.
+    """
     for place in reversed(places(text)):
-        text = text[: place.start] + framed(place, render(place)) + text[place.end :]
+        content = render(place)
+        if content is not None:
+            text = text[: place.start] + framed(place, content) + text[place.end :]
     return text
 
 
@@ -105,36 +109,31 @@ def framed(place: Place, content: str) -> str:
 
 
 def tables(text: str) -> Iterator[tuple[int, str]]:
-    """Yield (line, why it is one) of every table with numbers that stands outside markers, unless marked otherwise.
+    """Yield (line, why it is one) of every table with numbers that stands outside markers, unless a mark is above it.
 
     Such a table is one in Markdown with a digit in a cell below its head, outside of code; one in HTML; or three lines
-    one after the other in a block of code without a language, with two numbers or more in each.
-    `<!-- not measured -->` marks the section it stands in, with the sections inside it.
+    one after the other in a block of text, with two numbers or more in each. `<!-- not measured -->` stands above the
+    one table that it is about.
     """
-    covered = _marked_sections(text)
+    inside = set[int]()
     for place in places(text):
-        covered |= set(range(line_of(text, place.start), line_of(text, place.end) + 1))
-    yield from ((line, why) for line, why in sorted([*_of_markdown(text), *_of_text(text)]) if line not in covered)
+        inside |= set(range(line_of(text, place.start), line_of(text, place.end) + 1))
+    yield from (
+        (line, why)
+        for line, why in sorted([*_of_markdown(text), *_of_text(text)])
+        if line not in inside and _above(text, line) not in (NOT_MEASURED, BY_HAND)
+    )
 
 
-def _marked_sections(text: str, marks: tuple[str, ...] = (NOT_MEASURED, BY_HAND)) -> set[int]:
-    """Return the lines of sections that a mark says hold no results of the suite, from the mark on."""
-    marked, level, inside = set(), 0, None
-    for number, line in enumerate(without_code(text).splitlines(), 1):
-        if heading := HEADING.match(line):
-            level = len(heading[1])
-            inside = None if inside is not None and level <= inside else inside
-        if line.strip() in marks:
-            inside = level if inside is None else inside
-        if inside is not None:
-            marked.add(number)
-    return marked
+def _above(text: str, line: int) -> str:
+    """Return the last line with something in it above a line."""
+    above = [other.strip() for other in text.splitlines()[: line - 1]]
+    return next((other for other in reversed(above) if other), "")
 
 
 def typed_by_hand(text: str) -> int:
-    """Return how many tables stand in sections marked as typed by hand."""
-    lines = _marked_sections(text, (BY_HAND,))
-    return sum(line in lines for line, _ in _of_markdown(text))
+    """Return how many tables are marked as typed by hand."""
+    return without_code(text).count(BY_HAND)
 
 
 def _of_markdown(text: str) -> Iterator[tuple[int, str]]:

@@ -42,6 +42,12 @@ def read_stamp(path: Path) -> Stamp | None:
     return Stamp(**texts) if texts.keys() == Stamp.__dataclass_fields__.keys() else None
 
 
+def drawn(folder: Path) -> dict[Path, Stamp]:
+    """Return the pictures of experiments in a folder, with their stamps."""
+    found = {path: read_stamp(path) for path in sorted(folder.glob("*.png"))}
+    return {path: stamp for path, stamp in found.items() if stamp}
+
+
 def _texts(path: Path) -> Mapping[str, str]:
     """Return the texts in a PNG: chunks of tEXt (Latin-1) and of iTXt (UTF-8, not compressed)."""
     content, texts, at = path.read_bytes(), {}, len(SIGNATURE)

@@ -57,7 +57,8 @@ def test_markers_that_do_not_pair(page, line, message):
         "a | b\n---|---\nx | 3\n",
         "<table><tr><td>3</td></tr></table>",
         "```text\none  3  0.1\ntwo  4  0.2\nten  5  0.3\n```",
-        "<!-- not measured -->\n\n# Another section\n" + TABLE.format(1),
+        "<!-- not measured -->\n\nSome words.\n\n" + TABLE.format(1),
+        "<!-- not measured -->\n\n" + TABLE.format(1) + "\n" + TABLE.format(2),
         "<!-- benchmarks: a -->\n<!-- /benchmarks -->\n" + TABLE.format(1),
     ],
 )
@@ -74,7 +75,8 @@ def test_tables_with_numbers_outside_markers_are_found(page):
         "| 3 | 4 |\n|---|---|\n| x | y |\n",
         "```python\na = [1, 2]\nb = [3, 4]\nc = [5, 6]\n```",
         "```\n" + TABLE.format(3) + "```",
-        "## One\n<!-- not measured -->\n### Part\n" + TABLE.format(1),
+        "<!-- not measured -->\n" + TABLE.format(1),
+        "<!-- not measured -->\n\n```\none 3 4\ntwo 3 4\nten 3 4\n```",
         "<!-- benchmarks: a -->\n\n" + TABLE.format(1) + "\n<!-- /benchmarks -->\n",
     ],
 )
@@ -87,5 +89,5 @@ def test_the_line_of_a_table_is_that_of_its_head():
 
 
 def test_tables_that_are_typed_by_hand_are_counted():
-    page = f"# A\n{TABLE.format(1)}\n## B\n<!-- typed by hand -->\n{TABLE.format(1)}\n{TABLE.format(2)}"
-    assert typed_by_hand(page) == 2 and len(list(tables(page))) == 1
+    page = f"# A\n{TABLE.format(1)}\n<!-- typed by hand -->\n{TABLE.format(1)}\n{TABLE.format(2)}"
+    assert typed_by_hand(page) == 1 and len(list(tables(page))) == 2

@@ -1,0 +1,79 @@
+"""`python -m benchmarks report` and `check`: what is typed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from benchmarks.suite.book import Account, Book
+from benchmarks.suite.checking import faults, former
+from benchmarks.suite.finding import find
+from benchmarks.suite.pages import Fault, typed_by_hand
+from benchmarks.suite.records import read
+from benchmarks.suite.reporting import draw, report
+from benchmarks.suite.selection import choose
+from benchmarks.suite.stamps import drawn
+
+
+def add_report(commands: argparse._SubParsersAction) -> None:
+    """Add the command `report`."""
+    about = (
+        "Write tables, numbers and pictures from records: those in benchmarks/results into README.md, benchmarks/ and "
+        "docs/; with --out, those in a folder into a page beside them."
+    )
+    parser = commands.add_parser("report", help="write tables and pictures from records", description=about)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="whose pictures are drawn again (those with new records)"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder of results that are not published; NAME.md and pictures go there"
+    )
+    parser.set_defaults(work=lambda options, _: _report(options))
+
+
+def add_check(commands: argparse._SubParsersAction) -> None:
+    """Add the command `check`."""
+    about = "Fail where a page or a picture is not what the records in benchmarks/results say, or stands beside them."
+    parser = commands.add_parser("check", help="compare pages and pictures with the records", description=about)
+    parser.set_defaults(work=lambda options, _: _check(Book()))
+
+
+def _report(options: argparse.Namespace) -> int:
+    if options.out is None:
+        experiments = [chosen.experiment.name for chosen in choose(options.names)]
+        return _told(report(Book(), experiments))
+    problems = []
+    for chosen in choose(options.names or list(find())):
+        experiment = chosen.experiment
+        if records := experiment.current(read(options.out / f"{experiment.name}.jsonl")):
+            problems += written_beside(Account(experiment, records), options.out)
+    return _told(problems)
+
+
+def written_beside(account: Account, folder: Path) -> list[Fault]:
+    """Write a page of one experiment, and its pictures, beside its records; return what is wrong with them."""
+    page = folder / f"{account.experiment.name}.md"
+    problems = draw(account, folder)
+    pictures = [
+        f"![{stamp.title}]({path.name})"
+        for path, stamp in drawn(folder).items()
+        if stamp.experiment == account.experiment.name
+    ]
+    tables = [account.table()] if account.has_table else []
+    page.write_text("\n\n".join([f"# {account.experiment.name}", account.about, *tables, *pictures]) + "\n")
+    print(page)
+    return [Fault(page, 1, problem) for problem in problems]
+
+
+def _check(book: Book) -> int:
+    by_hand = sum(typed_by_hand(page.read_text()) for page in book.pages if page.exists())
+    if by_hand or former(book):
+        print(f"not of the suite yet: {by_hand} tables typed by hand, {len(former(book))} files of results")
+    return _told(list(faults(book)))
+
+
+def _told(found: list[Fault]) -> int:
+    """Print what is wrong; return the exit code."""
+    for fault in found:
+        print(fault)
+    return int(bool(found))
