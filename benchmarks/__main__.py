@@ -1,4 +1,4 @@
-"""`python -m benchmarks list | run | …`: experiments, what they measured, and the pages that say it."""
+"""`python -m benchmarks list | run | report | check`: experiments, what they measured, and the pages that say it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.suite.command import add_list, add_run
+from benchmarks.suite.pages_command import add_check, add_report
 from pg_agents.errors import Terminated, UserError
 
-COMMANDS = {"list": add_list, "run": add_run}
+COMMANDS = {"list": add_list, "run": add_run, "report": add_report, "check": add_check}
 
 
 def main(arguments: Sequence[str]) -> int:

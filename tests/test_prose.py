@@ -22,7 +22,7 @@ ELSEWHERE = {  # names of other libraries' code and of files that runs write
     *("C", "VecNormalize", "approx_kl", "clip_ratio", "mypy", "ruff", "dev", "jsonl"),
     *("config.json", "summary.json", "metrics.jsonl", "ppo.py", "ppo_continuous_action.py", "results/NAME.json"),
     *("networks.safetensors", "optimizer.safetensors", "state.safetensors", "state.json"),
-    *("benchmarks/GROUP/NAME.py", "NAME.jsonl", "mine.py", "mine.toml", "run.log"),
+    *("benchmarks/GROUP/NAME.py", "NAME.jsonl", "mine.py", "mine.toml", "run.log", "NAME-FIGURE.png"),
     *("peers-WORKLOAD.json", "logdir", "no-deps", "torch.compile", "envs.reset", "envs.close"),
     *("agent.json", "agent.safetensors", "manifest.json", "model/"),
 }  # fmt: skip
@@ -115,8 +115,8 @@ def test_options_exist():
 
 
 def test_commands_exist():
-    ours, own_words = benchmarks.__main__.COMMANDS, {*benchmarks.former.COMMANDS, "report", "check"}
-    known = {*benchmarks.former.NAMES, *ours, "report", "check"}
+    ours, own_words = benchmarks.__main__.COMMANDS, {*benchmarks.former.COMMANDS}
+    known = {*benchmarks.former.NAMES, *ours}
     wrong = []
     for where, text in prose():
         for words in re.findall(r"python -m benchmarks((?: [a-z]+[a-z-]*)+)", text):

@@ -135,7 +135,7 @@ class Book:
                 experiment = self._named(name)
             except (UserError, ImportError) as error:
                 raise SourceError(f"{name} cannot be imported: {error}") from error
-            sources = [self[source] for source in getattr(experiment.module, "SOURCES", ())]
+            sources = [self[source] for source in experiment.sources]
             own = experiment.current(read(self.results / f"{name}.jsonl"))
             self._accounts[name] = Account(experiment, [*own, *(one for source in sources for one in source.records)])
         return self._accounts[name]

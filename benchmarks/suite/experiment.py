@@ -29,6 +29,7 @@ class Experiment:
         exclusive: whether nothing else of the suite may run beside it.
         extras: modules that must be importable.
         module: where its `table`, `plot` and `numbers` are; None: it has none.
+        sources: experiments whose records it shows; it has no cells of its own then.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Experiment:
     exclusive: bool = False
     extras: tuple[str, ...] = ()
     module: ModuleType | None = None
+    sources: tuple[str, ...] = ()
 
     @property
     def missing(self) -> str | None:

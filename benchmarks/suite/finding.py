@@ -1,7 +1,8 @@
 """Finding experiments: modules that say what they ask, of which cells, with which seeds, and measure one.
 
 An experiment is benchmarks/GROUP/NAME.py, or a user's file, with `CELLS` and `SEEDS` at its top level, and
-`run(cell, seed)`; see benchmarks/README.md.
+`run(cell, seed)`; see benchmarks/README.md. One with `SOURCES` in their place, names of experiments, measures nothing
+and shows what these have measured.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from benchmarks.suite.experiment import Experiment
 from pg_agents.errors import UserError
@@ -31,14 +33,14 @@ def find() -> dict[str, str]:
 
 
 def _is_experiment(path: Path) -> bool:
-    """Return whether a file has CELLS and SEEDS at its top level, without importing it."""
+    """Return whether a file has CELLS and SEEDS, or SOURCES, at its top level, without importing it."""
     names: set[str] = set()
     for node in ast.parse(path.read_text()).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         names |= {target.id for target in targets if isinstance(target, ast.Name)}
         if isinstance(node, ast.ImportFrom):
             names |= {alias.asname or alias.name for alias in node.names}
-    return {"CELLS", "SEEDS"} <= names
+    return {"CELLS", "SEEDS"} <= names or "SOURCES" in names
 
 
 def named(name: str) -> Experiment:
@@ -82,6 +84,10 @@ def _imported(path: Path) -> ModuleType:
 def _checked(module: ModuleType, source: str) -> Experiment:
     """Return what a module says as an experiment."""
     where = source if source.endswith(".py") else f"{source.replace('.', '/')}.py"
+    name = Path(source).stem if source.endswith(".py") else source.rpartition(".")[2]
+    lines = (module.__doc__ or "").strip().splitlines() or ["(no question: the file has no docstring)"]
+    if sources := tuple(getattr(module, "SOURCES", ())):
+        return Experiment(name, source, lines[0], (), (), _measure_nothing, module=module, sources=sources)
     if absent := [name for name in NEEDED if not hasattr(module, name)]:
         raise UserError(f"{where}: there is no {absent[0]}; an experiment defines {', '.join(NEEDED)}")
     cells, seeds = tuple(module.CELLS), tuple(module.SEEDS)
@@ -93,9 +99,8 @@ def _checked(module: ModuleType, source: str) -> Experiment:
         raise UserError(f"{where}: CELLS: two cells have the name {twice[0]!r}; give each its own")
     if not all(isinstance(seed, int) for seed in seeds) or not seeds:
         raise UserError(f"{where}: SEEDS must be a sequence of whole numbers, got {shown(seeds)}")
-    lines = (module.__doc__ or "").strip().splitlines() or ["(no question: the file has no docstring)"]
     return Experiment(
-        Path(source).stem if source.endswith(".py") else source.rpartition(".")[2],
+        name,
         source,
         lines[0],
         cells,
@@ -107,3 +112,7 @@ def _checked(module: ModuleType, source: str) -> Experiment:
         tuple(getattr(module, "EXTRAS", ())),
         module,
     )
+
+
+def _measure_nothing(cell: Any, seed: int) -> dict[str, Any]:  # noqa: ANN401
+    raise AssertionError("it shows what others have measured")

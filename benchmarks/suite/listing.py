@@ -43,6 +43,9 @@ def _part(part: Part) -> str:
 def _experiment(experiment: Experiment, out: Path) -> Iterator[str]:
     """Yield an experiment's name and question, and what of its cells and seeds is measured."""
     yield f"{experiment.name}: {experiment.question}"
+    if experiment.sources:
+        yield f"  shows what is measured by {', '.join(experiment.sources)}"
+        return
     size = f"{len(experiment.cells)} cells, seeds {_ranges(experiment.seeds)}"
     states = [
         f"{where} {_counted(experiment, experiment.cells, experiment.seeds, folder)}"

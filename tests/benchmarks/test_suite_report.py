@@ -65,10 +65,12 @@ def numbers(records):
     return {"best": number(max((record.result["score"] for record in records if record.result), default=None))}
 
 
-def experiment(name="arms", **module):
+def experiment(name="arms", sources=(), **module):
     content = {"__doc__": "How much do arms pay?\n\nTwo cells.", "table": table, "plot": plot, "numbers": numbers}
     shown = SimpleNamespace(**(content | module))
-    return Experiment(name, f"benchmarks.learning.{name}", "How much?", CELLS, (0, 1, 2), score, module=shown)
+    return Experiment(
+        name, f"benchmarks.learning.{name}", "How much?", CELLS, (0, 1, 2), score, module=shown, sources=sources
+    )
 
 
 def records_of(cells=CELLS, seeds=(0, 1, 2)):
@@ -195,7 +197,7 @@ def test_records_of_cells_that_have_changed_do_not_count(root):
 
 
 def test_what_others_have_measured_can_be_shown(root):
-    made = {"arms": experiment(), "both": experiment("both", SOURCES=("arms",))}
+    made = {"arms": experiment(), "both": experiment("both", sources=("arms",))}
     book = Book(root, dict.fromkeys(made, "learning"), made.__getitem__)
     assert book["both"].records == book["arms"].records
 

@@ -64,6 +64,12 @@ def in_this_process(tasks, jobs, each, show=None):
         each(measure(task))
 
 
+def test_what_shows_what_others_measured_measures_nothing(tmp_path):
+    (tmp_path / "shows.py").write_text('"""What did they measure?"""\nSOURCES = ("one", "two")\n')
+    found = load(str(tmp_path / "shows.py"))
+    assert found.sources == ("one", "two") and found.cells == ()
+
+
 def mine(text=MINE):
     load.cache_clear()
     with open("mine.py", "w") as file:
