@@ -9,6 +9,7 @@ import numpy as np
 import pg_envs
 import pg_envs.tokens.tasks
 import pytest
+import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -46,6 +47,7 @@ def test_an_agent_of_ones_own_learns(monkeypatch):
 
 
 def test_an_encoder_of_ones_own_learns(folder):
+    torch.manual_seed(0)  # an encoder's parameters are drawn by its owner
     names = {}
     exec(block("class Attention"), names)
     agent, env = names["agent"], names["env"]
