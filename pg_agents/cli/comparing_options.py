@@ -33,6 +33,8 @@ class CompareOptions(RunsOptions):
 
     out: Path | None = None
     """The folder for comparison.html, .png and .svg; by default a new one under runs/."""
+    against: str | None = None
+    """The group, as it is called in the table, that the others are held against; by default the first."""
     json: bool = False
     """Write JSON to standard output, and no files unless --out is given."""
 

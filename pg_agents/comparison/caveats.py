@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from pg_agents.comparison.groups import Group, Panel
-from pg_agents.comparison.runs import Run
+from pg_agents.comparison.groups import Group, Panel, twins
+from pg_agents.comparison.runs import UNFINISHED
 
 ENOUGH = 5  # runs: with fewer, an interval holds what it is to hold less often than it says
 ALIKE = 1.05  # how many times the fewest steps the most may be, without a word
-NAMED = 3  # runs in a sentence
+NAMED = 3  # names in a sentence
 
 
-def caveats_of(panel: Panel) -> Iterator[str]:
-    """Yield sentences about what is doubtful in a panel: few runs, unfinished ones, different numbers of steps."""
+def caveats_of(panel: Panel) -> list[str]:
+    """Return sentences about what is doubtful in a panel: few runs, unfinished ones, different numbers of steps."""
     where = f"{panel.title}: " if panel.title else ""
-    for group in panel.groups:
-        yield from (f"{where}{text}" for text in _of_group(group))
-    ends = {group.label: _steps(group) for group in panel.groups}
-    least, most = min(ends, key=ends.__getitem__), max(ends, key=ends.__getitem__)
-    if ends[most] > ALIKE * ends[least]:
+    return [f"{where}{text}" for text in (*_few(panel), *_of_runs(panel), *_lengths(panel))]
+
+
+def _few(panel: Panel) -> Iterator[str]:
+    counts = {group.label: len(group.runs) for group in panel.groups}
+    if alone := [label for label, count in counts.items() if count == 1]:
+        yield f"1 run, so there is no interval: {_names(alone)}"
+    if few := [f"{label} ({count})" for label, count in counts.items() if 1 < count < ENOUGH]:
         yield (
-            f"{where}{most} has up to {ends[most]:,.0f} steps and {least} {ends[least]:,.0f}: their last values are "
-            "not after the same number of steps, but their areas are over the steps that all have"
+            "95 % intervals of so few runs hold what they are to hold less often than that, those of 3 about 75 % of "
+            f"the time: {_names(few)}"
         )
 
 
-def _of_group(group: Group) -> Iterator[str]:
-    count = len(group.runs)
-    if count == 1:
-        yield f"{group.label}: 1 run, so there is no interval"
-    elif count < ENOUGH:
-        held = ", of 3 about 75 % of the time" if count == 3 else ""
-        yield f"{group.label}: only {count} runs: a 95 % interval holds what it is to hold less often than that{held}"
-    if cut := [run for run in group.runs if run.state.startswith(("unfinished", "cut off"))]:
-        yield f"{group.label}: {_names(cut)} did not finish, and counts with what it had reached"
-    if unfit := [run for run in group.runs if run.curve.unfit]:
-        yield f"{group.label}: the newest values of {_names(unfit)} are not finite; the last finite one counts"
+def _of_runs(panel: Panel) -> Iterator[str]:
+    if cut := [run.name for run in panel.runs if run.state.startswith(UNFINISHED)]:
+        yield f"not finished, and what they have reached counts: {_names(cut)}"
+    if any(run.stopped for run in panel.runs):
+        yield (
+            "some runs ended once they had reached what they were to, and stay there in curves and means over steps; "
+            "last values say little of them"
+        )
+    if unfit := [run.name for run in panel.runs if run.curve.unfit]:
+        yield f"the newest values are not finite, and the last finite one counts: {_names(unfit)}"
+    if twice := [run.name for group in panel.groups for run in twins(group.runs)]:
+        yield f"settings and seed are those of another run of their group, so that it counts twice: {_names(twice)}"
+
+
+def _lengths(panel: Panel) -> Iterator[str]:
+    steps = {group.label: _steps(group) for group in panel.groups}
+    least, most = min(steps, key=steps.__getitem__), max(steps, key=steps.__getitem__)
+    if steps[most] > ALIKE * steps[least]:
+        yield (
+            f"{most} has up to {steps[most]:,.0f} steps and {least} {steps[least]:,.0f}: their last values are not "
+            "after as many, but their means over steps are over those that all have"
+        )
 
 
 def _steps(group: Group) -> float:
@@ -45,6 +59,6 @@ def _steps(group: Group) -> float:
     return max(float(run.curve.steps[-1]) for run in going or group.runs)
 
 
-def _names(runs: Sequence[Run]) -> str:
-    more = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
-    return ", ".join(run.name for run in runs[:NAMED]) + more
+def _names(names: Iterable[str]) -> str:
+    every = list(names)
+    return ", ".join(every[:NAMED]) + (f" and {len(every) - NAMED} more" if len(every) > NAMED else "")

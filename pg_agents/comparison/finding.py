@@ -45,7 +45,7 @@ def runs_in(paths: Iterable[Path]) -> list[Found]:
                 "it); give folders that train wrote, or with such a file"
             )
         for folder in inside:
-            found.setdefault(folder.resolve(), Found(folder, _name(path, folder)))
+            found.setdefault(folder.resolve(), Found(folder, "/".join([named(path), *folder.relative_to(path).parts])))
     if not found:
         raise UserError("runs: none are named; give folders of runs, like runs/*")
     return list(found.values())
@@ -69,8 +69,7 @@ def _folders(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names) if not name.startswith(".")]
 
 
-def _name(typed: Path, folder: Path) -> str:
-    """Return a run's name: its path as typed, of an absolute one only what begins with the folder that was named."""
-    known = [part for part in typed.parts if part not in ("..", ".")] if not typed.is_absolute() else []
-    known = known or [typed.resolve().name]
-    return "/".join([*known, *folder.relative_to(typed).parts])
+def named(path: Path) -> str:
+    """Return a typed path without what it says of the machine: of an absolute one its name."""
+    parts = [part for part in path.parts if part not in ("..", ".")] if not path.is_absolute() else []
+    return "/".join(parts or [path.resolve().name])

@@ -87,7 +87,7 @@ def _by_default(tasks: dict[str, list[Run]]) -> Callable[[Run], str]:
         for agent, runs in _parts(task, _agent).items():
             known = keys.setdefault(agent, [])
             known += [key for key in _differing(runs) if key not in known]
-            if FOLDER not in known and _has_a_seed_twice(runs, known):
+            if FOLDER not in known and twins(runs):
                 known.append(FOLDER)
 
     def label(run: Run) -> str:
@@ -108,9 +108,16 @@ def _differing(runs: Sequence[Run]) -> list[str]:
     return [key for key in names if len(values[key]) > 1 and key not in NO_DIFFERENCE and not key.startswith(TABLES)]
 
 
-def _has_a_seed_twice(runs: Sequence[Run], keys: Sequence[str]) -> bool:
-    seeds = [tuple(_value(run, key) for key in (SEED, *keys)) for run in runs if SEED in run.settings]
-    return len(set(seeds)) < len(seeds)
+def twins(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that have settings and a seed which another one before them has."""
+    keys = _differing(runs)
+    found: list[Run] = []
+    seen: set[tuple[str, ...]] = set()
+    for run in runs:
+        settings = (title_of(run), *(_value(run, key) for key in (AGENT, SEED, *keys)))
+        found += [run] if SEED in run.settings and settings in seen else []
+        seen.add(settings)
+    return found
 
 
 def _named(run: Run, key: str, *, bare: bool = False) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pg_agents.comparison.curve import Numbers
-from pg_agents.comparison.groups import Panel
+from pg_agents.comparison.groups import Group, Panel
 from pg_agents.comparison.runs import Run
-from pg_agents.statistics import interquartile_mean, interval
+from pg_agents.statistics import improvement_interval, interquartile_mean, interval, probability_of_improvement
 
 POINTS = 50  # of a curve over several runs, each with an interval
 LEVEL = 0.95
@@ -42,6 +42,9 @@ class Scores:
         median: theirs.
         area: the interquartile mean of the runs' mean values over the steps that all runs of the panel have; None:
             there are none.
+        better: the probability that the last value of a run is higher than that of a run of the group it is held
+            against; None: it is that group.
+        better_interval: its 95 % interval; None: one of the two groups is of one run.
     """
 
     label: str
@@ -50,6 +53,8 @@ class Scores:
     interval: tuple[float, float] | None
     median: float
     area: float | None
+    better: float | None
+    better_interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Measured:
         scores: a row for each group.
         common: the first and the last of the steps that all runs have.
         known: the returns of the optimum and of a random policy, as far as they are known.
+        against: the label of the group that the others are held against.
     """
 
     panel: Panel
@@ -69,14 +75,23 @@ class Measured:
     scores: tuple[Scores, ...]
     common: tuple[float, float]
     known: Mapping[str, float]
+    against: str
 
 
-def measure(panel: Panel, known: Mapping[str, float]) -> Measured:
-    """Return what is shown of a panel."""
+def measure(panel: Panel, known: Mapping[str, float], against: str | None = None) -> Measured:
+    """Return what is shown of a panel.
+
+    Args:
+        panel: the groups.
+        known: the returns of the optimum and of a random policy, as far as they are known.
+        against: the label of the group that the others are held against; None, or if there is none of it in this
+            panel: the first.
+    """
     common = span(panel.runs)
     bands = tuple(band_of(group.runs) for group in panel.groups)
-    scores = tuple(scores_of(group.label, group.runs, common) for group in panel.groups)
-    return Measured(panel, bands, scores, common, known)
+    other = next((group for group in panel.groups if group.label == against), panel.groups[0])
+    scores = tuple(scores_of(group, other, common) for group in panel.groups)
+    return Measured(panel, bands, scores, common, known, other.label)
 
 
 def span(runs: Sequence[Run]) -> tuple[float, float]:
@@ -98,18 +113,26 @@ def band_of(runs: Sequence[Run]) -> Band:
     return Band(steps, np.array([interquartile_mean(column) for column in table.T]), ends[:, 0], ends[:, 1])
 
 
-def scores_of(label: str, runs: Sequence[Run], common: tuple[float, float]) -> Scores:
-    """Return a group's row: its last values, and its areas over the steps that are common to all groups."""
-    each = tuple(float(run.curve.values[-1]) for run in runs)
-    areas = [area for run in runs if (area := height(run, *common)) is not None]
+def scores_of(group: Group, other: Group, common: tuple[float, float]) -> Scores:
+    """Return a group's row, held against another group; areas are over the steps that are common to all."""
+    each, others = last_values(group), last_values(other)
+    areas = [area for run in group.runs if (area := height(run, *common)) is not None]
+    same, several = group is other, len(each) > 1 and len(others) > 1
     return Scores(
-        label,
-        each,
-        interquartile_mean(each),
-        interval(each, LEVEL) if len(each) > 1 else None,
-        float(np.median(each)),
-        interquartile_mean(areas) if areas else None,
+        label=group.label,
+        each=each,
+        middle=interquartile_mean(each),
+        interval=interval(each, LEVEL) if len(each) > 1 else None,
+        median=float(np.median(each)),
+        area=interquartile_mean(areas) if areas else None,
+        better=None if same else probability_of_improvement(each, others),
+        better_interval=improvement_interval(each, others, LEVEL) if several and not same else None,
     )
+
+
+def last_values(group: Group) -> tuple[float, ...]:
+    """Return the last value of each run."""
+    return tuple(float(run.curve.values[-1]) for run in group.runs)
 
 
 def height(run: Run, begin: float, end: float) -> float | None:

@@ -12,19 +12,14 @@ import numpy as np
 
 from pg_agents.comparison.curve import Numbers
 from pg_agents.comparison.measures import Measured
-from pg_agents.shown import printable, shortened
+from pg_agents.comparison.words import in_words, number, one_line, without_places
 
 COLOURS = ("#2a78d6", "#e2672a", "#12966a", "#c98500", "#8455c9", "#d1457e", "#5f7d1e", "#0f8fa8")
-DASHES = ("solid", "dashed", "dotted", "dashdot")  # of the groups beyond as many
+DASHES = ("solid", "dashed", "dotted")  # of the groups beyond as many
 SIDES = {"optimum": 2, "random": -3}  # points from a line to its name: above it, below it
 MARKS = {"optimum": (0, (6, 3)), "random": (0, (1, 2))}
-WORDS = {
-    "rollout/ep_rew_mean": "return, mean of the last 100 episodes",
-    "eval/ep_rew_mean": "return, mean of an evaluation",
-    "rollout/ep_len_mean": "episode length, mean of the last 100",
-}
 POINTS, LINES = 300, 40  # of a line; runs of a panel that have lines of their own
-WIDTH, HEIGHT = 5.4, 3.7  # of a panel, in inches
+WIDTH, HEIGHT, LINE = 4.8, 3.2, 0.22  # of a panel, and of a line of the legend, in inches
 
 
 Looks = Mapping[str, Mapping[str, Any]]  # a line's colour and dashes, by the group's label
@@ -65,19 +60,20 @@ def draw(
 
     columns = min(3, len(panels), math.ceil(math.sqrt(len(panels))))
     rows = math.ceil(len(panels) / columns)
+    labels = list(dict.fromkeys(row.label for panel in panels for row in panel.scores))
+    names = [_text(label) for label in labels]
+    beside = min(len(names), max(1, int(columns * 56 / (8 + max(map(len, names))))))  # in a row of the legend
+    height = rows * HEIGHT + LINE * math.ceil(len(names) / beside)
     with rc_context(_style(theme)):
-        figure = Figure(figsize=(columns * WIDTH, rows * HEIGHT + 0.5), layout="constrained")
+        figure = Figure(figsize=(columns * WIDTH, height), layout="constrained")
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
         for panel, one in zip(panels, axes, strict=False):
             _panel(one, panel, looks, theme)
-            one.set(xlabel="environment steps", ylabel=in_words(metric))
+            one.set(xlabel="environment steps", ylabel=_text(in_words(metric)))
         for one in axes[len(panels) :]:
             one.remove()
-        shown = dict.fromkeys(row.label for panel in panels for row in panel.scores)
-        lines = [Line2D([], [], linewidth=2, **looks[label]) for label in shown]
-        names = [_text(label) for label in shown]
-        most = max(1, int(columns * 60 / (8 + max(map(len, names)))))
-        figure.legend(lines, names, loc="outside lower center", ncols=min(len(names), most), frameon=False)
+        lines = [Line2D([], [], linewidth=2, **looks[label]) for label in labels]
+        figure.legend(lines, names, loc="outside lower center", ncols=beside, frameon=False)
         if title:
             figure.suptitle(_text(title, 120))
     return figure
@@ -90,13 +86,8 @@ def picture(figure: Any, kind: str) -> bytes:  # noqa: ANN401
     buffer = BytesIO()
     undated = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
     with rc_context({"svg.hashsalt": "pg_agents"}):
-        figure.savefig(buffer, format=kind, dpi=150, metadata=undated[kind])
+        figure.savefig(buffer, format=kind, dpi=200, metadata=undated[kind])
     return buffer.getvalue()
-
-
-def in_words(metric: str) -> str:
-    """Return what a metric is."""
-    return WORDS.get(metric, _text(metric))
 
 
 def _panel(axes: Any, panel: Measured, looks: Looks, theme: Theme) -> None:  # noqa: ANN401
@@ -106,7 +97,7 @@ def _panel(axes: Any, panel: Measured, looks: Looks, theme: Theme) -> None:  # n
         axes.axhline(value, color=theme.ink, linewidth=1, linestyle=MARKS[name], alpha=0.7, zorder=1)
         where = {"xy": (1, value), "xycoords": ("axes fraction", "data"), "xytext": (-3, SIDES[name])}
         how = {"textcoords": "offset points", "ha": "right", "va": "bottom" if SIDES[name] > 0 else "top"}
-        axes.annotate(f"{name} {value:.4g}", **where, **how, fontsize=8, zorder=4)
+        axes.annotate(f"{name} {number(value)}", **where, **how, fontsize=8, zorder=4)
     few = len(panel.panel.runs) <= LINES
     for group, band, row in zip(panel.panel.groups, panel.bands, panel.scores, strict=True):
         look = looks[row.label]
@@ -128,7 +119,7 @@ def _thinned(steps: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
 
 def _text(text: str, most: int = 60) -> str:
     """Return a text that can be drawn; a name that begins with _ would be left out of a legend."""
-    text = shortened(printable(text), most).replace("\n", " ")
+    text = without_places(one_line(text, most))
     return f" {text}" if text.startswith("_") else text
 
 

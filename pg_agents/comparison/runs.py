@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from pg_agents.spaces.environments import id_for
 from pg_agents.training.run_files import CONFIG, SUMMARY
 
 SEED = re.compile(r"(?:.*[-_.])?(?:seed|run)[-_]?(\d+)|(\d+)", re.IGNORECASE)  # folders: seed-3, ppo_run3, 3
-KNOWN = "known_returns"
+KNOWN, KINDS = "known_returns", ("random", "optimal")
+UNFINISHED = ("unfinished", "cut off")  # how the states of runs begin that may have learned less than they were to
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,14 @@ def _read(found: Found, metric: str) -> Run:
     curve = read_curve(found.folder, metric)
     config, summary = _table(found.folder / CONFIG), _table(found.folder / SUMMARY)
     folder, seed = _series(found)
+    steps = float(curve.steps[-1]) if curve.steps.size else 0.0
     env_args, wrappers = config.get("env_args"), config.get("wrappers")
     env_args = env_args if isinstance(env_args, dict) else {}
     env = config.get("env", curve.env)
     env = _task(env, env_args, wrappers) if isinstance(env, str) else ""
     settings = {"agent": folder, **({} if seed is None else {"seed": seed}), **dict(_flat(config))}
     settings["agent"] = str(settings["agent"])
-    known = config.get(KNOWN)
+    known = config[KNOWN] if isinstance(config.get(KNOWN), dict) else {}
     return Run(
         found.name,
         folder,
@@ -93,9 +96,9 @@ def _read(found: Found, metric: str) -> Run:
         env_args,
         settings,
         curve,
-        _state(found.folder, summary),
+        _state(config, summary, steps),
         summary.get("stopped") is not None,
-        {key: float(value) for key, value in known.items() if _is_number(value)} if isinstance(known, dict) else {},
+        {key: value for key in KINDS if (value := _finite(known.get(key))) is not None},
         bool(wrappers),
     )
 
@@ -117,13 +120,14 @@ def _task(env: str, env_args: Mapping[str, Any], wrappers: object) -> str:
     return id_for(env, 2, env_args, wrappers)
 
 
-def _state(folder: Path, summary: Mapping[str, Any]) -> str:
-    if not summary:
-        return "unfinished" if (folder / CONFIG).is_file() else ""
-    return next(
-        (f"{what.replace('_', ' ')}: {why}" for what in ("stopped", "cut_off") if (why := summary.get(what))),
-        "finished",
-    )
+def _state(config: Mapping[str, Any], summary: Mapping[str, Any], steps: float) -> str:
+    """Return how a run ended, of what its files say."""
+    if why := summary.get("stopped"):
+        return f"stopped: {why}"
+    if why := summary.get("cut_off"):
+        return f"cut off: {why}"
+    total = _finite(config.get("total_steps"))
+    return "finished" if summary else "unfinished" if total is not None and steps < total else ""
 
 
 def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -135,8 +139,11 @@ def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield f"{above}{key}", json.dumps(value) if isinstance(value, list) else value
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _finite(value: object) -> float | None:
+    """Return a finite number of JSON as a float; None: it is something else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        return None
+    return float(value)
 
 
 def _table(path: Path) -> dict[str, Any]:

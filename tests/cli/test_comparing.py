@@ -5,20 +5,15 @@ import subprocess
 import sys
 
 import pytest
+from support.run_folders import make_seeds
 
 from pg_agents.cli import main
 
 pytestmark = pytest.mark.usefixtures("folder")
-RETURN = "rollout/ep_rew_mean"
 
 
-def make(folder, slope, seeds=3, **config):
-    for seed in range(seeds):
-        run = folder / f"seed-{seed}"
-        run.mkdir(parents=True)
-        rows = [json.dumps({"step": 100 * i, RETURN: slope * i + seed}) for i in range(1, 11)]
-        (run / "metrics.jsonl").write_text("".join(f"{row}\n" for row in rows))
-        (run / "config.json").write_text(json.dumps({"seed": seed, **config}))
+def make(folder, slope, **config):
+    make_seeds(folder, lambda seed: [slope * i + seed for i in range(1, 11)], **config)
 
 
 @pytest.fixture
@@ -32,11 +27,11 @@ def test_compare_prints_a_table_and_writes_pictures(runs, capsys):
     assert main(["compare", "ppo", "a2c", "--out", "c"]) == 0
     out = capsys.readouterr().out
     lines = [line.split() for line in out.splitlines()]
-    assert ["ppo", "3", "21", "20", "…", "22", "21", "12"] in lines
-    assert ["a2c", "3", "11", "10", "…", "12", "11", "6.5"] in lines
-    assert ["optimum", "500"] in lines
-    assert "note     pg/CartPole-v1: ppo: only 3 runs" in out and "written  c" in out
-    assert {path.name for path in (runs / "c").iterdir()} >= {"comparison.png", "comparison.svg"}
+    assert ["ppo", "3", "21", "20", "…", "22", "21", "12", "–"] in lines
+    assert ["a2c", "3", "11", "10", "…", "12", "11", "6.5", "0.00"] in [line[:9] for line in lines]
+    assert ["optimum", "500"] in lines and "P(higher than ppo)" in out
+    assert "note     pg/CartPole-v1: 95 % intervals of so few runs" in out and "written  c/comparison.html" in out
+    assert {path.suffix for path in (runs / "c").iterdir()} == {".html", ".png", ".svg"}
     assert (runs / "c" / "comparison.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (runs / "c" / "comparison.svg").read_text()
 
@@ -44,7 +39,7 @@ def test_compare_prints_a_table_and_writes_pictures(runs, capsys):
 def test_compare_writes_under_runs_unless_told(runs, capsys):
     assert main(["compare", "ppo"]) == 0
     (made,) = (runs / "runs").iterdir()
-    assert made.name.startswith("compare-") and f"written  runs/{made.name}" in capsys.readouterr().out
+    assert made.name.startswith("compare-") and f"written  runs/{made.name}/" in capsys.readouterr().out
 
 
 def test_json_has_all_numbers_and_writes_nothing(runs, capsys):
@@ -54,6 +49,24 @@ def test_json_has_all_numbers_and_writes_nothing(runs, capsys):
     assert panel["env"] == "pg/CartPole-v1" and panel["known"] == {"optimum": 500.0}
     assert [(one["label"], one["each"]) for one in panel["groups"]] == [("ppo", [20, 21, 22]), ("a2c", [10, 11, 12])]
     assert not (runs / "runs").exists()
+
+
+def test_another_group_is_held_against(runs, capsys):
+    assert main(["compare", "ppo", "a2c", "--against", "a2c", "--json"]) == 0
+    (panel,) = json.loads(capsys.readouterr().out)["panels"]
+    assert panel["against"] == "a2c" and [one["better"] for one in panel["groups"]] == [1, None]
+    assert main(["compare", "ppo", "a2c", "--against", "a3c", "--json"]) == 2
+    assert capsys.readouterr().err.startswith("error: --against: there is no group 'a3c'; there are a2c")
+
+
+def test_the_page_names_its_command_and_no_folder_of_the_machine(runs, capsys):
+    make(runs / "lm", 1.0, agent="ppo", env="X-v0", policy=f"hf:{runs}/model", env_args={"texts": str(runs / "texts")})
+    typed = ["compare", str(runs / "ppo"), "./a2c", "lm", "--by", "policy", "--title", "A < B & C", "--out", "c"]
+    assert main(typed) == 0
+    text = (runs / "c" / "comparison.html").read_text()
+    assert str(runs.parent) not in text and "hf:…/model" in text and "texts=…/texts" in text
+    command = "pg-agents compare ppo a2c lm --by policy --title &#x27;A &lt; B &amp; C&#x27;"
+    assert f"<code>{command}</code>" in text and "<title>A &lt; B &amp; C</title>" in text
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])

@@ -14,6 +14,7 @@ import pytest
 from support.bugs import Bug, seeded
 
 from pg_agents.cli import main
+from pg_agents.cli.comparing_options import RunPaths
 from pg_agents.cli.options import COMMANDS, RunPath
 from pg_agents.shown import LINES, SCREEN
 from pg_agents.spaces import packages
@@ -22,6 +23,7 @@ READERS = {  # of a run, from inside of it
     "evaluate": ["evaluate", ".", "--episodes", "1", "--max-episode-steps", "5"],
     "resume": ["resume", "."],
 }
+COMPARISON = ["compare", ".", "--json"]
 AGENTS = {"evaluate": "agent", "resume": "checkpoints/start"}  # the folder of the agent that a command reads
 PAYLOAD = "open('ran', 'w').write('this code came with the folder')\n"
 BESIDE = (
@@ -47,7 +49,7 @@ def run(tmp_path_factory):
     assert main([*typed, "--run-dir", str(folder)]) == 0
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
-        for argv in READERS.values():
+        for argv in (*READERS.values(), COMPARISON):
             assert main(argv) == 0
     return folder
 
@@ -68,10 +70,9 @@ def edit(path, **changes):
 
 
 def test_every_command_that_reads_a_run_is_tried():
-    reading = {
-        name for name, form in COMMANDS.items() if RunPath in typing.get_type_hints(form, include_extras=True).values()
-    }
-    assert reading == set(READERS)
+    hints = {name: typing.get_type_hints(form, include_extras=True).values() for name, form in COMMANDS.items()}
+    assert {name for name, types in hints.items() if RunPath in types} == set(READERS)
+    assert {name for name, types in hints.items() if RunPaths in types} == {COMPARISON[0], "plot"}  # read alike
 
 
 NAMES = (
@@ -142,6 +143,22 @@ def test_wrappers_that_cannot_be_used_are_one_sentence_and_write_nothing(hostile
     assert set(hostile.rglob("*")) == there
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_is_imported_for_a_comparison_and_whatever_a_folder_holds_is_compared(hostile, capsys):
+    config, original = hostile / "config.json", (hostile / "config.json").read_text()
+    read = ("agent", "env", "env_args", "wrappers", "seed", "arguments", "total_steps", "torch", "known_returns")
+    changes = [*HOSTILE, *({"wrappers": wrappers} for wrappers in WRAPPERS)]
+    changes += [{key: value} for value in ANYTHING for key in read]
+    changes += [{"env": env, "env_args": value} for value in ANYTHING for env in ("pg/Copy-v0", "pg/Chain-v0")]
+    for change in changes:
+        edit(config, **change)
+        assert read_by(COMPARISON, capsys) == 0
+        config.write_text(original)
+    for content in NOTHING:
+        config.write_bytes(content)
+        assert read_by(COMPARISON, capsys) == 2
+
+
 @pytest.mark.slow
 def test_the_refusal_is_the_line_to_type_and_ones_own_folder_keeps_working(tmp_path, monkeypatch, capsys):
     """Whoever wrote the module and the run types one flag more, which the training's last lines have already."""
@@ -166,6 +183,7 @@ def test_the_refusal_is_the_line_to_type_and_ones_own_folder_keeps_working(tmp_p
     assert again.returncode == 0 and "reinforce on a_module_of_mine:Mine-v0" in again.stdout
 
 
+NOTHING = (b"", b"\xff" * 10**7, b"[" * 10**5, b'{"env":' * 10**5, b"null", b"[]", b"\x00" * 99)
 ANYTHING = (
     True, -1, 0, 10**30, float("nan"), "\x1b]0;title\x07", "a\nerror: b", "payload:x", [], {}, [[1]], "y" * 10**6,
     list(range(10**4)), {"window": 10**14}, {"task": {"a": 1}}, {"render_mode": {}}, {"\x1b[2J": 1},
@@ -190,9 +208,7 @@ def test_whatever_a_run_folder_holds_is_one_sentence(hostile, capsys, command, v
 
 @pytest.mark.parametrize("command", READERS)
 @pytest.mark.parametrize("name", ["config.json", "agent/agent.json", "agent/agent.safetensors"])
-@pytest.mark.parametrize(
-    "content", [b"", b"\xff" * 10**7, b"[" * 10**5, b'{"env":' * 10**5, b"null", b"[]", b"\x00" * 99]
-)
+@pytest.mark.parametrize("content", NOTHING)
 def test_files_that_are_nothing_of_the_kind_are_one_sentence(hostile, capsys, command, name, content):
     (hostile / name.replace("agent/", f"{AGENTS[command]}/")).write_bytes(content)
     if command == "resume":  # which may make its agent as another that is sound

@@ -1,26 +1,14 @@
 """Runs, their folders and their groups."""
 
-import json
 from pathlib import Path
 
 import pytest
+from support.run_folders import RETURN, make
 
 from pg_agents.comparison.finding import runs_in
 from pg_agents.comparison.groups import panels_of
 from pg_agents.comparison.runs import read_runs
 from pg_agents.errors import UserError
-
-RETURN = "rollout/ep_rew_mean"
-
-
-def make(folder, values=(1, 2), **config):
-    """Write a run's folder, with a config.json if something stands in it."""
-    folder.mkdir(parents=True)
-    rows = [json.dumps({"step": 100 * i, RETURN: value}) for i, value in enumerate(values, 1)]
-    (folder / "metrics.jsonl").write_text("".join(f"{row}\n" for row in rows))
-    if config:
-        (folder / "config.json").write_text(json.dumps(config))
-    return folder
 
 
 def names(*paths):
