@@ -1,6 +1,6 @@
 """How fast tokens are generated: `python -m benchmarks decoding`, ours and transformers' `generate` in turns.
 
-The model of benchmarks/language.py continues prompts of 12 tokens by 16, sampled at temperature 1, none of which ends a
+The model of benchmarks/language/_pretrained.py continues prompts of 12 tokens by 16, sampled at temperature 1, none of which ends a
 text. Ours plays a token environment, which `generate` knows nothing of, and keeps the log-probability of every token.
 """
 
@@ -16,7 +16,7 @@ import torch
 from pg_envs import TokenVectorEnv
 
 import pg_agents as pg
-from benchmarks.language import packaged_model
+from benchmarks.language._pretrained import packaged_model
 from benchmarks.peers.machine import facts
 from benchmarks.records import typed, write
 from pg_agents.llm.huggingface import HuggingFacePolicy

@@ -2,16 +2,11 @@
 
 `python -m benchmarks NAME …` runs the experiments named and draws what they found.
 
-`python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers. `… parity` shows that they and we
-learn the same from the same: see benchmarks/parity. `… bits OLD NEW` shows that two commits behave the same: see
-benchmarks/bits. `… durability` shows what is left when the writer, the file or the disk of a save fails, peers' and
-ours: see benchmarks/durability. `… tricks` measures what each trick of `pg_agents._fast` saves: see benchmarks/tricks.
-`python -m benchmarks language` trains a pretrained language model, `… decoding` times how it generates: see
-benchmarks/language.py and decoding.py. `… pong` plays Pong for as long as there is time: see benchmarks/pong.py.
-`… soak` runs ten million steps and watches what the process holds: see benchmarks/soak.py. `… scorecard` runs the
-tests of every promise of docs/durability.md at full counts: see benchmarks/scorecard.py. `… checkpoints` measures what
-checkpoints cost: see benchmarks/checkpoints.py. `… intervals` counts how often intervals hold what they
-are to hold: see benchmarks/intervals.py.
+`python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers. `… tricks` measures what each trick of
+`pg_agents._fast` saves: see benchmarks/tricks. `… decoding` times how a pretrained language model generates: see
+benchmarks/decoding.py. `… pong` plays Pong for as long as there is time: see benchmarks/pong.py. `… intervals` counts
+how often intervals hold what they are to hold: see benchmarks/intervals.py. `… learners` measures what several learners
+cost: see benchmarks/learners.
 """
 
 from __future__ import annotations
@@ -24,13 +19,10 @@ from importlib import import_module
 
 from benchmarks.continuing import plot_continuing, run_continuing
 from benchmarks.control import run_control
-from benchmarks.estimators import plot_estimators, run_estimators
 from benchmarks.experiments import EXPERIMENTS, run_all
 from benchmarks.figures import run_figures
-from benchmarks.objectives import run_objectives
 from benchmarks.pixels import plot_pixels, run_pixels
 from benchmarks.plots import plot_bandits, plot_control, plot_learning, plot_overview, plot_tokens
-from benchmarks.rlhf import plot_rlhf, run_rlhf
 from benchmarks.tokens import markdown, run_tokens
 
 
@@ -40,27 +32,6 @@ def report_continuing() -> None:
         worst = min(one["share_of_optimum"] for one in cell["runs"])
         error = max(abs(one["estimate_over_gain"] - 1) for one in cell["runs"])
         print(f"{cell['env']:20} worst gain {worst:.2%} of the optimum, worst error of λ {error:.2%}")
-
-
-def report_estimators() -> None:
-    """Measure the estimators of the gradient and print bias and variance."""
-    for row in run_estimators()["rows"]:
-        print(f"{row['estimator']:32} bias {row['bias']:8.2g}   variance {row['variance']:8.3g}")
-
-
-def report_objectives() -> None:
-    """Measure the objectives of language models and print their directions and scales."""
-    for table in run_objectives()["tables"]:
-        for row in table["rows"]:
-            where = f"{table['task']}, {table['objective']}"
-            print(f"{where:28} {row['estimator']:36} cosine {row['cosine']:6.3f}   scale {row['scale']:6.3f}")
-
-
-def report_rlhf() -> None:
-    """Train against reward models and print what they, and those who were asked, think in the end."""
-    for one in run_rlhf()["runs"]:
-        last = ", ".join(f"{key} {value:.2f}" for key, value in one["curve"][-1].items())
-        print(f"β = {one['kl_weight']:<4g} seed {one['seed']}: {last}")
 
 
 def report_control() -> None:
@@ -94,25 +65,14 @@ REPORTS: dict[str, Callable[[], object]] = {
     **{name: partial(report_experiment, name) for name in EXPERIMENTS},
     "tokens": report_tokens,
     "continuing": report_continuing,
-    "estimators": report_estimators,
-    "objectives": report_objectives,
-    "rlhf": report_rlhf,
     "control": report_control,
     "pixels": report_pixels,
 }
 COMMANDS = {  # with arguments of their own; imported where they are asked for, as some need the extra `llm`
     "peers": "benchmarks.peers.command",
-    "parity": "benchmarks.parity.command",
-    "bits": "benchmarks.bits.command",
-    "durability": "benchmarks.durability.command",
     "tricks": "benchmarks.tricks.command",
-    "language": "benchmarks.language",
     "decoding": "benchmarks.decoding",
-    "mutants": "benchmarks.mutants",
     "pong": "benchmarks.pong",
-    "soak": "benchmarks.soak",
-    "scorecard": "benchmarks.scorecard",
-    "checkpoints": "benchmarks.checkpoints",
     "learners": "benchmarks.learners.command",
     "intervals": "benchmarks.intervals",
 }
@@ -121,11 +81,9 @@ PLOTS = {
     "learning": plot_learning,
     "overview": plot_overview,
     "continuing": plot_continuing,
-    "estimators": plot_estimators,
     "control": plot_control,
     "pixels": plot_pixels,
     "tokens": plot_tokens,
-    "rlhf": plot_rlhf,
 }
 
 

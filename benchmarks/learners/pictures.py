@@ -1,4 +1,4 @@
-"""Pictures of what several learners cost, and of how alike they and single runs are."""
+"""The picture of what several learners cost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
@@ -47,27 +46,3 @@ def draw_costs(axes: Axes, rows: list[dict[str, Any]]) -> None:
     ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if min(low) / 2 < tick < 2 * alone]
     axes.set_yticks(ticks, [str(tick) for tick in ticks])
     axes.legend(fontsize=7)
-
-
-def plot_alike(folder: Path) -> None:
-    """Draw the distribution functions of the returns of learners of one batch and of single runs."""
-    results = json.loads((folder / "learners-alike.json").read_text())["results"]
-    figure, grid = pyplot.subplots(
-        1, len(results), figsize=(3.8 * len(results), 3.2), layout="constrained", squeeze=False
-    )
-    for axes, cell in zip(grid[0], results, strict=True):
-        for one, label, colour in ((False, "one batch", "#00798c"), (True, "single runs", "#d1495b")):
-            samples = [run["returns"] for run in cell["runs"] if (len(run["seeds"]) == 1) is one]
-            values = np.sort(np.concatenate([*samples, []]))
-            axes.step(
-                values, np.arange(1, len(values) + 1) / max(1, len(values)), where="post", color=colour, label=label
-            )
-        found = cell["differences"].get("returns", {})
-        said = f"\nKolmogorov–Smirnov p = {found['ks']:.2f}" if found else ""
-        axes.set(title=f"{cell['agent']}, {cell['env']}{said}", xlabel="mean return of the last 100 episodes")
-        axes.set(ylim=(0, 1.02))
-        axes.title.set_fontsize(9)
-        axes.legend(fontsize=7)
-    grid[0, 0].set_ylabel("share of runs below")
-    figure.savefig(folder / "learners-alike.png", dpi=110)
-    pyplot.close(figure)

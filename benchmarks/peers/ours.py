@@ -146,7 +146,7 @@ def collect(settings: dict[str, Any]) -> dict[str, Any]:
 
 def language(settings: dict[str, Any]) -> dict[str, Any]:
     """Train a language model."""
-    from benchmarks.language import take_steps  # needs the extra `llm`
+    from benchmarks.language._pretrained import take_steps  # needs the extra `llm`
 
     return take_steps(settings)
 

@@ -143,12 +143,12 @@ def draw(report: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a matplotlib figur
     lengths, errors = ([row[name] / norm for row in rows] for name in ("bias", "error"))
     bias.barh(places, lengths, color=colours, height=0.7)
     bias.errorbar(lengths, places, xerr=errors, fmt="none", ecolor="0.4", lw=1)
-    bias.set(title="bias, ‖E ĝ − ∇J‖ / ‖∇J‖", yticks=places, yticklabels=[row["estimator"] for row in rows])
+    bias.set(xlabel="bias, ‖E ĝ − ∇J‖ / ‖∇J‖", yticks=places, yticklabels=[row["estimator"] for row in rows])
     bias.set_xlim(left=0)
     spread.scatter([row["variance"] ** 0.5 / norm or np.nan for row in rows], places, c=colours)
-    spread.set(title="spread, √(tr Cov ĝ) / ‖∇J‖", xscale="log")
+    spread.set(xlabel="spread, √(tr Cov ĝ) / ‖∇J‖", xscale="log")
     signal.scatter([row["snr"] or np.nan for row in rows], places, c=colours)
-    signal.set(title="signal-to-noise of a step", xscale="log")
+    signal.set(xlabel="signal-to-noise of a step", xscale="log")
     for axes in (spread, signal):
         axes.xaxis.set_minor_formatter("")  # minor labels would overlap
     for axes in (bias, spread, signal):

@@ -2,14 +2,18 @@
 
 import json
 import shutil
+import subprocess
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.__main__ import main
-from benchmarks.bits import command
-from benchmarks.bits.compare import compare, difference
+from benchmarks.correctness import bits
+from benchmarks.correctness._bits import snapshots
+from benchmarks.correctness._bits.compare import compare, difference
+from benchmarks.correctness._bits.sides import side
+from benchmarks.suite.records import Record
 
 ROOT = Path(__file__).parents[2]
 # One line of the public surface, wherever the class lives: a default coefficient is another one.
@@ -18,31 +22,73 @@ PPO.for_env = __import__("functools").partial(PPO.for_env, gae_lambda=0.949)
 """
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory):
-    """A copy of the packages, in which a coefficient of PPO is another one."""
-    tree = tmp_path_factory.mktemp("copy")
-    for folder in ("pg_agents", "envs"):
-        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    with (tree / "pg_agents" / "__init__.py").open("a") as file:
+def named(name):
+    return next(cell for cell in bits.CELLS if cell.name == name)
+
+
+@pytest.fixture
+def trees(tmp_path, monkeypatch):
+    """The packages as they are, and a copy in which a coefficient of PPO is another one."""
+    for tree in ("as-it-is", "changed"):
+        for folder in ("pg_agents", "envs"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / folder, tmp_path / tree / folder, ignore=ignored)
+    with (tmp_path / "changed" / "pg_agents" / "__init__.py").open("a") as file:
         file.write(CHANGE)
-    return tree
+    monkeypatch.setattr(bits, "snapshot", lambda name: tmp_path / name)
+    yield
+    side.cache_clear()
 
 
 @pytest.mark.slow
-def test_a_changed_coefficient_is_noticed_where_it_matters(copy, tmp_path):
-    """One run holds both: PPO's bits are others, those of the agents without the change are the same."""
-    output = tmp_path / "results" / "bits.json"
-    typed = ["bits", str(ROOT), str(copy), "--only", "^(ppo|npg|grpo)/(cartpole|cartpole copies)$", "--updates", "2"]
-    assert main([*typed, "--output", str(output)]) == 1
-    found = json.loads(output.read_text())
-    assert found["cells"] == 6 and found["trained"] == 5 and found["refused_by"] == {"ValueError": 1}
-    assert [row["cell"] for row in found["unequal"]] == ["ppo/cartpole", "ppo/cartpole copies"]
-    differ = found["unequal"][0]["differ"]
+def test_a_changed_coefficient_is_noticed_where_it_matters(trees):
+    """PPO's bits are others but where an episode is a step; those of the agents without the change are the same."""
+    names = ("ppo/cartpole", "ppo/bandit", "npg/cartpole", "grpo/cartpole")
+    cells = [replace(named(name), old="as-it-is", new="changed", updates=2) for name in names]
+    found = {cell.name: bits.run(cell, 0) for cell in cells}
+    assert [found[name]["equal"] for name in names] == [0, 1, 1, 1]
+    assert found["grpo/cartpole"]["refused_by"] == {"ValueError": 1} and found["npg/cartpole"]["trained"] == 1
+    differ = found["ppo/cartpole"]["unequal"][0]["differ"]
     assert any(name.startswith("state: policy.") and 0 < value < 0.1 for name, value in differ.items())
-    assert found["command"].startswith("python -m benchmarks bits ") and found["updates"] == 2
 
 
+def test_a_side_that_cannot_work_says_why(tmp_path):
+    (tmp_path / "pg_agents").mkdir()
+    (tmp_path / "pg_agents" / "__init__.py").write_text("raise LookupError('the package is ill')")
+    one = side(tmp_path, "float32", "old")
+    with pytest.raises(RuntimeError, match=r"(?s)a side of bits ended with 1: .*the package is ill"):
+        one.wait()
+    assert side.cache_info().currsize == 0
+
+
+# -- states of the code ------------------------------------------------------------------------------------------------
+def git(folder, *arguments):
+    named = ("-c", "user.name=a", "-c", "user.email=a@b")
+    return subprocess.run(["git", *named, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_state_of_the_code_is_a_commit_or_the_files_as_they_are(tmp_path, monkeypatch):
+    package = tmp_path / "pg_agents" / "a.py"
+    for file in (package, tmp_path / "envs" / "b.py"):
+        file.parent.mkdir()
+        file.write_text("1")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "one")
+    monkeypatch.setattr(snapshots, "ROOT", tmp_path)
+    monkeypatch.setattr(snapshots, "PLACE", tmp_path / "build" / "bits")
+    monkeypatch.setattr(snapshots._git, "__kwdefaults__", {"folder": tmp_path})
+    commit = snapshots.identity("HEAD")
+    assert git(tmp_path, "rev-parse", "HEAD").startswith(commit) and snapshots.identity(str(tmp_path)) == commit
+    package.write_text("2")
+    changed = snapshots.identity(str(tmp_path))
+    assert changed.startswith(f"{commit}+") and changed == snapshots.identity(str(tmp_path))
+    assert package.read_text() == "2" and not git(tmp_path, "stash", "list")
+    contents = [(snapshots.snapshot(name) / "pg_agents" / "a.py").read_text() for name in (commit, changed, commit)]
+    assert contents == ["1", "2", "1"] and (snapshots.snapshot(commit) / "envs" / "b.py").exists()
+
+
+# -- the comparison ----------------------------------------------------------------------------------------------------
 def written(folder, **cells):
     """Write what a worker would: arrays of a cell, or the name of an error."""
     folder.mkdir()
@@ -95,8 +141,18 @@ def test_the_difference_of_arrays(a, b, expected):
     assert difference(np.array(a), np.array(b)) == expected
 
 
-def test_nothing_compared_is_no_success(monkeypatch, tmp_path):
-    nothing = {"cells": 0, "trained": 0, "equal": 0, "largest_difference": 0.0, "unequal": []}
-    nothing |= {"old": "a", "new": "b", "only_in_old": [], "only_in_new": []}
-    monkeypatch.setattr(command, "measure", lambda options: nothing)
-    assert main(["bits", "a", "b", "--output", str(tmp_path / "bits.json")]) == 1
+def test_the_table_adds_up_an_agents_families_and_names_what_differs():
+    equal = {"cells": 3, "trained": 2, "equal": 3, "largest_difference": 0.0, "refused_by": {"TypeError": 1}}
+    equal |= {"unequal": [], "only_in_old": [], "only_in_new": ["ppo/bandit/clip=1"]}
+    row = {"cell": "ppo/grid", "largest_difference": 0.5, "differ": {"act: greedy": 0.5}}
+    other = equal | {"equal": 2, "largest_difference": 0.5, "unequal": [row]}
+    records = [
+        Record("bits", asdict(named("ppo/bandit")), 0, equal),
+        Record("bits", asdict(named("ppo/grid")), 0, other),
+    ]
+    records.append(Record("bits", asdict(named("npg/grid")), 0, None, "RuntimeError: it ended"))
+    text = bits.table(records)
+    families = len(bits.FAMILIES)
+    assert f"| ppo | 6, of {families - 2} families missing | 4 | 5 | 5.0e-01 | 0 | 2 |" in text
+    assert "- `ppo/grid`: differ {'act: greedy': 0.5}" in text
+    assert "- npg/grid: **failed** (1 of 1): RuntimeError: it ended" in text

@@ -5,14 +5,14 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 import torch
 
-from benchmarks.durability import running
-from benchmarks.durability.cells import FULL, Cell, chosen
-from benchmarks.durability.table import good
+from benchmarks.durability._faults import running
+from benchmarks.durability._faults.cells import CELLS, FULL, Cell
+from benchmarks.durability.faults import good
 from benchmarks.peers import machine
 
 sys.path.insert(0, str(running.WORKERS))
@@ -203,25 +203,37 @@ def test_the_control_loses_what_it_saved_where_we_do_not(tmp_path):
     assert ours["found"] == {"old": 4} and ours["unnoticed"] == 0
 
 
+def cell_of(side, count=3):
+    return Cell(f"kill: {side}, save", "kill", side, side, "save", count)
+
+
 def test_a_side_is_a_script_that_answers_with_json(tmp_path, monkeypatch):
     answer = "import json, sys; print('hello'); print(json.dumps({'found': json.loads(sys.argv[1])}))"
     (tmp_path / "side_ours.py").write_text(answer)
     (tmp_path / "side_ill.py").write_text("raise LookupError('it is ill')")
     monkeypatch.setattr(running, "WORKERS", tmp_path)
-    found = running.run(Cell("kill", "us", "ours", "save"), 3, tmp_path)
-    assert found == {"found": {"fault": "kill", "way": "save", "count": 3, "seed": 0}}
+    found = running.found_in(cell_of("ours"), 7, tmp_path)
+    assert found == {"found": {"fault": "kill", "way": "save", "count": 3, "seed": 7}}
     with pytest.raises(FileNotFoundError, match="peers install"):
-        running.run(Cell("kill", "them", "ill", "save"), 3, tmp_path)
+        running.found_in(cell_of("ill"), 0, tmp_path)
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
     python.symlink_to(sys.executable)
-    with pytest.raises(RuntimeError, match=r"(?s)kill: them, save failed: .*it is ill"):
-        running.run(Cell("kill", "them", "ill", "save"), 3, tmp_path)
+    with pytest.raises(RuntimeError, match=r"(?s)kill: ill, save failed: .*it is ill"):
+        running.found_in(cell_of("ill"), 0, tmp_path)
+    (tmp_path / "side_ours.py").write_text('print(\'{"not_run": "it has no save"}\')')
+    with pytest.raises(NotImplementedError, match="it has no save"):
+        running.found_in(cell_of("ours"), 0, tmp_path)
+
+
+def few(library, count):
+    """The first cell that cuts files of a library off, a few times."""
+    return replace(next(one for one in CELLS if (one.fault, one.library) == ("truncate", library)), count=count)
 
 
 @pytest.mark.slow
-def test_our_side_answers(tmp_path):
-    found = running.run(chosen(["truncate", "agent.save"])[0], 4, tmp_path)
+def test_our_side_answers():
+    found = running.found_in(few("pg_agents", 4), 0)
     assert good("truncate", found["found"]) == 4 and found["versions"]["torch"]
 
 
@@ -229,5 +241,5 @@ def test_our_side_answers(tmp_path):
 @pytest.mark.skipif(not (machine.PEERS / "bin" / "python").exists(), reason="the peers are not installed")
 @pytest.mark.parametrize("library", ["Stable-Baselines3", "TorchRL", "TRL"])
 def test_a_peer_answers(library):
-    found = running.run(chosen(["truncate", library])[0], 2, Path(machine.PEERS))
+    found = running.found_in(few(library, 2), 0)
     assert sum(found["found"].values()) == 2 and json.dumps(found)

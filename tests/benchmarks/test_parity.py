@@ -1,20 +1,20 @@
 """Parity with peers: what is held side by side, that controls are noticed, and what our side hands over."""
 
-import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
-from support.pool import Here
 
 import pg_agents as pg
-from benchmarks.parity import command, tasks
-from benchmarks.parity.cells import CELLS, CONTROLS, SAME, UPDATES, Cell, ppo
-from benchmarks.parity.compare import hold, run
-from benchmarks.parity.ours import orders_of, play
-from benchmarks.parity.table import LIMIT, is_right, rows, table
+from benchmarks.correctness import parity
+from benchmarks.correctness._parity import tasks
+from benchmarks.correctness._parity.cells import CELLS, CONTROLS, SAME, UPDATES, ppo
+from benchmarks.correctness._parity.compare import LIMIT, hold
+from benchmarks.correctness._parity.ours import orders_of, play
+from benchmarks.correctness.parity import is_right, over_seeds
 from benchmarks.peers.machine import PEERS
+from benchmarks.suite.records import Record
 from pg_agents.data.rollout import Batch
 
 BEGUN = {"initial/w": np.array([1.0, 1.0])}
@@ -29,9 +29,13 @@ def arrays(advantage=2.0, gradient=4.0, weight=1.5, other=1e-3):
     }
 
 
-def recorded(kind="same", seed=0, *, name="one", peer="TRL", **changed):
-    cell = {"name": name, "peer": peer, "kind": kind, "cause": "it rains", "seed": seed, "versions": {"trl": "1"}}
-    return cell | hold(arrays(), arrays(**changed), BEGUN)
+def result(**changed):
+    return hold(arrays(), arrays(**changed), BEGUN) | {"versions": {"trl": "1", "ours": "2"}}
+
+
+def of(kind):
+    """The first cell of a kind, whose sides should agree, or differ."""
+    return next(cell for cell in CELLS if cell.kind == kind)
 
 
 def named(name):
@@ -62,34 +66,46 @@ def test_sides_with_other_arrays_cannot_be_held_together():
 
 
 def test_rounding_agrees_and_n_minus_1_does_not():
-    assert is_right(recorded(gradient=4.0 + 1e-6)) and not is_right(recorded("control", gradient=4.0 + 1e-6))
+    same, control, differs = map(of, ("same", "control", "differs"))
+    assert is_right(same, result(gradient=4.0 + 1e-6)) and not is_right(control, result(gradient=4.0 + 1e-6))
     scaled = 4.0 * (255 / 256) ** 0.5
-    assert is_right(recorded("control", gradient=scaled)) and not is_right(recorded(gradient=scaled))
-    assert not is_right(recorded(weight=np.nan)) and is_right(recorded("differs", weight=np.nan))
+    assert is_right(control, result(gradient=scaled)) and not is_right(same, result(gradient=scaled))
+    assert not is_right(same, result(weight=np.nan)) and is_right(differs, result(weight=np.nan))
 
 
 def test_a_cell_is_as_good_as_its_worst_seed():
-    same, control = rows(
-        [recorded(gradient=4.0 + off, seed=i) for i, off in enumerate((1e-7, 3e-7))]
-        + [recorded("control", name="two", gradient=4.0 + off, seed=i) for i, off in enumerate((0.3, 0.1))]
-    )
+    same = over_seeds(of("same"), [result(gradient=4.0 + off) for off in (1e-7, 3e-7)])
     assert same["differences"]["gradients"] == pytest.approx(3e-7, rel=1e-3) and same["right"]
+    control = over_seeds(of("control"), [result(gradient=4.0 + off) for off in (0.3, 0.1)])
     assert control["differences"]["gradients"] == pytest.approx(0.1) and control["right"]
-    unnoticed = [recorded("control", gradient=4.3), recorded("control", seed=1)]
-    assert not rows(unnoticed)[0]["right"]
+    assert not over_seeds(of("control"), [result(gradient=4.3), result()])["right"]
 
 
-def test_the_table_says_what_is_not_as_it_should_be():
-    text = table([recorded(), recorded("differs", name="two", weight=1.0), recorded("control", name="three")])
-    assert text.count("**not as it should be**") == 1 and "| three **not as it should be** | TRL |" in text
-    assert "| two | TRL | 0.0e+00 | 0.0e+00 | 5.0e-01 | 5.0e-01 | 1.0e+00 | it rains |" in text
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in lines} == {8, 9} and "trl 1" in text
+def test_the_tables_say_what_is_not_as_it_should_be_failed_or_is_missing():
+    found = [(of("same"), result(), None), (of("control"), result(), None)]
+    found += [(of("differs"), result(weight=1.0), None), (SAME[1], None, "RuntimeError: the peer | is ill")]
+    tables = parity.table([Record("parity", asdict(cell), 0, one, error) for cell, one, error in found])
+    assert f"| {of('control').name} | {of('control').peer} **not as it should be** |" in tables["control"]
+    assert "not as it should be" not in tables["same"] + tables["differs"]
+    row = f"| {of('differs').name} | {of('differs').peer} | 0.0e+00 | 0.0e+00 | 5.0e-01 | 5.0e-01 | 1.0e+00 | "
+    assert row + of("differs").cause + " |" in tables["differs"]
+    assert rf"| {SAME[1].name} | **failed** (1 of 1): RuntimeError: the peer \| is ill |" in tables["same"]
+    assert f"| {SAME[2].name} | missing |" in tables["same"]
+
+
+def test_numbers_are_those_of_cells_that_should_agree():
+    ppos = [cell for cell in SAME if cell.peer == "Stable-Baselines3"][:2]
+    each = [result(weight=1.5 + 1e-7), result(weight=1.5 + 4e-7)]
+    records = [Record("parity", asdict(cell), 0, one) for cell, one in zip(ppos, each, strict=True)]
+    records.append(Record("parity", asdict(of("control")), 0, result(weight=1.0)))
+    said = parity.numbers(records)
+    assert said["apart-Stable-Baselines3"] == "4e-07" and said["moved-least"] == said["moved-most"] == "0.5"
+    assert said["versions"] == "trl 1" and "apart-TRL" not in said and parity.numbers([])["limit"] == "0.0005"
 
 
 # -- cells -----------------------------------------------------------------------------------------------------------
 def test_every_cell_asks_for_what_there_is():
-    assert len({(cell.peer, cell.name) for cell in CELLS}) == len(CELLS)
+    assert len({cell.name for cell in CELLS}) == len(CELLS)
     for cell in CELLS:
         form = pg.AGENTS[cell.agent]
         assert set(cell.ours) - {"rows"} <= set(form.argument_names()), cell.name
@@ -109,7 +125,7 @@ def test_every_cell_asks_for_what_there_is():
     ],
 )
 def test_another_argument_is_noticed(argument, value, what, monkeypatch):
-    monkeypatch.setattr("benchmarks.parity.ours.UPDATES", 1)
+    monkeypatch.setattr("benchmarks.correctness._parity.ours.UPDATES", 1)
     cell = ppo("whole rollouts", {}, {"minibatch_size": 256, "epochs": 1, "entropy_weight": 0.01})
     if argument == "entropy_weight":  # which no agent of ours takes below 0
         value = 0.0
@@ -165,28 +181,9 @@ def test_trpos_gradient_is_the_surrogates():
     assert np.sign(moved[0]) == np.sign(ours["gradients/action_net.bias"].sum(0)[0])
 
 
-# -- the command -----------------------------------------------------------------------------------------------------
-def test_the_command_writes_what_it_found(tmp_path, monkeypatch, capsys):
-    def pretend(cell, seed, peers):
-        agrees = cell.kind == "same"
-        return recorded(cell.kind, seed, name=cell.name, peer=cell.peer, gradient=4.0 if agrees else 5.0)
-
-    monkeypatch.setattr(command, "ProcessPoolExecutor", Here)
-    monkeypatch.setattr(command, "run", pretend)
-    assert command.main(["RLOO", "--seeds", "2", "--out", str(tmp_path)]) == 0
-    stored = json.loads((tmp_path / "parity.json").read_text())
-    assert stored["command"].startswith("python -m benchmarks parity RLOO --seeds 2")
-    names = [cell.name for cell in CELLS if "RLOO" in cell.name]
-    assert [row["name"] for row in stored["records"]] == [name for name in names for _ in range(2)]
-    assert (tmp_path / "parity.md").read_text() == table(stored["records"])
-    monkeypatch.setattr(command, "run", lambda cell, seed, peers: recorded("same", seed, name=cell.name, gradient=5.0))
-    assert command.main(["RLOO", "--seeds", "1", "--out", str(tmp_path)]) == 1
-    assert "NOT AS IT SHOULD BE" in capsys.readouterr().out
-
-
+# -- peers -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["A2C, Discrete", "RLOO"])
 def test_a_cell_with_its_peer(name):
     if not (PEERS / "bin" / "python").exists():
         pytest.skip("no peers: python -m benchmarks peers install")
-    cell = named(name)
-    assert isinstance(cell, Cell) and is_right(run(cell, 0))
+    assert is_right(named(name), parity.run(named(name), 0))

@@ -1,1 +1,0 @@
-"""`python -m benchmarks bits OLD NEW`: do two commits behave the same, bit for bit?"""
