@@ -1,7 +1,8 @@
 """How fast tokens are generated: `python -m benchmarks decoding`, ours and transformers' `generate` in turns.
 
-The model of benchmarks/language/_pretrained.py continues prompts of 12 tokens by 16, sampled at temperature 1, none of which ends a
-text. Ours plays a token environment, which `generate` knows nothing of, and keeps the log-probability of every token.
+The model of benchmarks/language/_pretrained.py continues prompts of 12 tokens by 16, sampled at temperature 1, none of
+which ends a text. Ours plays a token environment, which `generate` knows nothing of, and keeps the log-probability of
+every token.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def test_commands_exist():
     known = {*benchmarks.former.NAMES, *ours}
     wrong = []
     for where, text in prose():
-        for words in re.findall(r"python -m benchmarks((?: [a-z]+[a-z-]*)+)", text):
+        for words in re.findall(r"python -m benchmarks((?: [a-z][a-z0-9_-]*)+)", text):
             first, *rest = words.split()
             if first == "run":
                 wrong += [f"{where}: {name}" for name in rest[:1] if name not in {*find(), *SUITES, "mine"}]

@@ -3,7 +3,8 @@
 mutmut (the extra `mutation`) makes the changes: another operator, another number, an argument left out. Those of a file
 are held to the tests of its room, in a copy of the sources in build/mutants, one at a time and with the lowest
 priority. A run that was ended goes on where it was; what has been changed since is tested anew, and what went unnoticed
-is tested again once the tests are others. Why a change may go unnoticed is written by hand into `_mutants/reasons.toml`.
+is tested again once the tests are others. Why a change may go unnoticed is written by hand into
+benchmarks/correctness/_mutants/reasons.toml.
 """
 
 from __future__ import annotations
@@ -171,7 +172,9 @@ def table(records: Sequence[Record]) -> dict[str, str]:
     each = [
         (cell, one) for cell in CELLS for result in results(found.get(cell.name, {})) for one in result["unnoticed"]
     ]
-    return {"files": files, "unnoticed": "\n".join(_line(cell, one, known) for cell, one in each) or "None."}
+    lines = "\n".join(_line(cell, one, known) for cell, one in each)
+    folded = f"<details><summary>{len(each)} changes that no test noticed</summary>\n\n{lines}\n\n</details>"
+    return {"files": files, "unnoticed": folded}
 
 
 def reasons() -> dict[tuple[str, str, str], str]:

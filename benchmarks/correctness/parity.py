@@ -2,8 +2,15 @@
 
 Our agent collects three rollouts and learns from each; weights and rollouts are handed to the peer, whose own `learn`
 (Stable-Baselines3, sb3-contrib) or `train` (TRL) runs from collecting to the last gradient step in its own virtual
-environment (`python -m benchmarks peers install`; BENCHMARKS_PEERS names another folder). What it would draw is
-replaced by what was recorded. Advantages, gradients of every step and weights are then held side by side.
+environment (`python -m benchmarks peers install`; PG_AGENTS_PEERS names another folder). What it would draw is
+replaced by what was recorded: actions or texts, and the order of minibatches. Advantages, gradients of every step (as
+the optimizer sees them; TRPO's are the surrogate's) and weights are then held side by side.
+
+Of the seeds the worst stands in the table, where sides should differ the least. Sides agree where no difference is
+above 5e-4 of the largest number in its own array (of one parameter's weights: of the way they have moved), which is the
+last column. Stable-Baselines3 and sb3-contrib compute in float32, TRL in float64, its scores and advantages in float32.
+In the cells "differs" no argument makes the sides agree: a convention of one side alone. In the controls one argument
+is another on one side, which the table has to notice.
 """
 
 from __future__ import annotations
@@ -72,7 +79,7 @@ def numbers(records: Sequence[Record]) -> dict[str, str]:
         peer = same[name].peer
         apart[peer] = max(apart.get(peer, 0.0), one["differences"]["weights"])
     versions = {name: version for mine in found.values() for one in results(mine) for name, version in _peers(one)}
-    said = {f"apart-{peer}": f"{value:.0e}" for peer, value in apart.items()}
+    said = {f"apart-{peer}": f"{value:.0e}".replace("e-0", "e-") for peer, value in apart.items()}
     said |= {"moved-least": f"{min(moved):.1g}", "moved-most": f"{max(moved):.2g}"} if moved else {}
     said["limit"] = f"{LIMIT:g}"
     return said | {"versions": ", ".join(f"{name} {version}" for name, version in versions.items())}

@@ -1,9 +1,20 @@
 """What is left of a save when its writer, its file or its disk fails, with other libraries and with us?
 
 The same faults happen to each library, which saves and loads with its own calls, in forks of a process of its own
-Python (`python -m benchmarks peers install`; BENCHMARKS_PEERS names another folder). "No protection" is the control: a
+Python (`python -m benchmarks peers install`; PG_AGENTS_PEERS names another folder). "No protection" is the control: a
 writer that overwrites its file in pieces. What a process is killed by is not a power failure: that a save is on the
 disk when it returns is not tested here.
+
+- kill: `kill -9` at a random instant of the time that a save of at least 4 MiB over an earlier one takes. Good: the
+  earlier one loads, or the new one, bit for bit. Behind it: how many kills came before the save returned.
+- flip: one bit is flipped, anywhere in the files of a save of usual size. Good: it is refused, or what loads is the
+  same.
+- truncate: a file of the save ends early, at places evenly spread over all files. Good: as for flip.
+- full: no file can grow beyond a limit, from nothing to nine tenths of the largest file, while it saves over an
+  earlier one. Good: the earlier one loads afterwards.
+- terminate: SIGTERM at a random instant, 0.5 to 5 seconds after learning has begun. Good: something loads afterwards.
+- resume: two trainings go on from one save on half of the way, each in a process of its own, beside the training that
+  was not stopped. Good: the parameters of all three are equal to the bit.
 """
 
 from __future__ import annotations

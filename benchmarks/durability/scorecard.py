@@ -155,7 +155,7 @@ def table(records: Sequence[Record]) -> dict[str, str]:
     return {
         "promises": markdown(("", "promise", "count", "result", "control arm"), promises),
         "resumed": markdown(("agent and environment", *COLUMNS), _resumed(records), 1),
-        "tests": "\n".join(_tests()),
+        "tests": "<details><summary>the tests of each promise</summary>\n\n" + "\n".join(_tests()) + "\n\n</details>",
     }
 
 

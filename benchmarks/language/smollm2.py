@@ -97,14 +97,14 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def numbers(records: Sequence[Record]) -> dict[str, str]:
-    """Return mean accuracies before and after, and the minutes of a training, of the first cell."""
+    """Return mean accuracies before and after, their ends after, and the minutes of a training, of the first cell."""
     done = results(by_cell(records).get(CELLS[0].name, {}))
     if not done:
         return {}
     each = {(how, when): [one[when][how] for one in done] for how in HOW for when in ("before", "after")}
     said = {f"{how}-{when}": f"{np.mean(values):.3f}".lstrip("0") for (how, when), values in each.items()}
-    for name, pick in (("least", min), ("most", max)):
-        said[f"greedy-{name}"] = f"{pick(each['greedy', 'after']):.2f}".lstrip("0")
+    after = [value for (_, when), values in each.items() if when == "after" for value in values]
+    said |= {name: f"{end:.2f}".lstrip("0") for name, end in (("least", min(after)), ("most", max(after)))}
     return said | {"seeds": str(len(done)), "minutes": f"{np.mean([one['seconds'] for one in done]) / 60:.1f}"}
 
 

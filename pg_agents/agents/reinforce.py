@@ -27,7 +27,7 @@ class ReinforceConfig(EpisodesConfig, PolicyGradientConfig):
     the discounted return, the first is the usual choice."""
     normalize_advantages: bool = False
     """Standardise Ψ over the batch (mean 0, standard deviation 1). Biased: cosine 0.99 with the gradient on average and
-    0.94 at worst for batches of three texts (`python -m benchmarks objectives`)."""
+    0.94 at worst for batches of three texts (`python -m benchmarks run objectives`)."""
 
 
 class Reinforce(Agent[ReinforceConfig]):

@@ -104,7 +104,7 @@ def kl_term(log_probs: Tensor, reference: Tensor, form: Literal["k1", "k2", "k3"
     The expected value is KL(π‖π_ref) for k1 and k3, and to second order for k2. None has the gradient of the KL of
     whole episodes, as the effect of an action on later states is left out; subtracting β x from rewards has it. For
     texts of up to three tokens the cosine with that gradient is 0 for k1, 0.91 for k2 and 0.84 for k3 on average, at
-    worst 0.43 for k2 and −0.31 for k3 (`python -m benchmarks objectives`).
+    worst 0.43 for k2 and −0.31 for k3 (`python -m benchmarks run objectives`).
 
     Reference: Schulman, "Approximating KL divergence", 2020.
     """

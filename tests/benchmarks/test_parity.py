@@ -99,7 +99,7 @@ def test_numbers_are_those_of_cells_that_should_agree():
     records = [Record("parity", asdict(cell), 0, one) for cell, one in zip(ppos, each, strict=True)]
     records.append(Record("parity", asdict(of("control")), 0, result(weight=1.0)))
     said = parity.numbers(records)
-    assert said["apart-Stable-Baselines3"] == "4e-07" and said["moved-least"] == said["moved-most"] == "0.5"
+    assert said["apart-Stable-Baselines3"] == "4e-7" and said["moved-least"] == said["moved-most"] == "0.5"
     assert said["versions"] == "trl 1" and "apart-TRL" not in said and parity.numbers([])["limit"] == "0.0005"
 
 

@@ -26,7 +26,7 @@ class Side:
         paths = [str(tree), str(tree / "envs"), str(ROOT)]  # the last for the worker itself
         environment = os.environ | FIXED | {"PYTHONPATH": os.pathsep.join(paths)}
         command = [sys.executable, "-P", "-m", "benchmarks.correctness._bits.worker", str(tree), dtype]
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the process
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, env=environment
         )

@@ -17,7 +17,8 @@ def identity(what: str) -> str:
     """Return what a state of the code is called: the commit's short hash, "+" and the files' hash where they differ.
 
     Args:
-        what: a commit, or the folder of a checkout, whose files (those that git has been told of) are taken as they are.
+        what: a commit, or the folder of a checkout, whose files, those that git has been told of, are taken as they
+            are.
 
     Raises:
         subprocess.CalledProcessError: git knows no such commit.

@@ -13,7 +13,7 @@ sampled token: the divergence is then not between two fixed distributions, and i
 
 The last two (`losses.kl_term`) ignore that an action also determines later states, and with them later divergence.
 The cosines are means over 20 random policies that generate up to three tokens, by enumeration
-(`python -m benchmarks objectives`, results/objectives.md).
+(`python -m benchmarks run objectives`).
 """
 
 from __future__ import annotations
