@@ -35,10 +35,11 @@ FOLDERS = ("", "pg_agents", "pg_agents/agents", "envs", "envs/pg_envs", "benchma
 
 
 def pages():
-    """Yield (where, text) of every page in Markdown, without its blocks of code."""
+    """Yield (where, text) of every page in Markdown, without its blocks of code and what is made of records."""
     for page in PAGES:
         if page.name != "CHANGELOG.md":
-            yield str(page.relative_to(ROOT)), re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+            text = re.sub(r"```.*?```|<!-- benchmarks: .*?<!-- /benchmarks -->", "", page.read_text(), flags=re.S)
+            yield str(page.relative_to(ROOT)), text
 
 
 @functools.cache
