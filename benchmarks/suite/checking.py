@@ -13,7 +13,7 @@ from benchmarks.suite.reporting import said
 from benchmarks.suite.stamps import drawn
 
 LINK = re.compile(r"\]\(([^)#\s]+)")
-FORMER = ("peers.png", "durability.jsonl", "pong-ours-0.jsonl", "profile-before.md", "learning.png", "overview.png")
+FORMER = ("peers.png", "pong-ours-0.jsonl", "profile-before.md", "learning.png", "overview.png")
 SHOWN = 70  # characters of a line
 WRITE = "run `python -m benchmarks report`"
 

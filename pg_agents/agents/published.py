@@ -11,7 +11,7 @@
 | RLHF's PPO | GAE(0.95) of every token, γ = 1 | mean over all tokens | clipped | reward | 1.00 | 1.00 |
 
 The last two columns are cosines with the exact gradient, means over 20 random policies that write up to three tokens,
-in groups of three, with one update per rollout (`python -m benchmarks run objectives` also has minima and scales); for a
+in groups of three, with one update per rollout (`python -m benchmarks run objectives` has minima and scales too); for a
 paper without KL, J − 0.1 KL has it in the reward. Only 1 is exact, for Dr. GRPO up to a factor: its mean contains the
 text itself, which scales the scores' part, not the KL's, by (G − 1)/G. PPO's bias is that of its critic, here learned
 from 64 texts.
