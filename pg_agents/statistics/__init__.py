@@ -1,5 +1,6 @@
 """Statistics of several runs: what they return in the middle, how sure that is, and which agent's return more."""
 
+from pg_agents.statistics.adastop import AdaStop, Comparison, compare_until, wanted
 from pg_agents.statistics.bootstrap import METHOD
 from pg_agents.statistics.improvement import improvement_interval, probability_of_improvement
 from pg_agents.statistics.interquartile import interquartile_mean, interval
@@ -11,9 +12,12 @@ from pg_agents.statistics.values import caution
 
 __all__ = [
     "METHOD",
+    "AdaStop",
+    "Comparison",
     "aggregate",
     "area_under_curve",
     "caution",
+    "compare_until",
     "improvement_interval",
     "interquartile_mean",
     "interval",
@@ -26,4 +30,5 @@ __all__ = [
     "profile_band",
     "regret",
     "stratified_interval",
+    "wanted",
 ]
