@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from pg_agents.comparison.groups import Group, Panel, twins
 from pg_agents.comparison.runs import UNFINISHED
+from pg_agents.statistics import caution
 
-ENOUGH = 5  # runs: with fewer, an interval holds what it is to hold less often than it says
 ALIKE = 1.05  # how many times the fewest steps the most may be, without a word
 NAMED = 3  # names in a sentence
 
@@ -22,11 +22,9 @@ def _few(panel: Panel) -> Iterator[str]:
     counts = {group.label: len(group.runs) for group in panel.groups}
     if alone := [label for label, count in counts.items() if count == 1]:
         yield f"1 run, so there is no interval: {_names(alone)}"
-    if few := [f"{label} ({count})" for label, count in counts.items() if 1 < count < ENOUGH]:
-        yield (
-            "95 % intervals of so few runs hold what they are to hold less often than that, those of 3 about 75 % of "
-            f"the time: {_names(few)}"
-        )
+    few = min((count for count in counts.values() if count > 1), default=0)
+    if few and (said := caution(few)):
+        yield f"{said} ({_names(label for label, count in counts.items() if count == few)})"
 
 
 def _of_runs(panel: Panel) -> Iterator[str]:

@@ -10,7 +10,14 @@ import numpy as np
 from pg_agents.comparison.curve import Numbers
 from pg_agents.comparison.groups import Group, Panel
 from pg_agents.comparison.runs import Run
-from pg_agents.statistics import improvement_interval, interquartile_mean, interval, probability_of_improvement
+from pg_agents.statistics import (
+    area_under_curve,
+    improvement_interval,
+    interquartile_mean,
+    interval,
+    median,
+    probability_of_improvement,
+)
 
 POINTS = 50  # of a curve over several runs, each with an interval
 LEVEL = 0.95
@@ -123,7 +130,7 @@ def scores_of(group: Group, other: Group, common: tuple[float, float]) -> Scores
         each=each,
         middle=interquartile_mean(each),
         interval=interval(each, LEVEL) if len(each) > 1 else None,
-        median=float(np.median(each)),
+        median=median(each),
         area=interquartile_mean(areas) if areas else None,
         better=None if same else probability_of_improvement(each, others),
         better_interval=improvement_interval(each, others, LEVEL) if several and not same else None,
@@ -142,5 +149,4 @@ def height(run: Run, begin: float, end: float) -> float | None:
     steps, values = run.curve.steps, run.curve.values
     inside = steps[(steps > begin) & (steps < end)]
     at = np.concatenate([[begin], inside, [end]])
-    heights = np.interp(at, steps, values)
-    return float((heights[1:] + heights[:-1]) / 2 @ np.diff(at) / (end - begin))
+    return area_under_curve(at, np.interp(at, steps, values))

@@ -30,7 +30,7 @@ def test_compare_prints_a_table_and_writes_pictures(runs, capsys):
     assert ["ppo", "3", "21", "20", "…", "22", "21", "12", "–"] in lines
     assert ["a2c", "3", "11", "10", "…", "12", "11", "6.5", "0.00"] in [line[:9] for line in lines]
     assert ["optimum", "500"] in lines and "P(higher than ppo)" in out
-    assert "note     pg/CartPole-v1: 95 % intervals of so few runs" in out and "written  c/comparison.html" in out
+    assert "note     pg/CartPole-v1: 95 % intervals of 3 runs" in out and "written  c/comparison.html" in out
     assert {path.suffix for path in (runs / "c").iterdir()} == {".html", ".png", ".svg"}
     assert (runs / "c" / "comparison.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (runs / "c" / "comparison.svg").read_text()

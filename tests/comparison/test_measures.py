@@ -87,14 +87,14 @@ def said(*paths, by=()):
 
 
 def test_nothing_is_said_of_runs_that_are_enough_whole_and_equally_long(tmp_path):
-    make_seeds(tmp_path / "a", lambda seed: [seed, 1], seeds=5, agent="a", total_steps=200)
-    make_seeds(tmp_path / "b", lambda seed: [seed, 1], seeds=5, agent="b")
+    make_seeds(tmp_path / "a", lambda seed: [seed, 1], seeds=10, agent="a", total_steps=200)
+    make_seeds(tmp_path / "b", lambda seed: [seed, 1], seeds=11, agent="b")
     assert said(tmp_path / "a", tmp_path / "b") == ""
 
 
 def test_what_is_doubtful_is_said_with_names(tmp_path):
     make_seeds(tmp_path / "few", lambda seed: [seed, 1], seeds=3, agent="few", total_steps=200)
-    assert "hold what they are to hold less often than that, those of 3 about 75 % of the time: few (3)" in said(
+    assert "95 % intervals of 3 runs hold what they should in no more than 75.0%: use at least 10 seeds (few)" in said(
         tmp_path / "few"
     )
     make(tmp_path / "one", (1, None, float("nan")), agent="one", total_steps=300)
