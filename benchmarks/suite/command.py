@@ -51,6 +51,9 @@ def _count(text: str) -> int:
 def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """Carry `run` out; return 1 where a task failed."""
     chosen = choose(options.names, options.only, seeds_typed(options.seeds, None))
+    for one in chosen:
+        for cell in one.cells if one.experiment.check else ():
+            one.experiment.check(cell)
     backend = _backend(options.backend, options.ray_address)
     failed = run(chosen, backend, options.jobs, options.out, typed("", arguments), publish=options.publish)
     return int(failed > 0)

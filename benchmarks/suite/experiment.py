@@ -6,7 +6,7 @@ import importlib.util
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from benchmarks.suite.records import Record, latest
@@ -30,6 +30,7 @@ class Experiment:
         extras: modules that must be importable.
         module: where its `table`, `plot` and `numbers` are; None: it has none.
         sources: experiments whose records it shows; it has no cells of its own then.
+        check: raises an error about a cell that cannot be measured, before anything is; None: nothing is looked at.
     """
 
     name: str
@@ -42,8 +43,9 @@ class Experiment:
     together: Callable[[Any], bool] | None = None
     exclusive: bool = False
     extras: tuple[str, ...] = ()
-    module: ModuleType | None = None
+    module: ModuleType | SimpleNamespace | None = None
     sources: tuple[str, ...] = ()
+    check: Callable[[Any], None] | None = None
 
     @property
     def missing(self) -> str | None:

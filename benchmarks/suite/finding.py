@@ -61,6 +61,10 @@ def load(source: str) -> Experiment:
     Raises:
         UserError: the file does not exist or fails, or does not say what an experiment is to say.
     """
+    if source.endswith(".toml"):
+        from benchmarks.suite.user_files import from_toml  # what it needs takes time to import
+
+        return from_toml(Path(source))
     return _checked(_imported(Path(source)) if source.endswith(".py") else importlib.import_module(source), source)
 
 

@@ -53,6 +53,8 @@ def _parts(name: str) -> Iterator[tuple[Experiment, Sequence[Any], Sequence[int]
     """Yield the experiments of a name with the cells and seeds that it has there."""
     if name.endswith(FILES):
         experiment = load(str(Path(name).absolute()))
+        if experiment.name in find():
+            raise UserError(f"run: {name!r} has the name of an experiment of the suite; rename the file")
         yield experiment, experiment.cells, experiment.seeds
     elif name in SUITES:
         for part in SUITES[name]:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -222,6 +223,8 @@ def test_a_file_that_is_no_experiment_is_refused_with_the_fix(tmp_path, capsys, 
     ("arguments", "said"),
     [
         (["nothing.py"], "there is no file"),
+        (["nothing.toml"], "there is no file"),
+        (["smoke.py"], "'smoke.py' has the name of an experiment of the suite; rename the file"),
         (["mine.py", "--only", "tow"], "only: no cell of mine.py is like 'tow'; did you mean 'two'"),
         (["mine.py", "--seeds", "no"], "seeds must be a number of seeds above 0"),
         (["mine.py", "--ray-address", "auto"], "ray-address has no effect without --backend ray"),
@@ -231,6 +234,7 @@ def test_a_file_that_is_no_experiment_is_refused_with_the_fix(tmp_path, capsys, 
 )
 def test_what_is_typed_wrong_is_said_with_the_fix(capsys, monkeypatch, arguments, said):
     mine()
+    Path("smoke.py").write_text(MINE)
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "benchmarks.suite.on_ray", raising=False)
     assert main(["run", *arguments]) == 2

@@ -1,0 +1,129 @@
+"""A user's experiment as a TOML file: cells of learning, by their agents and environments."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_type_hints
+
+from benchmarks.learning import curves, protocol, scores
+from benchmarks.learning.protocol import Cell
+from benchmarks.suite.experiment import Experiment
+from pg_agents.errors import UserError
+from pg_agents.shown import nearest, shown
+
+TOP = ("question", "seeds", "defaults", "cells")
+KINDS = {str: "a text", int: "a whole number above 0", dict: "a table", list: "a list"}
+
+
+def from_toml(path: Path) -> Experiment:
+    """Return the experiment of a TOML file.
+
+    `[cells.NAME]` has the fields of `benchmarks.learning.protocol.Cell`, as far as `[defaults]` does not have them;
+    `seeds` is their number or a list, `question` what the experiment asks. Modules that agents and environments name,
+    "module:Class", are looked for beside the file, too.
+
+    Raises:
+        UserError: the file does not exist, or says what it cannot; the message names file, key, value and fix.
+    """
+    content = _read(path)
+    _known(path, "", content, TOP)
+    defaults = _table(path, "defaults", content.get("defaults", {}))
+    tables = _table(path, "cells", content.get("cells", {}))
+    if not tables:
+        raise UserError(f"{path}: cells: there are none; add a table [cells.NAME] with agent, env and so on")
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    cells = tuple(_cell(path, name, defaults, _table(path, f"cells.{name}", given)) for name, given in tables.items())
+    seeds = _seeds(path, content.get("seeds", len(protocol.SEEDS)))
+    question = content.get("question", "How do these agents learn?")
+    if not isinstance(question, str):
+        raise UserError(f"{path}: question must be a text, got {shown(question)}")
+    made = SimpleNamespace(
+        __doc__=question,
+        table=lambda records: scores.table(cells, seeds, records),
+        plot=lambda records: curves.plot(cells, records, path.stem),
+    )
+    how = protocol.run, protocol.run_seeds, protocol.together
+    return Experiment(path.stem, str(path), question, cells, seeds, *how, module=made, check=partial(check, path))
+
+
+def check(path: Path, cell: Cell) -> None:
+    """Make a cell's environment and agent, so that what is wrong is said before anything is measured.
+
+    Raises:
+        UserError: one cannot be made; the message names the file and the cell.
+    """
+    if cell.library != "pg_agents":
+        return
+    try:
+        env = protocol.training_env(cell)
+        try:
+            protocol.make_agent(cell, env, [0])
+        finally:
+            env.close()
+    except Exception as error:  # the user's own classes may raise anything
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise UserError(f"{path}: cells.{cell.name}: {kind}{error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"experiment: there is no file {str(path)!r}; give the path of one that exists")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise UserError(f"{path}: this is no TOML: {error}") from error
+
+
+def _known(path: Path, where: str, content: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Refuse a key that has no meaning."""
+    for key in content:
+        if key not in known:
+            meant = nearest(key, known, 1) or [", ".join(known)]
+            raise UserError(f"{path}: {where}{key} is unknown; write {meant[0]}, or leave it out")
+
+
+def _table(path: Path, key: str, value: Any) -> dict[str, Any]:  # noqa: ANN401
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: {key} must be a table, [{key}], got {shown(value)}")
+    return value
+
+
+def _seeds(path: Path, value: Any) -> tuple[int, ...]:  # noqa: ANN401
+    numbers = list(range(value)) if type(value) is int else value
+    whole = isinstance(numbers, list) and all(type(number) is int and number >= 0 for number in numbers)
+    if not whole or not numbers or len(set(numbers)) < len(numbers):
+        raise UserError(f"{path}: seeds must be a number above 0 or a list of different ones, got {shown(value)}")
+    return tuple(numbers)
+
+
+def _cell(path: Path, name: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> Cell:
+    """Return a cell.
+
+    Raises:
+        UserError: a key is unknown, missing, or of a wrong type.
+    """
+    own = [field for field in fields(Cell) if field.name != "name"]
+    names = tuple(field.name for field in own)
+    _known(path, "defaults.", defaults, names)
+    _known(path, f"cells.{name}.", given, names)
+    hints = get_type_hints(Cell)
+    for field in own:
+        table, values = (f"cells.{name}", given) if field.name in given else ("defaults", defaults)
+        if field.name in values:
+            _check_type(path, f"{table}.{field.name}", values[field.name], hints[field.name])
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise UserError(f"{path}: cells.{name}.{field.name} is missing; write it there or in [defaults]")
+    return Cell(name, **{**defaults, **given})
+
+
+def _check_type(path: Path, key: str, value: Any, hint: Any) -> None:  # noqa: ANN401
+    kind = getattr(hint, "__origin__", hint)
+    if type(value) is not kind or (kind is int and value < 1):
+        raise UserError(f"{path}: {key} must be {KINDS[kind]}, got {shown(value)}")
