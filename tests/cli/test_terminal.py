@@ -27,6 +27,8 @@ LINES_TYPED = {
     "train": TRAIN,
     "evaluate": ["evaluate", "r", "--episodes", "2"],
     "resume": ["resume", "r", "--total-steps", "40"],
+    "compare": ["compare", "r", "--out", "c"],
+    "plot": ["plot", "r", "--out", "r.png"],
     "gradients": ["gradients", "pg/TwoArmedBandit-v0", "--samples", "40", "--run-dir", "g"],
     "demo": ["demo", "--scale", "1e-6", "--processes", "1"],
 }
