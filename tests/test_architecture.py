@@ -10,7 +10,7 @@ OURS = ("pg_agents", "pg_envs", "envs", "benchmarks", "tests")
 
 # The rooms in their order: a module imports from its own room and from those that stand above it.
 ROOMS = (
-    "at_once errors checks generators renamed schedules seeding shown",
+    "at_once errors checks generators renamed schedules search seeding shown",
     "configuration",
     "manifest locks tensor_files",
     "folders",
@@ -30,6 +30,7 @@ ROOMS = (
     "training",
     "gradients",
     "comparison",
+    "tuning",
     "cli",
 )
 ENVIRONMENT_ROOMS = ("core", "solve", "bandits classic mdps pictures tokens")

@@ -17,6 +17,7 @@ from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import mean_over_steps, policy_gradient, squared_error
 from pg_agents.functional.returns import bootstrapped_returns, standardize
 from pg_agents.policies import GRUPolicy, ImageEncoder, TabularPolicy, TransformerPolicy
+from pg_agents.search import OnOrOff
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class ActorCriticConfig(StepsConfig, CriticConfig, PolicyGradientConfig):
     critic_learning_rate: Each[Scheduled[Positive]] | None = 1e-3
     discounted_time: bool = False
     """Weight the update at time t of an episode by γ^t, as in the gradient of the discounted return."""
-    normalize_advantages: bool = False
+    normalize_advantages: OnOrOff = False
     """Standardise δ over the batch (mean 0, standard deviation 1)."""
 
 

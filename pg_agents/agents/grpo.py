@@ -9,9 +9,9 @@ from torch import Tensor
 
 from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.cadence_config import GroupsConfig
-from pg_agents.agents.common.config import MinibatchConfig, PolicyGradientConfig
+from pg_agents.agents.common.config import ClipRange, MinibatchConfig, PolicyGradientConfig
 from pg_agents.agents.common.groups import compared, returns_of_columns, share
-from pg_agents.configuration import Count, Each, Positive, PositiveOrInfinite, Scheduled, Several, UnitInterval
+from pg_agents.configuration import Count, Each, PositiveOrInfinite, Several, UnitInterval
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.comparisons import Comparison, compare
@@ -34,7 +34,7 @@ class GRPOConfig(GroupsConfig, MinibatchConfig, PolicyGradientConfig):
     """How the steps' terms are averaged: "sequence-mean", over each episode's steps, then over episodes; "token-mean",
     over all steps at once; "constant-length", as sequence-mean, but dividing by `max_episode_steps` (by default the
     length of the environment's longest episode) instead of an episode's own length."""
-    clip: Each[Scheduled[Positive]] = 0.2
+    clip: ClipRange = 0.2
     """ε: how far the probability ratio may fall below 1 before its gradient is cut off."""
     clip_high: Each[PositiveOrInfinite] | None = None
     """ε_high: how far the probability ratio may rise above 1; None: ε."""

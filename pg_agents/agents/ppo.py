@@ -10,7 +10,7 @@ from torch import Tensor
 from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.advantages import NormalizedOver, generalized_advantages, standardized
 from pg_agents.agents.common.cadence_config import LongRolloutConfig
-from pg_agents.agents.common.config import AdvantageActorCriticConfig, MicroBatchConfig, MinibatchConfig
+from pg_agents.agents.common.config import AdvantageActorCriticConfig, ClipRange, MicroBatchConfig, MinibatchConfig
 from pg_agents.configuration import Each, Positive, PositiveOrInfinite, Scheduled, Several
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout
@@ -29,7 +29,7 @@ class PPOConfig(LongRolloutConfig, MicroBatchConfig, MinibatchConfig, AdvantageA
     normalize_over: NormalizedOver = "rollout"
     """Where Â is standardised: "rollout", once, with the deviation over n; "minibatch", in each minibatch, with the
     deviation over n − 1, as in Stable-Baselines3."""
-    clip: Each[Scheduled[Positive]] = 0.2
+    clip: ClipRange = 0.2
     """ε: how far the probability ratio may move from 1 before its gradient is cut off."""
     target_kl: Each[PositiveOrInfinite] | None = None
     """End an update early once KL(π_old‖π_θ) exceeds 1.5 times this value; None: never."""

@@ -16,6 +16,7 @@ from pg_agents.data.rollout import Batch, Rollout
 from pg_agents.functional.losses import mean_over_episodes, policy_gradient
 from pg_agents.functional.returns import standardize
 from pg_agents.policies import ImageEncoder, TabularPolicy, TransformerPolicy
+from pg_agents.search import OnOrOff
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class ReinforceConfig(EpisodesConfig, PolicyGradientConfig):
     signal: Signal = "reward-to-go"
     """Ψ_t: "reward-to-go" G_t, "discounted-reward-to-go" γ^t G_t, or "whole-return" G_0. The last two are unbiased for
     the discounted return, the first is the usual choice."""
-    normalize_advantages: bool = False
+    normalize_advantages: OnOrOff = False
     """Standardise Ψ over the batch (mean 0, standard deviation 1). Biased: cosine 0.99 with the gradient on average and
     0.94 at worst for batches of three texts (`python -m benchmarks run objectives`)."""
 

@@ -11,7 +11,7 @@ from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.advantages import Signal, monte_carlo
 from pg_agents.agents.common.baselines import BaselineName, make_baseline
 from pg_agents.agents.common.cadence_config import EpisodesConfig
-from pg_agents.agents.common.config import CriticConfig, PolicyGradientConfig
+from pg_agents.agents.common.config import CriticConfig, OnOrOff, PolicyGradientConfig
 from pg_agents.configuration import Finite, Fixed
 from pg_agents.data.later import LazyMetrics, postponed
 from pg_agents.data.learners import of_each
@@ -33,7 +33,7 @@ class ReinforceBaselineConfig(EpisodesConfig, CriticConfig, PolicyGradientConfig
     """The value of a constant baseline."""
     signal: Signal = "reward-to-go"
     """The return: "reward-to-go" G_t, "discounted-reward-to-go" γ^t G_t, or "whole-return" G_0."""
-    normalize_advantages: bool = False
+    normalize_advantages: OnOrOff = False
     """Standardise G − b over the batch (mean 0, standard deviation 1)."""
 
 

@@ -1,4 +1,4 @@
-"""The command line: `pg-agents list | train | resume | evaluate | compare | plot | gradients | demo`.
+"""The command line: `pg-agents list | train | tune | resume | evaluate | compare | plot | gradients | demo`.
 
 Bad input gives one sentence on standard error and exit code 2. A ValueError whose message does not begin with an
 argument's name is a bug of this program, and keeps its traceback.
@@ -26,6 +26,7 @@ from pg_agents.cli.options import (
     ResumeOptions,
     RunsOptions,
     TrainOptions,
+    TuneCommand,
 )
 from pg_agents.cli.parsing import parse
 from pg_agents.cli.resuming import run_resuming
@@ -99,6 +100,10 @@ def _do(options: Options) -> None:
         show_list(as_json=options.json)
     elif isinstance(options, TrainOptions):
         (run_training if options.seeds is None else run_seeds)(options)
+    elif isinstance(options, TuneCommand):
+        from pg_agents.cli.tuning import run_tuning  # here: it imports what only this command needs
+
+        run_tuning(options)
     elif isinstance(options, ResumeOptions):
         (resume_seeds if holds_seeds(options.path) else run_resuming)(options)
     elif isinstance(options, EvaluateOptions):

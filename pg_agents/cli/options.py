@@ -10,6 +10,7 @@ import tyro
 
 from pg_agents.agents import Agent
 from pg_agents.cli.comparing_options import CompareOptions, PlotOptions, RunsOptions
+from pg_agents.cli.tuning_options import TuneCommand, TuneOptions
 
 PROGRAM = "pg-agents"
 Env = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
@@ -182,8 +183,9 @@ class TrainOptions:
     seeds: list[int] | None = None
 
 
-Options = ListOptions | ResumeOptions | EvaluateOptions | RunsOptions | GradientsOptions | DemoOptions | TrainOptions
+OfRuns = ResumeOptions | EvaluateOptions | RunsOptions
+Options = ListOptions | TrainOptions | TuneCommand | OfRuns | GradientsOptions | DemoOptions
 COMMANDS: dict[str, type] = {
-    "list": ListOptions, "train": RunOptions, "resume": ResumeOptions, "evaluate": EvaluateOptions,
+    "list": ListOptions, "train": RunOptions, "tune": TuneOptions, "resume": ResumeOptions, "evaluate": EvaluateOptions,
     "compare": CompareOptions, "plot": PlotOptions, "gradients": GradientsOptions, "demo": DemoOptions,
 }  # fmt: skip

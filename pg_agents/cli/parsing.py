@@ -14,7 +14,7 @@ from pg_agents.agents.published import PUBLISHED
 from pg_agents.cli.agent_options import agent_form, summary
 from pg_agents.cli.config_file import FromFile, read_file
 from pg_agents.cli.environments import with_tuned_env
-from pg_agents.cli.options import COMMANDS, PROGRAM, Options, RunOptions, TrainOptions
+from pg_agents.cli.options import COMMANDS, PROGRAM, Options, RunOptions, TrainOptions, TuneCommand, TuneOptions
 from pg_agents.cli.seed_list import seeds_typed
 from pg_agents.errors import UserError
 from pg_agents.shown import nearest
@@ -31,6 +31,9 @@ def parse(argv: Sequence[str]) -> Options:
         SystemExit: 0 after help, 2 after an error in an option, which tyro has printed.
     """
     command, rest = _choose(argv, COMMANDS, "command", PROGRAM)
+    if command == "tune":
+        typed = _typed_for_agent(command, rest, TuneOptions)
+        return TuneCommand(typed.agent, typed.run, typed.own | typed.arguments)
     if command != "train":
         return tyro.cli(COMMANDS[command], args=rest, prog=f"{PROGRAM} {command}", config=CONFIG)
     typed = _typed_for_agent(command, rest, RunOptions)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pg_agents.checks import is_count
 from pg_agents.configuration import Configuration, Count, Finite, Rule
 from pg_agents.policies.activations import Activation
+from pg_agents.search import Among, OnOrOff
 
 
 def _are_sizes(value: Any) -> bool:  # noqa: ANN401
@@ -25,7 +26,7 @@ class NetworkConfig(Configuration):
     num_learners: Count = 1
     """L, the number of independent learners, each with parameters, a seed and a share of the environments of its own:
     L runs as one. They have `seeds`, or else the agent's seed and the numbers after it."""
-    hidden: Sizes | None = None
+    hidden: Annotated[Sizes | None, Among((32, 32), (128, 128), (256, 256))] = None
     """Sizes of the hidden layers of MLPs; None: 64 64, but no hidden layers after the encoder of an image, nor after a
     GRU in the policy. If `hidden`, `activation` or `recurrent` is given, Discrete observations and actions get an MLP
     instead of tables."""
@@ -33,9 +34,9 @@ class NetworkConfig(Configuration):
     """Activation of the hidden layers of MLPs; None: tanh."""
     squash: bool = False
     """For bounded Box actions: a Gaussian squashed into the bounds by tanh, instead of one clipped to them."""
-    initial_log_std: Finite = 0.0
+    initial_log_std: Annotated[Finite, Among(-1.0, -0.5, 0.0)] = 0.0
     """Initial ln σ for Box actions, with σ in units of half the distance between the bounds."""
-    normalize_observations: bool = False
+    normalize_observations: OnOrOff = False
     """Standardise the real numbers in observations by their running mean and standard deviation."""
     recurrent: Count | None = None
     """Size of the memory of a recurrent policy, a GRU; None: no memory."""

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pg_agents.agents.common.config import AdvantageConfig, AgentConfig, MicroBatchConfig, MinibatchConfig
 from pg_agents.agents.common.groups import GROUP_SIZE, fitting_group_size
 from pg_agents.configuration import Count, Fraction, NonNegative, Positive, Scheduled, Several
 from pg_agents.data.rollout import EpisodeCadence, StepCadence
+from pg_agents.search import Among, Around
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepsConfig(AgentConfig):
     """The option of agents that learn from steps, at any point of an episode."""
 
-    num_steps: Count | None = 16
+    num_steps: Annotated[Count | None, Among(8, 16, 32, 64, 128, 256, 512, 1024)] = 16
     """Steps of each environment per update; None: one whole episode of each."""
 
     @property
@@ -90,13 +91,13 @@ class NaturalConfig(LongRolloutConfig, MinibatchConfig, AdvantageConfig):
     critic_learning_rate: Scheduled[Positive] = 1e-3
     """Step size of the critic's updates."""
     normalize_advantages: bool = True
-    max_kl: Positive = 0.01
+    max_kl: Annotated[Positive, Around(10)] = 0.01
     """δ: how far a step moves the policy, as KL divergence in nats."""
     cg_iterations: Count = 10
     """Most iterations of the conjugate-gradient method."""
     fisher_fraction: Fraction = 1.0
     """Fraction of the steps from which the Fisher matrix F is computed; below 1 saves time with large networks."""
-    damping: NonNegative = 0.1
+    damping: Annotated[NonNegative, Around(10)] = 0.1
     """λ: added to the diagonal of the Fisher matrix F, which keeps steps short."""
 
     def check_learners(self, num_learners: int) -> None:

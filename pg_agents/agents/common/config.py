@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pg_agents.agents.common.flat_optimizer import ADAM_EPSILON, OptimizerName
 from pg_agents.agents.common.kl_regularization import KLPenalty
@@ -25,8 +25,11 @@ from pg_agents.configuration import (
     UnitInterval,
 )
 from pg_agents.data.rollout import EpisodeCadence, StepCadence
+from pg_agents.search import Among, Around, OnOrOff
 from pg_agents.shown import shortened
 
+ClipRange = Annotated[Each[Scheduled[Positive]], Among(0.1, 0.2, 0.3)]
+"""ε: how far a probability ratio may move from 1."""
 STEP_SIZES = ("learning_rate", "critic_learning_rate", "max_grad_norm", "max_kl")  # options that make a step smaller
 ABSENT: dict[str, Any] = {  # the value with which an agent without the option behaves
     "learning_rate": None,
@@ -107,11 +110,11 @@ class AgentConfig(Configuration):
 class GradientConfig(AgentConfig):
     """The options of agents that learn by gradient descent on their loss."""
 
-    learning_rate: Each[Scheduled[Positive]] = 3e-3
+    learning_rate: Annotated[Each[Scheduled[Positive]], Around(30, ends=(1.0, 0.0))] = 3e-3
     """Step size of the policy's updates."""
-    entropy_weight: Each[Scheduled[NonNegative]] = 0.0
+    entropy_weight: Annotated[Each[Scheduled[NonNegative]], Among(0.0, 0.001, 0.003, 0.01, 0.03)] = 0.0
     """η: weight of the policy's entropy, which is added to the objective."""
-    max_grad_norm: Each[PositiveOrInfinite] | None = None
+    max_grad_norm: Annotated[Each[PositiveOrInfinite] | None, Among(None, 0.5, 2.0)] = None
     """Largest norm of the gradient, to which longer ones are scaled down; None: no limit."""
     optimizer: Fixed[OptimizerName] = "adam"
     """The optimizer: adam, rmsprop or sgd."""
@@ -129,9 +132,9 @@ class GradientConfig(AgentConfig):
 class RewardConfig(AgentConfig):
     """The options of agents that maximise a discounted return."""
 
-    discount: Each[UnitInterval] = 0.99
+    discount: Annotated[Each[UnitInterval], Among(0.9, 0.95, 0.98, 0.99, 0.995, 0.999)] = 0.99
     """γ: the factor by which a reward counts less for each step that it comes later."""
-    normalize_rewards: Fixed[bool] = False
+    normalize_rewards: Fixed[OnOrOff] = False
     """Divide rewards by the running standard deviation of the discounted return."""
 
 
@@ -151,7 +154,7 @@ class KLConfig(AgentConfig):
 class CriticConfig(AgentConfig):
     """The option of agents with a critic."""
 
-    critic_learning_rate: Each[Scheduled[Positive]] | None = None
+    critic_learning_rate: Annotated[Each[Scheduled[Positive]] | None, Around(30)] = None
     """Step size of the critic's updates; None: as the policy's."""
 
 
@@ -164,9 +167,9 @@ class PolicyGradientConfig(KLConfig, RewardConfig, GradientConfig):
 class AdvantageConfig(CriticConfig, RewardConfig):
     """The options of agents that learn from generalised advantage estimates Â."""
 
-    gae_lambda: Each[UnitInterval] = 0.95
+    gae_lambda: Annotated[Each[UnitInterval], Among(0.8, 0.9, 0.95, 0.98, 1.0)] = 0.95
     """λ of the advantage estimate: 0 relies on the critic alone, 1 on the rewards alone."""
-    normalize_advantages: bool = False
+    normalize_advantages: OnOrOff = False
     """Standardise Â over the rollout (mean 0, standard deviation 1)."""
 
 
@@ -190,7 +193,7 @@ class MicroBatchConfig(AgentConfig):
 class MinibatchConfig(AgentConfig):
     """The options of agents that take several gradient steps on a rollout."""
 
-    epochs: Count = 10
+    epochs: Annotated[Count, Among(3, 4, 5, 10, 20)] = 10
     """Passes over each rollout."""
-    minibatch_size: Several | None = None
+    minibatch_size: Annotated[Several | None, Among(32, 64, 128, 256, 512, 1024)] = None
     """Number of steps in a minibatch, from which one gradient step is made; None: the whole rollout."""
