@@ -18,7 +18,7 @@ header p { color: var(--quiet); margin: 4px 0 0; }
 .panels h2 { grid-column: 1 / -1; margin: 0; }
 picture, img { display: block; width: 100%; height: auto; max-width: 40rem; }
 .table { overflow-x: auto; align-self: start; }
-@media (min-width: 1250px) { .panels > section { grid-template-columns: 34rem minmax(0, 1fr); } }
+@media (min-width: 1250px) { .panels > section { grid-template-columns: 31rem minmax(0, 1fr); } }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th, td { padding: 5px 9px; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }

@@ -106,7 +106,8 @@ def _panel(axes: Any, panel: Measured, looks: Looks, theme: Theme) -> None:  # n
             axes.fill_between(band.steps, band.low, band.high, color=colour, alpha=0.18, linewidth=0, zorder=2)
             for run in group.runs if few else ():
                 axes.plot(*_thinned(run.curve.steps, run.curve.values), color=colour, linewidth=0.6, alpha=0.35)
-        axes.plot(*_thinned(band.steps, band.values), **look, linewidth=2, zorder=3)
+        dot = "o" if len(band.steps) == 1 else None  # a line of one point cannot be seen
+        axes.plot(*_thinned(band.steps, band.values), **look, linewidth=2, marker=dot, markersize=5, zorder=3)
     axes.set_title(_text(panel.panel.title), fontsize=10)
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 

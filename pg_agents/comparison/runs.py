@@ -13,6 +13,7 @@ from typing import Any
 from pg_agents.comparison.curve import Curve
 from pg_agents.comparison.finding import Found
 from pg_agents.comparison.reading import read_curve
+from pg_agents.comparison.words import some
 from pg_agents.errors import UserError
 from pg_agents.shown import nearest, shown
 from pg_agents.spaces.environments import id_for
@@ -53,7 +54,7 @@ class Run:
 
 
 def read_runs(found: Iterable[Found], metric: str) -> tuple[list[Run], list[str]]:
-    """Return the runs that have the metric, and a warning for each that is left out since it has none.
+    """Return the runs that have the metric, and a sentence about those that are left out since they have none.
 
     Raises:
         UserError: none has it, or a file is damaged.
@@ -62,8 +63,8 @@ def read_runs(found: Iterable[Found], metric: str) -> tuple[list[Run], list[str]
     with_it = [run for run in every if run.curve.steps.size]
     if not with_it:
         raise UserError(_no_values(every, metric))
-    without = [run for run in every if not run.curve.steps.size]
-    return with_it, [f"{run.name} is left out: no row of it has a finite {metric}" for run in without]
+    without = [run.name for run in every if not run.curve.steps.size]
+    return with_it, [f"left out, as no row has a finite {metric}: {some(without)}"] if without else []
 
 
 def _no_values(runs: Sequence[Run], metric: str) -> str:

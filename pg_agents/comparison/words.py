@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from pg_agents.shown import printable, shortened
 
@@ -45,3 +46,9 @@ def probability(value: float | None, ends: tuple[float, float] | None) -> str:
     if value is None:
         return ABSENT
     return f"{value:.2f}" if ends is None else f"{value:.2f} ({between(ends, '.2f')})"
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """Return the first of some names, and how many more there are."""
+    every = list(names)
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")

@@ -141,7 +141,7 @@ def test_runs_without_values_are_left_out_and_said(tmp_path):
     make(tmp_path / "x" / "b", values=())
     runs, said = read_runs(runs_in([tmp_path / "x"]), RETURN)
     assert [run.name for run in runs] == ["x/a"]
-    assert said == [f"x/b is left out: no row of it has a finite {RETURN}"]
+    assert said == [f"left out, as no row has a finite {RETURN}: x/b"]
 
 
 def test_runs_of_which_none_has_a_value_are_one_sentence(tmp_path):

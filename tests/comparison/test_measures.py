@@ -58,6 +58,8 @@ def test_runs_that_share_no_steps_have_no_band_and_no_area(tmp_path):
     make(tmp_path / "g" / "seed-1", (0, 2), steps=[200, 300])
     (row,) = measure(panel(tmp_path / "g"), {}).scores
     assert band_of(runs(tmp_path / "g")).values.size == 0 and row.area is None and row.each == (4, 2)
+    make(tmp_path / "h", (1, 1), steps=[400, 900], agent="h")
+    assert "; there are no steps that all have" in said(tmp_path / "g", tmp_path / "h")
 
 
 def test_scores_are_of_last_values_and_areas_of_common_steps(tmp_path):
@@ -104,7 +106,7 @@ def test_what_is_doubtful_is_said_with_names(tmp_path):
     assert "the newest values are not finite, and the last finite one counts: one" in text
     make(tmp_path / "long", agent="long", steps=[100, 900], summary={"cut_off": "error: x"})
     text = said(tmp_path / "long", tmp_path / "few")
-    assert "long has up to 900 steps and few 200: their last values" in text and "not finished" in text
+    assert "long has up to 900 steps and few 200: last values are not" in text and "not finished" in text
     make(tmp_path / "early", agent="early", summary={"stopped": "it has reached 500"})
     assert "some runs ended once they had reached what they were to" in said(tmp_path / "early")
 

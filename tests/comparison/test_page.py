@@ -124,6 +124,15 @@ def test_a_picture_says_what_its_lines_are(measured):
     assert band[:, 1].max() == pytest.approx(row.high.max()) and row.values[-1] == pytest.approx(scores.middle)
 
 
+def test_a_run_of_one_row_can_be_seen(tmp_path):
+    make_seeds(tmp_path / "a", lambda seed: [1], seeds=1, agent="a")
+    make_seeds(tmp_path / "b", lambda seed: [1, 2], seeds=1, agent="b")
+    (panel,) = panels_of(read_runs(runs_in([tmp_path / "a", tmp_path / "b"]), RETURN)[0])
+    measured = [measure(panel, {})]
+    lines = draw(measured, RETURN, looks_of(measured)).axes[0].lines
+    assert [line.get_marker() for line in lines] == ["o", "None"]
+
+
 def test_more_panels_than_places_leave_none_empty(measured):
     assert len(draw([*measured, measured[0]], RETURN, looks_of(measured)).axes) == 3
 
