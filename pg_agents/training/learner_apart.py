@@ -141,6 +141,7 @@ def _progress_of(progress: State, learner: int, count: int) -> dict[str, Any]:
         "steps": counts.steps,
         "steps_before": counts.steps,
         "episodes": counts.episodes,
+        "updates": counts.updates,
         "recent": [list(ended) for ended in newest_first][::-1],
         "metrics": {name: _column(numbers, learner) for name, numbers in progress["metrics"].items()},
         "row_before": [int(learners.steps_of_row[learner]), seconds],

@@ -25,6 +25,7 @@ class Counts(NamedTuple):
     Attributes:
         steps: valid transitions learned from.
         episodes: episodes that ended.
+        updates: rollouts learned from.
         recent_episodes: number of those of the newest rollouts, as few rollouts as hold 100 together.
         mean_return: of the recent episodes; None if none has ended.
         mean_length: of the recent episodes; None if none has ended.
@@ -32,6 +33,7 @@ class Counts(NamedTuple):
 
     steps: int
     episodes: int
+    updates: int
     recent_episodes: int
     mean_return: float | None
     mean_length: float | None
@@ -52,6 +54,7 @@ class LearnersProgress:
         self.lengths = np.zeros(rollouts, np.int64)  # the sums of their lengths
         self.rollouts = np.zeros(num_learners, np.int64)  # in which episodes have ended, so far
         self.episodes = np.zeros(num_learners, np.int64)
+        self.updates = np.zeros(num_learners, np.int64)  # rollouts in which it has taken a step
         self.steps_before = np.zeros(num_learners, np.int64)  # the latest rollout
         self.steps_of_row = np.zeros(num_learners, np.int64)  # at the last row of metrics
         self.finished = np.zeros(num_learners, bool)  # who has reached `stop_return`, and learns no more
@@ -66,7 +69,9 @@ class LearnersProgress:
         self.steps_before = self.steps.copy()
         mask, ends = (flags.numpy(force=True) for flags in (rollout.mask, rollout.terminated | rollout.truncated))
         each = mask.shape[1] // len(active)
-        self.steps[active] += mask.reshape(-1, len(active), each).sum((0, 2))
+        taken = mask.reshape(-1, len(active), each).sum((0, 2))
+        self.steps[active] += taken
+        self.updates[active] += taken > 0
         if not len(rollout.episode_returns):
             return
         learners = active[ends.nonzero()[1] // each]  # in the order in which episodes have ended
@@ -110,10 +115,11 @@ class LearnersProgress:
     def of(self, learner: int) -> Counts:
         """Return what a learner has done."""
         ended, returns, lengths = self.newest(learner)
-        steps, episodes, recent = int(self.steps[learner]), int(self.episodes[learner]), int(ended.sum())
-        if not recent:
-            return Counts(steps, episodes, 0, None, None)
-        return Counts(steps, episodes, recent, float(returns.sum() / recent), float(lengths.sum() / recent))
+        steps, episodes, updates = (int(each[learner]) for each in (self.steps, self.episodes, self.updates))
+        if not (recent := int(ended.sum())):
+            return Counts(steps, episodes, updates, 0, None, None)
+        means = float(returns.sum() / recent), float(lengths.sum() / recent)
+        return Counts(steps, episodes, updates, recent, *means)
 
     def newest(self, learner: int) -> Sums:
         """Return how many episodes ended in a learner's recent rollouts, and the sums over them; the newest first."""

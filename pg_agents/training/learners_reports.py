@@ -15,8 +15,9 @@ from pg_agents.agents.common.one_learner import learner_of, tensors_of
 from pg_agents.folders import write_files
 from pg_agents.policies import TabularPolicy
 from pg_agents.training.appended import Value
+from pg_agents.training.current import current_numbers_of_learners
 from pg_agents.training.evaluations import row_of
-from pg_agents.training.probes import schedules_of_learners, table_curves
+from pg_agents.training.probes import table_curves
 from pg_agents.training.progress import rows_of_learners
 from pg_agents.training.run import Run
 from pg_agents.training.run_files import AGENT, BEST, CONFIG, SUMMARY, RunFiles, summary_text, writable
@@ -63,7 +64,7 @@ class LearnersReports:
         """Return a row of metrics of each learner."""
         rows = rows_of_learners(run.progress)
         tables = run.agent.policy.probabilities() if isinstance(run.agent.policy, TabularPolicy) else [None] * len(rows)
-        for row, values, table in zip(rows, schedules_of_learners(run.agent), tables, strict=True):
+        for row, values, table in zip(rows, current_numbers_of_learners(run.agent), tables, strict=True):
             if row:  # it has not finished before
                 row |= values if table is None else values | table_curves(table.numpy(force=True))
         return rows

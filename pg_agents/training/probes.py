@@ -10,7 +10,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
@@ -18,8 +17,8 @@ from torch import Tensor
 from pg_agents.agents.base import Agent
 from pg_agents.data.rollout import Rollout, TokenBlock
 from pg_agents.policies import TabularPolicy
-from pg_agents.schedules import LinearSchedule
 from pg_agents.training.appended import Value
+from pg_agents.training.current import current_numbers
 from pg_agents.training.run import Run
 
 CURVES = 12  # up to that many probabilities are drawn as curves, more as an image
@@ -74,35 +73,12 @@ def _takes(probe: Callable[..., Any], count: int) -> bool:
 
 
 def default_probes(agent: Agent, env: gym.Env | VectorEnv) -> list[Probe]:
-    """Return probes for the schedules and, by policy, for a table's probabilities or for generated texts."""
+    """Return probes for `current_numbers` and, by policy, for a table's probabilities or for generated texts."""
     if isinstance(agent.policy, TabularPolicy):
-        return [schedules, policy_probabilities]
+        return [current_numbers, policy_probabilities]
     if "append_only" in env.metadata:
-        return [schedules, token_samples(getattr(env.unwrapped, "decode", None))]
-    return [schedules]
-
-
-def schedules(run: Run) -> dict[str, Value]:
-    """Return the current values of the agent's schedules, by the names of its arguments; of learners the means."""
-    agent = run.agent
-    names = [name for name, value in agent.arguments.items() if _has_schedule(value)]
-    return {f"train/{name}": float(torch.as_tensor(agent.current(name), dtype=torch.float64).mean()) for name in names}
-
-
-def schedules_of_learners(agent: Agent) -> list[dict[str, Value]]:
-    """Return of each of several learners what `schedules` would return of it alone."""
-    found: list[dict[str, Value]] = [{} for _ in range(agent.policy.num_learners)]
-    shares = agent.progress if isinstance(agent.progress, tuple) else (agent.progress,) * len(found)
-    for name, value in agent.arguments.items():
-        each = value if isinstance(value, tuple) else (value,) * len(found)
-        for values, own, at in zip(found, each, shares, strict=True):
-            if isinstance(own, LinearSchedule):
-                values[f"train/{name}"] = own.at(at)
-    return found
-
-
-def _has_schedule(value: Any) -> bool:  # noqa: ANN401
-    return any(isinstance(one, LinearSchedule) for one in (value if isinstance(value, tuple) else (value,)))
+        return [current_numbers, token_samples(getattr(env.unwrapped, "decode", None))]
+    return [current_numbers]
 
 
 def policy_probabilities(run: Run) -> dict[str, Value]:

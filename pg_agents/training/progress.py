@@ -20,7 +20,7 @@ from pg_agents.data.state import State
 from pg_agents.training.appended import Value
 from pg_agents.training.learners_progress import LAST, LearnersProgress
 
-COUNTS = ("steps", "steps_before", "episodes", "seconds")
+COUNTS = ("steps", "steps_before", "episodes", "updates", "seconds")
 AT_ONCE = 64  # updates whose metrics are computed together
 STOP_REASONS = ("eos", "verifier", "length")  # of token environments
 
@@ -47,6 +47,7 @@ class RunProgress:
         steps: valid transitions learned from.
         steps_before: valid transitions learned from before the latest rollout.
         episodes: episodes that ended.
+        updates: rollouts learned from.
         recent: sums over the newest rollouts in which any episode ended, one entry a rollout.
         metrics: metrics of the updates since the last row.
         stop_reasons: how often each reason ended a text since the last row.
@@ -60,6 +61,7 @@ class RunProgress:
     steps: int = 0
     steps_before: int = 0
     episodes: int = 0
+    updates: int = 0
     recent: deque[Ended] = field(default_factory=deque)
     metrics: dict[str, list[Tensor | Later]] = field(default_factory=dict)
     stop_reasons: Counter[str] = field(default_factory=Counter)
@@ -73,9 +75,10 @@ class RunProgress:
         self.since = time.perf_counter()
 
     def collected(self, rollout: Rollout) -> None:
-        """Count a rollout's transitions and episodes."""
+        """Count a rollout, which is learned from, its transitions and episodes."""
         self.steps_before = self.steps
         self.steps += rollout.num_transitions
+        self.updates += 1
         if ended := len(rollout.episode_returns):
             self.episodes += ended
             sums = float(rollout.episode_returns.sum()), int(rollout.episode_lengths.sum())
@@ -114,8 +117,9 @@ class RunProgress:
 
     def set_state(self, state: State, device: torch.device) -> None:
         """Go on from a state of `get_state`; metrics that were on a device are put on `device`."""
+        counts = {"updates": 0} | dict(state)  # older checkpoints did not count them
         for name in COUNTS:
-            setattr(self, name, state[name])
+            setattr(self, name, counts[name])
         self.recent = deque(Ended(*ended) for ended in state["recent"])
         self.metrics = {name: [*_tensors(numbers, device)] for name, numbers in state["metrics"].items()}
         self.stop_reasons = Counter(dict(state["stop_reasons"]))
@@ -166,6 +170,7 @@ class RunProgress:
             row["rollout/ep_len_mean"] = sum(ended.lengths for ended in self.recent) / self.recent_episodes
         for name, each in self.since_row().items():
             row[f"train/{name}"] = float((each.nanmean(1) if each.ndim == 2 else each).nanmean())
+        row["train/n_updates"] = self.updates
         ended = self.stop_reasons.total()
         for reason in (*STOP_REASONS, *self.stop_reasons) if ended else ():
             row[f"stop/{reason}"] = self.stop_reasons[reason] / ended
@@ -198,7 +203,7 @@ def rows_of_learners(progress: RunProgress) -> list[dict[str, Value]]:
         counts, row = learners.of(learner), dict[str, Value]()
         if counts.mean_return is not None and counts.mean_length is not None:
             row = {"rollout/ep_rew_mean": counts.mean_return, "rollout/ep_len_mean": counts.mean_length}
-        row |= {name: column[learner] for name, column in columns.items()}
+        row |= {name: column[learner] for name, column in columns.items()} | {"train/n_updates": counts.updates}
         rows.append(row | {"time/steps_per_second": counts.steps / progress.seconds})
     return rows
 
