@@ -18,7 +18,7 @@ from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.learners_reports import LearnersReports
 from pg_agents.training.over_seeds import STACKED, over_seeds
 from pg_agents.training.probes import Probe, default_probes, text_table
-from pg_agents.training.progress import ProgressBar
+from pg_agents.training.progress_bar import ProgressBar
 from pg_agents.training.resuming import Opened
 from pg_agents.training.run import Run
 from pg_agents.training.run_files import AGENT, BEST, writable
