@@ -55,7 +55,7 @@ SUITES: dict[str, tuple[Part, ...]] = {
     "classic": CLASSIC,
     "mujoco": MUJOCO,
     "memory": MEMORY,
-    "pictures": (Part("pictures"),),
+    "pictures": (Part("pictures"), Part("pong")),
     "abilities": (Part("abilities"),),
     "peers": (Part("classic", ("*sb3*",)), Part("mujoco", ("*sb3*",))),
     "learning": (

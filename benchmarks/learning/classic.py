@@ -34,11 +34,11 @@ MOUNTAIN_CAR_CONTINUOUS = Cell(
     "MountainCarContinuous-v0/ppo",
     "ppo",
     "MountainCarContinuous-v0",
-    16,
-    300_000,
+    1,
+    20_000,
     {
-        "normalize_observations": True, "normalize_rewards": True, "num_steps": 128, "epochs": 4, "discount": 0.999,
-        "learning_rate": "1e-3:0", "initial_log_std": 0.5,
+        "normalize_observations": True, "normalize_rewards": True, "num_steps": 1000, "epochs": 10, "discount": 0.999,
+        "learning_rate": "1e-3:0", "initial_log_std": 0.5, "minibatch_size": 250,
     },
 )  # fmt: skip
 BIPEDAL_WALKER = Cell(

@@ -133,7 +133,8 @@ def plot(records: Sequence[Measured]) -> Figure | None:
     for axes, panel, height in named:
         axes.set(title=panel, xlabel="pulls", ylabel=height)
         count_in_thousands(axes)
-        axes.legend(fontsize=8)
+        if axes.get_lines():
+            axes.legend(fontsize=8)
     assert isinstance(one.figure, Figure)
     return one.figure
 

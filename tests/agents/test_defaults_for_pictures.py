@@ -49,7 +49,7 @@ def test_a_memory_of_pictures_has_the_defaults_of_both():
     assert config.entropy_weight == 0.01
 
 
-@pytest.mark.slow  # 6 s; benchmarks/results/pixels.json has what is learned of the whole board
+@pytest.mark.slow  # 6 s; benchmarks/results/pictures.jsonl has what is learned of the whole board
 def test_a_small_board_is_learned_from_its_pictures():
     small = {"rows": 5, "columns": 5, "pixels": 4}
     agent = pg.Reinforce.for_env(gym.make_vec("pg/Catch-v0", 16, **small), seed=1)

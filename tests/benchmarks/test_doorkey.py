@@ -5,8 +5,8 @@ import copy
 import gymnasium as gym
 import pytest
 
-from benchmarks import doorkey
-from benchmarks.doorkey import BestReturns, State, best_return, fewest_steps
+from benchmarks.learning import doorkey
+from benchmarks.learning.doorkey import BestReturns, State, best_return, fewest_steps
 from tests.support.bugs import Bug, seeded, with_arguments
 
 pytest.importorskip("minigrid")

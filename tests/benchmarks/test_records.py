@@ -1,8 +1,10 @@
 """What a result says of its command."""
 
+import json
+
 import pytest
 
-from benchmarks.records import typed
+from benchmarks.records import RESULTS, typed
 
 
 @pytest.mark.parametrize(
@@ -19,3 +21,10 @@ from benchmarks.records import typed
 )
 def test_a_command_is_as_it_was_typed_but_for_places_of_one_machine(arguments, said):
     assert typed("peers", arguments) == said
+
+
+def test_every_result_says_its_command_and_its_commit():
+    for file in sorted(RESULTS.glob("*.json")):
+        content = json.loads(file.read_text())
+        assert content["command"].startswith("python -m benchmarks"), file
+        assert len(content["commit"].removesuffix("+changes")) >= 7, file
