@@ -42,10 +42,9 @@ def add_run(commands: argparse._SubParsersAction) -> None:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
 
 
 def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:

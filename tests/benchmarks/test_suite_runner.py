@@ -274,6 +274,13 @@ def test_help_is_help(capsys, arguments):
     assert "usage: python -m benchmarks" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("jobs", ["0", "-1", "two"])
+def test_a_number_of_jobs_that_is_none_is_refused(capsys, jobs):
+    with pytest.raises(SystemExit):
+        main(["run", "mine.py", f"--jobs={jobs}"])
+    assert f"argument --jobs: must be a whole number above 0, got '{jobs}'" in capsys.readouterr().err
+
+
 def test_every_experiment_of_the_suite_can_be_listed(capsys):
     assert main(["list"]) == 0
 
