@@ -1,0 +1,39 @@
+"""The tuner's experiment: settings are looked for once, on other seeds, and learned with on the reported ones."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.learning import protocol, tuner
+from pg_agents.training.tuned import Tuned
+
+
+def test_settings_are_looked_for_once_and_used_for_every_seed(monkeypatch):
+    calls, cell = [], tuner.CELLS[1]
+
+    def look_for(cell):
+        calls.append(cell)
+        return Tuned(4, cell.total_steps, {"epochs": 3}), {"trial": 7}
+
+    def run_seeds(cell, seeds):
+        assert (cell.num_envs, cell.arguments, cell.total_steps) == (4, {"epochs": 3}, tuner.STEPS)
+        return {seed: {"score": float(seed)} for seed in seeds}
+
+    monkeypatch.setattr(tuner, "look_for", look_for)
+    monkeypatch.setattr(protocol, "run_seeds", run_seeds)
+    assert tuner.run_seeds(cell, [3, 5])[5] == {"score": 5.0, "trial": {"trial": 7}} and calls == [cell]
+    assert not set(tuner.TUNING_SEEDS) & set(tuner.SEEDS) and min(tuner.TUNING_SEEDS) >= 100
+
+
+def test_tables_live_with_missing_cells():
+    tables = tuner.table([])
+    assert "from 40 trials" in tables["scores"] and "Stable-Baselines3" in tables["scores"]
+    assert tables["comparison"].count("\n| ") >= 2
+    assert {cell.total_steps for cell in tuner.CELLS} == {tuner.STEPS}
+
+
+@pytest.mark.slow
+def test_a_few_trials_find_settings():
+    cell = replace(tuner.CELLS[1], env="pg/BernoulliBandit-v0", total_steps=256, trials=2)
+    settings, trial = tuner.look_for(cell)
+    assert settings.total_steps == 256 and trial["score"] is not None
