@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Value = float | str | NDArray[Any]  # a point of a curve, a text, an image [height, width, 3] of bytes
+Record = Any  # a Summary.Value: a record of TensorBoard's plugins, with a tag of its own
 VERSION = "brain.Event:2"  # of the format, as TensorBoard calls it
 
 
@@ -86,13 +87,13 @@ class EventFile:
         self.file = Appended(next(path for n in itertools.count() if not (path := folder / f"{stem}.{n}").exists()))
         self._append(Event(wall_time=time.time(), file_version=VERSION))
 
-    def write(self, step: int, row: Mapping[str, Value]) -> None:
-        """Append the values of a step, all of them or none.
+    def write(self, step: int, row: Mapping[str, Value], records: Iterable[Record] = ()) -> None:
+        """Append the values of a step and records of plugins, all of them or none.
 
         Raises:
             OSError: as `Appended.append`.
         """
-        points = [point for name, value in row.items() for point in self._points(name, value)]
+        points = [*records, *(point for name, value in row.items() for point in self._points(name, value))]
         self._append(self.event(wall_time=time.time(), step=step, summary=self.together(value=points)))
 
     def _points(self, name: str, value: Value) -> Iterable[Any]:

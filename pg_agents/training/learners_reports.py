@@ -93,7 +93,10 @@ class LearnersReports:
         """Save the agents and write the summaries, however the run ended."""
         self.save_best(run.agent)
         self._save(AGENT, ((learner, run.agent.learner(learner)) for learner in self.files))
-        summaries = run.summary.learners
+        so_far = run.summary.learners
+        for learner, files in self.files.items():
+            files.score(asdict(so_far[learner]))
+        summaries = run.summary.learners  # which say whether the scores could be written
         own = {learner: asdict(summaries[learner]) for learner in self.files}
         try:
             write_files({self.files[i].run_dir / SUMMARY: summary_text(summary) for i, summary in own.items()})

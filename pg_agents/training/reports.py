@@ -120,7 +120,8 @@ class Reports:
             self._save(run, AGENT)
             summary = asdict(run.summary)
             several = over_seeds(run.agent.seeds, STACKED, summary["learners"]) if summary["learners"] else {}
-            self.writer.close(summary | several)
+            self.writer.score(summary | several)
+            self.writer.close(asdict(run.summary) | several)  # which says whether the scores could be written
 
     def _evaluated(self, run: Run) -> dict[str, Value]:
         """Evaluate if that is due, or the run is over; return the metrics."""

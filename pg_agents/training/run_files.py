@@ -17,6 +17,7 @@ import numpy as np
 from pg_agents.folders import write_file
 from pg_agents.manifest import synchronize
 from pg_agents.training.appended import Appended, EventFile, Value
+from pg_agents.training.hparams import scores, session_end, session_start
 from pg_agents.training.unwritten import Unwritten
 
 METRICS, CONFIG, SUMMARY = "metrics.jsonl", "config.json", "summary.json"
@@ -52,7 +53,7 @@ class RunFiles:
         return EventFile(self.run_dir)
 
     def config(self, values: Mapping[str, Any]) -> None:
-        """Write config.json, and the same to TensorBoard as text.
+        """Write config.json, and the same to TensorBoard as text and as hyperparameters.
 
         Raises:
             ValueError: it cannot be written, so that the run must not begin.
@@ -67,7 +68,7 @@ class RunFiles:
             OSError: that cannot be written.
         """
         text = json.dumps(values, indent=2, default=_plain)
-        self.events.write(0, {"config": f"```json\n{text}\n```"})
+        self.events.write(0, {"config": f"```json\n{text}\n```"}, [session_start(self.run_dir, json.loads(text))])
         return text + "\n"
 
     def goes_on(self, values: Mapping[str, Any]) -> None:
@@ -135,6 +136,11 @@ class RunFiles:
             (self.run_dir / SUMMARY).unlink(missing_ok=True)
         self.started = time.time() - position["seconds"]
         return missing
+
+    def score(self, summary: Mapping[str, Any]) -> None:
+        """Write to TensorBoard how the run has ended, and the final scores that its summary has."""
+        with self.unwritten.tolerated(f"{self.name}{EVENTS}"):
+            self.events.write(summary["total_steps"], scores(summary), [session_end(summary)])
 
     def summarize(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json."""

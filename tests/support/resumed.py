@@ -10,6 +10,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 
 from pg_agents.checkpoints.store import checkpoints_in, read_checkpoint
 
+AS_BEGUN = ("config/text_summary", "_hparams_/session_start_info")  # tags that tell of a run's folder, machine, length
 CLOCK = ("time", "time/steps_per_second", "time/tokens_per_second")  # columns that tell the time
 OF_A_STOP = ("wall_seconds", "steps_per_second", "resumed_from")  # of a summary: what a stop may change
 
@@ -58,7 +59,7 @@ def points(run_dir):
         for record in RawEventFileLoader(str(path)).Load():
             event = Event.FromString(record)
             for value in event.summary.value:
-                if value.tag not in CLOCK and value.tag != "config/text_summary":
+                if value.tag not in CLOCK and value.tag not in AS_BEGUN:
                     found.append((event.step, value.tag, value.SerializeToString()))
                 elif value.tag not in CLOCK:
                     found.append((event.step, value.tag, b""))
