@@ -80,10 +80,15 @@ class Account:
             raise SourceError(message) from error
 
     def table(self, name: str | None = None) -> str:
-        """Return a table, or all of them below each other for None, with their origin."""
+        """Return a table, or all of them below each other for None, with their origin.
+
+        Of an experiment that has not been measured at all there is no more to say than that.
+        """
         if not self.tables:
             raise SourceError(f"{self.experiment.name} has no table")
         if name is None:
+            if not self.records:
+                return self.origin
             titled = [f"**{title}**\n\n{table}" if title else table for title, table in self.tables.items()]
             return "\n\n".join([*titled, self.origin])
         if name not in self.tables:

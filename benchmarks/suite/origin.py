@@ -42,7 +42,8 @@ def seeds_text(experiment: Experiment, records: Sequence[Record]) -> str:
     """Return how many seeds the cells have that were measured."""
     counts = Counter((record.experiment, record.cell["name"]) for record in records)
     if not counts:
-        return "nothing has been measured yet" if experiment.cells else ""
+        count = len(experiment.cells) * len(experiment.seeds)
+        return f"missing: all of {count} runs, nothing has been measured yet" if count else ""
     least, most = min(counts.values()), max(counts.values())
     plural = "" if most == 1 else "s"
     return f"{least} seed{plural} a cell" if least == most else f"{least} to {most} seeds a cell"

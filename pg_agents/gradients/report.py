@@ -135,6 +135,7 @@ def draw(report: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a matplotlib figur
         report: what `Report.as_dict` returns.
     """
     from matplotlib.figure import Figure  # takes half a second to import: only where it is used
+    from matplotlib.ticker import LogLocator
 
     rows, norm = report["rows"][::-1], report["gradient_norm"] or 1.0
     places, colours = np.arange(len(rows)), [THEORY[row["unbiased"]] for row in rows]
@@ -150,6 +151,8 @@ def draw(report: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a matplotlib figur
     signal.scatter([row["snr"] or np.nan for row in rows], places, c=colours)
     signal.set(xlabel="signal-to-noise of a step", xscale="log")
     for axes in (spread, signal):
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=20))
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
         axes.xaxis.set_minor_formatter("")  # minor labels would overlap
     for axes in (bias, spread, signal):
         axes.spines[["top", "right"]].set_visible(False)

@@ -183,7 +183,12 @@ def test_what_is_missing_and_what_failed_stands_below_the_table():
 
 def test_what_has_not_been_measured_says_so():
     said = origin(experiment(), [])
-    assert said == "<sub>`python -m benchmarks run arms` · nothing has been measured yet</sub>"
+    assert said == (
+        "<sub>`python -m benchmarks run arms` · missing: all of 6 runs, nothing has been measured yet</sub>"
+    )
+    assert Account(experiment(), []).table() == said and "| few | missing |" in Account(experiment(), []).table(
+        "scores"
+    )
 
 
 def test_many_commits_are_counted():
