@@ -2,8 +2,7 @@
 
 `python -m benchmarks peers …` runs peers and us in turns: see benchmarks/peers. `… tricks` measures what each trick of
 `pg_agents._fast` saves: see benchmarks/tricks. `… decoding` times how a pretrained language model generates: see
-benchmarks/decoding.py. `… intervals` counts how often intervals hold what they are to hold: see
-benchmarks/intervals.py. `… learners` measures what several learners cost: see benchmarks/learners.
+benchmarks/decoding.py. `… learners` measures what several learners cost: see benchmarks/learners.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ COMMANDS = {  # with arguments of their own; imported where they are asked for, 
     "tricks": "benchmarks.tricks.command",
     "decoding": "benchmarks.decoding",
     "learners": "benchmarks.learners.command",
-    "intervals": "benchmarks.intervals",
 }
 NAMES = tuple(COMMANDS)
 

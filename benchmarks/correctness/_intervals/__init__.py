@@ -1,0 +1,1 @@
+"""What `intervals` draws from, and other ways to make intervals."""
