@@ -150,7 +150,7 @@ def table(records: Sequence[Record]) -> dict[str, str]:
     """Return a table of each statistic: coverage and median width, or how often a difference is found."""
     return {
         "interquartile-mean": _grid(records, ("interquartile mean",), "way", _coverage),
-        "median": _grid(records, ("median",), "statistic", _coverage),
+        "median": _grid(records, ("median",), "of", _coverage),
         "improvement": _grid(records, ("improvement",), "the two are", _coverage),
         "improvement-found": _grid(records, ("improvement",), "the two are", _found),
         "adastop": _grid(records, ("AdaStop",), "the two are", _found),

@@ -52,6 +52,10 @@ class AdaStop:
     their own b_k (step-down). So agents that return the same are found to differ with a probability of no more than
     `level`, in spite of the looks and of the pairs, while an obvious difference needs no more than one or two groups.
 
+    Measured with two groups of five runs (`python -m benchmarks run intervals`): equal agents are found to differ in
+    3.5 to 5.2 % of 1,000 cases, of five distributions; a difference of 1.5 standard deviations is found in 84 to 91 %,
+    except with t₂, which has none: of 1.5 times its scale, in 45 %.
+
     Args:
         size: runs of each agent in a group.
         groups: how many there are at most; an agent has at most size · groups runs.

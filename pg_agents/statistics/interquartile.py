@@ -38,7 +38,7 @@ def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
     Measured with 2,000 samples of each of five distributions (normal, log-normal, t₂, mixtures of two peaks), nominal
     95 % intervals hold it in 95.2 to 96.8 % of the cases with n = 10, in 95.2 to 96.2 % with n = 20, and in 93.7 to
     95.1 % with n = 5; with n = 3 in 73.6 to 77.0 %, since an interval that ends at the lowest and the highest of three
-    values does not reach more than 75 % for a median (`python -m benchmarks intervals`).
+    values does not reach more than 75 % for a median (`python -m benchmarks run intervals`).
 
     Args:
         values: numbers, one for each run, at least two.

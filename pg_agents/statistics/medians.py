@@ -29,8 +29,8 @@ def median_interval(values: Values, level: float = 0.95) -> tuple[float, float]:
     (1 − α)-quantile, where α = Φ(t₍₁₋ₗₑᵥₑₗ₎⸝₂) of Student's t with n − 1 degrees of freedom.
 
     Measured with 2,000 samples of each of five distributions, nominal 95 % intervals hold it in 95 to 97 % of the cases
-    with n = 10 and with n = 20, in 93 to 95 % with n = 5; with n = 3 in 73 to 76 %, as no interval between the lowest
-    and the highest of three values can hold the median more often than in 75 % (`python -m benchmarks intervals`).
+    with n = 10 and with n = 20, in 93 to 95 % with n = 5; with n = 3 in 73 to 77 %, as no interval between the lowest
+    and the highest of three values can hold the median more often than in 75 % (`python -m benchmarks run intervals`).
 
     Args:
         values: numbers, one for each run, at least two.
