@@ -25,6 +25,7 @@ TRAIN = ["train", "reinforce", "pg/TwoArmedBandit-v0", "--total-steps", "20", "-
 LINES_TYPED = {
     "list": ["list"],
     "train": TRAIN,
+    "tune": ["tune", *TRAIN[1:-2], "--trials", "1", "--seeds", "2", "--out", "t"],
     "evaluate": ["evaluate", "r", "--episodes", "2"],
     "resume": ["resume", "r", "--total-steps", "40"],
     "compare": ["compare", "r", "--out", "c"],
@@ -52,7 +53,7 @@ def test_every_command_prints_on_a_console_without_utf8(monkeypatch, encoding):
     for command, argv in LINES_TYPED.items():
         code, out, _ = printed(monkeypatch, encoding, *argv)
         assert code == 0 and out.strip(), command
-        help_of = [command, "reinforce", "--help"] if command == "train" else [command, "--help"]
+        help_of = [command, "reinforce", "--help"] if command in ("train", "tune") else [command, "--help"]
         code, out, _ = printed(monkeypatch, encoding, *help_of)
         assert code == 0 and "usage" in out.lower(), command
 
