@@ -47,8 +47,12 @@ AGENTS: dict[str, dict[str, Any]] = {
 
 def cell(bandit: str, agent: str) -> Cell:
     """Return the cell of an agent that pulls the arms of a bandit."""
-    num_envs = 1 if bandit == "NonStationaryBandit" else 8  # whose copies drift apart
-    env, arguments = f"pg/{bandit}-v0", AGENTS[agent]
+    env, num_envs, arguments = f"pg/{bandit}-v0", 8, AGENTS[agent]
+    if bandit == "NonStationaryBandit":  # whose copies drift apart: one learns as much from as many pulls
+        num_envs, arguments = (
+            1,
+            {name: 8 * value if name == "num_steps" else value for name, value in arguments.items()},
+        )
     return Cell(f"{bandit}-v0/{agent}", agent, env, num_envs, PULLS, arguments, 0, BANDITS[bandit])
 
 

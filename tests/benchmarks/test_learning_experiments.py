@@ -21,7 +21,7 @@ from benchmarks.learning import (
     smoke,
     tokens,
 )
-from benchmarks.learning.protocol import MOST_STEPS
+from benchmarks.learning.protocol import MOST_STEPS, make_agent, training_env
 from benchmarks.suite.finding import find, named
 from benchmarks.suite.pictures import unclear
 from benchmarks.suite.records import Record
@@ -143,6 +143,15 @@ def test_no_cell_is_longer_than_a_million_steps_and_each_has_ten_seeds():
     assert all(len(experiment.SEEDS) >= 10 for experiment in TEN)
     learned = {cell.agent for cell in classic.CELLS if cell.env == "CartPole-v1" and cell.library == "pg_agents"}
     assert learned == AGENTS.keys() - {"average-reward"}  # whose tasks never end
+
+
+@pytest.mark.slow
+def test_every_agent_can_be_made_with_the_arguments_of_its_cell():
+    for experiment in (abilities, bandits, mdps, memory, smoke):
+        for cell in experiment.CELLS:
+            env = training_env(cell)
+            assert make_agent(cell, env, [0]).policy.num_learners == 1, cell.name
+            env.close()
 
 
 @pytest.mark.slow  # 40 s

@@ -157,6 +157,15 @@ def test_stable_baselines3_learns():
     assert result["steps"] >= 2_000 and result["peer_versions"].keys() >= {"stable_baselines3", "torch"}
 
 
+@pytest.mark.slow
+def test_environments_of_bsuite_take_part():
+    pytest.importorskip("bsuite")
+    pytest.importorskip("shimmy")
+    arguments = {"num_steps": 64, "minibatch_size": 64}
+    result = protocol.run(Cell("catch/ppo", "ppo", "shimmy:bsuite/catch-v0", 4, 2_000, arguments, 20), 0)
+    assert -1 <= result["score"] <= 1 and result["steps"] >= 2_000
+
+
 def on_training_seeds(agent, cell, seed, *, greedy=True):
     """Evaluate in environments that are seeded as those of the training."""
     return pg.evaluate(agent, protocol.training_env(cell), episodes=cell.episodes, greedy=greedy, seed=seed)
