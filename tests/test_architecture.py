@@ -34,7 +34,8 @@ ROOMS = (
     "cli",
 )
 ENVIRONMENT_ROOMS = ("core", "solve", "bandits classic mdps pictures tokens")
-MAY_KNOW_PG_ENVS = ("pg_agents", "pg_agents.cli", "pg_agents.gradients")  # the first: that its ids are known
+# the first: that its ids are known
+MAY_KNOW_PG_ENVS = ("pg_agents", "pg_agents.cli", "pg_agents.gradients", "pg_agents.training.known")
 FORBIDDEN = {
     "pg_envs": ("torch", "tensorboard", "scipy", "pg_agents"),
     "pg_agents.agents": (

@@ -36,9 +36,11 @@ class LearnersReports:
 
     Args:
         files: of the folders, by the learners' places; without those of learners who have gone on alone.
+        known: what stands in every row (`known_lines`).
     """
 
     files: dict[int, RunFiles]
+    known: Mapping[str, Value]
     best: dict[int, dict[str, Tensor]] = field(default_factory=dict)  # tensors of all learners when it was the best
     saved: float = field(default_factory=time.monotonic)  # when the best agents were
 
@@ -66,6 +68,7 @@ class LearnersReports:
         tables = run.agent.policy.probabilities() if isinstance(run.agent.policy, TabularPolicy) else [None] * len(rows)
         for row, values, table in zip(rows, current_numbers_of_learners(run.agent), tables, strict=True):
             if row:  # it has not finished before
+                row |= self.known
                 row |= values if table is None else values | table_curves(table.numpy(force=True))
         return rows
 

@@ -14,6 +14,7 @@ from pg_agents.data.rollout import Rollout
 from pg_agents.shown import printable
 from pg_agents.training.appended import Value
 from pg_agents.training.checkpointing import Checkpoints, Saving, has_checkpoints
+from pg_agents.training.known import known_lines
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.learners_reports import LearnersReports
 from pg_agents.training.over_seeds import STACKED, over_seeds
@@ -160,18 +161,21 @@ def make_reports(
     since = () if before is None or found.learner is not None else (before.start, frozenset(before.agent.networks))
     if found.learner is not None and not saving.keep:
         raise ValueError("keep_checkpoints: a learner that goes on alone needs checkpoints of its own, got 0")
-    learners, gone = _reports_of_learners(run, found.writer)
+    known = known_lines(env)
+    learners, gone = _reports_of_learners(run, found.writer, known)
     checkpoints = Checkpoints(found.writer, saving.every, saving.keep, *since) if saving.keep else None
     if checkpoints and learners:
         checkpoints.first = learners.save_best
-    probes = [*default_probes(run.agent, env), *probes]
+    probes = [lambda run: known, *default_probes(run.agent, env), *probes]
     reports = Reports(found.writer, learners, checkpoints, probes, bar, decode, visible)
     if gone:
         reports.say(f"learners {', '.join(gone)} went on alone: what is in these folders stays as it is")
     return reports
 
 
-def _reports_of_learners(run: Run, writer: RunWriter) -> tuple[LearnersReports | None, list[str]]:
+def _reports_of_learners(
+    run: Run, writer: RunWriter, known: Mapping[str, Value]
+) -> tuple[LearnersReports | None, list[str]]:
     """Return the reports of several learners, and the folders of those who have gone on alone.
 
     There are none of one, and of learners made of the user's networks.
@@ -181,4 +185,4 @@ def _reports_of_learners(run: Run, writer: RunWriter) -> tuple[LearnersReports |
     names = list(map(folder_of, run.agent.seeds))
     gone = [name for name in names if has_checkpoints(writer.run_dir / name)]
     writer.divide(name for name in names if name not in gone)
-    return LearnersReports({i: writer.within[name] for i, name in enumerate(names) if name not in gone}), gone
+    return LearnersReports({i: writer.within[name] for i, name in enumerate(names) if name not in gone}, known), gone

@@ -18,6 +18,7 @@ from pg_agents.folders import write_file
 from pg_agents.manifest import synchronize
 from pg_agents.training.appended import Appended, EventFile, Value
 from pg_agents.training.hparams import scores, session_end, session_start
+from pg_agents.training.known import chart_of_returns
 from pg_agents.training.unwritten import Unwritten
 
 METRICS, CONFIG, SUMMARY = "metrics.jsonl", "config.json", "summary.json"
@@ -68,7 +69,8 @@ class RunFiles:
             OSError: that cannot be written.
         """
         text = json.dumps(values, indent=2, default=_plain)
-        self.events.write(0, {"config": f"```json\n{text}\n```"}, [session_start(self.run_dir, json.loads(text))])
+        records = session_start(self.run_dir, json.loads(text)), chart_of_returns()
+        self.events.write(0, {"config": f"```json\n{text}\n```"}, records)
         return text + "\n"
 
     def goes_on(self, values: Mapping[str, Any]) -> None:
