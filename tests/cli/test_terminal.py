@@ -122,7 +122,7 @@ def test_a_disk_that_fills_up_and_a_damaged_checkpoint_are_lines_of_train_and_re
 
     with monkeypatch.context() as patched:
         patched.setattr("pg_agents.training.checkpointing.Checkpoints._is_due", lambda self, run: True)
-        patched.setattr(EventFile, "write", lambda self, step, row: step and full())
+        patched.setattr(EventFile, "write", lambda self, step, *_: step and full())
         assert main([*TRAIN, "--log-every", "5", "--quiet"]) == 0
     first, last = capsys.readouterr().err.splitlines()
     assert first.startswith("warning: run_dir: TensorBoard's event file cannot be written to r (No space left on dev")

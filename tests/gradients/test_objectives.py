@@ -121,11 +121,11 @@ ROWS = {"RLOO": ("return − mean of the others", "k1 in the reward, − the oth
 
 
 def test_the_numbers_in_the_documentation_are_those_that_were_measured():
-    tables = json.loads((RESULTS / "objectives.json").read_text())["tables"]
+    records = [json.loads(line) for line in (RESULTS / "objectives.jsonl").read_text().splitlines()]
     cosines = {
-        table["objective"]: {row["estimator"]: row for row in table["rows"]}
-        for table in tables
-        if table["task"] == "three tokens"
+        record["cell"]["objective"]: {row["estimator"]: row for row in record["result"]["rows"]}
+        for record in records
+        if record["cell"]["task"] == "three-tokens"
     }
     shown = {
         line.split("|")[1].strip(): line.split("|")[-3:-1] for line in published.__doc__.splitlines() if "|" in line
@@ -133,10 +133,10 @@ def test_the_numbers_in_the_documentation_are_those_that_were_measured():
     assert set(PUBLISHED) <= set(shown)
     for name in PUBLISHED:
         plain, beside = ROWS.get(name, (name, name))
-        assert float(shown[name][0]) == pytest.approx(cosines["J"][plain]["cosine"], abs=0.0051), name
-        assert float(shown[name][1]) == pytest.approx(cosines["J − 0.1 KL"][beside]["cosine"], abs=0.0051), name
+        assert float(shown[name][0]) == pytest.approx(cosines["reward"][plain]["cosine"], abs=0.0051), name
+        assert float(shown[name][1]) == pytest.approx(cosines["reward-kl"][beside]["cosine"], abs=0.0051), name
     for form in ("k2", "k3"):
-        row = cosines["−KL"][f"{form} in the loss"]
+        row = cosines["kl"][f"{form} in the loss"]
         line = next(line for line in reference.__doc__.splitlines() if line.startswith(f"| {form}-loss"))
         mean, worst = (f"{row[key]:.2f}".replace("-", "−") for key in ("cosine", "worst_cosine"))
         assert mean in line and worst in line and mean in kl_term.__doc__ and worst in kl_term.__doc__
