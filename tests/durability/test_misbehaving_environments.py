@@ -368,7 +368,7 @@ def test_an_alarm_that_was_set_before_keeps_its_time_and_its_handler():
         collector = pg.collect_steps(env, agent_for(env).policy, 16, step_timeout=2.0)
         while not rung and time.monotonic() < begun + 60:
             next(collector)
-        assert len(rung) == 1 and rung[0] - begun > 0.55
+        assert len(rung) == 1 and 0.55 < rung[0] - begun < at_this_load(1.2)  # ours look twice a second
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -225,7 +225,7 @@ def test_a_second_signal_ends_the_run_at_once(start, tmp_path, monkeypatch, numb
     run.send(number, number, pause=0.2)
     begun = time.monotonic()
     code, text = run.end()
-    assert time.monotonic() - begun < 20 and code == CODES[number] and text == f"{WORDS[number]}\n"
+    assert time.monotonic() - begun < at_this_load(2) and code == CODES[number] and text == f"{WORDS[number]}\n"
     checkpoint, wrong = newest_good(tmp_path / "r" / "checkpoints")
     assert not wrong and checkpoint.steps >= 0
 
@@ -241,7 +241,8 @@ def test_a_second_signal_loses_no_file(start, tmp_path, count, record_property):
         run.send(signal.SIGTERM)
         time.sleep(generator.uniform(0, 0.1))
         run.send(signal.SIGTERM)
-        assert run.end()[0] in (143, -signal.SIGTERM)  # which is what a shell calls 143: the run had ended in order
+        code = run.end()[0]
+        assert code == 143 or (code == -signal.SIGTERM and (folder / "r" / "agent").exists())  # after its end in order
         for place in (folder / "r", folder / "r" / "checkpoints"):
             sweep(place)
             assert not [name for name in os.listdir(place) if name.startswith(".pg_agents-")]
