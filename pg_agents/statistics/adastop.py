@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations, product
+from itertools import accumulate, combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from pg_agents.statistics.values import Values, checked, checked_level
 Array = NDArray[np.floating]
 Pair = tuple[str, str]
 LARGER, SMALLER, NO_DIFFERENCE, UNDECIDED = "larger", "smaller", "no difference", "undecided"
-DIGITS = 9  # of a statistic, beside the range of all values: what is equal but for rounding stays equal
+DIGITS = 9  # of a statistic, beside the range of a pair's values: what is equal but for rounding stays equal
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class AdaStop:
         permutations: how many are drawn, with the one that was observed; all of them, if they are no more.
 
     Raises:
-        ValueError: a number out of its range, or so few runs that no outcome is rare enough for `level`.
+        ValueError: a number out of its range, or too few runs or permutations to find anything at this level.
     """
 
     size: int = 5
@@ -76,8 +76,11 @@ class AdaStop:
         for name, least in (("size", 2), ("groups", 1), ("permutations", 100)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.level * math.comb(2 * self.size, self.size) ** self.groups < 2:
+        if math.comb(2 * self.size, self.size) ** self.groups < 2 / self.level:
             raise ValueError(f"size: {self.size * self.groups} runs are too few to find anything at level {self.level}")
+        if self.permutations < 1 / self.level:
+            few = f"permutations: {self.permutations} are too few to find anything at level {self.level}"
+            raise ValueError(f"{few}; draw at least {math.ceil(1 / self.level)}")
 
     def decide(self, runs: Mapping[str, Values], pairs: Iterable[Pair] | None = None) -> dict[Pair, Comparison]:
         """Return what is known of each pair of agents.
@@ -95,7 +98,8 @@ class AdaStop:
         values = {name: _checked(name, returns) for name, returns in runs.items()}
         left = list(combinations(values, 2) if pairs is None else pairs)
         if not left:
-            raise ValueError(f"runs must be of at least 2 agents, got {len(values)}")
+            what = f"runs must be of at least 2 agents, got {len(values)}"
+            raise ValueError(what if pairs is None else "pairs must be at least one, got none; leave it out for all")
         if absent := [name for pair in left for name in pair if name not in values]:
             raise ValueError(f"pairs: {absent[0]!r} has no runs, only {', '.join(values)} have")
         differences = self._differences(values, left)
@@ -115,19 +119,15 @@ class AdaStop:
 
     def _differences(self, values: Mapping[str, Array], pairs: Sequence[Pair]) -> dict[Pair, list[Array]]:
         """Return of each pair, after each group that both have, Σ_{g ≤ k} (…) of all permutations, [permutations]."""
-        every = np.concatenate(list(values.values()))
-        digits = DIGITS - math.floor(math.log10(np.ptp(every))) if every.size and np.ptp(every) > 0 else DIGITS
         dealt = _dealt(self.size, self.groups, self.permutations)
         found = {}
         for first, second in pairs:
             whole = min(self.groups, min(len(values[first]), len(values[second])) // self.size)
-            sums: list[Array] = []
-            for group in range(whole):
-                rows = slice(group * self.size, (group + 1) * self.size)
-                both = np.concatenate([values[first][rows], values[second][rows]])
-                here = (dealt[group] @ (both - both.mean())) / self.size
-                sums.append(np.round(here + sums[-1] if sums else here, digits))
-            found[first, second] = sums
+            of_each = (values[name][: whole * self.size].reshape(whole, self.size) for name in (first, second))
+            pools = np.concatenate(list(of_each), axis=1)
+            parts = (signs @ (pool - pool.mean()) / self.size for signs, pool in zip(dealt, pools, strict=False))
+            sums = enumerate(accumulate(parts), 1)  # rounded last: sums of rounded numbers depend on their order
+            found[first, second] = [np.round(these, _digits(pools[:look])) for look, these in sums]
         return found
 
     def _rejected(self, differences: Mapping[Pair, Sequence[Array]]) -> set[Pair]:
@@ -188,6 +188,12 @@ def compare_until(
             runs[name] += map(float, returns)
         found = test.decide(runs, asked)
     return found, runs
+
+
+def _digits(values: Array) -> int:
+    """Return the decimal places up to which statistics of these values are more than rounding."""
+    spread = np.ptp(values)
+    return DIGITS - math.floor(math.log10(spread)) if spread > 0 else DIGITS
 
 
 def _checked(name: str, returns: Values) -> Array:

@@ -48,6 +48,14 @@ def test_the_level_is_spent_over_two_groups():
     assert 16 <= sum(late) <= 20
 
 
+def test_what_was_spent_at_the_first_look_is_neither_spent_nor_counted_again():
+    """Of 10 outcomes one may be beyond at the first look, two at both: the first is, then one of the other nine."""
+    test = AdaStop(size=3, groups=2, level=0.2)
+    first, second = np.array([[9.0, 1, 2, 3, 4, 5, 6, 7, 8, 0], [9, 1, 2, 3, 4, 5, 6, 7.5, 8.5, 0]])
+    assert test._boundary([first]) == 8
+    assert test._boundary([first, second]) == 7.5
+
+
 def test_an_obvious_difference_needs_one_group_and_a_small_one_more():
     generator = np.random.default_rng(0)
     test = AdaStop(size=5, groups=4)
@@ -56,6 +64,7 @@ def test_an_obvious_difference_needs_one_group_and_a_small_one_more():
     assert decided(test, x - 50, y).verdict == "smaller"
     small = decided(test, x + 1, y)
     assert small.runs > 5 and small.verdict == "larger"
+    assert small.difference == pytest.approx((x + 1 - y)[: small.runs].mean())
 
 
 def test_what_is_decided_stays_decided_and_runs_beyond_are_not_looked_at():
@@ -108,8 +117,23 @@ def test_units_do_not_matter():
         assert (one.verdict, one.runs) == (other.verdict, other.runs)
 
 
-def test_equal_returns_are_no_difference():
-    assert decided(AdaStop(size=3, groups=2), [1.0] * 6, [1.0] * 6) == Comparison("no difference", 0.0, 6)
+def test_a_large_return_of_a_third_agent_hides_no_difference_of_the_others():
+    generator, test = np.random.default_rng(4), AdaStop(size=5, groups=2)
+    runs = dict(zip("abc", generator.standard_normal((3, 10)) + [[0], [3], [-1e12]], strict=True))
+    assert [one.verdict for one in test.decide(runs).values()] == ["smaller", "larger", "larger"]
+
+
+@pytest.mark.parametrize("unit", [0.1, 1e11 / 3, 1e-12])
+def test_statistics_that_are_equal_but_for_rounding_are_equal(unit):
+    generator, test = np.random.default_rng(5), AdaStop(size=4, groups=2)
+    for _ in range(50):
+        x, y = generator.integers(0, 6, size=(2, 8)) + [[2], [0]]
+        assert decided(test, unit * x, unit * y).verdict == decided(test, x, y).verdict
+
+
+@pytest.mark.parametrize("value", [1.0, 1e9 + 0.1])
+def test_equal_returns_are_no_difference(value):
+    assert decided(AdaStop(size=7, groups=2), [value] * 14, [value] * 14) == Comparison("no difference", 0.0, 14)
 
 
 def test_agents_are_run_until_they_are_told_apart():
@@ -124,6 +148,10 @@ def test_agents_are_run_until_they_are_told_apart():
     assert found["one", "same"].verdict == "no difference" and found["bad", "one"].verdict == "smaller"
     assert [seeds for agent, seeds in asked if agent == "same"] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     assert wanted(found) == []
+
+
+def test_there_may_be_any_number_of_groups():
+    assert decided(AdaStop(size=10, groups=60), [1.0] * 10, range(2, 12)).verdict == "smaller"
 
 
 def test_only_the_pairs_that_are_asked_for_are_run():
@@ -144,6 +172,8 @@ def test_only_the_pairs_that_are_asked_for_are_run():
         (lambda: AdaStop(permutations=9), "permutations must be at least 100, got 9"),
         (lambda: AdaStop(level=5), "level must be between 0 and 1, got 5"),
         (lambda: AdaStop(size=3, groups=1), "size: 3 runs are too few to find anything at level 0.05"),
+        (lambda: AdaStop(level=5e-5), "permutations: 10000 are too few to find anything at level 5e-05; draw at least"),
+        (lambda: AdaStop().decide({"a": [1], "b": [2]}, []), "pairs must be at least one, got none"),
         (lambda: AdaStop().decide({"a": [1]}), "runs must be of at least 2 agents, got 1"),
         (lambda: AdaStop().decide({"a": [1], "b": [2]}, [("a", "x")]), "pairs: 'x' has no runs, only a, b have"),
         (lambda: AdaStop().decide({"a": [1], "b": [np.nan]}), r"runs\['b'\] must be finite, got nan"),
