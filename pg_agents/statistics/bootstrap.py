@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pg_agents.statistics.values import checked_level
+from pg_agents.statistics.values import Values, checked, checked_level
 
 RESAMPLES = 10_000
 AT_ONCE = 2**20  # numbers that are drawn at once
 KEPT = AT_ONCE // RESAMPLES  # runs of which the samples are kept for the next interval, 8 MiB for each number of runs
 METHOD = f"percentile bootstrap ({RESAMPLES:,} resamples), tails of Student's t"
+
+
+def interval_of_mean(
+    values: Values, weights: Callable[[int], NDArray[np.floating]], level: float
+) -> tuple[float, float]:
+    """Return an interval that holds a weighted mean of the sorted values of infinitely many runs.
+
+    Args:
+        values: numbers, one for each run, at least two.
+        weights: returns those of n values in ascending order, [n].
+        level: between 0 and 1.
+
+    Raises:
+        ValueError: fewer than two values, one that is not finite, a level out of range.
+    """
+    array = np.sort(checked(values, least=2))
+    low, high = between_tails(resampled(array, weights(len(array))), level, len(array))
+    return float(low), float(high)
 
 
 def resampled(values: NDArray[np.floating], weights: NDArray[np.floating]) -> NDArray[np.floating]:

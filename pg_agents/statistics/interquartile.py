@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pg_agents.statistics.bootstrap import between_tails, resampled
+from pg_agents.statistics.bootstrap import interval_of_mean
 from pg_agents.statistics.values import Values, checked
 
 
@@ -47,10 +47,7 @@ def interval(values: Values, level: float = 0.95) -> tuple[float, float]:
     Raises:
         ValueError: fewer than two values, one that is not finite, a level out of range.
     """
-    array = np.sort(checked(values, least=2))
-    count = len(array)
-    low, high = between_tails(resampled(array, interquartile_weights(count)), level, count)
-    return float(low), float(high)
+    return interval_of_mean(values, interquartile_weights, level)
 
 
 def interquartile_weights(count: int) -> NDArray[np.floating]:
