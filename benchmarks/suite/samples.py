@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.suite.tables import MISSING, NONE, markdown, number
-from pg_agents.statistics import interquartile_mean, interval
+from pg_agents.statistics import caution, interquartile_mean, interval
 
 FEW = 5  # runs; intervals of fewer hold less often than they say
-FEW_RUNS = (
-    f"\\* Intervals of fewer than {FEW} runs hold less often than they say: "
-    "nominal 95 % intervals of 3 runs hold in about 75 %."
-)
 
 
 @dataclass(frozen=True)
@@ -71,8 +67,8 @@ def statistics_table(heads: Sequence[str], rows: Sequence[Row]) -> str:
     }
     kept = {head: cells for head, cells in columns.items() if head in ("IQM", "runs") or set(cells) != {NONE}}
     body = [[*row.labels, *(cells[i] for cells in kept.values())] for i, row in enumerate(rows)]
-    few = any(2 <= len(row.sample.usable) < FEW for row in rows)
-    return markdown([*heads, *kept], body, len(heads)) + (f"\n\n{FEW_RUNS}" if few else "")
+    marked = [count for row in rows if 2 <= (count := len(row.sample.usable)) < FEW]
+    return markdown([*heads, *kept], body, len(heads)) + (f"\n\n\\* {caution(min(marked))}." if marked else "")
 
 
 def interval_text(scores: Sequence[float]) -> str:

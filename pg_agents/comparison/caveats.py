@@ -21,11 +21,9 @@ def caveats_of(panel: Panel) -> list[str]:
 
 def _few(panel: Panel) -> Iterator[str]:
     counts = {group.label: len(group.runs) for group in panel.groups}
-    if alone := [label for label, count in counts.items() if count == 1]:
-        yield f"1 run, so there is no interval: {some(alone)}"
-    few = min((count for count in counts.values() if count > 1), default=0)
-    if few and (said := caution(few)):
-        yield f"{said} ({some(label for label, count in counts.items() if count == few)})"
+    for few in sorted(set(counts.values())):
+        if said := caution(few):
+            yield f"{said} ({some(label for label, count in counts.items() if count == few)})"
 
 
 def _of_runs(panel: Panel) -> Iterator[str]:

@@ -56,6 +56,6 @@ def caution(runs: int) -> str | None:
     if runs < 2:
         return f"an interval needs at least 2 runs, got {runs}: use at least 10 seeds"
     if runs < 5:
-        held = 1 - 2 ** (1 - runs)
-        return f"95 % intervals of {runs} runs hold what they should in no more than {held:.1%}: use at least 10 seeds"
+        held = f"{100 * (1 - 2 ** (1 - runs)):g} %"
+        return f"95 % intervals of {runs} runs hold what they should in no more than {held}: use at least 10 seeds"
     return f"95 % intervals of {runs} runs are wide: use at least 10 seeds"

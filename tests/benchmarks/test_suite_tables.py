@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.suite.samples import FEW_RUNS, Row, Sample, interval_text, runs_text, statistics_table
+from benchmarks.suite.samples import Row, Sample, interval_text, runs_text, statistics_table
 from benchmarks.suite.tables import by_cell, cell_rows, failures, markdown, number
-from pg_agents.statistics import interquartile_mean, interval
+from pg_agents.statistics import caution, interquartile_mean, interval
 
 TEN = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 30.0]
 
@@ -78,9 +78,10 @@ def test_statistics_of_cells():
 def test_few_runs_are_said_to_be_few():
     assert interval_text([1.0, 2.0, 4.0]).endswith("\\*") and not interval_text(TEN).endswith("\\*")
     assert interval_text([1.0]) == "–"
-    few = statistics_table(["cell"], [Row(["a"], Sample.of([1.0, 2.0, 4.0], asked=3))])
-    assert few.endswith(FEW_RUNS) and "75 %" in FEW_RUNS
-    assert FEW_RUNS not in statistics_table(["cell"], [Row(["a"], Sample.of(TEN, asked=10))])
+    ten, three, four = (Row(["a"], Sample.of(TEN[:count], asked=10)) for count in (10, 3, 4))
+    few = statistics_table(["cell"], [ten, four, three])
+    assert few.endswith(f"\n\n\\* {caution(3)}.") and "75 %" in few
+    assert "\\*" not in statistics_table(["cell"], [ten])
 
 
 def test_columns_that_no_row_fills_are_left_out():

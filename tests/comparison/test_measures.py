@@ -96,12 +96,13 @@ def test_nothing_is_said_of_runs_that_are_enough_whole_and_equally_long(tmp_path
 
 def test_what_is_doubtful_is_said_with_names(tmp_path):
     make_seeds(tmp_path / "few", lambda seed: [seed, 1], seeds=3, agent="few", total_steps=200)
-    assert "95 % intervals of 3 runs hold what they should in no more than 75.0%: use at least 10 seeds (few)" in said(
+    assert "95 % intervals of 3 runs hold what they should in no more than 75 %: use at least 10 seeds (few)" in said(
         tmp_path / "few"
     )
     make(tmp_path / "one", (1, None, float("nan")), agent="one", total_steps=300)
     text = said(tmp_path / "one", tmp_path / "few")
-    assert "1 run, so there is no interval: one" in text
+    assert "an interval needs at least 2 runs, got 1: use at least 10 seeds (one)" in text
+    assert "95 % intervals of 3 runs" in text
     assert "not finished, and what they have reached counts: one" in text
     assert "the newest values are not finite, and the last finite one counts: one" in text
     make(tmp_path / "long", agent="long", steps=[100, 900], summary={"cut_off": "error: x"})

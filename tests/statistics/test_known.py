@@ -41,7 +41,7 @@ def test_points_on_a_line_change_no_area():
 
 @pytest.mark.parametrize(
     ("runs", "says"),
-    [(1, "at least 2 runs, got 1"), (3, "in no more than 75.0%"), (4, "87.5%"), (5, "5 runs are wide"), (10, None)],
+    [(1, "at least 2 runs, got 1"), (3, "in no more than 75 %:"), (4, " 87.5 %:"), (5, "5 runs are wide"), (10, None)],
 )
 def test_few_runs_are_warned_of(runs, says):
     found = caution(runs)
