@@ -132,10 +132,11 @@ def _value(run: Run, key: str) -> str:
 
 
 def text_of(value: object) -> str:
-    """Return a setting's value as it is typed: texts bare, numbers short."""
+    """Return a setting's value as it is typed: texts bare, numbers as short as they can be."""
     if isinstance(value, str):
         return value
-    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
+    short = f"{value:g}" if isinstance(value, float) else json.dumps(value)
+    return repr(value) if isinstance(value, float) and float(short) != value else short
 
 
 def _key(name: str, runs: Sequence[Run]) -> str:

@@ -73,6 +73,12 @@ def test_groups_are_of_the_agent_and_what_differs_in_an_environment(tmp_path):
     assert len(found["X-v0"]["ppo learning_rate=0.1"]) == 2
 
 
+def test_numbers_that_differ_by_little_are_different_settings(tmp_path):
+    for i, gamma in enumerate((0.9999999, 1.0, 1)):
+        make(tmp_path / f"r{i}", agent="ppo", seed=i, arguments={"gamma": gamma})
+    assert list(groups(tmp_path)[""]) == ["ppo gamma=0.9999999", "ppo gamma=1"]
+
+
 def test_a_setting_that_old_runs_do_not_say_makes_no_group(tmp_path):
     make(tmp_path / "old", agent="ppo", seed=0, arguments={"clip": 0.2})
     make(tmp_path / "new", agent="ppo", seed=1, arguments={"clip": 0.2, "target_kl": None})
