@@ -36,6 +36,12 @@ def test_the_band_of_one_task_is_between_quantiles_of_a_binomial_distribution():
         assert (low[place], high[place]) == pytest.approx(ends, abs=0.051)
 
 
+def test_the_band_of_ten_tasks_of_two_runs_is_as_wide_as_ten_degrees_of_freedom_are_few():
+    low, high = profile_band([[0, 1]] * 10, [0.5])
+    tail = 0.00107  # Φ(t √(19 / 10)), t = −2.228 of 10 degrees of freedom
+    assert (low[0], high[0]) == pytest.approx(binom.ppf([tail, 1 - tail], 20, 0.5) / 20, abs=0.051)
+
+
 def test_a_higher_level_is_a_wider_band_and_more_runs_a_narrower_one():
     generator = np.random.default_rng(0)
     few, many = generator.standard_normal((3, 5)), generator.standard_normal((3, 50))
