@@ -140,7 +140,7 @@ def _show(one: Measured, metric: str, looks: Looks) -> None:
     for row in one.scores:
         table.add_row(Text(one_line(row.label), style=looks[row.label]["color"]), *_cells(row)[: 5 + several])
     for name, value in one.known.items():
-        table.add_row(name, "", number(value), *[""] * (2 + several))
+        table.add_row(name, "", number(value), *[""] * (3 + several))
     console.print(table)
 
 

@@ -18,7 +18,7 @@ class Curve:
     Attributes:
         steps: rising, [T].
         values: finite, [T].
-        metrics: the names of all that the file has.
+        metrics: names of what the file has, of all rows where none has the metric, otherwise of it and the last row.
         unfit: how many of the newest values are not finite, and so are left out.
         env: the environment's id, where the file says it.
     """

@@ -13,7 +13,7 @@ from pg_agents.comparison.curve import Curve, curve_of
 from pg_agents.errors import UserError
 from pg_agents.shown import shown
 
-NUMBER = rb"\s*:\s*(-?[0-9][0-9.eE+-]*|null|NaN|-?Infinity)\s*[,}]"
+NUMBER = rb"\s*:\s*(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|null|NaN|-?Infinity)\s*[,}]"
 NO_NUMBERS = {b"null": math.nan, b"NaN": math.nan, b"Infinity": math.inf, b"-Infinity": -math.inf}
 
 
@@ -30,22 +30,23 @@ def from_json_lines(path: Path, metric: str) -> Curve:
     if lines and _row(lines[-1]) is None:
         lines.pop()
     pairs = _pairs(path, lines, metric)
-    metrics = (_row(lines[-1]) or {}).keys() - {"step", "time"} if lines else ()
-    return curve_of(pairs, sorted(metrics))
+    names = {key for line in (lines[-1:] if pairs else lines) for key in _row(line) or {}} - {"step", "time"}
+    return curve_of(pairs, sorted({*names, metric} if pairs else names))
 
 
 def _pairs(path: Path, lines: Sequence[bytes], metric: str) -> list[tuple[float, float]]:
     """Return the steps and the values of rows that have the metric, most of them without reading all of the row."""
-    step, value = (re.compile(re.escape(json.dumps(key).encode()) + NUMBER) for key in ("step", metric))
+    names = [json.dumps(key, ensure_ascii=False).encode(errors="replace") for key in ("step", metric)]
+    step, value = (re.compile(re.escape(name) + NUMBER) for name in names)
     pairs: list[tuple[float, float]] = []
     for line in lines:
         # Where no value is a table and nothing is escaped, a key stands once, in quotes, which no text can hold.
         plain = line.count(b"{") == 1 and line.endswith(b"}") and b"\\" not in line
-        at = step.search(line) if plain else None
-        if at is None:
-            pairs += _pair(path, line, metric)
-        elif of := value.search(line):
+        at, of = (step.search(line), value.search(line)) if plain else (None, None)
+        if at and of:
             pairs.append((_number(at[1]), _number(of[1])))
+        elif at is None or names[1] in line:
+            pairs += _pair(path, line, metric)
     return pairs
 
 

@@ -18,7 +18,7 @@ LOGGER, MONITOR = "progress.csv", "monitor.csv"  # Stable-Baselines3's files
 def monitors(folder: Path) -> list[Path]:
     """Return the files of Stable-Baselines3's Monitor in a folder: monitor.csv, or one for each environment."""
     return [
-        path for path in sorted(folder.glob(f"*{MONITOR}")) if path.name in MONITOR or path.name.endswith("." + MONITOR)
+        path for path in sorted(folder.glob(f"*{MONITOR}")) if path.name == MONITOR or path.name.endswith("." + MONITOR)
     ]
 
 

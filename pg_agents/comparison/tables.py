@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from pg_agents.comparison.curve import Curve, Numbers, curve_of
 from pg_agents.errors import UserError
@@ -66,10 +67,8 @@ def from_monitors(paths: Sequence[Path], metric: str) -> Curve:
 
 def _means_of_last(values: Numbers) -> Numbers:
     """Return the mean of the newest 100 values, at each."""
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    ends = np.arange(1, len(values) + 1)
-    begins = np.maximum(0, ends - EPISODES)
-    return (sums[ends] - sums[begins]) / (ends - begins)
+    windows = sliding_window_view(np.concatenate([np.zeros(EPISODES - 1), values]), EPISODES)
+    return windows.sum(1) / np.minimum(np.arange(1, len(values) + 1), EPISODES)
 
 
 def _cells(path: Path) -> list[list[str]]:

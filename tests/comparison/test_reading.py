@@ -35,6 +35,19 @@ def test_rows_are_points(tmp_path):
     assert points(read_curve(tmp_path, "nothing")) == []
 
 
+def test_a_metric_that_is_not_there_is_asked_for_with_the_names_of_all_rows(tmp_path):
+    write(tmp_path, [row(10, 1, early=2), row(20, 2)])
+    assert read_curve(tmp_path, "erly").metrics == ("early", RETURN)
+    write(tmp_path, [row(10, 1, early=None), row(20, 2)])
+    assert "early" in read_curve(tmp_path, "early").metrics
+
+
+def test_a_metric_may_have_any_name(tmp_path):
+    write(tmp_path, [row(10, 1, é=2), json.dumps({"step": 20, "é": 3}, ensure_ascii=False)])
+    assert points(read_curve(tmp_path, "é")) == [(10, 2), (20, 3)]
+    assert points(read_curve(tmp_path, "\udcff")) == []
+
+
 def test_a_torn_last_line_is_left_out_and_a_whole_one_without_an_end_is_not(tmp_path):
     whole = [row(10, 1), row(20, 2)]
     for torn in (
@@ -47,7 +60,12 @@ def test_a_torn_last_line_is_left_out_and_a_whole_one_without_an_end_is_not(tmp_
     assert points(read_curve(write(tmp_path, whole, end=""), RETURN)) == [(10, 1), (20, 2)]
 
 
-@pytest.mark.parametrize("line", ['{"step": 15, "roll', "no JSON", "[1, 2]", '{"step": "x"}', "{}", "[" * 100_000])
+NO_NUMBERS = [f'{{"step": {step}, "{RETURN}": {value}}}' for step, value in (("1.2.3", 2), (15, "2-3"), ("01", 2))]
+
+
+@pytest.mark.parametrize(
+    "line", ['{"step": 15, "roll', "no JSON", "[1, 2]", '{"step": "x"}', "{}", "[" * 100_000, *NO_NUMBERS]
+)
 def test_a_damaged_line_between_others_is_one_sentence(tmp_path, line):
     write(tmp_path, [row(10, 1), line, row(20, 2)])
     with pytest.raises(UserError, match=r"runs: .*metrics\.jsonl has a line that is no row .*; remove the line"):
@@ -108,6 +126,12 @@ def test_a_monitors_mean_is_of_the_last_100_episodes(tmp_path):
     curve = read_curve(tmp_path, RETURN)
     assert curve.values[-1] == np.arange(50, 150).mean() and curve.values[9] == 4.5 and curve.env is None
     assert points(read_curve(tmp_path, "rollout/ep_len_mean"))[-1] == (150, 1)
+
+
+def test_an_episode_whose_return_is_no_number_counts_for_as_long_as_others(tmp_path):
+    write(tmp_path, ["r,l,t", *(f"{'nan' if i == 5 else i},10,{i}" for i in range(300))], name="monitor.csv")
+    assert points(read_curve(tmp_path, RETURN))[-1] == (3_000, np.arange(200, 300).mean())
+    assert len(read_curve(tmp_path, RETURN).values) == 200
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
