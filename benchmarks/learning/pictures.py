@@ -17,7 +17,7 @@ from benchmarks.learning import curves, scores
 from benchmarks.learning.doorkey import BestReturns
 from benchmarks.learning.protocol import Cell, Result, make_agent, train, training_env, tuned_cell
 from benchmarks.suite.samples import interval_text
-from benchmarks.suite.tables import Measured, by_cell, cell_rows, markdown, number
+from benchmarks.suite.tables import Measured, by_cell, cell_rows, markdown, number, results
 from pg_agents.spaces.packages import import_module
 from pg_agents.spaces.wrappers import wrappers_of
 from pg_agents.statistics import interquartile_mean
@@ -86,7 +86,8 @@ def random_agent(env: SyncVectorEnv) -> pg.Agent:
 
 def table(records: Sequence[Measured]) -> str:
     """Return the scores beside the optimum, which for DoorKey is the mean over the evaluated layouts."""
-    steps = iter(f"{cell.total_steps / 1000:,.0f} k" for cell in CELLS if by_cell(records).get(cell.name))
+    found = by_cell(records)
+    steps = iter(f"{cell.total_steps / 1000:,.0f} k" for cell in CELLS if results(found.get(cell.name, {})))
 
     def rows(runs: list[Result]) -> list[list[str]]:
         values = [run["score"] for run in runs]
@@ -106,7 +107,7 @@ def table(records: Sequence[Measured]) -> str:
         "random",
         "seeds",
     )
-    return "\n\n".join([markdown(heads, cell_rows(CELLS, records, rows), 1), *scores.errors(CELLS, by_cell(records))])
+    return "\n\n".join([markdown(heads, cell_rows(CELLS, records, rows), 1), *scores.errors(CELLS, found)])
 
 
 def plot(records: Sequence[Measured]) -> Figure | None:

@@ -23,6 +23,7 @@ SEEDS = range(10)  # reported; hyperparameters were chosen on seeds 100 and abov
 MOST_AT_ONCE = 100  # environments of an evaluation
 POINTS = 200  # of a learning curve
 MOST_STEPS = 1_000_000  # of a cell
+LIBRARIES = ("pg_agents", "stable-baselines3")
 Result = dict[str, Any]
 
 
@@ -71,6 +72,7 @@ def run(cell: Cell, seed: int) -> Result:
     `score` and `untrained` are mean returns of the greedy agent and, before it has learned, of its samples; `curve` is
     the mean return of the last 100 training episodes by steps; `known` are returns computed from the model.
     """
+    check_library(cell)
     if cell.library != "pg_agents":
         return sb3.learn(asdict(cell), seed)
     return _learn(cell, [seed])[0]
@@ -86,6 +88,18 @@ def run_seeds(cell: Cell, seeds: Sequence[int]) -> dict[int, Result]:
 def together(cell: Cell) -> bool:
     """Return whether several seeds cost less as one batch: in vector forms that have a generator for each row."""
     return cell.library == "pg_agents" and id_for(cell.env, 2, cell.env_args, cell.wrappers).startswith("pg/")
+
+
+def check_library(cell: Cell) -> None:
+    """Refuse a cell that no library can learn as it says.
+
+    Raises:
+        ValueError: there is no such library, or it would leave the cell's wrappers out.
+    """
+    if cell.library not in LIBRARIES:
+        raise ValueError(f"library: there is no {cell.library!r}; give one of {', '.join(LIBRARIES)}")
+    if cell.library != "pg_agents" and cell.wrappers:
+        raise ValueError(f"wrappers: {cell.library} has none of ours, got {cell.wrappers}; leave them out")
 
 
 def agent_class(name: str) -> type[pg.Agent]:
@@ -169,7 +183,7 @@ def known(cell: Cell) -> dict[str, float | None]:
     returns = pg_envs.known_returns(env)
     env.close()
     if cell.env == "FrozenLake-v1":
-        single = gym.make(cell.env, **cell.env_args)
+        single = gym.make(cell.env, **(cell.env_args | cell.eval_args))
         limit = None if single.spec is None else single.spec.max_episode_steps
         returns = pg_envs.MDPEnv(pg_envs.TabularMDP.from_gymnasium(single)).known_returns(limit)
     return {"random": returns.random, "optimal": returns.optimal, "memoryless": returns.memoryless}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from statistics import fmean
 
-from benchmarks.learning.protocol import Cell, Result
+from benchmarks.learning.protocol import Cell
 from benchmarks.suite.samples import Row, Sample, statistics_table
 from benchmarks.suite.tables import MISSING, NONE, Measured, Named, by_cell, failures, markdown, number, results
 from pg_agents.statistics import interquartile_mean
@@ -104,8 +104,10 @@ def completed(runs: Runs, worst: float | None) -> list[float]:
 
 
 def _versus(ours: Cell, theirs: Cell, found: Mapping[str, Runs], worst: float | None) -> list[str]:
-    both = [completed(found.get(one.name, {}), worst) for one in (ours, theirs)]
-    means = [number(interquartile_mean(some)) if some else MISSING for some in both]
+    made = [found.get(one.name, {}) for one in (ours, theirs)]
+    both = [completed(runs, worst) for runs in made]
+    lacking = ["failed" if runs else MISSING for runs in made]
+    means = [number(interquartile_mean(some)) if some else no for some, no in zip(both, lacking, strict=True)]
     head = [short(ours.env), f"`{ours.agent}`", *means]
     counts = " and ".join(str(len(some)) for some in both)
     if min(map(len, both)) < 2:
@@ -114,9 +116,3 @@ def _versus(ours: Cell, theirs: Cell, found: Mapping[str, Runs], worst: float | 
 
     probability, (low, high) = probability_of_improvement(*both), improvement_interval(*both)
     return [*head, f"{probability:.2f}", f"{low:.2f} … {high:.2f}", counts, "behind" if probability < 0.5 else ""]
-
-
-def per_cell(cells: Iterable[Named], records: Iterable[Measured]) -> list[tuple[Named, list[Result]]]:
-    """Return the results of each cell that has some."""
-    found = by_cell(records)
-    return [(cell, results(found[cell.name])) for cell in cells if results(found.get(cell.name, {}))]

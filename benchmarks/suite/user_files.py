@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,14 +54,16 @@ def from_toml(path: Path) -> Experiment:
 
 
 def check(path: Path, cell: Cell) -> None:
-    """Make a cell's environment and agent, so that what is wrong is said before anything is measured.
+    """Make a cell's environments and agent, so that what is wrong is said before anything is measured.
 
     Raises:
-        UserError: one cannot be made; the message names the file and the cell.
+        UserError: one cannot be made, or the cell's library has no such thing; the message names file and cell.
     """
-    if cell.library != "pg_agents":
-        return
     try:
+        protocol.check_library(cell)
+        if cell.library != "pg_agents":
+            return
+        protocol.evaluation_env(replace(cell, episodes=1)).close()
         env = protocol.training_env(cell)
         try:
             protocol.make_agent(cell, env, [0])

@@ -11,6 +11,7 @@ import pg_agents as pg
 from benchmarks.learning import pictures, pong
 from benchmarks.learning.doorkey import best_return
 from benchmarks.learning.protocol import Cell
+from benchmarks.suite.records import Record
 from pg_agents.collection.env_adapter import environment_seeds
 from pg_agents.seeding import Purpose, spawn
 
@@ -54,6 +55,19 @@ def test_a_random_agent_takes_all_actions_alike():
     policy = pictures.random_agent(env).policy
     seen = torch.as_tensor(env.reset(seed=0)[0])
     torch.testing.assert_close(policy(seen).log_prob(torch.tensor([0, 2])).exp(), torch.full((2,), 1 / 3))
+
+
+def test_cells_whose_runs_all_failed_leave_the_others_their_steps():
+    known = {"random": 0.0, "optimal": 1.0, "memoryless": None}
+    results = [None, *({"score": 0.5, "known": known},) * (len(pictures.CELLS) - 1)]
+    records = [
+        Record("pictures", {"name": cell.name}, 10, result, None if result else "E: no")
+        for cell, result in zip(pictures.CELLS, results, strict=True)
+    ]
+    said = pictures.table(records)
+    for cell in pictures.CELLS[1:]:
+        assert f"| {cell.name} | {cell.total_steps / 1000:,.0f} k |" in said
+    assert f"| {pictures.CELLS[0].name} | **failed**" in said
 
 
 @pytest.mark.parametrize(("limit", "value"), [("steps", 128), ("mean_return", 5.0)])

@@ -92,6 +92,8 @@ def test_an_agent_of_ones_own_takes_part():
 def test_known_returns_come_from_the_model():
     known = protocol.known(Cell("lake", "reinforce", "FrozenLake-v1", 1, 1))
     assert known["optimal"] == pytest.approx(0.744, abs=1e-3) and known["random"] == pytest.approx(0.014, abs=1e-3)
+    sure = protocol.known(Cell("lake", "reinforce", "FrozenLake-v1", 1, 1, eval_args={"is_slippery": False}))
+    assert sure["optimal"] == pytest.approx(1)  # of the environments of the evaluation
     assert protocol.known(Cell("recall", "ppo", "pg/Recall-v0", 1, 1))["memoryless"] == 1.25
 
 
@@ -118,6 +120,8 @@ def test_where_another_library_is_ahead_we_are_behind():
     said = scores.comparison([OURS, THEIRS], [*ours, *worse])
     assert "| 1.00 |" in said and "Behind in none of 1" in said
     assert "| missing |" in scores.comparison([OURS, THEIRS], ours)
+    said = scores.comparison([OURS, THEIRS], [record(OURS, seed, None) for seed in range(10)])
+    assert "| failed | missing |" in said  # and nothing says what the worst score is
 
 
 def test_pictures_say_what_their_lines_are():

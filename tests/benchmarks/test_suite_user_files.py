@@ -90,6 +90,15 @@ def test_own_agents_and_environments_are_measured_and_reported(folder, capsys):
     assert (folder / "out" / "mine.png").exists()
 
 
+def test_cells_of_another_library_are_learned_there(folder):
+    theirs = MINE.replace('agent = "ppo"', 'agent = "PPO"\nlibrary = "stable-baselines3"')
+    (folder / "mine.toml").write_text(theirs)
+    experiment = load(str(folder / "mine.toml"))
+    for cell in experiment.cells:
+        experiment.check(cell)
+    assert not experiment.together(experiment.cells[1])
+
+
 def test_seeds_may_be_a_list(folder):
     (folder / "mine.toml").write_text(MINE.replace("seeds = 2", "seeds = [5, 3]"))
     assert load(str(folder / "mine.toml")).seeds == (5, 3)
@@ -115,6 +124,18 @@ def test_seeds_may_be_a_list(folder):
         ("TwoArmedBandit", "TwoArmedBandid", "cells.ppo: env"),
         ("num_steps", "nums_steps", "cells.ppo: "),
         ("learning_rate = 0.05", "learning_rate = -1.0", "cells.mine: learning_rate must be "),
+        ("seeds = 2", "seeds = [1, -1]", "seeds must be a number above 0 or a list of different ones, got [1, -1]"),
+        ("num_steps = 16 }", "num_steps = 16 }\neval_args = { no = 1 }", "cells.ppo: env_args: pg/TwoArmedBandit-v0"),
+        (
+            'agent = "ppo"',
+            'agent = "ppo"\nlibrary = "sb3"',
+            "library: there is no 'sb3'; give one of pg_agents, stable-",
+        ),
+        (
+            'agent = "ppo"',
+            'agent = "PPO"\nlibrary = "stable-baselines3"\nwrappers = ["A"]',
+            "cells.ppo: wrappers: stable-",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_before_anything_is_measured(folder, capsys, right, wrong, said):
