@@ -48,12 +48,20 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
-    """Carry `run` out; return 1 where a task failed."""
+    """Carry `run` out; return 1 where a task failed.
+
+    Raises:
+        UserError: what is typed cannot be carried out; nothing has been measured.
+    """
     chosen = choose(options.names, options.only, seeds_typed(options.seeds, None))
     for one in chosen:
         for cell in one.cells if one.experiment.check else ():
             one.experiment.check(cell)
     backend = _backend(options.backend, options.ray_address)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"out: {str(options.out)!r} cannot be a folder ({error.strerror}); give another") from error
     failed = run(chosen, backend, options.jobs, options.out, typed("", arguments), publish=options.publish)
     return int(failed > 0)
 

@@ -11,6 +11,7 @@ import ast
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,8 @@ GROUPS = ("learning", "correctness", "speed", "language", "durability")
 NEEDED = ("CELLS", "SEEDS", "run")
 
 
-def find() -> dict[str, str]:
+@cache
+def find() -> Mapping[str, str]:
     """Return the group of every experiment, by its name, in the groups' order."""
     paths = [path for group in GROUPS for path in sorted((ROOT / group).glob("*.py")) if _is_experiment(path)]
     return {path.stem: path.parent.name for path in paths}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.suite.book import Account, Book
+from benchmarks.suite.book import Account, Book, SourceError
 from benchmarks.suite.checking import faults, former
 from benchmarks.suite.finding import find
 from benchmarks.suite.pages import Fault, typed_by_hand
@@ -13,6 +13,7 @@ from benchmarks.suite.records import read
 from benchmarks.suite.reporting import draw, report
 from benchmarks.suite.selection import choose
 from benchmarks.suite.stamps import drawn
+from pg_agents.errors import UserError
 
 
 def add_report(commands: argparse._SubParsersAction) -> None:
@@ -39,27 +40,36 @@ def add_check(commands: argparse._SubParsersAction) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    """Carry `report` out; return 1 where something cannot be said.
+
+    Raises:
+        UserError: nothing can be said of what is named.
+    """
+    chosen = [one.experiment for one in choose(options.names or list(find() if options.out else ()))]
     if options.out is None:
-        experiments = [chosen.experiment.name for chosen in choose(options.names)]
-        return _told(report(Book(), experiments))
-    problems = []
-    for chosen in choose(options.names or list(find())):
-        experiment = chosen.experiment
-        if records := experiment.current(read(options.out / f"{experiment.name}.jsonl")):
-            problems += written_beside(Account(experiment, records), options.out)
-    return _told(problems)
+        if strange := [one.name for one in chosen if one.name not in find()]:
+            raise UserError(f"report: no page of the suite shows {strange[0]!r}; add --out and its folder")
+        return _told(report(Book(), [one.name for one in chosen]))
+    records = {one.name: one.current(read(options.out / f"{one.name}.jsonl")) for one in chosen}
+    if not any(records.values()):
+        raise UserError(f"out: there are no records of it in {str(options.out)!r}; give the folder that `run` wrote to")
+    accounts = [Account(one, records[one.name]) for one in chosen if records[one.name]]
+    return _told([problem for account in accounts for problem in written_beside(account, options.out)])
 
 
 def written_beside(account: Account, folder: Path) -> list[Fault]:
     """Write a page of one experiment, and its pictures, beside its records; return what is wrong with them."""
     page = folder / f"{account.experiment.name}.md"
-    problems = draw(account, folder)
+    try:
+        problems = draw(account, folder)
+        tables = [account.table()] if account.has_table else []
+    except SourceError as error:
+        return [Fault(page, 1, str(error))]
     pictures = [
         f"![{stamp.title}]({path.name})"
         for path, stamp in drawn(folder).items()
         if stamp.experiment == account.experiment.name
     ]
-    tables = [account.table()] if account.has_table else []
     page.write_text("\n\n".join([f"# {account.experiment.name}", account.about, *tables, *pictures]) + "\n")
     print(page)
     return [Fault(page, 1, problem) for problem in problems]

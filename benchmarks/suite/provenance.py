@@ -17,14 +17,17 @@ PACKAGES = ("torch", "numpy", "gymnasium")
 
 
 def commit(tree: Path = Path(__file__).parent) -> str:
-    """Return the short hash of the checkout's commit, "+changes" behind it where files differ from it.
+    """Return the short hash of the checkout's commit, "+changes" behind it where files differ; "" where git has none.
 
     Args:
         tree: a folder of the checkout.
     """
 
     def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True, check=False)
+        except FileNotFoundError:  # it is not installed
+            return ""
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--", ":(top)*.py")

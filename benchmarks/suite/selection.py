@@ -35,9 +35,10 @@ def choose(names: Sequence[str], only: Sequence[str] = (), seeds: Sequence[int] 
         seeds: of each cell; None: those that suite or experiment says.
 
     Raises:
-        UserError: a name is unknown, or nothing is like a pattern.
+        UserError: a name is unknown, two files have one, or nothing is like a pattern.
     """
     parts = [part for name in names for part in _parts(name)]
+    _one_source([experiment for experiment, _, _ in parts])
     found = [
         Chosen(experiment, tuple(cell for cell in cells if _asked(experiment, cell, only)), tuple(seeds or own))
         for experiment, cells, own in parts
@@ -46,7 +47,16 @@ def choose(names: Sequence[str], only: Sequence[str] = (), seeds: Sequence[int] 
         if not any(_asked(experiment, cell, [pattern]) for experiment, cells, _ in parts for cell in cells):
             known = [cell.name for _, cells, _ in parts for cell in cells]
             raise UserError(f"only: no cell of {', '.join(names)} is like {pattern!r}{_meant(pattern, known)}")
-    return [chosen for chosen in found if chosen.cells]
+    return [chosen for chosen in found if chosen.cells or (chosen.experiment.sources and not only)]
+
+
+def _one_source(experiments: Sequence[Experiment]) -> None:
+    """Refuse two files whose records would be in one."""
+    sources: dict[str, str] = {}
+    for one in experiments:
+        other = sources.setdefault(one.name, one.source)
+        if other != one.source:
+            raise UserError(f"run: {other} and {one.source} have one name, {one.name!r}; rename one of them")
 
 
 def _parts(name: str) -> Iterator[tuple[Experiment, Sequence[Any], Sequence[int]]]:

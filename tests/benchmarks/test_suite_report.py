@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.suite.book import Account, Book, SourceError
 from benchmarks.suite.checking import faults
 from benchmarks.suite.experiment import Experiment
@@ -169,6 +170,18 @@ def test_results_that_are_not_published_have_a_page_beside_them(tmp_path, capsys
     page = (tmp_path / "arms.md").read_text()
     assert "| many | **2.1** |" in page and "![Scores of seeds](arms.png)" in page
     assert capsys.readouterr().out.strip() == str(tmp_path / "arms.md")
+
+
+def test_what_cannot_be_said_of_results_that_are_not_published_is_told(tmp_path, capsys, monkeypatch):
+    (fault,) = written_beside(Account(experiment(table=lambda records: {}[0]), records_of()), tmp_path)
+    assert "arms: table failed: KeyError: 0" in str(fault)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shows.py").write_text('"""What did they measure?"""\nSOURCES = ("one", "two")\n')
+    assert main(["report", "shows.py"]) == 2
+    assert "report: no page of the suite shows 'shows'; add --out and its folder" in capsys.readouterr().err
+    for names in ([], ["shows.py"]):
+        assert main(["report", *names, "--out", "nowhere"]) == 2
+        assert "out: there are no records of it in 'nowhere'; give the folder" in capsys.readouterr().err
 
 
 # -- where numbers come from -------------------------------------------------------------------------------------------

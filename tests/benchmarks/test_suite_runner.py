@@ -1,6 +1,7 @@
 """The runner measures what is due, whatever fails, and goes on where it was."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.suite import runner
 from benchmarks.suite.finding import load
+from benchmarks.suite.provenance import commit
 from benchmarks.suite.records import read
 from benchmarks.suite.selection import choose
 from benchmarks.suite.tasks import due, measure
@@ -65,10 +67,14 @@ def in_this_process(tasks, jobs, each, show=None):
         each(measure(task))
 
 
-def test_what_shows_what_others_measured_measures_nothing(tmp_path):
+def test_what_shows_what_others_measured_measures_nothing(tmp_path, capsys):
     (tmp_path / "shows.py").write_text('"""What did they measure?"""\nSOURCES = ("one", "two")\n')
     found = load(str(tmp_path / "shows.py"))
     assert found.sources == ("one", "two") and found.cells == ()
+    (chosen,) = choose(["shows.py"])
+    assert chosen.experiment == found and main(["run", "shows.py"]) == 0
+    assert main(["list", "shows.py"]) == 0
+    assert "shows: What did they measure?\n  shows what is measured by one, two" in capsys.readouterr().out
 
 
 def mine(text=MINE):
@@ -229,12 +235,16 @@ def test_a_file_that_is_no_experiment_is_refused_with_the_fix(tmp_path, capsys, 
         (["mine.py", "--seeds", "no"], "seeds must be a number of seeds above 0"),
         (["mine.py", "--ray-address", "auto"], "ray-address has no effect without --backend ray"),
         (["mine.py", "--backend", "ray"], "backend: ray needs 'ray': pip install \"pg-agents[ray]\""),
+        (["mine.py", "beside/mine.py"], "have one name, 'mine'; rename one of them"),
+        (["mine.py", "--out", "mine.py"], "out: 'mine.py' cannot be a folder (File exists); give another"),
         (["no-such-suite"], "there is no suite or experiment 'no-such-suite'"),
     ],
 )
 def test_what_is_typed_wrong_is_said_with_the_fix(capsys, monkeypatch, arguments, said):
     mine()
     Path("smoke.py").write_text(MINE)
+    Path("beside").mkdir()
+    Path("beside/mine.py").write_text(MINE)
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "benchmarks.suite.on_ray", raising=False)
     assert main(["run", *arguments]) == 2
@@ -283,6 +293,23 @@ def test_a_number_of_jobs_that_is_none_is_refused(capsys, jobs):
 
 def test_every_experiment_of_the_suite_can_be_listed(capsys):
     assert main(["list"]) == 0
+
+
+def test_the_commit_says_whether_files_differ_from_it(tmp_path, monkeypatch):
+    def git(*words):
+        who = ["-c", "user.name=me", "-c", "user.email=me@here"]
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    assert commit(tmp_path) == ""
+    git("init")
+    mine()
+    git("add", "mine.py")
+    git("commit", "-m", "one")
+    assert commit(tmp_path) == git("rev-parse", "HEAD")[:10]
+    mine(MINE + "# another\n")
+    assert commit(tmp_path) == git("rev-parse", "HEAD")[:10] + "+changes"
+    monkeypatch.setenv("PATH", str(tmp_path))  # in which there is no git
+    assert commit(tmp_path) == ""
 
 
 def test_records_are_one_json_object_a_line(tmp_path):
