@@ -24,9 +24,9 @@ class Mine(pg.AGENTS["reinforce"]):
 
 def record(cell, seed, score, **more):
     """Return the record of a run, one that failed for None."""
-    known = {"random": None, "optimal": None, "memoryless": None}
+    known = {"known": {"random": None, "optimal": None, "memoryless": None}}
     curve = [[100.0, 1.0], [200.0, 2.0]]
-    result = {"score": score, "untrained": 20.0, "known": known, "steps": 200, "curve": curve, **more}
+    result = {"score": score, "untrained": 20.0, "steps": 200, "curve": curve, **known, **more}
     failed = score is None
     content = json.loads(json.dumps(dataclasses.asdict(cell)))
     return Record("mine", content, seed, None if failed else result, "ValueError: no | way" if failed else None)
@@ -59,9 +59,12 @@ def _watched(env, seen):
     return env
 
 
-def test_seeds_as_one_batch_are_the_runs_of_each():
+def test_seeds_as_one_batch_are_the_runs_of_each(monkeypatch):
     assert protocol.together(CELL) and protocol.together(TABLE)
+    train, took = pg.train, []
+    monkeypatch.setattr(pg, "train", lambda *given, **how: took.append(train(*given, **how)) or took[-1])
     found = protocol.run_seeds(TABLE, [5, 3])
+    assert [one["seconds"] for one in found.values()] == [took[0].wall_seconds / 2] * 2
     assert list(found) == [5, 3] and all(one["learners"] == 2 for one in found.values())
     for seed, batched in found.items():
         alone = protocol.run(TABLE, seed)
@@ -78,6 +81,18 @@ def test_seeds_that_cannot_be_one_batch_run_in_turn():
     wrapped = dataclasses.replace(CELL, wrappers=["FlattenObservation"])
     theirs = dataclasses.replace(CELL, library="stable-baselines3")
     assert not protocol.together(wrapped) and not protocol.together(theirs)
+
+
+def test_what_samples_before_it_has_learned_is_greedy_afterwards(monkeypatch):
+    greedy, evaluate = [], protocol.evaluate
+
+    def watched(*given, **how):
+        greedy.append(how.get("greedy", True))
+        return evaluate(*given, **how)
+
+    monkeypatch.setattr(protocol, "evaluate", watched)
+    protocol.run(TABLE, 0)
+    assert greedy == [False, True]
 
 
 def test_an_agent_of_ones_own_takes_part():
@@ -107,6 +122,10 @@ def test_a_run_that_failed_has_the_worst_score():
     said = scores.table([OURS, CELL], range(5), records)
     row = next(line for line in said.splitlines() if "`ppo`" in line)
     assert "| **400** |" in row and "| 20 … 400 |" in row and "4, 1 failed, 1 missing" in row
+    other = dataclasses.replace(OURS, name="Pendulum-v1/ppo", env="Pendulum-v1")  # whose scores are no worst of ours
+    assert row in scores.table([OURS, CELL, other], range(5), [*records, record(other, 0, -900.0)])
+    chance = {"random": 7.0, "optimal": None, "memoryless": None}
+    assert "| 7 … 400 |" in scores.table([OURS], range(5), [*records[1:], record(OURS, 0, 400.0, known=chance)])
     assert r"CartPole-v1/ppo: **failed** (1 of 4): ValueError: no \| way" in said
     assert "missing" in next(line for line in said.splitlines() if "`reinforce`" in line)
 
@@ -144,9 +163,10 @@ def test_peers_learn_the_same_task_and_are_asked_in_the_same_episodes(monkeypatc
 
     monkeypatch.setattr(sb3, "answer", answer)
     monkeypatch.setattr(sb3, "python_of", lambda peers: "python")
-    assert protocol.run(THEIRS, 7) == {"score": 1.0}
+    assert protocol.run_seeds(THEIRS, [6, 7]) == {6: {"score": 1.0}, 7: {"score": 1.0}}
     assert given["total_steps"] == OURS.total_steps and given["env"] == OURS.env and given["seed"] == 7
     assert len(set(given["eval_seeds"])) == OURS.episodes and not set(given["eval_seeds"]) & set(range(7, 15))
+    assert zoo.peer_of(dataclasses.replace(OURS, episodes=7)).episodes == 7
     assert json.loads(json.dumps(given)) == given and given["arguments"]["learning_rate"] == "lin_0.001"
 
 

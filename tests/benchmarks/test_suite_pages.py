@@ -75,6 +75,8 @@ def test_tables_with_numbers_outside_markers_are_found(page):
         "| 3 | 4 |\n|---|---|\n| x | y |\n",
         "```python\na = [1, 2]\nb = [3, 4]\nc = [5, 6]\n```",
         "```\n" + TABLE.format(3) + "```",
+        "```text\none  3  0.1\ntwo  4  0.2\n```",
+        "```text\none  3\ntwo  4\nten  5\n```",
         "<!-- not measured -->\n" + TABLE.format(1),
         "<!-- not measured -->\n\n```\none 3 4\ntwo 3 4\nten 3 4\n```",
         "<!-- benchmarks: a -->\n\n" + TABLE.format(1) + "\n<!-- /benchmarks -->\n",

@@ -42,6 +42,11 @@ def test_the_band_of_few_runs_is_their_range(axes):
     assert axes.collections[1].get_paths()[0].vertices[:, 1].max() < 100
 
 
+def test_a_curve_reaches_over_what_all_runs_have(axes):
+    draw_curves(axes, [[(0, 1.0), (80, 1.0)], [(20, 3.0), (100, 3.0)]], "ppo")
+    assert axes.get_lines()[0].get_xdata()[[0, -1]].tolist() == [20, 80]
+
+
 def test_a_curve_without_runs_is_missing(axes):
     draw_curves(axes, [], "ppo")
     assert [line.get_label() for line in axes.get_lines()] == ["ppo: missing"]
@@ -60,6 +65,7 @@ def test_bars_on_a_logarithmic_axis_have_plain_ticks_and_begin_at_its_left(axes)
     ticks = {label.get_text() for label in axes.get_xticklabels() if low <= label.get_position()[0] <= high}
     assert {"2", "5", "10", "20", "50"} <= ticks and low < 2.0 and high > 40.0
     assert [text.get_text() for text in axes.texts] == [" 3", " 40"]
+    assert [text.get_position()[0] for text in axes.texts] == [4.0, 40.0]  # behind the interval
     with pytest.raises(ValueError, match="above 0"):
         draw_bars(axes, ["a"], [0.0], logarithmic=True)
 

@@ -85,10 +85,12 @@ def test_what_kills_its_process_is_a_failure_and_the_rest_is_measured_in_other_p
 
 def test_of_several_that_were_measured_when_a_process_died_it_is_found_which_kills_it(folder, monkeypatch):
     (folder / "go").touch()
+    asked = []
 
     def in_processes(work, tasks, processes, show, *, each, apart):
         """A process dies as soon as one of those that run at a time kills it."""
         assert apart
+        asked.append((len(tasks), processes))
         for i, task in enumerate(tasks):
             if any(one.cell["name"] == "dies" for one in tasks[i : i + processes]):
                 raise UserError("a process has died") from BrokenProcessPool()
@@ -98,6 +100,7 @@ def test_of_several_that_were_measured_when_a_process_died_it_is_found_which_kil
     done, tasks = [], due_in(folder, [0, 1])
     carry_out(sorted(tasks, key=lambda task: task.seeds), 2, done.append)  # dies, waits, quick; dies, waits, quick
     assert len(done) == len(tasks)
+    assert asked[:2] == [(6, 2), (2, 1)] and max(count for count, processes in asked if processes == 1) == 2
     assert outcomes(done) == {
         (name, seed): "ProcessDied" if name == "dies" else "good"
         for name in ("quick", "waits", "dies")

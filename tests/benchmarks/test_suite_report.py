@@ -16,9 +16,9 @@ from benchmarks.suite.origin import origin
 from benchmarks.suite.pages_command import written_beside
 from benchmarks.suite.pictures import panels
 from benchmarks.suite.records import Record
-from benchmarks.suite.reporting import report
+from benchmarks.suite.reporting import draw, report
 from benchmarks.suite.samples import Row, Sample, statistics_table
-from benchmarks.suite.stamps import drawn
+from benchmarks.suite.stamps import drawn, fingerprint
 from benchmarks.suite.tables import by_cell, markdown, number
 
 README = """# Library
@@ -129,6 +129,7 @@ def test_a_page_has_table_origin_number_and_picture(root):
 
 def test_the_page_of_all_experiments(root):
     page = (root / "docs" / "benchmarks.md").read_text()
+    assert "## Suites" not in page  # as none is of these experiments
     assert "### arms\n\nHow much do arms pay?\n\nTwo cells.\n" in page
     assert "**scores**" in page and "**names**" in page and "](../benchmarks/results/arms.png)" in page
 
@@ -153,6 +154,25 @@ def test_pictures_that_are_not_older_than_their_records_are_drawn_when_named(roo
 def test_a_picture_that_is_drawn_no_more_is_deleted(root):
     assert report(book_in(root, plot=lambda records: {"one": plot(records)}), ["arms"]) != []  # README names the other
     assert [path.name for path in drawn(root / "benchmarks/results")] == ["arms-one.png"]
+    assert draw(Account(experiment("legs"), records_of()), root / "benchmarks/results") == []
+    assert [path.name for path in drawn(root / "benchmarks/results")] == ["arms-one.png", "legs.png"]
+
+
+def test_what_has_not_been_measured_is_not_drawn(root):
+    write(book_in(root), [])
+
+    def fails(records):
+        raise AssertionError("drawn")
+
+    assert report(book_in(root, plot=fails), ["arms"]) == []
+
+
+def test_an_experiment_without_records_may_be_named(root):
+    (root / "README.md").write_text("<!-- benchmarks: legs/scores -->\n<!-- /benchmarks -->\n")
+    book = Book(root, {"arms": "learning", "legs": "learning"}, experiment)
+    report(book)
+    assert not (root / "benchmarks/results/legs.jsonl").exists()
+    assert [str(fault) for fault in faults(book) if "jsonl" in str(fault)] == []
 
 
 def test_a_picture_that_does_not_say_what_it_shows_is_refused(root):
@@ -179,9 +199,8 @@ def test_what_cannot_be_said_of_results_that_are_not_published_is_told(tmp_path,
     (tmp_path / "shows.py").write_text('"""What did they measure?"""\nSOURCES = ("one", "two")\n')
     assert main(["report", "shows.py"]) == 2
     assert "report: no page of the suite shows 'shows'; add --out and its folder" in capsys.readouterr().err
-    for names in ([], ["shows.py"]):
-        assert main(["report", *names, "--out", "nowhere"]) == 2
-        assert "out: there are no records of it in 'nowhere'; give the folder" in capsys.readouterr().err
+    assert main(["report", "shows.py", "--out", "nowhere"]) == 2
+    assert "out: there are no records of it in 'nowhere'; give the folder" in capsys.readouterr().err
 
 
 # -- where numbers come from -------------------------------------------------------------------------------------------
@@ -218,6 +237,9 @@ def test_what_others_have_measured_can_be_shown(root):
     made = {"arms": experiment(), "both": experiment("both", sources=("arms",))}
     book = Book(root, dict.fromkeys(made, "learning"), made.__getitem__)
     assert book["both"].records == book["arms"].records
+    twice = [*records_of(), *(replace(record, experiment="legs") for record in records_of())]
+    assert " · 3 seeds a cell" in origin(made["both"], twice)  # though cells have the same names
+    assert fingerprint(twice) == fingerprint(twice[::-1]) != fingerprint(records_of())
 
 
 # -- check -------------------------------------------------------------------------------------------------------------

@@ -1,17 +1,16 @@
 """The runner measures what is due, whatever fails, and goes on where it was."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.suite import runner
 from benchmarks.suite.finding import load
-from benchmarks.suite.provenance import commit
-from benchmarks.suite.records import read
+from benchmarks.suite.records import Record, append, read
 from benchmarks.suite.selection import choose
 from benchmarks.suite.tasks import due, measure
 from benchmarks.suites import SUITES, Part
@@ -97,12 +96,12 @@ ALL = {("one", 3): 3, ("one", 4): 4, ("two", 3): 6, ("two", 4): 8}
 
 def test_what_is_due_is_measured_and_recorded_with_where_it_came_from(tmp_path, capsys):
     mine()
-    assert main(["run", "mine.py", "--out", str(tmp_path / "out")]) == 0
+    assert main(["run", str(tmp_path / "mine.py"), "--out", str(tmp_path / "out")]) == 0
     found = read(tmp_path / "out" / "mine.jsonl")
     assert results(tmp_path / "out" / "mine.jsonl") == ALL
     one = found[0]
     assert one.experiment == "mine" and one.cell == {"name": "one", "factor": 1, "pair": [1, 2]}
-    assert one.command == "python -m benchmarks run mine.py"  # without the place
+    assert one.command == "python -m benchmarks run mine.py"  # without the places
     assert one.commit and set(one.machine) >= {"cpu", "cores", "memory_gib"}
     assert set(one.versions) == {"python", "torch", "numpy", "gymnasium", "pg_agents"}
     assert one.seconds >= 0 and one.peak_memory_mib > 1 and one.started.endswith("+00:00")
@@ -142,7 +141,45 @@ def test_seeds_of_a_cell_that_are_due_are_one_batch(tmp_path):
     main(["run", "mine.py", "--only", "one", "--seeds", "3,5"])
     assert main(["run", "mine.py", "--seeds", "3,4,6"]) == 0
     assert lines("batches") == ["one [3, 5]", "one [4, 6]", "two [3, 4, 6]"]
-    assert len(results(tmp_path / "benchmark-results" / "mine.jsonl")) == 7
+    path = tmp_path / "benchmark-results" / "mine.jsonl"
+    assert len(results(path)) == 7
+    current = load(str(tmp_path / "mine.py")).current(read(path)[::-1])
+    assert [(r.cell["name"], r.seed) for r in current] == [("one", s) for s in (3, 4, 5, 6)] + [
+        ("two", s) for s in (3, 4, 6)
+    ]
+
+
+def test_cells_of_which_seeds_are_no_batch_are_measured_each_by_itself(tmp_path):
+    mine(MINE + BATCH + '\n\ndef together(cell):\n    return cell.name == "two"\n')
+    assert main(["run", "mine.py"]) == 0
+    assert lines("batches") == ["two [3, 4]"] and lines("calls") == ["one 3", "one 4"]
+
+
+def test_each_seed_of_a_batch_has_its_share_of_the_seconds(monkeypatch):
+    mine(MINE + BATCH)
+    experiment = load("mine.py")
+    (task,) = due(experiment, experiment.cells[:1], [0, 1, 2], (), ("typed", "commit"))
+    monkeypatch.setattr("benchmarks.suite.tasks.time", SimpleNamespace(perf_counter=iter([1.0, 7.0]).__next__))
+    assert [record.seconds for record in measure(task).records] == [2.0, 2.0, 2.0]
+
+
+def test_a_process_that_is_told_to_exit_is_a_failure(tmp_path):
+    mine((MINE + BATCH).replace("raise ValueError(", "raise SystemExit("))
+    (tmp_path / "fail-two-3").touch()
+    assert main(["run", "mine.py"]) == 1
+    path = tmp_path / "benchmark-results" / "mine.jsonl"
+    assert results(path) == ALL | {("two", 3): None}
+    assert [r.error for r in read(path) if not r.is_good] == ["SystemExit: no luck"]
+
+
+def test_what_a_cell_took_when_it_was_last_measured_is_expected(tmp_path):
+    mine()
+    (chosen,) = choose(["mine.py"])
+    cell = {"name": "one", "factor": 1, "pair": [1, 2]}
+    for folder, seconds, error in (("published", 5.0, None), ("out", 3.0, None), ("out", 1.0, "E: no")):
+        record = Record("mine", cell, 0, None if error else {"score": 0}, error, seconds=seconds)
+        append(tmp_path / folder / "mine.jsonl", record)
+    assert runner._seconds([chosen], tmp_path / "out") == {"mine/one": 3.0}
 
 
 def test_one_that_fails_in_a_batch_does_not_fail_the_others(tmp_path):
@@ -293,23 +330,6 @@ def test_a_number_of_jobs_that_is_none_is_refused(capsys, jobs):
 
 def test_every_experiment_of_the_suite_can_be_listed(capsys):
     assert main(["list"]) == 0
-
-
-def test_the_commit_says_whether_files_differ_from_it(tmp_path, monkeypatch):
-    def git(*words):
-        who = ["-c", "user.name=me", "-c", "user.email=me@here"]
-        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-
-    assert commit(tmp_path) == ""
-    git("init")
-    mine()
-    git("add", "mine.py")
-    git("commit", "-m", "one")
-    assert commit(tmp_path) == git("rev-parse", "HEAD")[:10]
-    mine(MINE + "# another\n")
-    assert commit(tmp_path) == git("rev-parse", "HEAD")[:10] + "+changes"
-    monkeypatch.setenv("PATH", str(tmp_path))  # in which there is no git
-    assert commit(tmp_path) == ""
 
 
 def test_records_are_one_json_object_a_line(tmp_path):

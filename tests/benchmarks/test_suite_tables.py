@@ -48,6 +48,7 @@ def test_rows_of_cells_measured_failed_and_missing():
         ["c", "missing"],
     ]
     assert failures({0: record("a", 0, {})}) == ""
+    assert failures({s: record("a", s, error=f"E: {s}") for s in (0, 1)}) == "**failed** (2 of 2): E: 1"
 
 
 def test_a_failed_run_scores_worst_and_is_counted():
@@ -77,7 +78,9 @@ def test_statistics_of_cells():
 
 def test_few_runs_are_said_to_be_few():
     assert interval_text([1.0, 2.0, 4.0]).endswith("\\*") and not interval_text(TEN).endswith("\\*")
+    assert interval_text(TEN[:4]).endswith("\\*") and not interval_text(TEN[:5]).endswith("\\*")
     assert interval_text([1.0]) == "–"
+    assert statistics_table(["cell"], [Row(["a"], Sample.of([1.0], asked=3))]).endswith("|")  # has no interval
     ten, three, four = (Row(["a"], Sample.of(TEN[:count], asked=10)) for count in (10, 3, 4))
     few = statistics_table(["cell"], [ten, four, three])
     assert few.endswith(f"\n\n\\* {caution(3)}.") and "75 %" in few

@@ -25,6 +25,23 @@ def test_settings_are_looked_for_once_and_used_for_every_seed(monkeypatch):
     assert not set(tuner.TUNING_SEEDS) & set(tuner.SEEDS) and min(tuner.TUNING_SEEDS) >= 100
 
 
+def test_trials_learn_the_same_task_on_their_own_seeds(monkeypatch):
+    asked = []
+
+    def make_space(task, settings):
+        asked.append(task)
+        raise InterruptedError
+
+    monkeypatch.setattr(tuner, "make_space", make_space)
+    cell = replace(tuner.CELLS[1], env_args={"sutton_barto_reward": True}, wrappers=["FlattenObservation"])
+    with pytest.raises(InterruptedError):
+        tuner.look_for(cell)
+    (task,) = asked
+    assert (task.agent, task.env, task.env_args) == (cell.agent, cell.env, cell.env_args)
+    assert (task.seeds, task.total_steps) == (tuner.TUNING_SEEDS, cell.total_steps)
+    assert task.wrappers == ("FlattenObservation",)
+
+
 def test_tables_live_with_missing_cells():
     tables = tuner.table([])
     assert "from 40 trials" in tables["scores"] and "Stable-Baselines3" in tables["scores"]
