@@ -10,10 +10,8 @@ from pathlib import Path
 
 from pg_agents.comparison.reading import is_run
 from pg_agents.errors import UserError
-from pg_agents.training.run_files import AGENT, BEST
 
 SEED = re.compile(r"seed-\d+")  # the folders of several seeds of a run
-NO_RUNS = {AGENT, BEST, "checkpoints", "videos"}  # what a run's folder holds besides
 DEPTH = 4  # folders below the one that was named
 
 
@@ -65,7 +63,7 @@ def _runs(folder: Path, depth: int) -> Iterator[Path]:
 def _folders(folder: Path) -> list[Path]:
     """Return the folders in a folder that may be runs; links are not followed, since they may lead in a circle."""
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and entry.name not in NO_RUNS]
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     return [folder / name for name in sorted(names) if not name.startswith(".")]
 
 

@@ -135,7 +135,7 @@ def text_of(value: object) -> str:
     """Return a setting's value as it is typed: texts bare, numbers as short as they can be."""
     if isinstance(value, str):
         return value
-    short = f"{value:g}" if isinstance(value, float) else json.dumps(value)
+    short = f"{value:g}" if isinstance(value, float) else json.dumps(value, sort_keys=True)
     return repr(value) if isinstance(value, float) and float(short) != value else short
 
 

@@ -34,11 +34,19 @@ def test_a_folder_of_seeds_is_its_seeds_and_a_folder_of_runs_its_runs(tmp_path):
     assert names(tmp_path / "all" / "a2c", tmp_path / "all") == ["a2c", *(f"all/{seed}" for seed in seeds)]
 
 
+def test_runs_are_found_in_folders_of_any_name_but_not_at_any_depth(tmp_path):
+    make(tmp_path / "x" / "best" / "ppo")
+    assert names(tmp_path / "x") == ["x/best/ppo"]
+    make(tmp_path / "y" / "1" / "2" / "3" / "4")
+    make(tmp_path / "y" / "1" / "2" / "3" / "z" / "5")
+    assert names(tmp_path / "y") == ["y/1/2/3/4"]
+
+
 def test_names_say_no_more_of_a_path_than_was_typed(tmp_path, monkeypatch):
     make(tmp_path / "runs" / "ppo")
     monkeypatch.chdir(tmp_path / "runs")
     assert names(Path(".")) == names(Path("../runs")) == names(tmp_path / "runs") == ["runs/ppo"]
-    assert names(Path("ppo")) == ["ppo"]
+    assert names(Path("ppo")) == names(Path("ppo"), tmp_path / "runs" / "ppo") == ["ppo"]
 
 
 def test_links_lead_to_no_runs(tmp_path):
@@ -90,6 +98,11 @@ def test_equal_runs_in_two_folders_are_told_apart(tmp_path):
         for seed in (0, 1):
             make(tmp_path / folder / f"seed-{seed}", agent="ppo", seed=seed)
     assert list(groups(tmp_path / "before", tmp_path / "after")[""]) == ["ppo before", "ppo after"]
+    for name in ("one", "other"):
+        make(tmp_path / name, agent="a2c")
+    assert list(groups(tmp_path / "one", tmp_path / "other")[""]) == [
+        "a2c"
+    ]  # their seeds may differ: nothing says them
 
 
 def test_runs_without_a_configuration_are_named_by_their_folders(tmp_path):
@@ -135,7 +148,10 @@ def test_panels_are_of_environments_with_their_arguments(tmp_path):
     make(tmp_path / "b", env="pg/CartPole-v1", agent="b")
     make(tmp_path / "c", env="CartPole-v1", agent="b", env_args={"sutton_barto_reward": True})
     make(tmp_path / "d", env="CartPole-v1", agent="b", env_args={"vectorization_mode": "async"})
+    for name, tables in (("e", {"x": 1, "y": 2}), ("f", {"y": 2, "x": 1})):
+        make(tmp_path / name, env="Z-v0", agent=name, env_args={"size": tables})
     assert {title: list(labels) for title, labels in groups(tmp_path).items()} == {
+        'Z-v0, size={"x": 1, "y": 2}': ["e", "f"],
         "pg/CartPole-v1": ["a", "b"],
         "CartPole-v1, sutton_barto_reward=true": ["b"],
         "CartPole-v1": ["b"],
@@ -179,3 +195,4 @@ def test_a_damaged_configuration_is_one_sentence(tmp_path, text):
 def test_a_configuration_of_other_types_is_read(tmp_path, config):
     make(tmp_path / "r", **config)
     assert list(groups(tmp_path / "r")) == [""]
+    assert read_runs(runs_in([tmp_path / "r"]), RETURN)[0][0].known == {}
