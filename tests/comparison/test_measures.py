@@ -112,6 +112,15 @@ def test_what_is_doubtful_is_said_with_names(tmp_path):
     assert "some runs ended once they had reached what they were to" in said(tmp_path / "early")
 
 
+def test_nothing_is_said_of_runs_that_are_about_as_long_or_were_stopped(tmp_path):
+    make(tmp_path / "a", agent="a", steps=[100, 200])
+    make(tmp_path / "b", agent="b", steps=[100, 210])
+    make(tmp_path / "c", agent="b", steps=[100, 400], summary={"stopped": "it has reached 500"})
+    assert "steps and" not in said(tmp_path / "a", tmp_path / "b", tmp_path / "c")
+    make(tmp_path / "d", agent="b", steps=[100, 211])
+    assert "b has up to 211 steps and a 200" in said(tmp_path / "a", tmp_path / "b", tmp_path / "c", tmp_path / "d")
+
+
 def test_a_run_that_counts_twice_is_named(tmp_path):
     for name in ("x", "y"):
         make(tmp_path / name, agent="a", seed=0, arguments={"clip": 0.2})

@@ -81,6 +81,8 @@ def test_what_is_not_finite_is_counted_where_it_is_newest(tmp_path):
 
 def test_the_last_value_after_a_step_counts_and_steps_rise(tmp_path):
     assert points(read_curve(write(tmp_path, [row(20, 1), row(10, 2), row(20, 3)]), RETURN)) == [(10, 2), (20, 3)]
+    assert points(read_curve(write(tmp_path, [row(20, 3), row(10, 2), row(20, 1)]), RETURN)) == [(10, 2), (20, 1)]
+    assert points(read_curve(write(tmp_path, [row(10, 2), row(float("inf"), 1)]), RETURN)) == [(10, 2)]
 
 
 TEXTS = st.sampled_from(["", "step", '"step": 7', f'"{RETURN}": 9', '\\"step": 8', "}", "é"])
@@ -99,12 +101,22 @@ def test_the_fast_way_reads_what_json_reads(rows, metric):
     np.testing.assert_equal(fast, plain)
 
 
+def test_keys_of_tables_within_are_others_and_escaped_ones_are_the_same(tmp_path):
+    within = json.dumps({"more": {"step": 5, RETURN: 9}, "step": 10, RETURN: 2})
+    escaped = row(20, 3).replace("/", "\\/")
+    assert points(read_curve(write(tmp_path, [within, escaped]), RETURN)) == [(10, 2), (20, 3)]
+
+
 def test_a_logger_of_stable_baselines(tmp_path):
     head = "time/total_timesteps,rollout/ep_rew_mean,eval/mean_reward"
     write(tmp_path, [head, "100,1.5,", "200,,7.25", "300,2.5,", "400,9"], name="progress.csv")
     assert is_run(tmp_path)
     assert points(read_curve(tmp_path, RETURN)) == [(100, 1.5), (300, 2.5)]
     assert points(read_curve(tmp_path, "eval/ep_rew_mean")) == [(200, 7.25)]
+    write(
+        tmp_path, [head, "100,1.5,", "200,1234.5,"], end="\n300,12,", name="progress.csv"
+    )  # the last line is being written
+    assert points(read_curve(tmp_path, RETURN)) == [(100, 1.5), (200, 1234.5)]
     write(tmp_path, ["a,b", "1,2"], name="progress.csv")
     with pytest.raises(UserError, match=r"progress\.csv has no column time/total_timesteps"):
         read_curve(tmp_path, RETURN)

@@ -100,7 +100,8 @@ def test_the_estimate_of_the_variance_is_unbiased():
 
 def test_returns_with_two_peaks_beside_others_have_a_wider_interval():
     peaks, between = np.array([0.0, 0, 0, 0, 0, 2, 2, 2, 2, 2]), np.ones(10)
-    assert _excess(_compared(peaks, between)) > 1.3
+    ratio = (10 / 36) / 10 / (21 / 1_200)  # S² is the variance of ten zeros and ones over 10, V(½) (m + n + 1) / 12 m n
+    assert 1.3 < _excess(_compared(peaks, between)) == pytest.approx(1 + 2 / 3 * (ratio - 1))
     low, high = improvement_interval(peaks, between)
     plain = improvement_interval(np.arange(10), np.arange(10))
     assert low < plain[0] < 0.5 < plain[1] < high
