@@ -22,7 +22,7 @@ from pg_agents.tuning.task import Task
 NUM_ENVS = "num_envs"
 SEARCHED_ENVS = 8, 16, 32, 64  # environments of a learner
 END = "_end"  # of a parameter: a schedule's end, as a share of its start
-UPDATES = 10  # that a run has at least, unless known settings have fewer
+UPDATES = 10  # that a run has at least with as few environments as known settings, unless these have fewer
 DEFAULTS, TUNED, SEARCH = "defaults", "tuned", "search"  # where settings come from
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from pg_agents.training.loop import train
 from pg_agents.training.run import Run, Summary
 from pg_agents.training.tuned import Tuned
 
-POINTS = 8  # evaluations during a run, after each of which a trial may be given up
+POINTS = 8  # parts of a run, after each of which there is an evaluation, and a trial may be given up
 EPISODES = 10  # of each learner in each evaluation
 FEWEST = 3  # seeds that are trained one after the other, before a trial may be given up
 LEVEL = 0.95
@@ -84,8 +85,9 @@ def returns_of(task: Task, settings: Tuned, seeds: Sequence[int], report: Report
         task: what is tuned.
         settings: the number of environments, and the agent's arguments.
         seeds: of the learners.
-        report: called with a count from 1 on and what each learner has returned, after each evaluation, or where the
-            learners learn one after the other, after each of them from the third on; an error in it ends the run.
+        report: called with a number that rises and what each learner has returned: after each evaluation, with how many
+            eighths of the run are over, or where the learners learn one after the other, after each of them from the
+            third on, with how many have learned; an error in it ends the run.
     """
     if task.together and len(seeds) > 1:
         return _returns(task, settings, seeds, report)
@@ -99,24 +101,25 @@ def returns_of(task: Task, settings: Tuned, seeds: Sequence[int], report: Report
 
 def _returns(task: Task, settings: Tuned, seeds: Sequence[int], report: Report) -> list[float]:
     count = len(seeds)
-    every = max(1, task.total_steps // POINTS) * count
+    total, every = count * task.total_steps, count * math.ceil(task.total_steps / POINTS)
     how: dict[str, Any] = {"seeds": seeds} if count > 1 else {"seed": seeds[0]}
     with ExitStack() as opened:
         env = task.open(opened, settings.num_envs, count)
         eval_env = task.open(opened, EPISODES, count, evaluated=True)
         agent = task.kind.for_env(env, **how, **settings.arguments).to(task.device)
-        lengths: dict[str, Any] = {"total_steps": count * task.total_steps, "eval_every": every, "log_every": every}
+        lengths: dict[str, Any] = {"total_steps": total, "eval_every": every, "log_every": every}
         evaluated: dict[str, Any] = {"eval_env": eval_env, "eval_episodes": count * EPISODES}
-        quiet: dict[str, Any] = {"progress": False, "probes": [_reporting(every, report)]}
+        quiet: dict[str, Any] = {"progress": False, "probes": [_reporting(total, every, report)]}
         summary = train(agent, env, seed=seeds[0], step_timeout=task.step_timeout, **lengths, **evaluated, **quiet)
     return _last([summary] if count == 1 else summary.learners)
 
 
-def _reporting(every: int, report: Report) -> Callable[[Run], None]:
+def _reporting(total: int, every: int, report: Report) -> Callable[[Run], None]:
     def probe(run: Run) -> None:
         if run.steps in run.evaluations.means:
             learners = run.evaluations.learners or [run.evaluations.means]
-            report(min(POINTS, run.steps // every), [means[max(means)] for means in learners])
+            point = POINTS if run.steps >= total else run.steps // every
+            report(point, [means[max(means)] for means in learners])
 
     return probe
 

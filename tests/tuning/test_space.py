@@ -1,6 +1,8 @@
 """The search space: it comes from the options' types, holds known settings, and only what agents can be made of."""
 
 from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Annotated
 
 import optuna
 import pytest
@@ -12,7 +14,7 @@ from pg_agents.policies import NetworkConfig
 from pg_agents.search import Among, Around
 from pg_agents.training.tuned import TUNED as SHIPPED
 from pg_agents.tuning import space
-from pg_agents.tuning.space import make_space, marks_of
+from pg_agents.tuning.space import Space, make_space, marks_of
 from pg_agents.tuning.task import Task
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -84,6 +86,22 @@ def test_a_subclass_keeps_where_its_options_are_looked_for():
     assert isinstance(marks["learning_rate"], Around) and marks["epochs"] == Among(3, 4, 5, 10, 20)
     assert "kl_weight" not in marks and "adam_epsilon" not in marks
     assert set(marks_of(NetworkConfig)) == {"hidden", "initial_log_std", "normalize_observations"}
+
+
+def test_the_nearest_class_says_where_an_option_is_looked_for():
+    @dataclass(frozen=True, kw_only=True)
+    class Narrow(pg.PPOConfig):
+        gae_lambda: Annotated[float, Among(0.5)] = 0.5
+
+    assert marks_of(Narrow) == marks_of(pg.PPOConfig) | {"gae_lambda": Among(0.5)}
+
+
+def test_what_is_not_drawn_is_as_in_the_shipped_settings():
+    task = task_of("ppo", "X-v0")
+    shipped = task.settings(16, {"adam_epsilon": 1e-5, "clip": 0.1})
+    found = Space(task, (), {"defaults": task.settings(8, {}), "tuned": shipped}, {})
+    assert found.drawn({"clip": 0.3}) == task.settings(16, {"adam_epsilon": 1e-5, "clip": 0.3})
+    assert Space(task, (), {"defaults": task.settings(8, {})}, {}).drawn({}) == task.settings(8, {})
 
 
 def test_learning_rates_are_on_a_logarithmic_scale_around_what_suits_the_networks():
