@@ -1,6 +1,7 @@
 """A file with arguments for `train`: in TOML or JSON, as the tuner writes it, or a run's config.json.
 
 Nothing in it is run. A module that its env names is imported only if the file is trusted, or the same env is typed.
+TOML has no word for None: there "none" is it.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ from pg_agents.training.learners_reports import SHARES, share
 from pg_agents.training.run_files import CONFIG
 
 TRUST = "--trust-config"
-TABLES = ("arguments", "networks", "env_args", "eval_env_args")
+OF_ENVIRONMENTS = ("env_args", "eval_env_args")
+TABLES = ("arguments", "networks", *OF_ENVIRONMENTS)
 OF_A_RUN = ("parameters", "torch", "way")  # what a run's config.json says besides
 KINDS: dict[type, str] = {dict: "table", list: "list"}
-NONE = "none"  # None, for which TOML has no word
+NONE = "none"
 
 
 @dataclass
@@ -104,7 +106,7 @@ def _table(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it cannot be read, or holds no table of plain values.
     """
-    kinds: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads}
+    kinds: dict[str, Callable[[str], Any]] = {".toml": _toml, ".json": json.loads}
     if path.suffix not in kinds:
         inside = f"; give {path / CONFIG}" if (path / CONFIG).is_file() else ""
         raise UserError(f"config: {path} must be a file whose name ends in .toml or .json{inside}")
@@ -118,6 +120,15 @@ def _table(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError(f"config: {path} must hold a table of arguments by name, got {shown(found)}")
     return {name: value for name, value in found.items() if name not in OF_A_RUN}
+
+
+def _toml(text: str) -> dict[str, Any]:
+    """Return the table in a text; the arguments of environments have no types by which to tell a text from None."""
+    found = tomllib.loads(text)
+    for name in OF_ENVIRONMENTS:
+        if isinstance(table := found.get(name), dict):
+            found[name] = {key: None if _is_none(value) else value for key, value in table.items()}
+    return found
 
 
 @contextmanager
@@ -181,8 +192,11 @@ def _options(agent: type[Agent]) -> dict[str, Option]:
 
 
 def _read(option: Option, value: Any) -> Any:  # noqa: ANN401
-    none = option.optional and isinstance(value, str) and value.lower() == NONE
-    return option.read(None if none else value)
+    return option.read(None if option.optional and _is_none(value) else value)
+
+
+def _is_none(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, str) and value.lower() == NONE
 
 
 def _wrapper(given: Any) -> Wrapper:  # noqa: ANN401

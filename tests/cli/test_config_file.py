@@ -83,6 +83,26 @@ def test_what_is_typed_takes_precedence_over_the_file_and_the_file_over_tuned_se
     assert train("CartPole-v1", "--tuned").arguments == settings.arguments
 
 
+def test_none_is_a_word_where_a_file_has_no_other():
+    text = 'env = "CartPole-v1"\n[env_args]\na = "none"\nb = "None"\nc = "nones"\n[eval_env_args]\na = "none"'
+    of_toml = train("--config", written(text), "--eval-every", "9").run
+    assert parse_arguments(of_toml.env_arg) == {"a": None, "b": None, "c": "nones"}
+    assert parse_arguments(of_toml.eval_env_arg) == {"a": None}
+    of_json = train("CartPole-v1", "--config", written({"env_args": {"a": "none", "b": None}}, "a.json")).run
+    assert parse_arguments(of_json.env_arg) == {"a": "none", "b": None}
+
+
+def test_typed_arguments_and_wrappers_replace_those_of_the_file():
+    given = {"env_args": {"a": 1, "b": 2}, "eval_env_args": {"a": 3, "b": 4}, "eval_episodes": 7}
+    file = written(given | {"wrappers": ["ClipReward:max_reward=0.5"]}, "a.json")
+    typed = ["CartPole-v1", "--config", file, "--env-arg", "a=5", "--eval-env-arg", "b=6", "--wrapper", "TimeLimit"]
+    run = train(*typed, "--eval-every", "9").run
+    assert parse_arguments(run.env_arg) == {"a": 5, "b": 2} and run.wrapper == ("TimeLimit",)
+    assert parse_arguments(run.eval_env_arg) == {"a": 3, "b": 6} and run.eval_episodes == 7
+    run = train(*typed).run  # without evaluations
+    assert parse_arguments(run.eval_env_arg) == {"b": 6} and run.eval_episodes != 7
+
+
 def test_what_a_published_objective_stands_for_is_below_the_file():
     file = written({"agent": "grpo", "env": "CartPole-v1", "arguments": {"clip_high": 0.5}}, "a.json")
     assert train("--config", file, agent="dapo").arguments["clip_high"] == 0.5
