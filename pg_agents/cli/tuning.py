@@ -20,7 +20,7 @@ from pg_agents.cli.evaluating import check_whole, usable_device
 from pg_agents.cli.options import PROGRAM
 from pg_agents.cli.parallel import in_processes
 from pg_agents.cli.terminal import say
-from pg_agents.cli.tuning_options import TuneCommand
+from pg_agents.cli.tuning_options import TuneCommand, TuneOptions
 from pg_agents.cli.tuning_progress import Progress
 from pg_agents.cli.tuning_report import TRIALS, lines, write_results
 from pg_agents.errors import Terminated, UnsupportedSpaceError, UserError
@@ -37,6 +37,7 @@ from pg_agents.tuning.task import Task, refused_batch, returns_of
 
 STEPS = 100_000  # that a learner learns from, unless tuned settings or somebody says how many
 BUDGET = "30m"
+AGAIN = 2  # settings that run again with fresh seeds: the best, and the best of those that were known
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -54,8 +55,8 @@ def run_tuning(command: TuneCommand) -> None:
     task = replace(task, together=alone is None)
     space = make_space(task, known)
     until = None if run.budget is None and run.trials is not None else start + seconds_of(run.budget or BUDGET)
-    budget = Budget(until, run.trials, len(space.known) * FRESH / run.seeds / min(run.jobs, 2))
-    with _study(command, task) as (study, storage), _out(run.out, f"tune-{task.agent}-{task.env}") as out:
+    budget = Budget(until, run.trials, AGAIN * FRESH / run.seeds / min(run.jobs, AGAIN))
+    with _study(command, task) as (study, storage), _out(run, f"tune-{task.agent}-{task.env}") as out:
         begin(study, space)
         if not run.quiet:
             say(_heading(task, space, alone, until))
@@ -134,21 +135,28 @@ def _study(command: TuneCommand, task: Task) -> Iterator[tuple[Any, str | None]]
 
 
 @contextmanager
-def _out(typed: Path | None, name: str) -> Iterator[Path]:
-    """A context with the folder for results: a new one, or one that holds results; an empty one is removed."""
-    if typed is None:
+def _out(run: TuneOptions, name: str) -> Iterator[Path]:
+    """A context with the folder for results: a new one, or that of a study that goes on; an empty one is removed."""
+    if run.out is None:
         out = fresh_run_dir(name)
     else:
-        out = typed
+        out = run.out
         with writable("out", out):
-            if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / TRIALS).is_file())):
-                raise UserError(f"out: {out} exists and holds no results of tuning; give a new folder")
+            if out.exists() and (not out.is_dir() or any(out.iterdir())):
+                _check_goes_on(out, run.storage)
             out.mkdir(parents=True, exist_ok=True)
     try:
         yield out
     finally:
         if not any(out.iterdir()):
             out.rmdir()
+
+
+def _check_goes_on(out: Path, storage: str | None) -> None:
+    if not (out / TRIALS).is_file():
+        raise UserError(f"out: {out} exists and holds no results of tuning; give a new folder")
+    if storage is None:
+        raise UserError(f"out: {out} holds results, and without --storage tuning does not go on; give a new folder")
 
 
 @dataclass(frozen=True)
@@ -161,7 +169,6 @@ class Worker:
         study: the study, if it is in this process.
         storage: where it is, if not.
         name: the study's.
-        seed: of what is drawn.
     """
 
     space: Space
@@ -169,19 +176,18 @@ class Worker:
     study: Any
     storage: str | None
     name: str
-    seed: int
 
 
 def work(worker: Worker) -> None:
     """Try settings until the budget allows no other."""
     torch.set_num_threads(1)
-    study = open_study(worker.storage, worker.name, worker.seed) if worker.study is None else worker.study
+    study = open_study(worker.storage, worker.name) if worker.study is None else worker.study
     run_trials(study, worker.space, worker.budget)
 
 
 def _try(study: Any, space: Space, budget: Budget, jobs: int, storage: str | None, *, quiet: bool) -> None:  # noqa: ANN401
     alone = study if jobs == 1 else None
-    workers = [Worker(space, budget, alone, storage, study.study_name, seed) for seed in range(jobs)]
+    workers = [Worker(space, budget, alone, storage, study.study_name)] * jobs
     with Progress(study, budget, quiet) as progress:
         in_processes(work, workers, jobs, progress.show)
 

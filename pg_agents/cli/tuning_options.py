@@ -41,7 +41,7 @@ class TuneOptions:
     jobs: int = 1
     """Trials that run at a time, each in a process of its own."""
     seed: int = 0
-    """Of the settings that are drawn."""
+    """Of the settings that are drawn; with --jobs and --storage they are others each time."""
     step_timeout: float | None = None
     """Seconds that one call of the environment may take; by default 120 with workers, any time without."""
     device: str = "cpu"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -78,13 +77,13 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def open_study(storage: str | None, name: str, seed: int) -> Any:  # noqa: ANN401
+def open_study(storage: str | None, name: str, seed: int | None = None) -> Any:  # noqa: ANN401
     """Return the study of a name, new or as it was left.
 
     Args:
         storage: the URL of a database, or a journal's file; None: it is in memory.
         name: of the study.
-        seed: of what is drawn; a study that goes on draws other settings than before.
+        seed: of what is drawn, in memory; a study in a storage draws others each time it is opened.
 
     Raises:
         UserError: the storage cannot be opened.
@@ -96,9 +95,8 @@ def open_study(storage: str | None, name: str, seed: int) -> Any:  # noqa: ANN40
             pruner = optuna.pruners.MedianPruner(n_startup_trials=BEFORE_PRUNING, n_min_trials=BEFORE_PRUNING)
             how: dict[str, Any] = {"study_name": name, "storage": opened, "load_if_exists": True, "pruner": pruner}
             study = optuna.create_study(direction="maximize", **how)
-            drawn = seed if storage is None else [seed, len(study.get_trials(deepcopy=False)), os.getpid()]
-            number = int(np.random.SeedSequence(drawn).generate_state(1)[0])
             options: dict[str, Any] = {"n_startup_trials": FIRST, "multivariate": True, "constant_liar": True}
+            number = int(np.random.SeedSequence(seed if storage is None else None).generate_state(1)[0])
             study.sampler = optuna.samplers.TPESampler(seed=number, **options)
     except ImportError as error:
         raise UserError(f"storage: {shown(storage)} needs a package that is not installed ({error})") from error

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support.bugs import Bug, seeded
 
 from pg_agents.cli import main, tuning
+from pg_agents.cli.environments import parse_arguments
 from pg_agents.cli.parsing import parse
 from pg_agents.cli.tuning import seconds_of
 from pg_agents.training.tuned import Tuned
@@ -76,6 +77,48 @@ def test_the_header_has_where_it_comes_from_and_the_entry_to_ship(returns):
     assert settings.total_steps == 2_000 and isinstance(settings.arguments["hidden"], tuple | None)
 
 
+def test_the_file_makes_the_environment_in_which_was_tuned(returns):
+    returns(lambda settings, seed: 10 * is_drawn(settings) + seed)
+    made = ["--env-arg", "render_mode=None", "--env-arg", "sutton_barto_reward=True"]
+    made += ["--eval-env-arg", "sutton_barto_reward=False", "--wrapper", "ClipReward:max_reward=0.5"]
+    assert main([*TUNE, *made]) == 0
+    text = Path("o/best.toml").read_text()
+    run = parse(["train", "ppo", "--config", "o/best.toml", "--eval-every", "100"]).run
+    assert parse_arguments(run.env_arg) == {"render_mode": None, "sutton_barto_reward": True}
+    assert parse_arguments(run.eval_env_arg) == {"sutton_barto_reward": False}
+    assert run.wrapper == ("ClipReward:max_reward=0.5",)
+    (entry,) = eval(f"[{{{text.partition('tuned.py:')[2].splitlines()[1].removeprefix('#')}}}]", {"Tuned": Tuned})
+    settings = entry["ppo", "CartPole-v1"]
+    assert settings.env_args == parse_arguments(run.env_arg) and settings.wrappers == run.wrapper
+
+
+@pytest.mark.parametrize(("seeds", "jobs", "trials"), [(4, 1, 5.0), (10, 1, 2.0), (10, 8, 1.0)])
+def test_time_is_kept_for_the_last_runs_of_two_settings(seeds, jobs, trials, returns, monkeypatch):
+    budgets = []
+
+    def budget(*given, right=tuning.Budget):
+        budgets.append(right(*given))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning, "Budget", budget)
+    typed = ["tune", "a2c", "CartPole-v1", "--seeds", str(seeds), "--jobs", str(jobs), "--num-envs", "3"]
+    assert main(typed) == 130
+    assert budgets[0].last_runs == trials and budgets[0].trials is None
+
+
+def test_what_was_typed_precedes_the_shipped_settings(returns, monkeypatch):
+    shipped = Tuned(8, 5_000, {"epochs": 5, "clip": 0.1}, {"sutton_barto_reward": True, "render_mode": None})
+    monkeypatch.setitem(tuning.SHIPPED, ("ppo", "CartPole-v1"), shipped)
+    returns(lambda settings, seed: float(seed))
+    typed = ["--epochs", "7", "--env-arg", "sutton_barto_reward=False", "--trials", "2"]
+    assert main([*TUNE, *typed]) == 0
+    defaults, known = rows()
+    assert defaults["settings"]["arguments"] == {"epochs": 7}
+    assert known["settings"]["arguments"] == {"epochs": 7, "clip": 0.1} and known["settings"]["total_steps"] == 2_000
+    for row in (defaults, known):
+        assert row["settings"]["env_args"] == {"sutton_barto_reward": False, "render_mode": None}
+
+
 def test_known_settings_that_do_better_on_fresh_seeds_are_the_result(returns):
     lucky = lambda settings, seed: 0 if "epochs" not in settings.arguments else 1 if seed < 104 else -1  # noqa: E731
     returns(lambda settings, seed: lucky(settings, seed) + seed / 1e6)
@@ -115,6 +158,7 @@ def test_ctrl_c_keeps_the_trials_and_the_same_command_goes_on(returns, capsys, m
         (["--trials", "0"], "--trials must be a whole number, 1 or above, got 0"),
         (["--jobs", "0"], "--jobs must be a whole number, 1 or above, got 0"),
         (["--out", "full"], "--out: full exists and holds no results of tuning; give a new folder"),
+        (["--out", "others"], "--out: others holds results, and without --storage tuning does not go on; give a new"),
         (["--storage", "x"], "--storage: 'x' cannot be opened"),
         (["--discount", "2"], "--discount must be between 0 and 1, got 2"),
         (["--env-arg", "x=1"], "--env-arg: CartPole-v1 cannot be made with x=1"),
@@ -123,10 +167,12 @@ def test_ctrl_c_keeps_the_trials_and_the_same_command_goes_on(returns, capsys, m
 def test_bad_input_is_one_sentence_and_leaves_nothing(typed, message, folder, capsys):
     (folder / "full").mkdir()
     (folder / "full" / "mine").touch()
+    (folder / "others").mkdir()
+    (folder / "others" / "trials.jsonl").touch()
     assert main([*(TUNE[:-2] if "--out" in typed else TUNE), *typed]) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"error: {message}") and err.count("\n") == 1
-    assert sorted(path.name for path in folder.iterdir()) == ["full"]
+    assert sorted(path.name for path in folder.iterdir()) == ["full", "others"]
 
 
 def test_an_agent_that_does_not_fit_is_one_sentence(capsys):
@@ -173,6 +219,8 @@ def test_fresh_seeds_are_none_of_the_trials_and_none_of_results():
 def test_a_difference_of_means_and_its_interval():
     apart, low, high = difference([1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0])
     assert apart == -10 and low < -10 < high < 0
+    apart, low, high = difference([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [11.0, 12.0, 13.0])
+    assert apart == pytest.approx(-7.5) and high - low > 8  # with two degrees of freedom; with seven, below 6
     assert difference([1.0] * 4, [1.0] * 10) == pytest.approx((0, 0, 0), abs=1e-12)
 
 

@@ -140,6 +140,14 @@ def test_a_minibatch_is_at_most_a_rollout_and_a_run_has_updates():
     assert all(minibatch <= rollout for minibatch, rollout in sizes) and any(part == whole for part, whole in sizes)
     (steps,) = (one for one in space_of("a2c", "Acrobot-v1", total_steps=2_000).dimensions if one.name == "num_steps")
     assert list(steps.choices) == [8, 16]
+    assert "num_steps" not in names(space_of("ppo", "pg/Copy-v0"))  # whose rollouts are of whole texts
+
+
+def test_numbers_stand_in_their_order_and_known_ones_among_them():
+    (epochs,) = (one for one in space_of("ppo", "Acrobot-v1").dimensions if one.name == "epochs")
+    assert list(epochs.choices) == sorted(epochs.choices)
+    (envs,) = (one for one in space_of("ppo", "pg/Reverse-v0").dimensions if one.name == "num_envs")
+    assert list(envs.choices) == [8, 16, 32, 64, 256]
 
 
 def larger(settings):

@@ -3,6 +3,7 @@
 import math
 import time
 
+import optuna
 import pytest
 from support.bugs import Bug, seeded
 
@@ -66,6 +67,29 @@ def test_a_trial_is_given_up_below_others_but_known_settings_never(space, return
     assert given_up and all(len(row["lower_ends"]) < 3 and row["score"] is None for row in given_up)
     assert [row["state"] for row in rows[:2]] == ["complete", "complete"]
     assert max(row["lower_ends"][-1] for row in given_up) < best_of(rows)["score"]
+
+
+def test_known_settings_that_come_late_are_not_given_up_either(space, returns):
+    returns(lambda rate, point: -100.0 if rate == 0.01 else rate)
+    opened = open_study(None, "a study", 0)
+    for _ in range(8):
+        opened.add_trial(optuna.trial.create_trial(value=1.0, intermediate_values={1: 1.0, 2: 1.0, 3: 1.0}))
+    begin(opened, space)
+    run_trials(opened, space, Budget(None, 10, 0.0))
+    late = rows_of(opened)[8:]
+    assert {row["origin"]: row["state"] for row in late} == {"defaults": "complete", "tuned": "complete"}
+
+
+def test_defaults_that_diverge_do_not_end_the_study(space, returns):
+    def found(rate, point):
+        if rate == 0.01:
+            raise FloatingPointError("the gradient is not finite")
+        return rate
+
+    returns(found)
+    rows = tried(space, 4)
+    assert rows[0]["state"] == "failed" and rows[0]["error"].startswith("FloatingPointError: ")
+    assert best_of(rows) is not rows[0] and best_of(rows, ("defaults",)) is None
 
 
 def test_settings_that_fail_are_worst_and_do_not_end_the_study(space, returns):
@@ -133,6 +157,13 @@ def test_another_task_does_not_go_into_the_same_study(space, returns, folder):
         tried(other, 2, "journal:trials.log")
 
 
+def test_a_study_goes_on_with_another_device_and_time_limit(space, returns, folder):
+    returns(lambda rate, point: rate)
+    tried(space, 2, "journal:trials.log")
+    other = Task(**vars(TASK) | {"device": "cuda", "step_timeout": 5.0})
+    assert len(tried(Space(other, space.dimensions, space.known, space.parameters), 3, "journal:trials.log")) == 3
+
+
 @pytest.mark.parametrize("storage", ["nothing", "sqlite:////no/such/folder/x.db", "unknown://x"])
 def test_a_storage_that_cannot_be_opened_is_one_sentence(storage):
     with pytest.raises(UserError, match="^storage: "):
@@ -149,6 +180,25 @@ def test_a_budget_keeps_time_for_the_last_runs(space, returns):
     longest = max(trial.user_attrs["seconds"] for trial in opened.get_trials(deepcopy=False))
     assert Budget(time.time() + 3_600 + 3 * longest, None, 2.0).allows(opened)
     assert not Budget(time.time() - 1, None, 2.0).allows(opened)
+    opened.add_trial(optuna.trial.create_trial(value=0.0, user_attrs={"seconds": 1_000.0}))
+    assert not Budget(time.time() + 2_900, None, 2.0).allows(opened)  # one trial, and the last runs
+    assert Budget(time.time() + 3_100, None, 2.0).allows(opened)
+
+
+def test_of_equal_scores_the_one_that_was_high_sooner_is_best():
+    rows = [
+        {"trial": i, "origin": "search", "score": 1.0, "lower_ends": [ends, 1.0]}
+        for i, ends in enumerate((0, 0.9, 0.5))
+    ]
+    assert best_of(rows)["trial"] == 1
+    assert best_of([*rows, {"trial": 3, "origin": "search", "score": None, "lower_ends": [9.0]}])["trial"] == 1
+
+
+def test_evaluations_of_a_trial_stand_in_their_order(space, returns):
+    returns(lambda rate, point: point)
+    for row in tried(space, 2):
+        assert row["lower_ends"] == sorted(row["lower_ends"]) and len(row["lower_ends"]) == 3
+        assert row["lower_ends"][-1] == row["score"]
 
 
 def test_settings_come_back_from_json():
