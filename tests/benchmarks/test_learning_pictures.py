@@ -28,13 +28,16 @@ DOORKEY = Cell(
 )
 
 
-def test_a_run_says_what_was_reached_and_what_could_be():
+def test_a_run_says_what_was_reached_and_what_could_be(monkeypatch):
+    greedy, evaluate = [], pg.evaluate
+    monkeypatch.setattr(pg, "evaluate", lambda *given, **how: greedy.append(how) or evaluate(*given, **how))
     arguments = {"num_steps": 9, "minibatch_size": 36, "epochs": 1}
     board = {"rows": 6, "columns": 5, "pixels": 4}
     result = pictures.run(Cell("Catch/ppo", "ppo", "pg/Catch-v0", 8, 200, arguments, 200, board), 0)
     assert result["known"]["optimal"] == 1 and -1 <= result["score"] <= 1
     assert abs(result["known"]["random"] + 0.6) < 0.25  # 2/5 − 1; standard error 0.057
     assert {"steps", "curve", "seconds"} <= result.keys()
+    assert [how.get("greedy", True) for how in greedy] == [True, False]  # random actions are sampled
 
 
 def test_the_optimum_is_that_of_the_evaluated_episodes():
