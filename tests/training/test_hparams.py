@@ -100,6 +100,7 @@ def test_what_is_neither_a_number_nor_a_truth_value_is_a_text_and_none_is_left_o
     config["arguments"] = {"clip": 0.2, "target_kl": None, "normalize_rewards": True, "max_grad_norm": float("inf")}
     expected = {"agent": "ppo", "seed": 1.0, "hidden": "8, 4", "split": "a", "clip": 0.2, "normalize_rewards": True}
     assert hyperparameters(config) == expected | {"max_grad_norm": "inf"}
+    assert hyperparameters({"env_args": {"made": {"rows": 4, "torus": True}}}) == {"made": "rows=4, torus=True"}
 
 
 def test_scores_that_there_are_not_are_left_out():

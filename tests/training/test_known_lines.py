@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 import pg_agents as pg
-from pg_agents.training.known import known_lines
+from pg_agents.training.known import CHARTS, known_lines
 
 
 def test_what_is_known_is_per_episode_or_per_step():
@@ -18,7 +18,18 @@ def test_what_is_known_is_per_episode_or_per_step():
         env = gym.make_vec(env_id, 2)
         known = pg_envs.known_returns(env)
         assert known_lines(env) == {f"known/optimal_{unit}": known.optimal, f"known/random_{unit}": known.random}
+    found = known_lines(gym.make("pg/Recall-v0"))
+    assert found["known/random_return"] < found["known/memoryless_return"] < found["known/optimal_return"]
     assert known_lines(gym.make("Acrobot-v1")) == {}
+
+
+@pytest.mark.parametrize(
+    ("env_id", "chart", "learned"), [("pg/Recall-v0", 0, "rollout/ep_rew_mean"), ("pg/TwoStateMDP-v0", 1, "train/gain")]
+)
+def test_a_chart_has_its_curve_and_all_that_is_known_in_its_unit(env_id, chart, learned):
+    charts = list(CHARTS.values())
+    for tag in (learned, *known_lines(gym.make(env_id))):
+        assert [any(re.match(one, tag) for one in tags) for tags in charts] == [chart == 0, chart == 1]
 
 
 @pytest.mark.parametrize("seeds", [None, (3, 5)])
