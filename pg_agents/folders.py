@@ -49,7 +49,7 @@ def write(path: Path, fill: Fill, check: Callable[[Path], None] | None = None) -
     Args:
         path: the folder; it is resolved, and the folders above it are made.
         fill: writes files to the empty folder it is given; may return the SHA-256 of some, as `seal` takes them.
-        check: raises if what is at `path` must not be replaced; None: `check_ours`.
+        check: raises if what is at `path` must not be replaced, which no other writer moves then; None: `check_ours`.
 
     Raises:
         SavedFilesError: what is there holds anything that its manifest does not list.
@@ -59,7 +59,8 @@ def write(path: Path, fill: Fill, check: Callable[[Path], None] | None = None) -
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _temporary(path.parent) as folder:
-            check(path)
+            with held(path.parent):
+                check(path)
             fresh = folder / NEW
             fresh.mkdir()
             seal(fresh, fill(fresh))
@@ -187,7 +188,11 @@ def _leftovers(parent: Path) -> Iterator[Path]:
         folder = parent / name
         if not PATTERN.fullmatch(name) or folder.is_symlink() or not folder.is_dir():
             continue
-        if not _ours(set(os.listdir(folder))) or (descriptor := lock(folder)) in (None, TAKEN):
+        try:
+            entries = set(os.listdir(folder))
+        except OSError:  # its writer has ended since
+            continue
+        if not _ours(entries) or (descriptor := lock(folder)) in (None, TAKEN):
             continue
         try:
             yield folder
@@ -216,7 +221,7 @@ def _put_back(old: Path) -> None:
 
 
 def _put(fresh: Path, path: Path, old: Path) -> None:
-    """Rename the folder `fresh` to `path`; what is there takes its place, or is put into the folder `old`."""
+    """Rename the folder `fresh` to `path`; what is there takes its place, from where it is never put back."""
     if not path.exists():
         os.rename(fresh, path)
     elif not _exchange(fresh, path):
@@ -224,6 +229,7 @@ def _put(fresh: Path, path: Path, old: Path) -> None:
         try:
             os.rename(path, old / path.name)
             os.rename(fresh, path)
+            os.rename(old / path.name, fresh)
         finally:
             _put_back(old)
 

@@ -119,7 +119,7 @@ def test_names_change_while_their_folder_is_held_and_a_former_folder_is_back_bef
     monkeypatch.setattr(locks, "release", let_go)
     with suppress(OSError):
         write(tmp_path / "x", filled("two"))
-    assert len(seen) == 5 and all(seen) and text_of(tmp_path / "x") == "two"
+    assert len(seen) == 6 and all(seen) and text_of(tmp_path / "x") == "two"
 
 
 def test_a_folder_is_told_from_another_by_its_number_and_the_time_of_its_change():
@@ -258,6 +258,40 @@ def test_many_writers_and_readers_of_one_folder_see_whole_ones(tmp_path):
     for thread in readers:
         thread.join(60)
     assert not errors and text_of(tmp_path / "x").endswith("7") and os.listdir(tmp_path) == ["x"]
+
+
+def test_what_is_replaced_is_looked_at_while_no_other_writer_changes_names(tmp_path):
+    holders = []
+    write(tmp_path / "x", filled("one"), check=lambda path: holders.append(lock(path.parent)))
+    assert holders == [TAKEN, TAKEN]
+
+
+def test_a_former_folder_is_not_put_back_where_the_next_writer_has_moved_the_new_one(tmp_path, monkeypatch):
+    """Where folders cannot be exchanged, there is none between two renames; the writer before may be deleting then."""
+    write(tmp_path / "x", filled("one"))
+    monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
+    finish = folders._finish
+
+    def late(folder):
+        if (tmp_path / "x").exists():
+            os.rename(tmp_path / "x", tmp_path / "aside")
+        finish(folder)
+        assert not (tmp_path / "x").exists()
+        os.rename(tmp_path / "aside", tmp_path / "x")
+
+    monkeypatch.setattr(folders, "_finish", late)
+    write(tmp_path / "x", filled("two"))
+    assert text_of(tmp_path / "x") == "two"
+
+
+def test_a_temporary_folder_that_its_writer_deletes_meanwhile_stops_nobody(tmp_path, monkeypatch):
+    listed = os.listdir
+    monkeypatch.setattr(
+        os, "listdir", lambda folder: [*listed(folder), LEFTOVER] if folder == tmp_path else listed(folder)
+    )
+    monkeypatch.setattr(folders.Path, "is_dir", lambda path: path.name == LEFTOVER or path.exists())
+    write(tmp_path / "x", filled("one"))
+    assert text_of(tmp_path / "x") == "one"
 
 
 def test_a_reader_reads_anew_when_the_folder_is_replaced_meanwhile(tmp_path):

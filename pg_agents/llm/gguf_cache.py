@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_agents.errors import SavedFilesError
-from pg_agents.folders import foreign, restore, write
+from pg_agents.folders import foreign, read, write
 from pg_agents.manifest import MANIFEST, listed, read_json, sha256, verify
 from pg_agents.shown import shown
 
@@ -34,12 +34,11 @@ def cached(file: Path, folder: Path, make: Callable[[Path], None]) -> Path:
         OSError: a file cannot be read or written.
     """
     source = {"bytes": file.stat().st_size, "sha256": sha256(file)}
-    restore(folder)
     try:
-        _check(folder)
-        if folder.is_dir() and any(folder.iterdir()):
-            if not (wrong := _difference(folder, source)):
-                return folder
+        wrong = read(folder, lambda place: _difference(place, source))
+        if wrong == "":
+            return folder
+        if wrong:
             warnings.warn(f"cache: {folder} is made anew from {file} ({wrong})", RuntimeWarning, stacklevel=2)
         write(folder, lambda fresh: _fill(fresh, source, make), _check)
     except SavedFilesError as error:
@@ -52,8 +51,11 @@ def _fill(folder: Path, source: dict[str, Any], make: Callable[[Path], None]) ->
     (folder / SOURCE).write_text(json.dumps(source) + "\n", encoding="utf-8")
 
 
-def _difference(folder: Path, source: dict[str, Any]) -> str:
-    """Return why a cache cannot be used for a source; "" if it can."""
+def _difference(folder: Path, source: dict[str, Any]) -> str | None:
+    """Return why a cache cannot be used for a source; "" if it can, None if there is none."""
+    _check(folder)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
     try:
         verify(folder)
         return "" if read_json(folder, SOURCE) == source else "the file is another one than it was made from"
