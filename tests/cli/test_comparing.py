@@ -51,6 +51,23 @@ def test_json_has_all_numbers_and_writes_nothing(runs, capsys):
     assert not (runs / "runs").exists()
 
 
+def test_json_writes_the_page_too_if_a_folder_is_given(runs, capsys):
+    assert main(["compare", "ppo", "--json", "--out", "c"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] and (runs / "c" / "comparison.html").is_file()
+
+
+def test_what_is_known_is_of_returns_of_the_environment_itself(runs, capsys):
+    make(runs / "wrapped", 1.0, agent="a", env="pg/CartPole-v1", wrappers=["my_module:Wrapper"])
+    (runs / "long").mkdir()
+    (runs / "long" / "metrics.jsonl").write_text('{"step": 1, "rollout/ep_len_mean": 2}\n')
+    (runs / "long" / "config.json").write_text('{"env": "pg/CartPole-v1"}')
+    for typed in (["wrapped"], ["long", "--metric", "rollout/ep_len_mean"]):
+        assert main(["compare", *typed, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["panels"][0]["known"] == {}
+    assert main(["compare", *typed, "--out", "c"]) == 0
+    assert "compare long --metric rollout/ep_len_mean<" in (runs / "c" / "comparison.html").read_text()
+
+
 def test_another_group_is_held_against(runs, capsys):
     assert main(["compare", "ppo", "a2c", "--against", "a2c", "--json"]) == 0
     (panel,) = json.loads(capsys.readouterr().out)["panels"]
@@ -100,7 +117,8 @@ def test_what_is_wrong_is_one_sentence(runs, capsys, typed, said):
 def test_names_from_files_are_printed_safely_and_drawn(folder, capsys):
     make(folder / "r", 1.0, agent="\x1b[2J$\\frac _x", env="[red]<script>$_{")
     make(folder / "q", 1.0, agent="_hidden", env="[red]<script>$_{")
-    assert main(["compare", "r", "q", "--out", "c"]) == 0
+    make(folder / "s", 1.0, agent="$\\nothing$", env="[red]<script>$_{")
+    assert main(["compare", "r", "q", "s", "--out", "c"]) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out and "[red]<script>" in out
 

@@ -124,6 +124,13 @@ def test_a_picture_says_what_its_lines_are(measured):
     assert band[:, 1].max() == pytest.approx(row.high.max()) and row.values[-1] == pytest.approx(scores.middle)
 
 
+def test_a_group_whose_name_begins_with_an_underscore_is_in_the_legend(tmp_path):
+    make_seeds(tmp_path / "a", lambda seed: [1, 2], seeds=1, agent="_a")
+    measured = [measure(one, {}) for one in panels_of(read_runs(runs_in([tmp_path / "a"]), RETURN)[0])]
+    (legend,) = draw(measured, RETURN, looks_of(measured)).legends
+    assert [text.get_text().strip() for text in legend.get_texts()] == ["_a"]
+
+
 def test_a_run_of_one_row_can_be_seen(tmp_path):
     make_seeds(tmp_path / "a", lambda seed: [1], seeds=1, agent="a")
     make_seeds(tmp_path / "b", lambda seed: [1, 2], seeds=1, agent="b")
