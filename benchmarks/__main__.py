@@ -1,4 +1,4 @@
-"""`python -m benchmarks list | run | report | check`: experiments, what they measured, and the pages that say it."""
+"""`python -m benchmarks list | run | report | check | peers`: experiments, what they measured, pages, other libraries."""
 
 from __future__ import annotations
 
@@ -6,20 +6,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from benchmarks.peers import add_peers
 from benchmarks.suite.command import add_list, add_run
 from benchmarks.suite.pages_command import add_check, add_report
 from pg_agents.errors import Terminated, UserError
 
-COMMANDS = {"list": add_list, "run": add_run, "report": add_report, "check": add_check}
+COMMANDS = {"list": add_list, "run": add_run, "report": add_report, "check": add_check, "peers": add_peers}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out a command, and return the exit code: 1 where something failed, 2 where something typed is wrong."""
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
-        from benchmarks import former  # what its experiments need takes time to import
-
-        if arguments[0] in former.NAMES:
-            return former.main(list(arguments))
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="{" + ",".join(COMMANDS) + "}")
     for add in COMMANDS.values():

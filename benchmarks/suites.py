@@ -46,6 +46,8 @@ MUJOCO = (Part("mujoco", ("HalfCheetah-v5/*", "Hopper-v5/*", "*")),)
 BANDITS = (Part("lecture_note"), Part("bandits"))
 MDPS = (Part("mdps"), Part("continuing"))
 MEMORY = (Part("memory"),)
+BESIDE_PEERS = tuple(map(Part, ("same_work", "many_seeds", "from_pictures", "with_trl")))
+SPEED = tuple(map(Part, ("two_forms", "one_thread", "learners_cost", "costs", "options", "profile", "decoding", "tricks")))
 
 SUITES: dict[str, tuple[Part, ...]] = {
     "smoke": (Part("smoke"),),
@@ -57,7 +59,8 @@ SUITES: dict[str, tuple[Part, ...]] = {
     "memory": MEMORY,
     "pictures": (Part("pictures"), Part("pong")),
     "abilities": (Part("abilities"),),
-    "peers": (Part("classic", ("*sb3*",)), Part("mujoco", ("*sb3*",))),
+    "peers": (Part("classic", ("*sb3*",)), Part("mujoco", ("*sb3*",)), *BESIDE_PEERS),
+    "speed": (*BESIDE_PEERS, *SPEED),
     "learning": (
         FIRST,
         Part("mujoco", ("HalfCheetah-v5/*", "Hopper-v5/*")),

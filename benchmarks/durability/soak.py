@@ -20,7 +20,7 @@ import gymnasium as gym
 import torch
 
 import pg_agents as pg
-from benchmarks.peers.machine import resident_megabytes
+from benchmarks.suite.machine import resident_megabytes
 from benchmarks.suite.records import Record
 from benchmarks.suite.tables import by_cell, cell_rows, markdown, results
 

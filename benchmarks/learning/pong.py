@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 import pg_agents as pg
 from benchmarks.learning.sb3 import HOURS, THREADS
-from benchmarks.peers.machine import PEERS
+from benchmarks.peers import PEERS
 from benchmarks.processes import python_of
 from benchmarks.suite.pictures import colour_of, count_in_thousands, draw_level, panels
 from benchmarks.suite.tables import Measured, by_cell, cell_rows, markdown, number, results
@@ -42,7 +42,7 @@ THEIRS = {
     "falling": {"learning_rate": 2.5e-4, "clip_range": 0.1},
     "env_args": STICKY | {"frameskip": 1},  # their wrapper skips frames itself
 }
-WORKER = Path(__file__).parents[1] / "peers" / "workers" / "sb3_atari.py"
+WORKER = Path(__file__).parent / "workers" / "sb3_atari.py"
 EVERY = 8 * 1024  # steps between points of the curve
 
 

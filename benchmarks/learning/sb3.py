@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.machine import PEERS
+from benchmarks.peers import PEERS
 from benchmarks.processes import answer, python_of
 from pg_agents.seeding import Purpose, environment_seeds, spawn
 

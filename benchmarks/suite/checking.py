@@ -13,7 +13,6 @@ from benchmarks.suite.reporting import said
 from benchmarks.suite.stamps import drawn
 
 LINK = re.compile(r"\]\(([^)#\s]+)")
-FORMER = ("peers.png", "pong-ours-0.jsonl", "profile-before.md", "learning.png", "overview.png")
 SHOWN = 70  # characters of a line
 WRITE = "run `python -m benchmarks report`"
 
@@ -81,16 +80,10 @@ def _of_pictures(book: Book) -> Iterator[Fault]:
             yield Fault(where, 1, f"was drawn from other records than {stamp.experiment} has now; {WRITE}")
 
 
-def former(book: Book) -> list[Path]:
-    """Return the results that no experiment of the suite has written."""
-    paths = sorted(book.results.iterdir())
-    return [path for path in paths if path.suffix == ".json" or path.name in FORMER]
-
-
 def _unreached(book: Book) -> Iterator[Fault]:
     """Yield results that no page leads to."""
     reached = set().union(*(_reached(book, page) for page in book.pages if page.exists()))
-    for path in sorted({*book.results.iterdir(), *reached} - set(former(book))):
+    for path in sorted({*book.results.iterdir(), *reached}):
         where = path.relative_to(book.root)
         if path not in reached:
             yield Fault(where, 1, "no page leads to it: delete it, or let a page link it or show its experiment")

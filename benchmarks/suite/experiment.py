@@ -26,7 +26,8 @@ class Experiment:
         run: measures a cell with one seed.
         run_seeds: measures a cell with several seeds as one batch; None: each by itself.
         together: whether the seeds of a cell are such a batch; None: those of every cell.
-        exclusive: whether nothing else of the suite may run beside it.
+        exclusive: whether nothing else of the suite may run beside it; its seeds are rounds, in each of which all cells
+            run one after the other.
         extras: modules that must be importable.
         module: where its `table`, `plot` and `numbers` are; None: it has none.
         sources: experiments whose records it shows; it has no cells of its own then.

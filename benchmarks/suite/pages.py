@@ -19,7 +19,7 @@ MARKER = re.compile(
     r"<!-- benchmarks: (?P<block>\S+) -->|(?P<end>[ \t]*<!-- /benchmarks -->)"
     r"|<!--\{\{(?P<number>[^{}\s]+)\}\}-->|(?P<stop><!--/-->)"
 )
-NOT_MEASURED, BY_HAND = "<!-- not measured -->", "<!-- typed by hand -->"
+NOT_MEASURED = "<!-- not measured -->"
 OPENING, CLOSING = ("block", "number"), {"end": "block", "stop": "number"}
 CLOSED_BY = {"block": "<!-- /benchmarks -->", "number": "<!--/-->"}
 NUMBERS_OF_A_RESULT = 2  # in each of as many lines of a block of text, to be a table of results
@@ -121,7 +121,7 @@ def tables(text: str) -> Iterator[tuple[int, str]]:
     yield from (
         (line, why)
         for line, why in sorted([*_of_markdown(text), *_of_text(text)])
-        if line not in inside and _above(text, line) not in (NOT_MEASURED, BY_HAND)
+        if line not in inside and _above(text, line) != NOT_MEASURED
     )
 
 
@@ -129,11 +129,6 @@ def _above(text: str, line: int) -> str:
     """Return the last line with something in it above a line."""
     above = [other.strip() for other in text.splitlines()[: line - 1]]
     return next((other for other in reversed(above) if other), "")
-
-
-def typed_by_hand(text: str) -> int:
-    """Return how many tables are marked as typed by hand."""
-    return without_code(text).count(BY_HAND)
 
 
 def _of_markdown(text: str) -> Iterator[tuple[int, str]]:

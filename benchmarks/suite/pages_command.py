@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from benchmarks.suite.book import Account, Book, SourceError
-from benchmarks.suite.checking import faults, former
+from benchmarks.suite.checking import faults
 from benchmarks.suite.finding import find
-from benchmarks.suite.pages import Fault, typed_by_hand
+from benchmarks.suite.pages import Fault
 from benchmarks.suite.records import read
 from benchmarks.suite.reporting import draw, report
 from benchmarks.suite.selection import choose
@@ -76,9 +76,6 @@ def written_beside(account: Account, folder: Path) -> list[Fault]:
 
 
 def _check(book: Book) -> int:
-    by_hand = sum(typed_by_hand(page.read_text()) for page in book.pages if page.exists())
-    if by_hand or former(book):
-        print(f"not of the suite yet: {by_hand} tables typed by hand, {len(former(book))} files of results")
     return _told(list(faults(book)))
 
 

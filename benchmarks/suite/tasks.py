@@ -64,7 +64,7 @@ class Done:
 def due(
     experiment: Experiment, cells: Sequence[Any], seeds: Sequence[int], done: Collection[Place], said: tuple[str, str]
 ) -> list[Task]:
-    """Return the tasks for cells and seeds that are not done.
+    """Return the tasks for cells and seeds that are not done, those of what is exclusive in rounds.
 
     Args:
         experiment: the experiment.
@@ -78,7 +78,20 @@ def due(
         left = tuple(seed for seed in seeds if (cell.name, seed) not in done)
         batches = experiment.batches(cell, left)
         tasks += [Task(experiment.name, experiment.source, content(cell), batch, *said) for batch in batches]
-    return tasks
+    return in_rounds(tasks, seeds) if experiment.exclusive else tasks
+
+
+def in_rounds(tasks: Sequence[Task], seeds: Sequence[int]) -> list[Task]:
+    """Return tasks in the order of their seeds, with all cells of a seed next to each other: seeds are rounds.
+
+    Every second round is backwards, so that no cell always follows another: a machine that grows slower, or warmer,
+    then does so for all alike.
+    """
+    place = {seed: i for i, seed in enumerate(seeds)}
+    rounds: list[list[Task]] = [[] for _ in place]
+    for task in tasks:
+        rounds[place[task.seeds[0]]].append(task)
+    return [task for i, each in enumerate(rounds) for task in (each if i % 2 == 0 else each[::-1])]
 
 
 def measure(task: Task) -> Done:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.suite.pages import PageError, filled, places, tables, typed_by_hand
+from benchmarks.suite.pages import PageError, filled, places, tables
 
 PAGE = """# Title
 
@@ -88,8 +88,3 @@ def test_other_tables_are_not(page):
 
 def test_the_line_of_a_table_is_that_of_its_head():
     assert list(tables("# Title\n\n" + TABLE.format(3))) == [(3, "a table with numbers")]
-
-
-def test_tables_that_are_typed_by_hand_are_counted():
-    page = f"# A\n{TABLE.format(1)}\n<!-- typed by hand -->\n{TABLE.format(1)}\n{TABLE.format(2)}"
-    assert typed_by_hand(page) == 1 and len(list(tables(page))) == 2

@@ -12,12 +12,13 @@ import torch
 from benchmarks.correctness._parity.cells import UPDATES, Cell
 from benchmarks.correctness._parity.ours import Arrays, play
 from benchmarks.correctness._parity.tasks import LLAMA
-from benchmarks.peers.compare import run_side
-from benchmarks.peers.machine import PEERS
+from benchmarks.peers import PEERS
+from benchmarks.processes import answer, python_of
+from benchmarks.speed._sides.running import TIMEOUT, threads_of
 
 DIFFERENCES = ("advantages", "gradients", "weights")
 LIMIT = 5e-4  # beside its own array, a larger difference is not of rounding; n − 1 of 256 steps makes one of 2e-3
-PROGRAMS = {"Stable-Baselines3": "parity-sb3", "sb3-contrib": "parity-sb3", "TRL": "parity-trl"}
+WORKERS = {"Stable-Baselines3": "parity_sb3.py", "sb3-contrib": "parity_sb3.py", "TRL": "parity_trl.py"}
 
 
 def compare(cell: Cell, seed: int, peers: Path = PEERS) -> dict[str, Any]:
@@ -28,7 +29,8 @@ def compare(cell: Cell, seed: int, peers: Path = PEERS) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         places = {"record": f"{folder}/record.npz", "result": f"{folder}/result.npz"}
         np.savez(places["record"], **record)  # type: ignore[arg-type]
-        said = run_side(settings | places | {"program": PROGRAMS[cell.peer]}, peers)
+        command = [python_of(peers), "-P", str(Path(__file__).parent / "workers" / WORKERS[cell.peer])]
+        said = answer(command, settings | places, threads_of(1), name=cell.peer, timeout=TIMEOUT)
         with np.load(places["result"], allow_pickle=False) as file:
             theirs = dict(file)
     return hold(ours, theirs, record) | {"versions": said["versions"] | {"ours": torch.__version__}}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.durability._faults.cells import Cell
-from benchmarks.peers.machine import PEERS
+from benchmarks.peers import PEERS
 from benchmarks.processes import answer, python_of
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,1 @@
+"""Profiles: stopwatches around functions."""
