@@ -47,7 +47,9 @@ BANDITS = (Part("lecture_note"), Part("bandits"))
 MDPS = (Part("mdps"), Part("continuing"))
 MEMORY = (Part("memory"),)
 BESIDE_PEERS = tuple(map(Part, ("same_work", "many_seeds", "from_pictures", "with_trl")))
-SPEED = tuple(map(Part, ("two_forms", "one_thread", "learners_cost", "costs", "options", "profile", "decoding", "tricks")))
+SPEED = tuple(
+    map(Part, ("two_forms", "one_thread", "learners_cost", "costs", "options", "profile", "decoding", "tricks"))
+)
 
 SUITES: dict[str, tuple[Part, ...]] = {
     "smoke": (Part("smoke"),),

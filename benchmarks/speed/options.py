@@ -97,7 +97,7 @@ def table(records: Sequence[Measured]) -> str:
             pays = pays_after(run, plain[0]) if plain and run is not plain[0] else None
             clock = f"{run['processor']:.2f}" if "processor" in run else NONE
             first = f"{run['first_seconds']:.2f}"
-            ends = "never" if pays is None else f"{max(pays, 0):,.0f} iterations"
+            ends = "never" if pays is None else "at once" if pays <= 0 else f"{pays:,.0f} iterations"
             said = NONE if not plain or run is plain[0] else ends
             yield [f"{run['collecting']:.2f}", f"{run['learning']:.2f}", clock, first, said]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.speed._sides.comparing import (
@@ -21,7 +22,7 @@ from benchmarks.speed._sides.comparing import (
     versions,
 )
 from benchmarks.speed._sides.workload import Workload, name_of
-from benchmarks.suite.pictures import draw_bars, panels
+from benchmarks.suite.pictures import panels, scale_by_logarithms
 from benchmarks.suite.tables import MISSING, NONE, Measured, by_cell, failures, markdown, number
 
 Workloads = Mapping[str, Workload]
@@ -39,6 +40,8 @@ NAMES = {
     "sb3, 1 thread": "Stable-Baselines3, 1 thread",
     "sb3, 2 threads": "Stable-Baselines3, 2 threads",
 }
+A_THOUSAND = 1000
+COLOURS = {"as fast as asked": "#00798c", "slower than asked": "#d1495b", "only compared": "#9a9a9a"}
 QUIET = 0.95  # share of the time that a run on a quiet machine spends on a processor
 
 
@@ -64,21 +67,23 @@ def ratio_table(workloads: Workloads, records: Sequence[Measured]) -> str:
 
 
 def _pace(workload: Workload, runs: Mapping[int, dict | None]) -> str:
-    """Return the median seconds, or thousands of steps a second."""
+    """Return the median seconds, or steps a second."""
     done = made(runs)
-    if not done:
+    rate = speed(done)
+    if rate is None:
         return "failed" if runs else MISSING
     if workload.by_time:
         return f"{number(middle(done, 'seconds'), 2)} s"
-    rate = speed(done) or 0.0
-    return f"{rate / 1000:,.1f} k/s" if rate >= 100 else f"{number(1 / rate, 3)} s/step"  # noqa: PLR2004
+    if rate < 1:
+        return f"{number(1 / rate, 3)} s/step"
+    return f"{rate / 1000:,.1f} k/s" if rate >= A_THOUSAND else f"{rate:.0f}/s"
 
 
 def _ratio_texts(ratio: Ratio) -> list[str]:
-    if ratio.median is None:
+    if ratio.median is None or ratio.by_processor is None:
         return [NONE, NONE, NONE, _asked(ratio)]
     ends = f"{min(ratio.each):.2f} … {max(ratio.each):.2f}"
-    return [f"**{ratio.median:.2f} ×**", ends, f"{number(ratio.by_processor, 3)} ×", _asked(ratio)]
+    return [f"**{ratio.median:.2f} ×**", ends, f"{ratio.by_processor:.2f} ×", _asked(ratio)]
 
 
 def _asked(ratio: Ratio) -> str:
@@ -167,16 +172,29 @@ def plot(workloads: Workloads, records: Sequence[Measured], title: str) -> Figur
                 bars.append((f"{name}: {NAMES.get(side, side).replace('`', '')}", ratio))
     if not bars:
         return None
-    (axes,) = panels(1, title, size=(8.5, 1.2 + 0.42 * len(bars)))
-    ranges = [(min(ratio.each), max(ratio.each)) for _, ratio in bars]
-    draw_bars(axes, [label for label, _ in bars], [r.median for _, r in bars], ends=ranges, logarithmic=True)
-    asked = [(place, ratio.at_least) for place, (_, ratio) in enumerate(bars) if ratio.at_least]
-    for i, (place, at_least) in enumerate(asked):
-        label = "asked" if i == 0 else "_asked"
-        axes.plot([at_least] * 2, [place - 0.4, place + 0.4], color="#edae49", linewidth=2.5, label=label)
+    (axes,) = panels(1, title, size=(9.5, 1.2 + 0.42 * len(bars)))
+    ends = [end for _, ratio in bars for end in (*ratio.each, ratio.at_least or ratio.each[0])]
+    scale_by_logarithms(axes, min(ends), max(ends))
+    for place, (_, ratio) in enumerate(bars):
+        _draw_bar(axes, place, ratio)
+    axes.set_yticks(range(len(bars)), [label for label, _ in bars])
+    axes.invert_yaxis()
     axes.axvline(1.0, color="grey", linewidth=0.8, label="as fast as the other")
-    axes.set_xlabel("times as fast as … (bar: median over rounds; line: their range)")
-    axes.legend(fontsize=7)
+    axes.set_xlabel("times as fast as … (bar: median over rounds; black line: their range)")
+    named = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # each label once
+    axes.legend(named.values(), named.keys(), fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1))
     figure = axes.figure
     assert isinstance(figure, Figure)
     return figure
+
+
+def _draw_bar(axes: Axes, place: int, ratio: Ratio) -> None:
+    middle_one = ratio.median or 0.0
+    what = "only compared" if not ratio.at_least else "as fast as asked" if ratio.met else "slower than asked"
+    axes.barh(place, middle_one, color=COLOURS[what], height=0.6, label=what)
+    axes.plot([min(ratio.each), max(ratio.each)], [place, place], color="black", linewidth=1.2, label="_range")
+    if ratio.at_least:
+        asked = [ratio.at_least] * 2, [place - 0.4, place + 0.4]
+        axes.plot(*asked, color="#edae49", linewidth=2.5, label="asked")
+    at = max(*ratio.each, ratio.at_least)
+    axes.text(at, place, f"  {middle_one:.2f}", va="center", fontsize=8)
