@@ -1,4 +1,4 @@
-"""`python -m benchmarks list | run | report | check | peers`: experiments, what they measured, pages, other libraries."""
+"""`python -m benchmarks list | run | report | check | peers`: experiments, pages of what they measured, peers."""
 
 from __future__ import annotations
 

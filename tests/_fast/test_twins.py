@@ -5,7 +5,7 @@ import inspect
 import pkgutil
 
 import pg_agents._fast as fast
-from benchmarks.tricks.operations import TRICKS
+from benchmarks.speed._tricks.operations import TRICKS
 
 MODULES = [importlib.import_module(f"pg_agents._fast.{found.name}") for found in pkgutil.iter_modules(fast.__path__)]
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks import peers
 from benchmarks.durability._faults import running
 from benchmarks.durability._faults.cells import CELLS, FULL, Cell
 from benchmarks.durability.faults import good
-from benchmarks.peers import machine
 
 sys.path.insert(0, str(running.WORKERS))
 import faults
@@ -238,7 +238,7 @@ def test_our_side_answers():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (machine.PEERS / "bin" / "python").exists(), reason="the peers are not installed")
+@pytest.mark.skipif(not (peers.PEERS / "bin" / "python").exists(), reason="the peers are not installed")
 @pytest.mark.parametrize("library", ["Stable-Baselines3", "TorchRL", "TRL"])
 def test_a_peer_answers(library):
     found = running.found_in(few(library, 2), 0)

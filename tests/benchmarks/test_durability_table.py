@@ -2,11 +2,11 @@
 
 from dataclasses import asdict
 
+from benchmarks import peers
 from benchmarks.durability import faults
 from benchmarks.durability._faults import running
 from benchmarks.durability._faults.cells import CONTROL, FULL
 from benchmarks.durability.faults import CELLS, GOOD, good, listed, row, table
-from benchmarks.peers import machine
 from benchmarks.suite.records import Record
 
 
@@ -60,4 +60,4 @@ def test_the_tables_have_a_row_for_every_cell_and_say_what_was_not_run():
 
 
 def test_the_peers_versions_are_pinned():
-    assert all("==" in package for package in machine.TORCHRL) and machine.PINNED[0] in machine.TORCHRL
+    assert all("==" in package for package in peers.TORCHRL) and peers.PINNED[0] in peers.TORCHRL

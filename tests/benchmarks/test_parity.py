@@ -13,7 +13,7 @@ from benchmarks.correctness._parity.cells import CELLS, CONTROLS, SAME, UPDATES,
 from benchmarks.correctness._parity.compare import LIMIT, hold
 from benchmarks.correctness._parity.ours import orders_of, play
 from benchmarks.correctness.parity import is_right, over_seeds
-from benchmarks.peers.machine import PEERS
+from benchmarks.peers import PEERS
 from benchmarks.suite.records import Record
 from pg_agents.data.rollout import Batch
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from gymnasium.vector import AutoresetMode
 
-from benchmarks.peers import atari, floor, floor_pictures, ours
-from benchmarks.peers.workloads import WORKLOADS
+from benchmarks.speed import from_pictures
+from benchmarks.speed._sides import floor, floor_pictures, ours
+from benchmarks.speed.from_pictures import WORKLOADS
 from pg_agents.policies.image_encoder import ImageEncoder
 
 
@@ -113,9 +114,9 @@ def test_pictures_are_the_same_work_on_both_sides():
 def test_pong_is_played_in_both_forms():
     pytest.importorskip("ale_py")
     pytest.importorskip("cv2")
-    for form in atari.FORMS.values():
-        found = ours.bare(atari.PONG | form | {"total_steps": 64, "seed": 0})
-        env = ours.make_env(atari.PONG | form)
+    for form in from_pictures.FORMS.values():
+        found = ours.bare(from_pictures.PONG | form | {"total_steps": 64, "seed": 0})
+        env = ours.make_env(from_pictures.PONG | form)
         assert found["steps"] == 64
         assert env.observation_space.shape == (8, 4, 84, 84) and env.observation_space.dtype == np.uint8
         env.close()

@@ -1,16 +1,18 @@
 """The benchmark of tricks: twins run in their places, and what counts as a saving."""
 
-import json
 import time
 from types import CodeType
 
 import numpy as np
 import pytest
+import torch
 
-from benchmarks.tricks.command import Share, line, main, verdict
-from benchmarks.tricks.measure import Saving, compare
-from benchmarks.tricks.replaced import calls_of, replaced
-from benchmarks.tricks.workloads import WORKLOADS
+from benchmarks.speed import tricks
+from benchmarks.speed._tricks.measure import Saving, compare
+from benchmarks.speed._tricks.replaced import calls_of, replaced
+from benchmarks.speed._tricks.workloads import WORKLOADS
+from benchmarks.speed.tricks import Cell, Share, percent, verdict
+from benchmarks.suite.records import Record
 from pg_agents._fast import arrays, logistic_tanh
 from pg_agents.policies.activations import ACTIVATIONS
 
@@ -73,19 +75,30 @@ def test_what_is_worth_a_trick(operation, shares, expected):
     assert verdict(operation, shares) == expected
 
 
-def test_the_command_prints_and_writes_a_row(tmp_path, capsys, monkeypatch):
+def test_a_trick_is_measured_and_has_a_row(monkeypatch):
     def make():
         flags = np.zeros(8, bool)
         return lambda: arrays.any_true(flags)
 
     monkeypatch.setitem(WORKLOADS, "A2C", make)
-    arguments = ["--only", "any_true", "--workloads", "A2C", "--seconds", "1.2", "--out", str(tmp_path)]
-    assert main(arguments) == 0
-    row = json.loads((tmp_path / "tricks.json").read_text())["rows"][0]
-    assert row["twin"] == "plain_any_true" and row["verdict"] == "stays"
-    assert row["workloads"]["A2C"]["by_calls"] == pytest.approx(
-        row["operation"]["plain_seconds"] / row["operation"]["seconds"] - 1, rel=0.5
+    monkeypatch.setitem(WORKLOADS, "tables", lambda: lambda: None)  # does not call it
+    threads = torch.get_num_threads()
+    cell = Cell("arrays.any_true", "plain_any_true", 0.5, 0.5, ("A2C", "tables"))
+    found = tricks.run(cell, 0)
+    torch.set_num_threads(threads)
+    assert [*found["workloads"]] == ["A2C"] and found["verdict"] in ("stays", "measure again")
+    assert found["workloads"]["A2C"]["by_calls"] == pytest.approx(
+        found["operation"]["plain_seconds"] / found["operation"]["seconds"] - 1, rel=0.5
     )
-    assert capsys.readouterr().out == (tmp_path / "tricks.txt").read_text() != ""
-    empty = {"trick": "x", "operation": saving(0.5)._asdict(), "workloads": {}, "verdict": "goes"}
-    assert line(empty, ["A2C"]).endswith("—  goes")
+    table = tricks.table([Record("tricks", {"name": cell.name}, 0, found)])
+    assert f"| arrays.any_true | {found['verdict']} |" in table and "| arrays.stack_rows | missing |" in table
+
+
+def test_what_is_saved_is_said_with_its_error():
+    assert percent(None) == "–"
+    assert percent(saving(0.5)._asdict()) == "50.0 ± 0.1 %"
+    assert percent(saving(0.5)._asdict() | {"by_calls": 0.012}) == "50.0 ± 0.1 % (1.2)"
+
+
+def test_every_trick_is_a_cell():
+    assert [(cell.name, cell.twin) for cell in tricks.CELLS] == [(t.name, t.twin.__qualname__) for t in tricks.TRICKS]

@@ -1,10 +1,10 @@
-"""What a result says of its command."""
-
-import json
+"""What a record says of its command."""
 
 import pytest
 
-from benchmarks.records import RESULTS, typed
+from benchmarks.suite.provenance import typed
+from benchmarks.suite.records import read
+from benchmarks.suite.runner import RESULTS
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,9 @@ def test_a_command_is_as_it_was_typed_but_for_places_of_one_machine(arguments, s
     assert typed("peers", arguments) == said
 
 
-def test_every_result_says_its_command_and_its_commit():
-    for file in sorted(RESULTS.glob("*.json")):
-        content = json.loads(file.read_text())
-        assert content["command"].startswith("python -m benchmarks"), file
-        assert len(content["commit"].removesuffix("+changes")) >= 7, file
+def test_every_published_record_says_its_command_and_its_commit():
+    for path in sorted(RESULTS.glob("*.jsonl")):
+        for record in read(path):
+            assert record.experiment == path.stem
+            assert record.command.startswith("python -m benchmarks"), path
+            assert len(record.commit.removesuffix("+changes")) >= 7, path

@@ -7,10 +7,11 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 import pg_agents  # noqa: F401 - makes the pg/… ids known
-from benchmarks.peers import compare, floor, floor_learners, ours
-from benchmarks.peers.floor_learners import Learners
-from benchmarks.peers.machine import jax_beside
-from benchmarks.peers.workloads import WORKLOADS
+from benchmarks.peers import jax_beside
+from benchmarks.speed import two_forms
+from benchmarks.speed._sides import comparing, floor, floor_learners, ours, running
+from benchmarks.speed._sides.floor_learners import Learners
+from benchmarks.speed.many_seeds import WORKLOADS
 
 
 class Cut(gym.vector.VectorEnv):
@@ -143,9 +144,7 @@ def test_the_actor_critics_of_the_loop_count_their_steps():
 
 
 def test_the_tuned_runs_of_two_forms_have_the_same_settings():
-    gymnasium, its = (
-        compare.settings_of(WORKLOADS["pendulum"], side, 3, {}) for side in WORKLOADS["pendulum"].sides.values()
-    )
+    gymnasium, its = (running.settings_of(cell, 3) for cell in two_forms.CELLS if "pendulum" in cell.name)
     assert gymnasium.pop("env") == "Pendulum-v1" and its.pop("env") == "pg/Pendulum-v1"
     assert gymnasium == its
     done = ours.train(its | {"env": "pg/Pendulum-v1", "total_steps": 2048})
@@ -172,21 +171,20 @@ def test_a_side_in_two_processes_has_other_seeds_in_each_and_takes_as_long_as_th
         times = {"seconds": 2.0 + seed % 2, "cpu_seconds": 2.0}
         return {"seed": seed, "steps": 100, "peak_megabytes": 10.0, "mean_return": 1.0 * seed} | times
 
-    monkeypatch.setattr(compare, "run_process", run_process)
-    run = compare.run_side({"seed": 3, "processes": 2}, None)
+    monkeypatch.setattr(running, "run_process", run_process)
+    run = running.run_side({"seed": 3, "processes": 2}, None)
     expected = {"seed": 3, "steps": 200, "seconds": 3.0, "cpu_seconds": 4.0, "peak_megabytes": 20.0, "processes": 2}
     assert run == expected | {"mean_return": 6.5}  # of seeds 6 and 7
-    assert compare.run_side({"seed": 3}, None)["steps"] == 100
-    found = compare.summarize(WORKLOADS["many-seeds"], {"sb3, two processes": [run]})["medians"]["sb3, two processes"]
-    assert found["steps_per_second"] == pytest.approx(200 / 3) and found["on_processor"] == pytest.approx(4 / 6)
-    assert found["steps_per_second_and_core"] == pytest.approx(100 / 3)
+    assert running.run_side({"seed": 3}, None)["steps"] == 100
+    assert comparing.speed([run]) == pytest.approx(200 / 3) and comparing.share([run]) == pytest.approx(4 / 6)
+    assert comparing.speed([run], a_core=True) == pytest.approx(100 / 3)
 
 
 def test_rejax_has_a_python_of_its_own(tmp_path):
     peers = tmp_path / "peers"
     assert jax_beside(peers) == tmp_path / "peers-jax"
     with pytest.raises(FileNotFoundError, match="no Python in .*peers-jax: make it with"):
-        compare.run_side({"program": "rejax", "threads": 1, "seed": 0}, peers)
+        running.run_side({"program": "rejax", "threads": 1, "seed": 0}, peers)
 
 
 def test_all_sides_of_many_seeds_do_the_same_work():
