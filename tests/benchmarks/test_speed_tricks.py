@@ -78,20 +78,26 @@ def test_what_is_worth_a_trick(operation, shares, expected):
 def test_a_trick_is_measured_and_has_a_row(monkeypatch):
     def make():
         flags = np.zeros(8, bool)
-        return lambda: arrays.any_true(flags)
+        return lambda: [arrays.any_true(flags) for _ in range(6)]
 
+    seen = []
+
+    def measured(trick, twin, made, seconds):
+        seen.append((trick, twin, seconds))
+        return Saving(2e-6, 3e-6, 0.5, 0.001, 9)
+
+    monkeypatch.setattr(tricks, "compare", measured)
     monkeypatch.setitem(WORKLOADS, "A2C", make)
     monkeypatch.setitem(WORKLOADS, "tables", lambda: lambda: None)  # does not call it
     threads = torch.get_num_threads()
-    cell = Cell("arrays.any_true", "plain_any_true", 0.5, 0.5, ("A2C", "tables"))
+    cell = Cell("arrays.any_true", "plain_any_true", 0.5, 0.25, ("A2C", "tables"))
     found = tricks.run(cell, 0)
     torch.set_num_threads(threads)
-    assert [*found["workloads"]] == ["A2C"] and found["verdict"] in ("stays", "measure again")
-    assert found["workloads"]["A2C"]["by_calls"] == pytest.approx(
-        found["operation"]["plain_seconds"] / found["operation"]["seconds"] - 1, rel=0.5
-    )
+    assert [*found["workloads"]] == ["A2C"] and found["verdict"] == "stays"
+    assert found["workloads"]["A2C"]["by_calls"] == pytest.approx(6 * 1e-6 / 2e-6)  # six calls save as the operation's
+    assert seen == [(arrays.any_true, arrays.plain_any_true, seconds) for seconds in (0.5, 0.25)]
     table = tricks.table([Record("tricks", {"name": cell.name}, 0, found)])
-    assert f"| arrays.any_true | {found['verdict']} |" in table and "| arrays.stack_rows | missing |" in table
+    assert "| arrays.any_true | stays | 2.00 | 3.00 |" in table and "| arrays.stack_rows | missing |" in table
 
 
 def test_what_is_saved_is_said_with_its_error():

@@ -91,11 +91,8 @@ def test_the_exponent_of_a_power():
 
 
 def test_exponents_are_of_medians_over_rounds_and_of_what_was_measured():
-    longer = [
-        record(cell.name, seed, {"seconds": cell.total_steps * (1, 9, 2)[seed]})
-        for cell in costs.LONGER
-        for seed in range(3)
-    ]
+    rounds = enumerate((1, 9, 2))
+    longer = [record(cell.name, i, {"seconds": cell.total_steps * s}) for i, s in rounds for cell in costs.LONGER]
     wider = [record(cell.name, 0, {"seconds": cell.num_envs**0.5}) for cell in costs.WIDER[:3]]
     memory = record("memory", 0, {"memory": [[i, 100.0 + i] for i in range(costs.LOOKS)]})
     failed = record("environments/128", 0, None, "RuntimeError: no memory")

@@ -1,7 +1,7 @@
 """A long run of Stable-Baselines3 on a game of Atari, in the peers' own Python: settings as JSON in, a curve out.
 
 Each row is appended to the file as it comes, and the model is saved every few minutes, so that a run that is cut off
-leaves both. The clock runs from the first reset, as in sb3.py.
+leaves both. The clock runs from the first reset.
 """
 
 from __future__ import annotations
