@@ -36,7 +36,7 @@ def answer(
         timeout: seconds.
 
     Raises:
-        RuntimeError: it failed; the message holds the end of what it wrote.
+        RuntimeError: it failed; the message is the last line that it wrote, and the end of all that it wrote.
     """
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
@@ -48,5 +48,6 @@ def answer(
             timeout=timeout,
         )
     if done.returncode:
-        raise RuntimeError(f"{name} failed: {done.stderr[-2000:]}")
+        *_, last = ["", *done.stderr.strip().splitlines()]
+        raise RuntimeError(f"{name} failed: {last or f'exit code {done.returncode}'}\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
