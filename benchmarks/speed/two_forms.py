@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from benchmarks.speed._sides import showing
 from benchmarks.speed._sides.running import run
 from benchmarks.speed._sides.workload import Side, Workload, cells_of
-from benchmarks.suite.tables import Measured
+from benchmarks.suite.records import Record
 
 __all__ = ["CELLS", "EXCLUSIVE", "SEEDS", "WORKLOADS", "numbers", "plot", "run", "table"]
 
@@ -36,16 +36,16 @@ EXCLUSIVE = True
 CELLS = cells_of(WORKLOADS)
 
 
-def table(records: Sequence[Measured]) -> dict[str, str]:
+def table(records: Sequence[Record]) -> dict[str, str]:
     """Return all ratios, and the sides of each workload."""
     return showing.tables(WORKLOADS, records)
 
 
-def numbers(records: Sequence[Measured]) -> dict[str, str]:
+def numbers(records: Sequence[Record]) -> dict[str, str]:
     """Return ratios, seconds and gigabytes."""
     return showing.numbers(WORKLOADS, records)
 
 
-def plot(records: Sequence[Measured]) -> Figure | None:
+def plot(records: Sequence[Record]) -> Figure | None:
     """Draw the ratios."""
     return showing.plot(WORKLOADS, records, "Whole runs in two forms of an environment")

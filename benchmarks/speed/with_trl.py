@@ -16,7 +16,8 @@ from benchmarks.speed._sides import showing
 from benchmarks.speed._sides.comparing import peak, speed
 from benchmarks.speed._sides.running import Run, run
 from benchmarks.speed._sides.workload import Side, Workload, cells_of
-from benchmarks.suite.tables import Measured, cell_rows, markdown, number
+from benchmarks.suite.records import Record
+from benchmarks.suite.tables import cell_rows, markdown, number
 
 __all__ = ["CELLS", "EXCLUSIVE", "SEEDS", "WORKLOADS", "numbers", "plot", "run", "table"]
 
@@ -49,12 +50,12 @@ LAST = 5  # steps
 CELLS = cells_of(WORKLOADS)
 
 
-def table(records: Sequence[Measured]) -> dict[str, str]:
+def table(records: Sequence[Record]) -> dict[str, str]:
     """Return all ratios, the sides, and what a step takes and what the models return after a few."""
     return showing.tables(WORKLOADS, records) | {"steps": steps(records)}
 
 
-def steps(records: Sequence[Measured]) -> str:
+def steps(records: Sequence[Record]) -> str:
     """Return the seconds of a step, the mean reward of the last steps of each round, and the peak memory."""
 
     def rows(runs: list[Run]) -> list[list[str]]:
@@ -66,11 +67,11 @@ def steps(records: Sequence[Measured]) -> str:
     return markdown(heads, cell_rows(CELLS, records, rows), 1)
 
 
-def numbers(records: Sequence[Measured]) -> dict[str, str]:
+def numbers(records: Sequence[Record]) -> dict[str, str]:
     """Return ratios, seconds and gigabytes."""
     return showing.numbers(WORKLOADS, records)
 
 
-def plot(records: Sequence[Measured]) -> Figure | None:
+def plot(records: Sequence[Record]) -> Figure | None:
     """Draw the ratios."""
     return showing.plot(WORKLOADS, records, "GRPO on SmolLM2-135M: ours beside TRL")

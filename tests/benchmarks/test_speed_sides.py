@@ -99,6 +99,21 @@ def test_a_run_of_ours_that_failed_took_for_ever_and_a_round_in_which_a_peer_fai
     assert ratio(work(), [None], [ran(100, 1.0)]).median is None
 
 
+def test_runs_of_other_commits_or_machines_are_no_round():
+    def made(side, seed, seconds, commit, cpu="a"):
+        return Record("x", {"name": f"some/{side}"}, seed, ran(100, seconds), commit=commit, machine={"cpu": cpu})
+
+    theirs = [made("sb3", 0, 4.0, "1"), made("sb3", 1, 9.0, "1"), made("sb3", 2, 9.0, "1"), made("sb3", 3, 6.0, "2")]
+    own = [
+        made("ours", 0, 2.0, "1"),
+        made("ours", 1, 1.0, "2"),
+        made("ours", 2, 1.0, "1", "b"),
+        made("ours", 3, 2.0, "2"),
+    ]
+    found = comparing.runs_of("some", work(), [*theirs, *own])
+    assert comparing.compared(work(), found)["sb3"].each == (2.0, 3.0)
+
+
 def test_the_processors_clock_stands_beside_the_walls():
     found = ratio(work(), [ran(100, 8.0) | {"cpu_seconds": 4.0}], [ran(100, 2.0)])  # the first had half a processor
     assert found.median == pytest.approx(4.0) and found.by_processor == pytest.approx(2.0)

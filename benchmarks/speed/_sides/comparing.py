@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.speed._sides.running import WORKERS, Run
 from benchmarks.speed._sides.workload import Workload, name_of
-from benchmarks.suite.tables import Measured, by_cell
+from benchmarks.suite.records import Record, latest
 
 Runs = dict[str, dict[int, Run | None]]  # of each side and round; None: it failed
 
@@ -40,13 +40,15 @@ class Ratio:
         return self.median is not None and self.median >= self.at_least
 
 
-def runs_of(name: str, workload: Workload, records: Sequence[Measured]) -> Runs:
-    """Return the runs of a workload's sides by their rounds."""
-    found = by_cell(records)
-    return {
-        side: {round_: record.result for round_, record in sorted(found.get(name_of(name, side), {}).items())}
-        for side in workload.sides
-    }
+def runs_of(name: str, workload: Workload, records: Sequence[Record]) -> Runs:
+    """Return the runs of a workload's sides by their rounds, each with where it was made."""
+    found: Runs = {side: {} for side in workload.sides}
+    sides = {name_of(name, side): side for side in workload.sides}
+    for record in sorted(latest(records), key=lambda record: record.seed):
+        if side := sides.get(record.cell["name"]):
+            where = {"commit": record.commit, "machine": record.machine}
+            found[side][record.seed] = record.result and record.result | {"made": where}
+    return found
 
 
 def made(runs: Mapping[int, Run | None]) -> list[Run]:
@@ -79,13 +81,16 @@ def peak(runs: Sequence[Run]) -> float | None:
 
 
 def compared(workload: Workload, runs: Runs) -> dict[str, Ratio]:
-    """Return the ratio of the subject to each of the other sides, over rounds in which the other did not fail."""
+    """Return the ratio of the subject to each of the other sides, over rounds in which the other did not fail.
+
+    Runs of other commits or machines are no round, as where a run that was interrupted has gone on later.
+    """
     return {side: _ratio(workload, runs, side, at_least) for side, at_least in workload.at_least.items()}
 
 
 def _ratio(workload: Workload, runs: Runs, side: str, at_least: float) -> Ratio:
     own, theirs = runs[workload.subject], runs[side]
-    rounds = [number for number in own if theirs.get(number) is not None]
+    rounds = [number for number in own if _are_a_round(own[number], theirs.get(number))]
 
     def each(clock: str) -> tuple[float, ...]:
         return tuple(
@@ -95,6 +100,10 @@ def _ratio(workload: Workload, runs: Runs, side: str, at_least: float) -> Ratio:
 
     by_processor = each("cpu_seconds")
     return Ratio(each("seconds"), median(by_processor) if by_processor else None, at_least)
+
+
+def _are_a_round(own: Run | None, theirs: Run | None) -> bool:
+    return theirs is not None and (own is None or own.get("made") == theirs.get("made"))
 
 
 def costs(workload: Workload, side: str, run: Run | None, clock: str) -> float:
@@ -127,7 +136,7 @@ def middle(runs: Sequence[Run], name: str) -> float | None:
     return median(run[name] for run in runs) if runs else None
 
 
-def versions(records: Sequence[Measured]) -> dict[str, Any]:
+def versions(records: Sequence[Record]) -> dict[str, Any]:
     """Return the versions of the libraries that have run."""
     results = [record.result for record in records if record.result is not None]
     return {name: version for result in results for name, version in result.get("versions", {}).items()}

@@ -23,7 +23,8 @@ from benchmarks.speed._sides.comparing import (
 )
 from benchmarks.speed._sides.workload import Workload, name_of
 from benchmarks.suite.pictures import panels, scale_by_logarithms
-from benchmarks.suite.tables import MISSING, NONE, Measured, by_cell, failures, markdown, number
+from benchmarks.suite.records import Record
+from benchmarks.suite.tables import MISSING, NONE, by_cell, failures, markdown, number
 
 Workloads = Mapping[str, Workload]
 NAMES = {
@@ -45,7 +46,7 @@ COLOURS = {"as fast as asked": "#00798c", "slower than asked": "#d1495b", "only 
 QUIET = 0.95  # share of the time that a run on a quiet machine spends on a processor
 
 
-def tables(workloads: Workloads, records: Sequence[Measured]) -> dict[str, str]:
+def tables(workloads: Workloads, records: Sequence[Record]) -> dict[str, str]:
     """Return a table of all ratios, called "ratios", and one of the sides of each workload, by its name."""
     each = {name: _table(name, workload, records) for name, workload in workloads.items()}
     said = ", ".join(f"{name} {version}" for name, version in sorted(versions(records).items()))
@@ -53,7 +54,7 @@ def tables(workloads: Workloads, records: Sequence[Measured]) -> dict[str, str]:
     return {"ratios": ratios} | each
 
 
-def ratio_table(workloads: Workloads, records: Sequence[Measured]) -> str:
+def ratio_table(workloads: Workloads, records: Sequence[Record]) -> str:
     """Return a row for every pair of sides that are compared."""
     rows = []
     for name, workload in workloads.items():
@@ -93,7 +94,7 @@ def _asked(ratio: Ratio) -> str:
     return f"{ratio.at_least:g} ×{met}"
 
 
-def _table(name: str, workload: Workload, records: Sequence[Measured]) -> str:
+def _table(name: str, workload: Workload, records: Sequence[Record]) -> str:
     """Return a row for every side of a workload, below its title."""
     runs = runs_of(name, workload, records)
     ratios = compared(workload, runs)
@@ -140,7 +141,7 @@ def _asked_besides(workload: Workload, runs: Runs) -> Iterator[str]:
         yield f"Asked: {workload.steps_per_second:,.0f} steps/s, {met}."
 
 
-def numbers(workloads: Workloads, records: Sequence[Measured]) -> dict[str, str]:
+def numbers(workloads: Workloads, records: Sequence[Record]) -> dict[str, str]:
     """Return ratios and their ranges, seconds, and gigabytes, as "language-trl-ratio"."""
     found: dict[str, str] = {}
     for name, workload in workloads.items():
@@ -163,7 +164,7 @@ def _key(*parts: str) -> str:
     return "-".join(parts).replace(", ", "-").replace(" ", "-").replace("'", "")
 
 
-def plot(workloads: Workloads, records: Sequence[Measured], title: str) -> Figure | None:
+def plot(workloads: Workloads, records: Sequence[Record], title: str) -> Figure | None:
     """Draw a bar for every ratio that was measured, the range over rounds, and a mark where it was asked to be."""
     bars = []
     for name, workload in workloads.items():
