@@ -14,7 +14,8 @@ from pg_envs.classic.mountain_car_continuous import MountainCarContinuous, Mount
 from pg_envs.classic.pendulum import Pendulum, PendulumVector
 from pg_envs.core.known import KnownReturns, known_returns
 from pg_envs.core.mdp import TabularMDP
-from pg_envs.core.rows import RowEnv, RowsVectorEnv, register
+from pg_envs.core.registration import register
+from pg_envs.core.rows import RowEnv, RowsVectorEnv
 from pg_envs.mdps.grids import CliffEnv, GridWorldEnv
 from pg_envs.mdps.mdp_envs import MDPEnv, MDPVectorEnv, ProblemEnv, ProblemVectorEnv
 from pg_envs.mdps.problems import ChainEnv, GarnetEnv, RiverSwimEnv, TwoStateMDPEnv

@@ -17,7 +17,7 @@ from pg_agents.policies import TabularPolicy
 from pg_agents.training.appended import Value
 from pg_agents.training.current import current_numbers_of_learners
 from pg_agents.training.evaluations import row_of
-from pg_agents.training.probes import table_curves
+from pg_agents.training.policy_pictures import table_curves
 from pg_agents.training.progress import rows_of_learners
 from pg_agents.training.run import Run
 from pg_agents.training.run_files import AGENT, BEST, CONFIG, SUMMARY, RunFiles, summary_text, writable

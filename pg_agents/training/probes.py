@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium.vector import VectorEnv
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pg_agents.agents.base import Agent
@@ -19,10 +17,8 @@ from pg_agents.data.rollout import Rollout, TokenBlock
 from pg_agents.policies import TabularPolicy
 from pg_agents.training.appended import Value
 from pg_agents.training.current import current_numbers
+from pg_agents.training.policy_pictures import PolicyProbe
 from pg_agents.training.run import Run
-
-CURVES = 12  # up to that many probabilities are drawn as curves, more as an image
-PIXELS = 1000  # larger tables are not drawn
 
 Probe = Callable[[Run], Mapping[str, Value] | None]
 
@@ -75,38 +71,10 @@ def _takes(probe: Callable[..., Any], count: int) -> bool:
 def default_probes(agent: Agent, env: gym.Env | VectorEnv) -> list[Probe]:
     """Return probes for `current_numbers` and, by policy, for a table's probabilities or for generated texts."""
     if isinstance(agent.policy, TabularPolicy):
-        return [current_numbers, policy_probabilities]
+        return [current_numbers, PolicyProbe(env)]
     if "append_only" in env.metadata:
         return [current_numbers, token_samples(getattr(env.unwrapped, "decode", None))]
     return [current_numbers]
-
-
-def policy_probabilities(run: Run) -> dict[str, Value]:
-    """Return π(a|s) of a tabular policy: as curves if there are few, else as an image [states, actions].
-
-    For independent learners it is the mean over learners.
-    """
-    policy = run.agent.policy
-    assert isinstance(policy, TabularPolicy)
-    table = policy.probabilities().mean(0).numpy(force=True)  # [S, A]
-    if table.size <= CURVES:
-        return table_curves(table)
-    return {"policy/probabilities": heat_map(table)} if len(table) <= PIXELS else {}
-
-
-def table_curves(table: NDArray[np.floating]) -> dict[str, Value]:
-    """Return the probabilities of a table [S, A] by name, if there are few; of a larger one nothing."""
-    states = [f"state_{s}/" if len(table) > 1 else "" for s in range(len(table))]
-    few = np.ndenumerate(table) if table.size <= CURVES else ()
-    return {f"policy/{states[s]}action_{a}": float(p) for (s, a), p in few}
-
-
-def heat_map(table: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Return numbers in [0, 1], [rows, columns], as an image of square cells: white is 0, dark blue is 1."""
-    scale = max(1, 256 // max(table.shape))
-    low, high = np.array([255, 255, 255]), np.array([8, 48, 107])
-    colours = low + table[..., None] * (high - low)
-    return np.kron(colours, np.ones((scale, scale, 1))).astype(np.uint8)
 
 
 def token_samples(decode: Callable[[Sequence[int]], str] | None, count: int = 4) -> Probe:

@@ -4,18 +4,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import gymnasium as gym
-import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Discrete
 from tensorboard.plugin_util import markdown_to_safe_html
 
 import pg_agents as pg
 from pg_agents.data.rollout import Rollout, TokenBlock
 from pg_agents.training.probes import (
     default_probes,
-    heat_map,
-    policy_probabilities,
     probes_of_runs,
     text_table,
     token_samples,
@@ -25,44 +21,6 @@ from pg_agents.training.probes import (
 def now(agent=None, rollout=None):
     """Return as much of a run as the probes look at."""
     return SimpleNamespace(agent=agent, rollout=rollout)
-
-
-def table_run(states, actions, probabilities, **arguments):
-    agent = pg.Reinforce.for_spaces(Discrete(states), Discrete(actions), **arguments)
-    with torch.no_grad():
-        agent.policy.logits.copy_(torch.tensor(probabilities).log())
-    return now(agent)
-
-
-def test_one_state_is_drawn_as_a_curve_for_each_action():
-    values = policy_probabilities(table_run(1, 3, [[[0.5, 0.3, 0.2]]]))
-    assert list(values) == ["policy/action_0", "policy/action_1", "policy/action_2"]
-    assert list(values.values()) == pytest.approx([0.5, 0.3, 0.2])
-
-
-def test_few_states_are_drawn_as_curves_and_learners_averaged():
-    run = table_run(2, 2, [[[0.9, 0.1], [0.4, 0.6]], [[0.5, 0.5], [0.2, 0.8]]], num_learners=2)
-    values = policy_probabilities(run)
-    assert values == pytest.approx({
-        "policy/state_0/action_0": 0.7, "policy/state_0/action_1": 0.3,
-        "policy/state_1/action_0": 0.3, "policy/state_1/action_1": 0.7,
-    })  # fmt: skip
-
-
-def test_many_states_are_an_image_with_a_row_a_state():
-    probabilities = torch.full((1, 20, 2), 0.5)
-    probabilities[0, 3] = torch.tensor([1.0, 0.0])
-    image = policy_probabilities(table_run(20, 2, probabilities.tolist()))["policy/probabilities"]
-    scale = 256 // 20
-    assert image.shape == (20 * scale, 2 * scale, 3) and image.dtype == np.uint8
-    assert image[3 * scale, 0].tolist() == [8, 48, 107]  # certain: dark blue
-    assert image[4 * scale - 1, 2 * scale - 1].tolist() == [255, 255, 255]  # impossible: white
-    assert image[0, 0].tolist() == [131, 151, 181]  # half way, rounded down
-
-
-def test_tables_of_more_rows_than_pixels_are_not_drawn():
-    assert policy_probabilities(table_run(1001, 2, np.full((1, 1001, 2), 0.5).tolist())) == {}
-    assert heat_map(np.zeros((1000, 1))).shape == (1000, 1, 3)
 
 
 def tokens_rollout():

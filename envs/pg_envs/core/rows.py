@@ -186,7 +186,8 @@ class RowEnv(RowState, gym.Env):
     """One row of a `RowsVectorEnv` as a single environment: the same dynamics and, for the same seed, the same draws.
 
     A subclass names its vector form in `vector_form` and carries the documentation. Time limits are left to the
-    TimeLimit wrapper, which `gymnasium.make` adds if the registration asks for one.
+    TimeLimit wrapper, which `gymnasium.make` adds if the registration asks for one. Its metadata have the
+    vector form's names of states and actions.
     """
 
     vector_form: ClassVar[type[RowsVectorEnv]]
@@ -197,6 +198,8 @@ class RowEnv(RowState, gym.Env):
         self.rows = self.vector_form(num_envs=1, autoreset_mode=AutoresetMode.DISABLED, **arguments)
         self.observation_space = self.rows.single_observation_space
         self.action_space = self.rows.single_action_space
+        named = ("state_names", "action_names")
+        self.metadata = {**type(self).metadata, **{k: v for k, v in self.rows.metadata.items() if k in named}}
 
     def known_returns(self, max_episode_steps: int | None = None) -> KnownReturns:
         """Return the returns of the random and of the best policy if episodes are cut at `max_episode_steps`."""
@@ -228,23 +231,3 @@ def _first(batch: Any) -> Any:  # noqa: ANN401
 
 def _first_info(infos: dict[str, Any]) -> dict[str, Any]:
     return {key: value[0] for key, value in infos.items() if not key.startswith("_")}
-
-
-def register(
-    name: str,
-    form: type[gym.Env],
-    *,
-    max_episode_steps: int | None = None,
-    reward_threshold: float | None = None,
-    **arguments: Any,  # noqa: ANN401
-) -> None:
-    """Register `form` and its `vector_form` with Gymnasium as pg/`name` (the name ends in its version: Chain-v0)."""
-    vector_form: type[RowsVectorEnv] = form.vector_form  # type: ignore[attr-defined]
-    gym.register(
-        f"pg/{name}",
-        entry_point=f"{form.__module__}:{form.__name__}",
-        vector_entry_point=f"{vector_form.__module__}:{vector_form.__name__}",
-        max_episode_steps=max_episode_steps,
-        reward_threshold=reward_threshold,
-        kwargs=arguments,
-    )

@@ -78,6 +78,15 @@ def cliff_layout(height: int = 4, width: int = 12) -> tuple[str, ...]:
     return (FREE * width,) * (height - 1) + (START + CLIFF * (width - 2) + GOAL,)
 
 
+def _places(layout: Sequence[str] = CLASSIC, **_: float) -> list[str]:
+    """Return the names of a map's cells: row, column, from the upper left, which is 0, 0."""
+    return [f"{row}, {column}" for row in range(len(layout)) for column in range(len(layout[0]))]
+
+
+def _places_at_cliff(height: int = 4, width: int = 12) -> list[str]:
+    return _places(cliff_layout(height, width))
+
+
 class _GridEnv(ProblemEnv):
     metadata = {"render_modes": ["ansi"], "render_fps": 4}
     layout: Sequence[str]
@@ -92,10 +101,15 @@ class _GridEnv(ProblemEnv):
         return "\n".join(text[i : i + width] for i in range(0, len(text), width)) + "\n"
 
 
-class GridWorldVectorEnv(ProblemVectorEnv):
+class _GridVectorEnv(ProblemVectorEnv):
+    metadata = {**ProblemVectorEnv.metadata, "action_names": ("up", "right", "down", "left")}
+
+
+class GridWorldVectorEnv(_GridVectorEnv):
     """The vector form of `GridWorldEnv`."""
 
     problem = staticmethod(grid_world)
+    state_names = staticmethod(_places)
 
 
 class GridWorldEnv(_GridEnv):
@@ -141,10 +155,11 @@ class GridWorldEnv(_GridEnv):
         self.layout = layout
 
 
-class CliffVectorEnv(ProblemVectorEnv):
+class CliffVectorEnv(_GridVectorEnv):
     """The vector form of `CliffEnv`."""
 
     problem = staticmethod(cliff)
+    state_names = staticmethod(_places_at_cliff)
 
 
 class CliffEnv(_GridEnv):

@@ -131,6 +131,8 @@ class ProblemVectorEnv(MDPVectorEnv):
     """B rows that play the process built by the function `problem` from the further arguments."""
 
     problem: ClassVar[Callable[..., TabularMDP]]
+    state_names: ClassVar[Callable[..., list[str]] | None] = None
+    """The names of the states, as a function of the further arguments; None: they are called by their numbers."""
 
     def __init__(
         self,
@@ -148,6 +150,9 @@ class ProblemVectorEnv(MDPVectorEnv):
             autoreset_mode=autoreset_mode,
             render_mode=render_mode,
         )
+        names = type(self).state_names
+        if names is not None:
+            self.metadata["state_names"] = names(**arguments)
 
 
 class ProblemEnv(MDPEnv):

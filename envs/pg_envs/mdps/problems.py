@@ -25,6 +25,7 @@ def chain(num_states: int = 5, slip: float = 0.2, small: float = 2.0, large: flo
 class ChainVectorEnv(ProblemVectorEnv):
     """The vector form of `ChainEnv`."""
 
+    metadata = {**ProblemVectorEnv.metadata, "action_names": ("back", "forward")}
     problem = staticmethod(chain)
 
 
@@ -83,6 +84,7 @@ def river_swim(num_states: int = 6, small: float = 0.005, large: float = 1.0) ->
 class RiverSwimVectorEnv(ProblemVectorEnv):
     """The vector form of `RiverSwimEnv`."""
 
+    metadata = {**ProblemVectorEnv.metadata, "action_names": ("left", "right")}
     problem = staticmethod(river_swim)
 
 

@@ -9,7 +9,8 @@ from gymnasium.spaces import Box, Dict, Discrete
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode
 from pg_envs.core.known import KnownReturns, known_returns
-from pg_envs.core.rows import RowEnv, RowsVectorEnv, register
+from pg_envs.core.registration import register
+from pg_envs.core.rows import RowEnv, RowsVectorEnv
 
 LINE = Box(-10, 10, (2,), np.int64)
 SEEDS = [7, 3, 2**40, 11]

@@ -155,3 +155,11 @@ def test_pictures():
 def test_bad_arguments_are_named(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_states_and_actions_have_names_in_the_metadata_of_both_forms():
+    for env in (gym.make("pg/Cliff-v0", height=2, width=3), gym.make_vec("pg/Cliff-v0", 2, height=2, width=3)):
+        assert env.metadata["state_names"] == ["0, 0", "0, 1", "0, 2", "1, 0", "1, 1", "1, 2"]
+        assert env.metadata["action_names"] == ("up", "right", "down", "left")
+    assert gym.make("pg/Chain-v0").metadata["action_names"] == ("back", "forward")
+    assert "state_names" not in gym.make("pg/Chain-v0").metadata
