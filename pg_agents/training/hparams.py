@@ -21,8 +21,8 @@ OF_A_RUN = ("agent", "env", "seed", "num_envs", "total_steps", "stop_return")  #
 OPTIONS = ("arguments", "env_args", "networks")  # tables in it
 OF_A_SEED = re.compile(r"seed-\d+")  # the name of a folder
 SCORES = {  # name in `over_seeds` → tag
-    "mean_return_last_100": "final/ep_rew",
-    "last_evaluation": "final/eval_ep_rew",
+    "mean_return_last_100": "summary/ep_rew",
+    "last_evaluation": "summary/eval_ep_rew",
 }
 Hyperparameter = bool | float | str
 
@@ -94,7 +94,7 @@ def _group(run_dir: Path, config: Mapping[str, Any]) -> str:
         folder = folder.parent
     elif "seeds" not in {**config, **(config.get("networks") or {})}:
         return ""
-    return "/".join(folder.parts[-2:])  # two, as other experiments may have folders of the same name
+    return f"{folder.name} in {folder.parent.name}"  # other experiments may have folders of the same name
 
 
 def _plain(value: Any) -> Hyperparameter:  # noqa: ANN401

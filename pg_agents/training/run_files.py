@@ -69,7 +69,7 @@ class RunFiles:
             OSError: that cannot be written.
         """
         text = json.dumps(values, indent=2, default=_plain)
-        records = session_start(self.run_dir, json.loads(text)), chart_of_returns()
+        records = session_start(self.run_dir, json.loads(text)), chart_of_returns(values["agent"])
         self.events.write(0, {"config": f"```json\n{text}\n```"}, records)
         return text + "\n"
 

@@ -42,7 +42,7 @@ def ends_of(run_dir):
 def finals_of(run_dir):
     """Return the only value of each final score."""
     events = EventAccumulator(str(run_dir), size_guidance={"scalars": 0}).Reload()
-    tags = [tag for tag in events.Tags()["scalars"] if tag.startswith("final/")]
+    tags = [tag for tag in events.Tags()["scalars"] if tag.startswith("summary/")]
     assert all(len(events.Scalars(tag)) == 1 for tag in tags)
     return {tag: events.Scalars(tag)[0].value for tag in tags}
 
@@ -61,7 +61,7 @@ def test_a_run_has_its_hyperparameters_and_its_final_scores(tmp_path):
     assert ends_of(tmp_path / "r") == [SUCCESS]
     last = list(result.evaluations.values())[-1]
     assert finals_of(tmp_path / "r") == pytest.approx(
-        {"final/ep_rew_mean": result.mean_return_last_100, "final/eval_ep_rew_mean": last}
+        {"summary/ep_rew_mean": result.mean_return_last_100, "summary/eval_ep_rew_mean": last}
     )
 
 
@@ -80,19 +80,19 @@ def test_a_run_that_goes_on_begins_and_ends_once(tmp_path):
     result = go(tmp_path / "r", 64, resume=True)
     assert start_of(tmp_path / "r").hparams["total_steps"].number_value == 32
     assert ends_of(tmp_path / "r") == [SUCCESS]
-    assert finals_of(tmp_path / "r")["final/ep_rew_mean"] == pytest.approx(result.mean_return_last_100)
+    assert finals_of(tmp_path / "r")["summary/ep_rew_mean"] == pytest.approx(result.mean_return_last_100)
 
 
 def test_several_seeds_are_one_row_with_their_interquartile_mean(tmp_path):
     go(tmp_path / "r", 96, seeds=(3, 5, 9))
     folders = [tmp_path / "r", *(tmp_path / "r" / f"seed-{seed}" for seed in (3, 5, 9))]
-    assert {start_of(folder).group_name for folder in folders} == {f"{tmp_path.name}/r"}
+    assert {start_of(folder).group_name for folder in folders} == {f"r in {tmp_path.name}"}
     assert [ends_of(folder) for folder in folders] == [[SUCCESS]] * 4
     over = json.loads((tmp_path / "r" / "summary.json").read_text())["over_seeds"]["mean_return_last_100"]
     whole, *each = map(finals_of, folders)
-    assert [one["final/ep_rew_mean"] for one in each] == pytest.approx(over["each"])
-    assert whole["final/ep_rew_iqm"] == pytest.approx(over["interquartile_mean"])
-    assert [whole["final/ep_rew_low"], whole["final/ep_rew_high"]] == pytest.approx([over["low"], over["high"]])
+    assert [one["summary/ep_rew_mean"] for one in each] == pytest.approx(over["each"])
+    assert whole["summary/ep_rew_iqm"] == pytest.approx(over["interquartile_mean"])
+    assert [whole["summary/ep_rew_low"], whole["summary/ep_rew_high"]] == pytest.approx([over["low"], over["high"]])
 
 
 def test_what_is_neither_a_number_nor_a_truth_value_is_a_text_and_none_is_left_out():
@@ -107,4 +107,4 @@ def test_scores_that_there_are_not_are_left_out():
     assert scores({"mean_return_last_100": None, "evaluations": {}}) == {}
     over = {"last_evaluation": {"interquartile_mean": 2.0, "low": None, "high": None}}
     found = scores({"mean_return_last_100": 1, "evaluations": {0: 5.0, 9: 3.0}, "over_seeds": over})
-    assert found == {"final/ep_rew_mean": 1.0, "final/eval_ep_rew_mean": 3.0, "final/eval_ep_rew_iqm": 2.0}
+    assert found == {"summary/ep_rew_mean": 1.0, "summary/eval_ep_rew_mean": 3.0, "summary/eval_ep_rew_iqm": 2.0}

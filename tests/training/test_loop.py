@@ -177,9 +177,9 @@ def test_tensorboard_shows_what_metrics_jsonl_says(tmp_path):
         "rollout/ep_rew_mean", "rollout/ep_len_mean", "train/policy_loss", "train/value_loss", "train/entropy",
         "train/grad_norm", "train/explained_variance", "train/n_updates", "train/learning_rate", "train/entropy_weight",
         "time/steps_per_second", "policy/action_0", "policy/action_1", "mine/rows",
-        "known/optimal_return", "known/random_return",
+        "rollout/optimal_return", "rollout/random_return",
     }  # fmt: skip
-    assert set(events.Tags()["scalars"]) == names | {"final/ep_rew_mean"}
+    assert set(events.Tags()["scalars"]) == names | {"summary/ep_rew_mean"}
     rows = rows_of(tmp_path / "r")
     assert [row["step"] for row in rows] == list(range(100, 1001, 100))  # environment steps, not updates
     for name in names:
