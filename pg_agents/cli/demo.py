@@ -31,6 +31,9 @@ from pg_agents.training.writers import fresh_run_dir
 SEEDS = 8  # of every run that can be several learners at once; an interval of fewer is wide
 STEPS = 500  # in an evaluation episode of a continuing task
 REACHED = 0.95  # of the way from random returns to the best: the rest is noise, or a start that is hopeless
+# TensorBoard selects no run at first if there are more than 40. This page has the runs whose names end like an
+# environment's, in v and a digit: those of all seeds together.
+WITHOUT_SEEDS = "http://localhost:6006/?runFilter=v.$#scalars&regexInput=v.$"
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def demo(
     print("episodes, of several seeds the interquartile mean of their means and its 95 % interval")
     print("\n".join(shortfalls(rows, scale)))
     say(f"curves, probabilities and generated texts:  tensorboard --logdir {run_dir}")
+    say(f"without the folders of single seeds:        {WITHOUT_SEEDS}")
     return rows
 
 

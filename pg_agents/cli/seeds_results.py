@@ -12,9 +12,11 @@ import pg_envs
 
 from pg_agents.cli.listing import columns
 from pg_agents.folders import write_file
+from pg_agents.training.appended import EventFile
+from pg_agents.training.hparams import scores, session_end, session_start
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.over_seeds import EVALUATION, LAST, LEVEL, PROCESSES, over_seeds
-from pg_agents.training.run_files import CONFIG, SUMMARY
+from pg_agents.training.run_files import CONFIG, SUMMARY, event_files
 
 FEW = 5  # seeds, with fewer of which an interval holds what it is to hold less often than it says
 MEASURES = {LAST: "last 100 episodes", EVALUATION: "last evaluation"}
@@ -24,19 +26,31 @@ def summarize(parent: Path, seeds: Sequence[int], way: str) -> dict[str, Any]:
     """Write what the seeds' runs returned into their parent's summary.json, beside what is there; return that.
 
     It is what `over_seeds` returns of the summaries in their folders. Seeds whose runs have failed count with what they
-    had reached. In the way of processes `cut_off` names the first seed whose run has not finished; None: all have.
+    had reached. In the way of processes `cut_off` names the first seed whose run has not finished; None: all have; and
+    the parent gets an event file, with what TensorBoard's HPARAMS tab shows of all seeds.
     """
     runs = [read_json(parent / folder_of(seed) / SUMMARY) or {} for seed in seeds]
     added = over_seeds(seeds, way, runs)
     if way == PROCESSES:
         ended = {seed: run.get("cut_off", "it has no summary") for seed, run in zip(seeds, runs, strict=True)}
         added["cut_off"] = next((f"seed {seed}: {why}" for seed, why in ended.items() if why is not None), None)
-    if (parent / CONFIG).is_file():
+    config = read_json(parent / CONFIG)
+    if config is not None:
         try:
             write_file(parent / SUMMARY, json.dumps((read_json(parent / SUMMARY) or {}) | added, indent=2) + "\n")
+            if way == PROCESSES and isinstance(config.get("total_steps"), int):
+                _show_in_tensorboard(parent, config, added)
         except OSError as error:
             warnings.warn(f"{parent / SUMMARY} could not be written ({error.strerror})", RuntimeWarning, stacklevel=2)
     return added
+
+
+def _show_in_tensorboard(parent: Path, config: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
+    """Write the parent's event file, in the place of one that is there."""
+    for before in event_files(parent):
+        before.unlink()
+    records = session_start(parent, config), session_end(summary)
+    EventFile(parent).write(config["total_steps"], scores(summary), records)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ SCORES = {  # name in `over_seeds` → tag
     "mean_return_last_100": "summary/ep_rew",
     "last_evaluation": "summary/eval_ep_rew",
 }
+LARGEST = 1e300  # larger numbers are shown as texts
 Hyperparameter = bool | float | str
 
 
@@ -34,7 +35,7 @@ def hyperparameters(config: Mapping[str, Any]) -> dict[str, Hyperparameter]:
     """
     found = {name: config.get(name) for name in OF_A_RUN}
     for table in OPTIONS:
-        found |= config.get(table) or {}
+        found |= _table(config, table)
     return {name: _plain(value) for name, value in found.items() if value is not None}
 
 
@@ -92,16 +93,21 @@ def _group(run_dir: Path, config: Mapping[str, Any]) -> str:
     folder = run_dir.resolve()
     if OF_A_SEED.fullmatch(folder.name):
         folder = folder.parent
-    elif "seeds" not in {**config, **(config.get("networks") or {})}:
+    elif "seeds" not in {**config, **_table(config, "networks")}:
         return ""
     return f"{folder.name} in {folder.parent.name}"  # other experiments may have folders of the same name
+
+
+def _table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a table of config.json, which may be of somebody else: nothing if it is none."""
+    return found if isinstance(found := config.get(name), Mapping) else {}
 
 
 def _plain(value: Any) -> Hyperparameter:  # noqa: ANN401
     if isinstance(value, bool | str):
         return value
     if isinstance(value, int | float):
-        return float(value) if math.isfinite(value) else str(value)
+        return float(value) if abs(value) < LARGEST else str(value)
     return ", ".join(map(str, _parts(value)))
 
 

@@ -32,8 +32,8 @@ TITLE = "probability of each action in each state"
 class PolicyProbe:
     """A probe that shows π(a|s) of a tabular policy: of independent learners the mean.
 
-    Up to 12 probabilities are curves, policy/state_S/action_A, with a point in every row of metrics. More are a
-    picture, policy/probabilities, about ten times a run and at its end; of more than 100 states or 12 actions nobody
+    Up to 12 probabilities are curves, tabular/state_S/action_A, with a point in every row of metrics. More are a
+    picture, tabular/probabilities, about ten times a run and at its end; of more than 100 states or 12 actions nobody
     could read it, and there is none. It has the names of states and actions that stand in the environment's metadata as
     state_names and action_names, else their numbers.
 
@@ -55,7 +55,7 @@ class PolicyProbe:
         if not few and (states > STATES or actions > ACTIONS or not self._is_due(run)):
             return {}
         table = policy.probabilities().mean(0).numpy(force=True)  # [S, A]
-        return table_curves(table) if few else {"policy/probabilities": table_picture(table, *self.names)}
+        return table_curves(table) if few else {"tabular/probabilities": table_picture(table, *self.names)}
 
     def _is_due(self, run: Run) -> bool:
         """Return whether the run has come to its next tenth, or to its end."""
@@ -84,7 +84,7 @@ def table_curves(table: NDArray[np.floating]) -> dict[str, Value]:
     """Return the probabilities of a table [S, A] by name, if there are few; of a larger one nothing."""
     states = [f"state_{s}/" if len(table) > 1 else "" for s in range(len(table))]
     few = np.ndenumerate(table) if table.size <= CURVES else ()
-    return {f"policy/{states[s]}action_{a}": float(p) for (s, a), p in few}
+    return {f"tabular/{states[s]}action_{a}": float(p) for (s, a), p in few}
 
 
 def table_picture(table: NDArray[np.floating], states: Sequence[str], actions: Sequence[str]) -> NDArray[np.uint8]:

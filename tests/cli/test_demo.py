@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -60,6 +61,10 @@ def assert_shown(rows, out, root):
     assert rows[0].random == pytest.approx(0.5)
     (folder,) = root.iterdir()
     assert folder.name.startswith("demo-") and f"tensorboard --logdir {folder}" in out
+    (expression,) = set(re.findall(r"(?:runFilter|regexInput)=([^#&\n]+)", out))
+    runs = [str(path.parent.relative_to(folder)) for path in folder.rglob("events.out.*")]
+    together = sorted(path.name for path in folder.iterdir())
+    assert sorted(run for run in runs if re.search(expression, run)) == together != sorted(runs)
     assert len(list(folder.iterdir())) == len(rows) == len(EPISODIC_AGENTS) * 2
     for run_dir in folder.iterdir():
         assert list(run_dir.glob("events.out.*")) and (run_dir / "agent").is_dir()

@@ -9,12 +9,14 @@ import time
 
 import pytest
 from support.bugs import Bug, seeded
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pg_agents.cli import main, seed_process, seeds, seeds_results
 from pg_agents.cli.seeds import of_all
 from pg_agents.cli.seeds_results import summarize
 from pg_agents.statistics import interquartile_mean, interval
 from pg_agents.training import over_seeds
+from pg_agents.training.hparams import session_start
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -117,13 +119,13 @@ def test_bad_input_is_one_sentence(typed, message, folder, capsys):
 
 
 # -- results -----------------------------------------------------------------------------------------------------------
-def made(folder, returns, evaluations=None):
+def made(folder, returns, evaluations=None, **config):
     for seed, value in enumerate(returns):
         (folder / f"seed-{seed}").mkdir(parents=True)
         last = {} if evaluations is None else {"0": -1.0, "90": -2.0, "1000": evaluations[seed]}
         summary = {"mean_return_last_100": value, "evaluations": last, "cut_off": None}
         (folder / f"seed-{seed}" / "summary.json").write_text(json.dumps(summary))
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text(json.dumps(config))
     return range(len(returns))
 
 
@@ -145,6 +147,19 @@ def test_a_seed_without_a_return_is_not_left_out(folder):
     assert (last["each"], last["interquartile_mean"], last["low"]) == ([1.0, None, 3.0], None, None)
     found = summarize(folder / "r", [*numbers, 7], "processes")
     assert found["cut_off"] == "seed 7: it has no summary" and "last_evaluation" not in found["over_seeds"]
+
+
+def test_tensorboard_shows_what_seeds_in_processes_returned_once(folder):
+    numbers = made(folder / "r", [1.0, 2.0, 6.0], total_steps=32, seeds=[0, 1, 2], arguments={"clip": 0.1})
+    for _ in range(2):  # as after `resume`
+        over = summarize(folder / "r", numbers, "processes")["over_seeds"]["mean_return_last_100"]
+    (path,) = (folder / "r").glob("events.out.tfevents.*")
+    events = EventAccumulator(str(path)).Reload()
+    found = {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    ends = {"iqm": "interquartile_mean", "low": "low", "high": "high"}
+    assert found == {f"summary/ep_rew_{short}": [(32, pytest.approx(over[name]))] for short, name in ends.items()}
+    start = session_start(folder / "r", read(folder / "r" / "config.json")).metadata.plugin_data.content
+    assert start in path.read_bytes() and b"r in " in start and b"clip" in start
 
 
 def test_the_table_says_how_few_seeds_there_are(folder, capsys):

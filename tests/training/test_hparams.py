@@ -103,6 +103,12 @@ def test_what_is_neither_a_number_nor_a_truth_value_is_a_text_and_none_is_left_o
     assert hyperparameters({"env_args": {"made": {"rows": 4, "torus": True}}}) == {"made": "rows=4, torus=True"}
 
 
+def test_config_of_somebody_else_is_read_as_far_as_it_can_be():
+    config = {"networks": [1], "arguments": "no", "env_args": {"size": 10**400, "rate": float("nan")}}
+    found = hyperparameters(config)
+    assert found == {"size": str(10**400), "rate": "nan"}
+
+
 def test_scores_that_there_are_not_are_left_out():
     assert scores({"mean_return_last_100": None, "evaluations": {}}) == {}
     over = {"last_evaluation": {"interquartile_mean": 2.0, "low": None, "high": None}}

@@ -176,7 +176,7 @@ def test_tensorboard_shows_what_metrics_jsonl_says(tmp_path):
     names = {
         "rollout/ep_rew_mean", "rollout/ep_len_mean", "train/policy_loss", "train/value_loss", "train/entropy",
         "train/grad_norm", "train/explained_variance", "train/n_updates", "train/learning_rate", "train/entropy_weight",
-        "time/steps_per_second", "policy/action_0", "policy/action_1", "mine/rows",
+        "time/steps_per_second", "tabular/action_0", "tabular/action_1", "mine/rows",
         "rollout/optimal_return", "rollout/random_return",
     }  # fmt: skip
     assert set(events.Tags()["scalars"]) == names | {"summary/ep_rew_mean"}
@@ -188,7 +188,7 @@ def test_tensorboard_shows_what_metrics_jsonl_says(tmp_path):
         numbers = [np.nan if row[name] is None else row[name] for row in rows]
         assert [point.value for point in points] == pytest.approx(numbers, rel=1e-6, nan_ok=True)
     probabilities = agent.policy.probabilities()[0, 0].tolist()
-    assert [rows[-1]["policy/action_0"], rows[-1]["policy/action_1"]] == pytest.approx(probabilities)
+    assert [rows[-1]["tabular/action_0"], rows[-1]["tabular/action_1"]] == pytest.approx(probabilities)
     text = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
     config = json.loads((tmp_path / "r" / "config.json").read_text())
     assert text == f"```json\n{json.dumps(config, indent=2)}\n```"

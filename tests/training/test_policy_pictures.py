@@ -33,15 +33,15 @@ def shown(probabilities, steps=100, *, probe=None, resumed_from=(), **arguments)
 
 def test_one_state_is_drawn_as_a_curve_for_each_action():
     values = shown([[[0.5, 0.3, 0.2]]])
-    assert list(values) == ["policy/action_0", "policy/action_1", "policy/action_2"]
+    assert list(values) == ["tabular/action_0", "tabular/action_1", "tabular/action_2"]
     assert list(values.values()) == pytest.approx([0.5, 0.3, 0.2])
 
 
 def test_few_states_are_drawn_as_curves_and_learners_averaged():
     values = shown([[[0.9, 0.1], [0.4, 0.6]], [[0.5, 0.5], [0.2, 0.8]]], num_learners=2)
     assert values == pytest.approx({
-        "policy/state_0/action_0": 0.7, "policy/state_0/action_1": 0.3,
-        "policy/state_1/action_0": 0.3, "policy/state_1/action_1": 0.7,
+        "tabular/state_0/action_0": 0.7, "tabular/state_0/action_1": 0.3,
+        "tabular/state_1/action_0": 0.3, "tabular/state_1/action_1": 0.7,
     })  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_names_come_from_the_environment_and_numbers_from_its_space():
 
 def test_tables_that_nobody_could_read_are_not_drawn():
     assert shown(np.full((1, 101, 2), 0.5).tolist()) == shown(np.full((1, 2, 13), 1 / 13).tolist()) == {}
-    assert [*shown(np.full((1, 100, 12), 1 / 12).tolist())] == ["policy/probabilities"]
+    assert [*shown(np.full((1, 100, 12), 1 / 12).tolist())] == ["tabular/probabilities"]
 
 
 def test_a_picture_is_drawn_when_a_tenth_of_the_run_is_reached_and_after_it_was_resumed_not_again():
@@ -107,6 +107,6 @@ def test_a_run_has_about_ten_pictures_for_tensorboard(tmp_path):
     env = "pg/GridWorld-v0"
     agent = pg.A2C.for_env(env, num_envs=2, num_steps=2)
     pg.train(agent, env, num_envs=2, total_steps=400, run_dir=tmp_path / "r", progress=False)
-    images = EventAccumulator(str(tmp_path / "r"), size_guidance={"images": 0}).Reload().Images("policy/probabilities")
+    images = EventAccumulator(str(tmp_path / "r"), size_guidance={"images": 0}).Reload().Images("tabular/probabilities")
     assert [image.step for image in images] == [4, *range(40, 401, 40)]
     assert len((tmp_path / "r" / "metrics.jsonl").read_text().splitlines()) == 100
