@@ -97,7 +97,7 @@ def test_the_summary_in_python_has_the_evaluations_of_each(tmp_path):
 def test_tables_have_the_curves_of_their_own(tmp_path):
     trained(tmp_path / "all", 2, pg.Reinforce, "pg/BernoulliBandit-v0", {"learning_rate": 1.0}, seeds=(1, 2))
     its, other = (rows(tmp_path / "all" / f"seed-{seed}")[-1] for seed in (1, 2))
-    names = [name for name in its if name.startswith("policy/")]
+    names = [name for name in its if name.startswith("tabular/")]
     assert names and any(its[name] != other[name] for name in names)
     assert its["train/grad_norm"] != other["train/grad_norm"]
     table = pg.load(tmp_path / "all" / "seed-2" / "agent").policy.probabilities()[0, 0]
