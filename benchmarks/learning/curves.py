@@ -12,6 +12,7 @@ from benchmarks.learning.scores import agent_of, known, short
 from benchmarks.suite.pictures import BANDS, colour_of, count_in_thousands, draw_curves, draw_level, panels
 from benchmarks.suite.tables import Measured, by_cell, results
 
+MANY = 5  # lines beside which a legend has room within the panel
 LEVELS = {
     "optimal": ("best policy", "--"),
     "memoryless": ("best without memory", "-."),
@@ -68,7 +69,12 @@ def draw_agent(axes: Axes, label: str, runs: Sequence[Result]) -> None:
 
 
 def finish(axes: Axes, title: str, steps: str) -> None:
-    """Name a panel and its axes."""
+    """Name a panel, its axes and its lines: below it where they are many, whose bands are fainter."""
     axes.set(title=title, xlabel=steps, ylabel="mean return of 100 training episodes")
     count_in_thousands(axes)
-    axes.legend(fontsize=6)
+    if len(axes.get_legend_handles_labels()[1]) <= MANY:
+        axes.legend(fontsize=6)
+        return
+    axes.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+    for band in axes.collections:
+        band.set_alpha(0.09)

@@ -153,6 +153,17 @@ def test_pictures_say_what_their_lines_are():
     assert labels == ["ppo (2)", "Stable-Baselines3, PPO (2)"]
 
 
+def test_the_names_of_many_lines_hide_no_curve():
+    cells = [dataclasses.replace(OURS, name=f"CartPole-v1/{agent}", agent=agent) for agent in sorted(pg.AGENTS)[:6]]
+    for some, beside in ((cells[:1], False), (cells, True)):
+        figure = curves.plot(some, [record(cell, 0, 9.0) for cell in some], "A title")
+        (axes,) = figure.axes
+        figure.draw_without_rendering()
+        lines = len(axes.get_legend().get_texts())
+        assert (lines > curves.MANY) == beside
+        assert (axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0) == beside
+
+
 # -- Stable-Baselines3 -------------------------------------------------------------------------------------------------
 def test_peers_learn_the_same_task_and_are_asked_in_the_same_episodes(monkeypatch):
     given = {}
