@@ -215,17 +215,17 @@ def test_a_folder_that_a_living_writer_fills_is_not_swept(tmp_path):
     def slow(folder):
         filled("slow")(folder)
         inside.set()
-        assert over.wait(20)
+        assert over.wait(60)
 
     writer = threading.Thread(target=write, args=(tmp_path / "x", slow))
     writer.start()
-    assert inside.wait(20)
+    assert inside.wait(60)
     in_a_fork(lambda: sweep(tmp_path))
     sweep(tmp_path)
     write(tmp_path / "x", filled("fast"))
     assert text_of(tmp_path / "x") == "fast" and len(os.listdir(tmp_path)) == 2
     over.set()
-    writer.join(20)
+    writer.join(60)
     assert text_of(tmp_path / "x") == "slow" and os.listdir(tmp_path) == ["x"]
 
 

@@ -27,7 +27,7 @@ def workers(**arguments):
 
 def kill(env, row):
     os.kill(env.processes[row].pid, signal.SIGKILL)
-    env.processes[row].join(10)
+    env.processes[row].join(60)
 
 
 def within(seconds, call):

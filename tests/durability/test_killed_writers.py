@@ -150,7 +150,7 @@ def killed_at_random(save, kills, path, agents):
         process.start()
         time.sleep(random_numbers.uniform(0.02, 0.02 + 3 * duration))
         os.kill(process.pid, signal.SIGKILL)
-        process.join(10)
+        process.join(60)
         leftovers += any(name.startswith(".pg_agents-") for name in os.listdir(path.parent))
         found.append(which(path, agents))
     return found, leftovers

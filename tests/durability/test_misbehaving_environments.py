@@ -158,11 +158,11 @@ def test_what_hangs_is_an_error_after_the_timeout_and_is_not_stepped_again(kind,
     collector = pg.collect_steps(env, agent_for(env).policy, 16, step_timeout=TIMEOUT)
     with Watch() as watch, pytest.raises(FaultyEnvironmentError, match=r", environment 1, seed \d+: .* within 0.4 sec"):
         next(collector)
-    assert TIMEOUT < watch.seconds < TIMEOUT + 2
+    assert TIMEOUT < watch.seconds < TIMEOUT + at_this_load(2)
     calls = collector.adapter.steps
     with Watch() as watch, pytest.raises(FaultyEnvironmentError, match="within 0.4 seconds"):
         next(collector)
-    assert watch.seconds < 1 and collector.adapter.steps <= calls + 1
+    assert watch.seconds < at_this_load(1) and collector.adapter.steps <= calls + 1
     assert kind is SyncVectorEnv or (env.closed and not any(one.is_alive() for one in env.processes))
 
 
@@ -253,7 +253,7 @@ def left_after_a_kill(how, wait):
     workers = receive.recv()
     time.sleep(0.3)
     process.kill()
-    process.join(10)
+    process.join(60)
     end = time.monotonic() + wait
     while (left := [pid for pid in workers if alive(pid)]) and time.monotonic() < end:
         time.sleep(0.05)

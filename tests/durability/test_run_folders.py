@@ -20,7 +20,7 @@ HARMLESS = {"Parallel", "delayed", "cpu_count"}  # of joblib: they start process
 
 def eight_at_once(make):
     """Return what eight processes make that begin together."""
-    barrier, lock, (receive, send) = CONTEXT.Barrier(8, timeout=30), CONTEXT.Lock(), CONTEXT.Pipe(duplex=False)
+    barrier, lock, (receive, send) = CONTEXT.Barrier(8, timeout=120), CONTEXT.Lock(), CONTEXT.Pipe(duplex=False)
 
     def start():
         barrier.wait()

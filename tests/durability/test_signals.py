@@ -106,7 +106,7 @@ def start(tmp_path):
     for one in started:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(one.process.pid, signal.SIGKILL)
-        one.process.join(10)
+        one.process.join(60)
 
 
 def typed(folder, *more, env="CartPole-v1", total=LONG):
@@ -295,7 +295,7 @@ def test_signals_are_left_alone_where_they_are_ignored_and_in_other_threads():
 
     thread = threading.Thread(target=look)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     with Signals(False, str) as heeding:
         found.append(heeding.former)
     assert found == [{}, {}]
@@ -412,7 +412,7 @@ def test_ctrl_c_during_imports_is_one_line(tmp_path, wait, how):
     killer = threading.Timer(60, process.kill)
     killer.start()
     rest = [line for line in lines if not line.startswith("import time:")]
-    process.wait(20)
+    process.wait(60)
     killer.cancel()
     assert process.returncode == 130 and rest[0].startswith("interrupted") and len(rest) <= 2, rest
 

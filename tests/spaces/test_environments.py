@@ -137,7 +137,7 @@ def test_workers_that_are_gone_are_not_waited_for():
     with open_env("CartPole-v1", 2, {"vectorization_mode": "async"}) as env:
         assert isinstance(env.unwrapped, AsyncVectorEnv)
         env.processes[0].kill()
-        env.processes[0].join(10)
+        env.processes[0].join(60)
     assert env.closed and not any(process.is_alive() for process in env.processes)
 
 

@@ -34,7 +34,7 @@ def in_a_fork(work, seconds=60):
             return None
         finally:
             process.kill()
-            process.join(10)
+            process.join(60)
             receive.close()
         stacks.seek(0)
         stood = stacks.read()
@@ -86,7 +86,7 @@ def ended(process, seconds=60):
     process.join(seconds)
     if process.is_alive():
         process.kill()
-        process.join(10)
+        process.join(60)
         raise AssertionError(f"the fork took more than {seconds} seconds")
     return process.exitcode
 

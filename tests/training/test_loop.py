@@ -328,6 +328,7 @@ class Slow(gym.Wrapper):
 def test_the_time_of_evaluations_is_not_the_runs():
     """Fifteen steps of 0.05 seconds are evaluated before the first update, between two and after the last."""
     env, slow = (gym.make("pg/TwoArmedBandit-v0") for _ in range(2))
+    begun = time.perf_counter()
     summary = pg.train(
         pg.Reinforce.for_env(env),
         env,
@@ -337,7 +338,8 @@ def test_the_time_of_evaluations_is_not_the_runs():
         eval_episodes=15,
         progress=False,
     )
-    assert len(summary.evaluations) == 3 and summary.wall_seconds < 0.7
+    assert len(summary.evaluations) == 3
+    assert time.perf_counter() - begun - summary.wall_seconds > 3 * 15 * 0.05
 
 
 RUNS = itertools.count()

@@ -311,11 +311,11 @@ def test_a_second_writer_is_refused_until_the_first_has_ended_or_was_killed(whol
 
     process = context.Process(target=hold)
     process.start()
-    assert holds.wait(30)
+    assert holds.wait(60)
     with pytest.raises(ValueError, match=r"run_dir: .* is being written by another process; give another folder"):
         again(place)
     process.kill()
-    process.join(10)
+    process.join(60)
     assert differences(whole[1], again(place)[0]) == []
 
 
