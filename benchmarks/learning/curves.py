@@ -13,6 +13,7 @@ from benchmarks.suite.pictures import BANDS, colour_of, count_in_thousands, draw
 from benchmarks.suite.tables import Measured, by_cell, results
 
 MANY = 5  # lines beside which a legend has room within the panel
+LOW, HIGH = 3.3, 4.3  # of a panel, inches, without and with a legend below
 LEVELS = {
     "optimal": ("best policy", "--"),
     "memoryless": ("best without memory", "-."),
@@ -34,7 +35,9 @@ def plot(
     found = by_cell(records)
     environments = by_environment([cell for cell in cells if results(found.get(cell.name, {}))])
     figure = None
-    drawn = panels(len(environments), f"{title}\n{BANDS}; dots: greedy evaluations") if environments else ()
+    high = HIGH if any(len(some) > MANY - len(LEVELS) for some in environments.values()) else LOW
+    heading = f"{title}\n{BANDS}; dots: greedy evaluations"
+    drawn = panels(len(environments), heading, size=(3.9, high)) if environments else ()
     for axes, some in zip(drawn, environments.values(), strict=True):
         figure = axes.figure
         for cell in some:
@@ -75,6 +78,6 @@ def finish(axes: Axes, title: str, steps: str) -> None:
     if len(axes.get_legend_handles_labels()[1]) <= MANY:
         axes.legend(fontsize=6)
         return
-    axes.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+    axes.legend(fontsize=6, loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=6, ncols=2)
     for band in axes.collections:
         band.set_alpha(0.09)
