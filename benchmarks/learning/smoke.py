@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.learning import protocol
 from benchmarks.learning.protocol import Cell, Result, together
-from benchmarks.suite.tables import Measured, cell_rows, markdown, number
+from benchmarks.suite.tables import Measured, by_cell, cell_rows, markdown, number
 
 __all__ = ["CELLS", "SEEDS", "run", "run_seeds", "table", "together"]
 
@@ -70,4 +70,6 @@ def table(records: Sequence[Measured]) -> str:
         return [[*ends, number(runs[-1]["asked"])]]
 
     heads = ("cell", "untrained", "learned", "at least")
-    return markdown(heads, cell_rows(CELLS, records, rows), 1)
+    took = [run.seconds for runs in by_cell(records).values() for run in runs.values() if run.seconds is not None]
+    said = f"\n\nOne after the other, all of them take {number(sum(took), 3)} s." if took else ""
+    return markdown(heads, cell_rows(CELLS, records, rows), 1) + said

@@ -38,6 +38,10 @@ class Measured(Protocol):
     def error(self) -> str | None:
         """Why it failed."""
 
+    @property
+    def seconds(self) -> float | None:
+        """What it took, if that is known."""
+
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int | None = None) -> str:
     """Return a table.

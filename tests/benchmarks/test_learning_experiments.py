@@ -189,6 +189,12 @@ def test_what_is_not_learned_is_an_error():
         smoke.checked(smoke.CELLS[0], {"score": 0.569})
 
 
+def test_the_smoke_suite_says_how_long_it_takes():
+    content, result = {"name": smoke.CELLS[0].name}, {"untrained": 0.5, "score": 0.6, "asked": 0.57}
+    records = [Record("smoke", content, seed, result, seconds=took) for seed, took in ((0, 9.0), (0, 1.5), (1, 2.5))]
+    assert "all of them take 4 s" in smoke.table(records) and "take" not in smoke.table([])
+
+
 def test_suites_name_cells_that_exist_in_the_order_in_which_they_are_asked_for():
     for parts in SUITES.values():
         for part in parts:
