@@ -69,7 +69,8 @@ class RunFiles:
             OSError: that cannot be written.
         """
         text = json.dumps(values, indent=2, default=_plain)
-        records = session_start(self.run_dir, json.loads(text)), chart_of_returns(values["agent"])
+        records = [session_start(self.run_dir, json.loads(text))]
+        records += [chart_of_returns(values["agent"])] if "agent" in values else []  # estimators are measured without
         self.events.write(0, {"config": f"```json\n{text}\n```"}, records)
         return text + "\n"
 
