@@ -7,6 +7,7 @@ from kept_values import CASES, FILE, values_of
 
 KEPT = json.loads(FILE.read_text())
 SINCE = {f"train/{name}" for name in ("n_updates", "learning_rate", "critic_learning_rate", "entropy_weight", "std")}
+SINCE |= {"train/optimal_gain", "train/random_gain"}
 
 
 @pytest.mark.parametrize(("name", "family"), CASES)
