@@ -64,7 +64,8 @@ def train(
         agent: the agent, which is changed in place.
         env: any Gymnasium environment, single or vector, which stays open; or an environment's id ("CartPole-v1",
             "module:Mine-v0"), from which one is made and closed.
-        total_steps: valid transitions to learn from, of all learners together; the last rollout may go beyond.
+        total_steps: valid transitions to learn from, of all learners together, who take different numbers of them where
+            they learn from whole episodes; the last rollout may go beyond.
         num_envs: if `env` is an id, how many environments are stepped together, for each learner; None: 8.
         env_args: if `env` is an id, arguments for the environment's constructor.
         wrappers: if `env` is an id, wrappers of `gymnasium.wrappers` for each single environment, in this

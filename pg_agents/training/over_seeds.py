@@ -16,9 +16,10 @@ LAST, EVALUATION = "mean_return_last_100", "last_evaluation"
 def over_seeds(seeds: Sequence[int], way: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what the summary of several seeds' runs says besides.
 
-    It is `seeds`, `way`, and `over_seeds`: for the mean return of the last 100 episodes, and for the last evaluation
-    if there was one, that of `each` (None: no episode has ended), `interquartile_mean`, `low` and `high`, the ends of
-    its 95 % interval, and the interval's `method`. Where a seed has nothing, no mean is made of the others.
+    It is `seeds`, `way`, `steps` (what each has learned from), and `over_seeds`: for the mean return of the last 100
+    episodes, and for the last evaluation if there was one, that of `each` (None: no episode has ended),
+    `interquartile_mean`, `low` and `high`, the ends of its 95 % interval, and the interval's `method`. Where a seed has
+    nothing, no mean is made of the others.
 
     Args:
         seeds: of the runs.
@@ -29,7 +30,9 @@ def over_seeds(seeds: Sequence[int], way: str, runs: Sequence[Mapping[str, Any]]
     evaluated = [_last(run.get("evaluations")) for run in runs]
     if any(value is not None for value in evaluated):
         each[EVALUATION] = evaluated
-    return {"seeds": list(seeds), "way": way, "over_seeds": {name: _middle(values) for name, values in each.items()}}
+    steps = [count if isinstance(count := run.get("total_steps"), int) else None for run in runs]
+    middles = {name: _middle(values) for name, values in each.items()}
+    return {"seeds": list(seeds), "way": way, "steps": steps, "over_seeds": middles}
 
 
 def _last(evaluations: object) -> float | None:
