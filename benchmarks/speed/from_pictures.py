@@ -6,14 +6,9 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from matplotlib.figure import Figure
-
-from benchmarks.speed._sides import showing
 from benchmarks.speed._sides.running import run
+from benchmarks.speed._sides.showing import Comparison
 from benchmarks.speed._sides.workload import PPO, THEIR_PPO, Side, Workload, cells_of
-from benchmarks.suite.records import Record
 
 __all__ = ["CELLS", "EXCLUSIVE", "SEEDS", "WORKLOADS", "numbers", "plot", "run", "table"]
 
@@ -68,18 +63,5 @@ WORKLOADS = {"pictures": PICTURES, "pictures-collection": PICTURES_COLLECTION}
 SEEDS = range(3)  # rounds
 EXCLUSIVE = True
 CELLS = cells_of(WORKLOADS)
-
-
-def table(records: Sequence[Record]) -> dict[str, str]:
-    """Return all ratios, and the sides of each workload."""
-    return showing.tables(WORKLOADS, records)
-
-
-def numbers(records: Sequence[Record]) -> dict[str, str]:
-    """Return ratios, seconds and gigabytes."""
-    return showing.numbers(WORKLOADS, records)
-
-
-def plot(records: Sequence[Record]) -> Figure | None:
-    """Draw the ratios."""
-    return showing.plot(WORKLOADS, records, "Learning from pictures: ours beside Stable-Baselines3")
+COMPARISON = Comparison(WORKLOADS, "Learning from pictures: ours beside Stable-Baselines3")
+table, numbers, plot = COMPARISON.table, COMPARISON.numbers, COMPARISON.plot

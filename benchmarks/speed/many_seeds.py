@@ -6,14 +6,9 @@ the other or in each of two processes, and are compared by the step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from matplotlib.figure import Figure
-
-from benchmarks.speed._sides import showing
 from benchmarks.speed._sides.running import run
+from benchmarks.speed._sides.showing import Comparison
 from benchmarks.speed._sides.workload import PPO, THEIR_PPO, Side, Workload, cells_of
-from benchmarks.suite.records import Record
 
 __all__ = ["CELLS", "EXCLUSIVE", "SEEDS", "WORKLOADS", "numbers", "plot", "run", "table"]
 
@@ -37,12 +32,12 @@ REJAX = {
     "max_grad_norm": 0.5,
     "agent_kwargs": {"activation": "tanh"},
 }
-SEEDS = 16
+LEARNERS = 16
 
 # Steps are those of each seed. Sides that do not stack them run two seeds: they are compared by the step.
 MANY_SEEDS = Workload(
-    f"PPO, {SEEDS} seeds, each on 8 CartPoles, 128 steps, 4 × 4 minibatches",
-    CARTPOLE | {"total_steps": 100_000, "learners": SEEDS},
+    f"PPO, {LEARNERS} seeds, each on 8 CartPoles, 128 steps, 4 × 4 minibatches",
+    CARTPOLE | {"total_steps": 100_000, "learners": LEARNERS},
     {
         "ours, in turn": Side("ours-in-turn", OURS | {"learners": 2}),
         "ours, two processes": Side("ours-in-turn", OURS | {"learners": 2, "processes": 2}),
@@ -80,18 +75,5 @@ WORKLOADS = {"many-seeds": MANY_SEEDS, "many-seeds-td": MANY_SEEDS_TD}
 SEEDS = range(3)  # rounds
 EXCLUSIVE = True
 CELLS = cells_of(WORKLOADS)
-
-
-def table(records: Sequence[Record]) -> dict[str, str]:
-    """Return all ratios, and the sides of each workload."""
-    return showing.tables(WORKLOADS, records)
-
-
-def numbers(records: Sequence[Record]) -> dict[str, str]:
-    """Return ratios, seconds and gigabytes."""
-    return showing.numbers(WORKLOADS, records)
-
-
-def plot(records: Sequence[Record]) -> Figure | None:
-    """Draw the ratios."""
-    return showing.plot(WORKLOADS, records, "Many learners as one batch, beside single runs and peers")
+COMPARISON = Comparison(WORKLOADS, "Many learners as one batch, beside single runs and peers")
+table, numbers, plot = COMPARISON.table, COMPARISON.numbers, COMPARISON.plot

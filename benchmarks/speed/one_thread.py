@@ -6,15 +6,10 @@ sides get them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from matplotlib.figure import Figure
-
-from benchmarks.speed._sides import showing
 from benchmarks.speed._sides.running import run
+from benchmarks.speed._sides.showing import Comparison
 from benchmarks.speed._sides.workload import Side, Workload, cells_of
 from benchmarks.speed.same_work import HALFCHEETAH, SAME_WORK
-from benchmarks.suite.records import Record
 
 __all__ = ["CELLS", "EXCLUSIVE", "SEEDS", "WORKLOADS", "numbers", "plot", "run", "table"]
 
@@ -32,18 +27,5 @@ WORKLOADS = {"threads": threads_of(SAME_WORK), "threads-halfcheetah": threads_of
 SEEDS = range(3)  # rounds
 EXCLUSIVE = True
 CELLS = cells_of(WORKLOADS)
-
-
-def table(records: Sequence[Record]) -> dict[str, str]:
-    """Return all ratios, and the sides of each workload."""
-    return showing.tables(WORKLOADS, records)
-
-
-def numbers(records: Sequence[Record]) -> dict[str, str]:
-    """Return ratios, seconds and gigabytes."""
-    return showing.numbers(WORKLOADS, records)
-
-
-def plot(records: Sequence[Record]) -> Figure | None:
-    """Draw the ratios."""
-    return showing.plot(WORKLOADS, records, "Stable-Baselines3 with one thread and with two")
+COMPARISON = Comparison(WORKLOADS, "Stable-Baselines3 with one thread and with two")
+table, numbers, plot = COMPARISON.table, COMPARISON.numbers, COMPARISON.plot

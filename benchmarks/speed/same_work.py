@@ -7,14 +7,9 @@ rounds of two runs of one round. How it is measured stands in benchmarks/speed/R
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from matplotlib.figure import Figure
-
-from benchmarks.speed._sides import showing
 from benchmarks.speed._sides.running import run
+from benchmarks.speed._sides.showing import Comparison
 from benchmarks.speed._sides.workload import PPO, THEIR_PPO, Side, Workload, cells_of
-from benchmarks.suite.records import Record
 
 __all__ = ["CELLS", "EXCLUSIVE", "SEEDS", "WORKLOADS", "numbers", "plot", "run", "table"]
 
@@ -151,18 +146,5 @@ WORKLOADS = {
 SEEDS = range(5)  # rounds
 EXCLUSIVE = True
 CELLS = cells_of(WORKLOADS)
-
-
-def table(records: Sequence[Record]) -> dict[str, str]:
-    """Return all ratios, and the sides of each workload."""
-    return showing.tables(WORKLOADS, records)
-
-
-def numbers(records: Sequence[Record]) -> dict[str, str]:
-    """Return ratios, seconds and gigabytes."""
-    return showing.numbers(WORKLOADS, records)
-
-
-def plot(records: Sequence[Record]) -> Figure | None:
-    """Draw the ratios."""
-    return showing.plot(WORKLOADS, records, "The same work: ours beside other libraries")
+COMPARISON = Comparison(WORKLOADS, "The same work: ours beside other libraries")
+table, numbers, plot = COMPARISON.table, COMPARISON.numbers, COMPARISON.plot

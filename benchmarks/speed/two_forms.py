@@ -6,14 +6,9 @@ rows at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from matplotlib.figure import Figure
-
-from benchmarks.speed._sides import showing
 from benchmarks.speed._sides.running import run
+from benchmarks.speed._sides.showing import Comparison
 from benchmarks.speed._sides.workload import Side, Workload, cells_of
-from benchmarks.suite.records import Record
 
 __all__ = ["CELLS", "EXCLUSIVE", "SEEDS", "WORKLOADS", "numbers", "plot", "run", "table"]
 
@@ -34,18 +29,5 @@ WORKLOADS = {"acrobot": forms_of("Acrobot-v1"), "pendulum": forms_of("Pendulum-v
 SEEDS = range(3)  # rounds
 EXCLUSIVE = True
 CELLS = cells_of(WORKLOADS)
-
-
-def table(records: Sequence[Record]) -> dict[str, str]:
-    """Return all ratios, and the sides of each workload."""
-    return showing.tables(WORKLOADS, records)
-
-
-def numbers(records: Sequence[Record]) -> dict[str, str]:
-    """Return ratios, seconds and gigabytes."""
-    return showing.numbers(WORKLOADS, records)
-
-
-def plot(records: Sequence[Record]) -> Figure | None:
-    """Draw the ratios."""
-    return showing.plot(WORKLOADS, records, "Whole runs in two forms of an environment")
+COMPARISON = Comparison(WORKLOADS, "Whole runs in two forms of an environment")
+table, numbers, plot = COMPARISON.table, COMPARISON.numbers, COMPARISON.plot

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from matplotlib.figure import Figure
-
-from benchmarks.speed._sides import showing
 from benchmarks.speed._sides.comparing import peak, speed
 from benchmarks.speed._sides.running import Run, run
+from benchmarks.speed._sides.showing import Comparison
 from benchmarks.speed._sides.workload import Side, Workload, cells_of
 from benchmarks.suite.records import Record
 from benchmarks.suite.tables import cell_rows, markdown, number
@@ -48,11 +46,13 @@ SEEDS = range(3)  # rounds
 EXCLUSIVE = True
 LAST = 5  # steps
 CELLS = cells_of(WORKLOADS)
+COMPARISON = Comparison(WORKLOADS, "GRPO on SmolLM2-135M: ours beside TRL")
+numbers, plot = COMPARISON.numbers, COMPARISON.plot
 
 
 def table(records: Sequence[Record]) -> dict[str, str]:
     """Return all ratios, the sides, and what a step takes and what the models return after a few."""
-    return showing.tables(WORKLOADS, records) | {"steps": steps(records)}
+    return COMPARISON.table(records) | {"steps": steps(records)}
 
 
 def steps(records: Sequence[Record]) -> str:
@@ -65,13 +65,3 @@ def steps(records: Sequence[Record]) -> str:
 
     heads = ("side", "seconds a step", f"reward of the last {LAST} steps, by round", "peak memory, GB")
     return markdown(heads, cell_rows(CELLS, records, rows), 1)
-
-
-def numbers(records: Sequence[Record]) -> dict[str, str]:
-    """Return ratios, seconds and gigabytes."""
-    return showing.numbers(WORKLOADS, records)
-
-
-def plot(records: Sequence[Record]) -> Figure | None:
-    """Draw the ratios."""
-    return showing.plot(WORKLOADS, records, "GRPO on SmolLM2-135M: ours beside TRL")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -44,6 +45,31 @@ NAMES = {
 A_THOUSAND = 1000
 COLOURS = {"as fast as asked": "#00798c", "slower than asked": "#d1495b", "only compared": "#9a9a9a"}
 QUIET = 0.95  # share of the time that a run on a quiet machine spends on a processor
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What an experiment whose cells are sides of workloads shows of its records: its `table`, `numbers` and `plot`.
+
+    Attributes:
+        workloads: by name.
+        title: of the picture.
+    """
+
+    workloads: Workloads
+    title: str
+
+    def table(self, records: Sequence[Record]) -> dict[str, str]:
+        """Return all ratios, and the sides of each workload."""
+        return tables(self.workloads, records)
+
+    def numbers(self, records: Sequence[Record]) -> dict[str, str]:
+        """Return ratios, seconds and gigabytes."""
+        return numbers(self.workloads, records)
+
+    def plot(self, records: Sequence[Record]) -> Figure | None:
+        """Draw the ratios."""
+        return plot(self.workloads, records, self.title)
 
 
 def tables(workloads: Workloads, records: Sequence[Record]) -> dict[str, str]:
