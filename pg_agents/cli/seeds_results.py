@@ -94,8 +94,8 @@ def uneven(steps: Sequence[int | None]) -> str:
     if not known or max(known) <= UNEVEN * min(known):
         return ""
     return (
-        f"the seeds took {min(known):,} to {max(known):,} steps, since their episodes differ in length; with --jobs each "
-        "takes as many as it would alone"
+        f"the seeds took {min(known):,} to {max(known):,} steps, since their episodes differ in length; with --jobs "
+        "each takes as many as it would alone"
     )
 
 
