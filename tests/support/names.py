@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-SOURCES = ("pg_agents", "envs/pg_envs", "benchmarks", "tests")
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/**/README.md")])
+SOURCES = ("pg_agents", "envs/pg_envs", "benchmarks", "tests", "docs/_hooks")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/**/README.md")])
 
 
 @cache
