@@ -1,44 +1,83 @@
-"""The README's Python runs as it stands there, with fewer steps."""
+"""The Python of the README and of the site's pages runs as it stands there, and their links lead somewhere."""
 
-import dataclasses
+import os
 import re
-from pathlib import Path
+import subprocess
+import sys
 
 import gymnasium as gym
 import numpy as np
-import pg_envs
-import pg_envs.tokens.tasks
 import pytest
 import torch
-import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers
+from support.names import PAGES, ROOT
+from support.text_model import write_model
 
 import pg_agents as pg
-from pg_agents.policies import TransformerPolicy
 
-TEXT = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.S)
+FENCE = re.compile(r"^( *)```python[^\n]*\n(.*?)^\1```", re.M | re.S)
+EVERY = "import sys; [exec(compile(text, f'block {i}', 'exec'), {'__name__': '__main__'}) for i, text in %s]"
 
 
-def block(part):
-    """Return the one block in which `part` stands."""
-    (found,) = [block for block in BLOCKS if part in block]
+def blocks(page):
+    """Return the Python of a page, a text a block."""
+    return [re.sub(rf"^{indent}", "", code, flags=re.M) for indent, code in FENCE.findall(page.read_text())]
+
+
+README = blocks(ROOT / "README.md")
+SITE = {str(page.relative_to(ROOT)): found for page in PAGES if page.parent != ROOT and (found := blocks(page))}
+
+
+def block(page, part):
+    """Return the one block of a page in which `part` stands."""
+    (found,) = [block for block in SITE[f"docs/{page}"] if part in block]
     return found
 
 
-def test_ten_lines(folder, capsys):
-    lines = BLOCKS[0].replace("200_000", "4_000").strip().splitlines()
-    assert len([line for line in lines if line and not line.startswith("import")]) <= 10
+def run(program, folder):
+    """Run a program in a fresh interpreter, in a folder with a language model, PATH; return what it printed."""
+    if "PATH" in program:
+        write_model(folder / "PATH")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "MPLBACKEND": "agg"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True, text=True, timeout=800
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
+    (lines,) = [block.strip().splitlines() for block in README]
+    assert len([line for line in lines if line]) <= 13
+
+
+def test_the_readmes_python(tmp_path):
+    score = run(README[0], tmp_path).split()
+    assert float(score[0]) > 100 and score[1:] == ["of", "500"]
+    written = {path.name for path in (tmp_path / "runs" / "cartpole").iterdir()}
+    assert written >= {"config.json", "metrics.jsonl", "summary.json"}
+    assert pg.load(tmp_path / "cartpole-agent").name == "ppo"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", SITE)
+def test_the_sites_python(page, tmp_path):
+    run(EVERY % repr(list(enumerate(SITE[page], 1))), tmp_path)
+
+
+def test_a_block_that_lacks_an_import_fails(tmp_path):
+    with pytest.raises(AssertionError, match="NameError"):
+        run(EVERY % repr([(1, "import math"), (2, "print(math.pi)")]), tmp_path)
+
+
+def test_indented_blocks_are_found(tmp_path):
+    (tmp_path / "page.md").write_text("- so\n\n  ```python\n  if 1:\n      x = 2\n  ```\n\n```python\ny = 3\n```\n")
+    assert blocks(tmp_path / "page.md") == ["if 1:\n    x = 2\n", "y = 3\n"]
+
+
+def test_an_agent_of_ones_own_learns(folder):
     names = {}
-    exec("\n".join(lines), names)
-    assert float(capsys.readouterr().out.split()[-1]) > 15
-    assert names["action"] in (0, 1)
-    assert {path.name for path in Path("runs/cartpole").iterdir()} >= {"config.json", "metrics.jsonl", "summary.json"}
-
-
-def test_an_agent_of_ones_own_learns(monkeypatch):
-    names = {"pg": pg}
-    exec(block("class Mine"), names)
+    exec(block("own.md", "class Mine").partition("pg.AGENTS")[0], names)
     env = gym.make_vec("pg/BernoulliBandit-v0", 16, probabilities=(0.1, 0.9))
     agent = names["Mine"].for_env(env)
     assert pg.evaluate(agent, env, episodes=200).mean_return < 0.5
@@ -49,50 +88,51 @@ def test_an_agent_of_ones_own_learns(monkeypatch):
 def test_an_encoder_of_ones_own_learns(folder):
     torch.manual_seed(0)  # an encoder's parameters are drawn by its owner
     names = {}
-    exec(block("class Attention"), names)
+    exec(block("own.md", "class Attention"), names)
     agent, env = names["agent"], names["env"]
-    untrained = names["pg"].PPO.for_env(env, encoder=names["Attention"](env.single_observation_space), seed=1)
+    untrained = pg.PPO.for_env(env, encoder=names["Attention"](env.single_observation_space), seed=1)
     returns = [pg.evaluate(one, env, episodes=100).mean_return for one in (untrained, agent)]
     assert returns[1] > 0.5 > returns[0]  # the best goes 0.57 closer in the mean, and then to and fro
 
 
 def test_environments_of_ones_own(monkeypatch):
-    names = {
-        "pg_envs": pg_envs,
-        "transitions": np.full((2, 2, 2), 0.5),
-        "rewards": np.array([[0.0, 1.0], [2.0, 0.0]]),
-        "initial": [1.0, 0.0],
-    }
+    names = {}
     monkeypatch.setattr(gym.envs.registration, "registry", dict(gym.registry))
-    exec(block("pg_envs.register"), names)
+    exec(block("own.md", "pg_envs.register"), names)
     assert gym.make("pg/Mine-v0").unwrapped.mdp.num_states == 2
     assert names["env"].reset(seed=0)[0]["tokens"].shape[0] == 64
+    assert np.array_equal(names["rewards"], [[0, 1], [2, 0]])
 
 
-def test_prompts_and_a_score_of_ones_own(tmp_path):
-    characters = {chr(i): i - 32 for i in range(32, 127)} | {"</s>": 95}
-    spelling = Tokenizer(models.WordLevel(characters, unk_token=" "))
-    spelling.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    transformers.PreTrainedTokenizerFast(tokenizer_object=spelling, eos_token="</s>").save_pretrained(tmp_path)
-    names = {"pg_envs": pg_envs}
-    exec(block("def score(prompt").replace('"PATH"', repr(str(tmp_path))), names)
-    answer = [characters["7"], 95]
+def test_prompts_and_a_score_of_ones_own(folder):
+    tokens = write_model(folder / "PATH")
+    names = {}
+    exec(block("language_model_details.md", "def score(prompt"), names)
+    answer = [tokens["7"], tokens["</s>"]]
     assert names["task"].judge(tuple(names["task"].prompts[0]), answer) == 1
-    assert pg.GRPO.for_env(names["env"]).group_size == 8
+    assert names["agent"].group_size == 8
 
 
-def test_preferences():
-    task = pg_envs.tokens.tasks.copy(length=1)
-    window = task.longest_prompt + task.max_new_tokens
-    policy = TransformerPolicy(task.vocabulary, window, width=8, layers=1, heads=1)
-    names = {"pg": pg, "pg_envs": pg_envs, "dataclasses": dataclasses, "task": task, "window": window, "policy": policy}
-    exec(block("RewardModel").replace("100_000", "1_000").replace("512", "32"), names)
+def test_preferences(folder):
+    names = {}
+    exec(block("language_model_details.md", "RewardModel").replace("2_000", "500"), names)
     assert names["agent"].reference is not None
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\(((?!http)[^)]*)\)", TEXT))
-def test_links_lead_somewhere(path):
-    file, _, section = path.partition("#")
-    text = (Path(__file__).parent.parent / file).read_text() if section else ""
-    assert (Path(__file__).parent.parent / file).exists()
-    assert not section or f"# {section}" in text.lower()
+LINKS = [
+    (str(page.relative_to(ROOT)), link)
+    for page in PAGES
+    if page.name != "CHANGELOG.md"
+    for link in re.findall(
+        r"\]\(((?!http|mailto|#)[^)\s]+)\)", re.sub(r"```.*?```|`[^`\n]+`", "", page.read_text(), flags=re.S)
+    )
+]
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_links_lead_somewhere(page, link):
+    file, _, section = link.partition("#")
+    target = (ROOT / page).parent / file
+    assert target.exists()
+    heads = re.findall(r"^#+ +(.*)$", target.read_text(), re.M) if section else []
+    assert not section or section in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads]

@@ -127,7 +127,11 @@ class Book:
     @property
     def pages(self) -> list[Path]:
         """The pages that have markers; that of all experiments is one of them."""
-        found = [self.root / "README.md", *(self.root / "benchmarks").rglob("README.md"), *self.root.glob("docs/*.md")]
+        found = [
+            self.root / "README.md",
+            *(self.root / "benchmarks").rglob("README.md"),
+            *self.root.glob("docs/**/*.md"),
+        ]
         return sorted({*(page for page in found if page.exists()), self.overview})
 
     def __getitem__(self, name: str) -> Account:
