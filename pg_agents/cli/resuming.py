@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pg_envs
-import torch
 
 from pg_agents.agents import Agent
 from pg_agents.agents.common.files import MODEL
@@ -32,6 +31,7 @@ from pg_agents.training.loop import train
 from pg_agents.training.over_seeds import STACKED
 from pg_agents.training.run import Summary
 from pg_agents.training.run_files import AGENT, BEST
+from pg_agents.training.threads import set_threads
 
 
 def run_resuming(options: ResumeOptions) -> None:
@@ -40,7 +40,7 @@ def run_resuming(options: ResumeOptions) -> None:
     config = read_config(run_dir, trusted=options.trust_run_folder)
     take_over(options, config)
     device = usable_device(config.device)
-    torch.set_num_threads(config.threads)
+    set_threads(config.threads)
     of_several = apart(run_dir)
     if of_several is None and not (run_dir / FOLDER).is_dir():
         raise UserError(f"path: {run_dir} holds no checkpoint to resume from; train again, into another folder")

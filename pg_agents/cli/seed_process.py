@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pg_agents.agents import AGENTS, Agent
 from pg_agents.agents.common.files import MODEL
 from pg_agents.checkpoints.store import START
@@ -21,6 +19,7 @@ from pg_agents.cli.runs import Made, RunConfig
 from pg_agents.cli.terminal import warnings_as_lines
 from pg_agents.llm import folder_of
 from pg_agents.training.checkpointing import FOLDER
+from pg_agents.training.threads import set_threads
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def train_seed(job: Seed) -> str | None:
 
 def _train(job: Seed) -> None:
     config, start = job.config, job.run_dir / FOLDER / START
-    torch.set_num_threads(config.threads)
+    set_threads(config.threads)
     with ExitStack() as opened:
         groups = "group_size" in AGENTS[job.agent].argument_names()
         policy = job.arguments.get("policy")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pg_envs
-import torch
 from rich import get_console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -35,6 +34,7 @@ from pg_agents.training.learners_reports import SHARES
 from pg_agents.training.loop import make_collector
 from pg_agents.training.over_seeds import PROCESSES
 from pg_agents.training.run_files import CONFIG, SUMMARY, writable
+from pg_agents.training.threads import set_threads
 
 
 def run_seeds(options: TrainOptions) -> None:
@@ -45,7 +45,7 @@ def run_seeds(options: TrainOptions) -> None:
     config = typed_config(run)
     # The id whose rows have generators of their own, by both ways and however many seeds: the same runs.
     config = replace(config, seed=seeds[0], env=id_for(config.env, 2, config.env_args, config.wrappers))
-    torch.set_num_threads(run.threads)
+    set_threads(run.threads)
     with ExitStack() as opened:
         known = _check(options, config)
         made = _stacked(options, config, opened)

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 
-import torch
 from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent
@@ -18,6 +17,7 @@ from pg_agents.cli.runs import Made, RunConfig, run_folder
 from pg_agents.errors import UnsupportedSpaceError, UserError
 from pg_agents.llm import folder_of
 from pg_agents.spaces.wrappers import wrappers_of
+from pg_agents.training.threads import set_threads
 
 EVAL_EPISODES = 10  # in each evaluation, unless typed
 
@@ -28,7 +28,7 @@ def run_training(options: TrainOptions) -> None:
     device = usable_device(run.device)
     check_numbers(options)
     config = typed_config(run)
-    torch.set_num_threads(run.threads)
+    set_threads(run.threads)
     with ExitStack() as opened:
         groups = "group_size" in options.agent.argument_names()
         env, eval_env = config.open(opened, groups, model_folder(options))

@@ -32,6 +32,7 @@ from pg_agents.training.reports import Reports, make_reports
 from pg_agents.training.resuming import as_before, run_folder
 from pg_agents.training.run import Run, Summary
 from pg_agents.training.signals import Signals, Stopping
+from pg_agents.training.threads import warn_of_threads
 
 
 def train(
@@ -143,6 +144,7 @@ def _rows(agent: Agent) -> dict[str, Any]:
 
 
 def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: Evaluations) -> Run:
+    warn_of_threads(agent)
     collector = make_collector(agent, env, plan.seed, plan.step_timeout)
     check_stop_return(agent, collector, plan.stop_return)
     audits = Audits(agent.policy, most=agent.micro_batch_size, decode=getattr(env.unwrapped, "decode", None))
