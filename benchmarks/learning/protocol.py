@@ -21,7 +21,6 @@ from pg_agents.training.tuned import TUNED
 
 SEEDS = range(10)  # reported; hyperparameters were chosen on seeds 100 and above
 MOST_AT_ONCE = 100  # environments of an evaluation
-UNEVEN = 0.05  # of a cell's steps, by which a seed of a batch may have taken others
 POINTS = 200  # of a learning curve
 MOST_STEPS = 1_000_000  # of a cell
 LIBRARIES = ("pg_agents", "stable-baselines3")
@@ -80,19 +79,10 @@ def run(cell: Cell, seed: int) -> Result:
 
 
 def run_seeds(cell: Cell, seeds: Sequence[int]) -> dict[int, Result]:
-    """Do the same for several seeds: as one batch where each is then its own run, else one after the other.
-
-    A batch ends by the steps of all. Learners of whole episodes have then taken different numbers; a seed with more or
-    fewer than the cell's by over 5 % is run again alone.
-    """
+    """Do the same for several seeds: as one batch where each is then its own run, else one after the other."""
     if len(seeds) > 1 and together(cell) and stacks(cell, seeds):
-        batch = dict(zip(seeds, _learn(cell, seeds), strict=True))
-        return {seed: found if _as_long(cell, found) else run(cell, seed) for seed, found in batch.items()}
+        return dict(zip(seeds, _learn(cell, seeds), strict=True))
     return {seed: run(cell, seed) for seed in seeds}
-
-
-def _as_long(cell: Cell, found: Result) -> bool:
-    return abs(found["steps"] / cell.total_steps - 1) <= UNEVEN
 
 
 def together(cell: Cell) -> bool:

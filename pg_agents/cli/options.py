@@ -40,8 +40,7 @@ class RunOptions:
     """The same seed on the same machine gives the same bits."""
     seeds: str | None = None
     """Train with several seeds: how many, from --seed on (16), or which (3,5,9). --total-steps and --num-envs are those
-    of each, --run-dir is the folder of their folders. One batch of agents that learn from whole episodes ends by the
-    steps of all; with --jobs each takes its own."""
+    of each, --run-dir is the folder of their folders."""
     jobs: int | None = None
     """Train each of --seeds in a process of its own, so many at a time, also where all could learn as one batch; where
     they cannot, by default as many as there are cores."""

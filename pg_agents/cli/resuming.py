@@ -20,7 +20,7 @@ from pg_agents.cli.environments import TRUST
 from pg_agents.cli.evaluating import check_whole, known_text, load_agent, usable_device
 from pg_agents.cli.options import PROGRAM, ResumeOptions
 from pg_agents.cli.runs import Made, RunConfig, read_config
-from pg_agents.cli.seeds_results import summarize, table, uneven
+from pg_agents.cli.seeds_results import summarize, table
 from pg_agents.cli.terminal import say
 from pg_agents.errors import NotSavedError, SavedFilesError, Terminated, UserError
 from pg_agents.spaces.environments import made_by
@@ -100,8 +100,6 @@ def carry_out(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False) -
     if not quiet:
         if seeds:
             say(table(over_seeds, known))
-            if made.config.stop_return is None and (said := uneven(over_seeds["steps"])):
-                say(said)
         say(result_lines(result, run_dir, known, made.config.env, seeds))
     if AGENT in result.not_written:
         raise NotSavedError(

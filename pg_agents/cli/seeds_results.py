@@ -18,7 +18,6 @@ from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.over_seeds import EVALUATION, LAST, LEVEL, PROCESSES, over_seeds
 from pg_agents.training.run_files import CONFIG, SUMMARY, event_files
 
-UNEVEN = 1.1  # times the steps of the seed that took fewest, above which a batch's seeds cannot be compared unsaid
 FEW = 5  # seeds, with fewer of which an interval holds what it is to hold less often than it says
 MEASURES = {LAST: "last 100 episodes", EVALUATION: "last evaluation"}
 
@@ -86,17 +85,6 @@ def table(found: Mapping[str, Any], known: pg_envs.KnownReturns) -> str:
     count = len(found["seeds"])
     few = f"\nonly {count} seed{'s' * (count > 1)}: an interval needs {FEW} or more to be what it says"
     return text + (few if count < FEW else "")
-
-
-def uneven(steps: Sequence[int | None]) -> str:
-    """Return a line about seeds of one batch that have taken different numbers of steps, as it ends by those of all."""
-    known = [count for count in steps if count is not None]
-    if not known or max(known) <= UNEVEN * min(known):
-        return ""
-    return (
-        f"the seeds took {min(known):,} to {max(known):,} steps, since their episodes differ in length; with --jobs "
-        "each takes as many as it would alone"
-    )
 
 
 def _rows(found: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
@@ -44,6 +45,13 @@ class Groups:
         """Draw the next seeds from new generators; return the groups."""
         self.generators = [np.random.default_rng(spawn(one, Purpose.GROUPS)) for one in seeds_of(seed)]
         return self
+
+    def of_learners(self, learners: Sequence[int]) -> Groups:
+        """Return the groups of some of several learners, which go on with the same generators."""
+        some = copy(self)
+        some.ids = self.ids[: len(self.ids) // len(self.generators) * len(learners)]
+        some.generators = [self.generators[learner] for learner in learners]
+        return some
 
     def seeds(self) -> list[int]:
         """Return the seeds of the next episodes, one per environment."""

@@ -22,7 +22,7 @@ from pg_agents.policies.policy import Policy
 def can_keep(collector: Collector) -> bool:
     """Return whether a collector can go on with some of its learners: rows must be held where actions are masked."""
     adapter = collector.adapter
-    return collector.groups is None and (can_hold(adapter) or not (adapter.masks.beside or adapter.masks.inside))
+    return can_hold(adapter) or not (adapter.masks.beside or adapter.masks.inside)
 
 
 def keep_learners(collector: Collector, policy: Policy, learners: Sequence[int]) -> None:
@@ -46,6 +46,7 @@ def keep_learners(collector: Collector, policy: Policy, learners: Sequence[int])
     actor.shown = actor.shown[rows]
     if isinstance(collector.seed, Sequence):
         collector.seed = [collector.seed[learner] for learner in learners]
+    collector.groups = None if collector.groups is None else collector.groups.of_learners(learners)
     if isinstance(collector, EpisodeCollector) and collector.waiting is not None:
         collector.waiting = Waiting(adapter, len(learners)) if len(learners) > 1 else None
 

@@ -1,9 +1,8 @@
-"""The learners of a run that go on: who has reached `stop_return` has finished, and leaves the batch."""
+"""The learners of a run that go on: who has finished, at `stop_return` or with its part of steps, leaves the batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.some_learners import give_back, learners_of
 from pg_agents.collection.collector import Collector
 from pg_agents.collection.fewer_learners import can_keep, keep_learners, let_go
-from pg_agents.data.rollout import Rollout
+from pg_agents.data.rollout import EpisodeCadence, Rollout
 
 
 class Active:
@@ -20,13 +19,16 @@ class Active:
 
     Args:
         agent: the agent of all learners.
+        each_its_part: whether each has finished when it has taken its part of the run's steps; else all go on until all
+            together have taken them.
 
     Attributes:
         learners: the places of those that go on.
         learning: the agent that consists of them; the agent itself while all go on.
     """
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, *, each_its_part: bool = False) -> None:
+        self.each_its_part = each_its_part
         self.agent = self.learning = agent
         self.learners = list(range(len(agent.seeds)))
         self.given = True  # whether the agent has all that those who go on have learned
@@ -75,12 +77,22 @@ def check_stop_return(agent: Agent, collector: Collector, stop_return: float | N
     """Raise ValueError if a learner that reaches `stop_return` could not leave the others."""
     if stop_return is None or len(agent.seeds) == 1:
         return
-    obstacle: Any = None
-    if agent.spaces is None:
-        obstacle = "an agent of your own networks cannot be parted"
-    elif not can_keep(collector):
-        obstacle = f"the rows of {collector.adapter.name} cannot be held while others go on"
-    if obstacle:
+    if (why := _obstacle(agent, collector)) is not None:
         raise ValueError(
-            f"stop_return={stop_return:g}: learners that have reached it leave the others, but {obstacle}: leave it out"
+            f"stop_return={stop_return:g}: learners that have reached it leave the others, but {why}: leave it out"
         )
+
+
+def takes_its_part(agent: Agent, collector: Collector) -> bool:
+    """Return whether each of several learners takes its own part of the steps, and leaves the others then.
+
+    From rollouts of a number of steps all learn as much, but for the steps that begin episodes; they stay together.
+    """
+    return len(agent.seeds) > 1 and isinstance(agent.cadence, EpisodeCadence) and _obstacle(agent, collector) is None
+
+
+def _obstacle(agent: Agent, collector: Collector) -> str | None:
+    """Return why no learner can leave the others; None: each can."""
+    if agent.spaces is None:
+        return "an agent of your own networks cannot be parted"
+    return None if can_keep(collector) else f"the rows of {collector.adapter.name} cannot be held while others go on"

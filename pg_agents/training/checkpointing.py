@@ -163,6 +163,7 @@ def run_state(run: Run, position: State) -> State:
         "env": run.collector.adapter.name,
         "num_envs": run.num_envs,
         "seeds": [*run.agent.seeds],
+        "going_on": [*run.active.learners],
         "arguments": {name: str(value) for name, value in run.agent.arguments.items()},
         "plan": asdict(run.plan),
         "progress": run.progress.get_state(),

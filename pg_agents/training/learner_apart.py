@@ -102,7 +102,7 @@ def _run_of(run: State, learner: int, seed: int) -> dict[str, Any]:
     """Return a learner's part of the state of a run (see `run_state`)."""
     count, plan, evaluations = len(run["seeds"]), run["plan"], run["evaluations"]
     progress, means = _progress_of(run["progress"], learner, count), evaluations["learners"][learner]
-    finished = run["progress"]["learners"]["finished"]
+    learners = {"reached": run["progress"]["learners"]["finished"]} | dict(run["progress"]["learners"])
     shares = {name: share(plan[name], count, name) for name in ("total_steps", "log_every")}
     every = None if evaluations["every"] is None else share(evaluations["every"], count, "eval_every")
     return {
@@ -112,8 +112,8 @@ def _run_of(run: State, learner: int, seed: int) -> dict[str, Any]:
         "plan": {**plan, **shares, "seed": seed},
         "progress": progress,
         "evaluations": {"every": every, "due": _due(means, every), "means": means, "learners": []},
-        "stopped": _reason(plan["stop_return"], progress) if finished[learner] else run["stopped"],
-        "going_on": np.flatnonzero(~finished).tolist(),
+        "stopped": _reason(plan["stop_return"], progress) if learners["reached"][learner] else run["stopped"],
+        "going_on": run.get("going_on", np.flatnonzero(~learners["finished"]).tolist()),
         "resumed_from": [[steps // count, way] for steps, way in run["resumed_from"]],
         "position": run["position"].get("within", {}).get(folder_of(seed), NOTHING),
     }

@@ -57,7 +57,8 @@ class LearnersProgress:
         self.updates = np.zeros(num_learners, np.int64)  # rollouts in which it has taken a step
         self.steps_before = np.zeros(num_learners, np.int64)  # the latest rollout
         self.steps_of_row = np.zeros(num_learners, np.int64)  # at the last row of metrics
-        self.finished = np.zeros(num_learners, bool)  # who has reached `stop_return`, and learns no more
+        self.finished = np.zeros(num_learners, bool)  # who learns no more
+        self.reached = np.zeros(num_learners, bool)  # who of them has reached `stop_return`
         self.seconds = np.zeros(num_learners)  # of the run, when a learner had finished
 
     def __len__(self) -> int:
@@ -85,8 +86,8 @@ class LearnersProgress:
         self.lengths[rows, places] = lengths[rows]
         self.rollouts[rows] += 1
 
-    def finish(self, goal: float, seconds: float) -> list[int]:
-        """Return the learners that have reached a mean return of `goal` by now, and let them have finished.
+    def reach(self, goal: float, seconds: float) -> None:
+        """Let the learners have finished that have reached a mean return of `goal` by now.
 
         Args:
             goal: the mean return of the recent episodes, if there are 100.
@@ -95,13 +96,21 @@ class LearnersProgress:
         enough = np.flatnonzero(~self.finished & (self.episodes >= LAST)).tolist()
         means = {learner: self.of(learner).mean_return for learner in enough}
         there = [learner for learner, mean in means.items() if mean is not None and mean >= goal]
+        self.reached[there], self.finished[there], self.seconds[there] = True, True, seconds
+
+    def complete(self, total_steps: int, seconds: float) -> None:
+        """Let the learners have finished that have taken their part of `total_steps` by now."""
+        there = ~self.finished & (self.steps * len(self) >= total_steps)
         self.finished[there], self.seconds[there] = True, seconds
-        return there
+
+    def go_on(self, total_steps: int) -> None:
+        """Let those go on that had taken their part of fewer steps than `total_steps`."""
+        self.finished &= self.reached | (self.steps * len(self) >= total_steps)
 
     def share(self, total_steps: int) -> float:
-        """Return the share of their part of `total_steps` that the learners that go on have taken."""
+        """Return the share of their part of `total_steps` that the learners that go on have taken; 1 of none."""
         active = ~self.finished
-        return float(self.steps[active].sum() * len(self) / (total_steps * max(1, active.sum())))
+        return float(self.steps[active].mean() * len(self) / total_steps) if active.any() else 1.0
 
     def shares_before(self, total_steps: int) -> float | tuple[float, ...]:
         """Return the share of its part of `total_steps` that each had taken before the latest rollout, 1 at most.
@@ -134,5 +143,5 @@ class LearnersProgress:
 
     def set_state(self, state: State) -> None:
         """Go on from a state of `get_state`."""
-        for name, values in state.items():
+        for name, values in ({"reached": state["finished"]} | dict(state)).items():  # older checkpoints: all had
             getattr(self, name)[:] = values

@@ -21,7 +21,7 @@ from pg_agents.data.rollout import Rollout, StepCadence
 from pg_agents.shown import printable, shortened
 from pg_agents.spaces.environments import made_by, open_env
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
-from pg_agents.training.active import Active, check_stop_return
+from pg_agents.training.active import Active, check_stop_return, takes_its_part
 from pg_agents.training.checkpointing import KEPT, Saving, interval
 from pg_agents.training.evaluations import Evaluations, make_evaluations, open_eval_env
 from pg_agents.training.learners_progress import LearnersProgress
@@ -65,8 +65,8 @@ def train(
         agent: the agent, which is changed in place.
         env: any Gymnasium environment, single or vector, which stays open; or an environment's id ("CartPole-v1",
             "module:Mine-v0"), from which one is made and closed.
-        total_steps: valid transitions to learn from, of all learners together, who take different numbers of them where
-            they learn from whole episodes; the last rollout may go beyond.
+        total_steps: valid transitions to learn from, of all learners together; the last rollout may go beyond. Learners
+            from whole episodes leave when each has taken its part, where those who go on can be parted from them.
         num_envs: if `env` is an id, how many environments are stepped together, for each learner; None: 8.
         env_args: if `env` is an id, arguments for the environment's constructor.
         wrappers: if `env` is an id, wrappers of `gymnasium.wrappers` for each single environment, in this
@@ -150,7 +150,8 @@ def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: E
     audits = Audits(agent.policy, most=agent.micro_batch_size, decode=getattr(env.unwrapped, "decode", None))
     learners = LearnersProgress(len(agent.seeds)) if agent.policy.num_learners > 1 else None
     progress = RunProgress("append_only" in env.metadata, learners=learners)
-    return Run(Active(agent), collector, plan, evaluations, progress, audits)
+    active = Active(agent, each_its_part=takes_its_part(agent, collector))
+    return Run(active, collector, plan, evaluations, progress, audits)
 
 
 def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signals: bool) -> None:
@@ -195,7 +196,7 @@ def _iterate(run: Run, reports: Reports) -> None:
         if not run.steps:
             reports.before_learning(run, rollout)
     _learn(run, rollout)
-    run.stop_at_return()
+    run.let_finish()
     reports.after_update(run)
 
 

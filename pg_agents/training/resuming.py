@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from pg_agents.checkpoints.agent_state import set_agent_state
 from pg_agents.checkpoints.machine import differences
 from pg_agents.checkpoints.store import Checkpoint, newest_good, read_start
@@ -86,7 +88,7 @@ class Opened:
             text = f"the run goes on with something else, so that its bits may differ: {'; '.join(different)}"
             warnings.warn(text, RuntimeWarning, stacklevel=3)
         run.resumed_from[run.steps] = way
-        say(_line(run, way, alone=self.learner is not None))
+        say(_line(run, way, checkpoint.run, alone=self.learner is not None))
         return True
 
     def _of_learner(self, run: Run, before: State) -> State:
@@ -215,19 +217,45 @@ def _restore_run(run: Run, before: State) -> str:
     run.resumed_from = dict(before["resumed_from"])
     if run.total_steps <= before["plan"]["total_steps"]:
         run.stopped = before["stopped"]
-    if run.progress.learners is not None and run.progress.learners.finished.any():
-        run.finished()
-    if run.steps == 0 or not run.active.learners:  # a new collector is at the beginning, or no longer needed
-        return EXACTLY
-    if before["collector"] is not None:
-        run.collector.set_state(before["collector"])
-        return EXACTLY
-    run.collector.restart(spawn(run.plan.seed, Purpose.RESTART) + run.steps)
-    return ANEW
+    return _restore_collector(run, before)
 
 
-def _line(run: Run, way: str, *, alone: bool) -> str:
+def _restore_collector(run: Run, before: State) -> str:
+    """Let a run collect from where it was, the rollouts of those learners that have not finished; return the way."""
+    learners, exactly, now = run.progress.learners, before["collector"] is not None, [0]
+    if learners is not None:
+        then = before.get("going_on", np.flatnonzero(~learners.finished).tolist())
+        if run.active.each_its_part:
+            learners.go_on(run.total_steps)
+            learners.complete(run.total_steps, run.seconds)
+        now = np.flatnonzero(~learners.finished).tolist()
+        if not now:  # nothing more is collected
+            run.go_on_without_finished()
+            return EXACTLY
+        exactly = exactly and {*now} <= {*then}
+        run.keep(then if exactly else now)
+    if run.steps == 0:  # a new collector is at the beginning
+        return EXACTLY
+    if not exactly:
+        run.collector.restart(_seeds_after(run))
+        return ANEW
+    run.collector.set_state(before["collector"])
+    run.keep(now)
+    return EXACTLY
+
+
+def _seeds_after(run: Run) -> list[int]:
+    """Return the seeds of new episodes; of several learners that go on, those that each would have alone."""
+    if (learners := run.progress.learners) is None:
+        return [spawn(run.plan.seed, Purpose.RESTART) + run.steps]
+    steps, seeds = learners.steps, run.agent.seeds
+    return [spawn(seeds[learner], Purpose.RESTART) + int(steps[learner]) for learner in run.active.learners]
+
+
+def _line(run: Run, way: str, before: State, *, alone: bool) -> str:
     why = "as with the others" if alone else "its bits are those of a run that was not stopped"
-    if way == ANEW:
+    if way == ANEW and before["collector"] is not None:
+        why = "a learner that had taken its part of fewer steps goes on, too"
+    elif way == ANEW:
         why = f"the running ones are given up, as {why_not(run.collector)}"
     return f"resumed  from step {run.steps:,} {way}: {why}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -117,31 +118,42 @@ class Run:
             raise ValueError(f"reason must be a text that says why the run is to stop, got {reason!r}")
         self.stopped = self.stopped or reason
 
-    def stop_at_return(self) -> None:
+    def let_finish(self) -> None:
         """Stop once the mean return of the newest training episodes, 100 or more, reaches `stop_return`.
 
-        Of several learners each whose own mean reaches it has finished, and the run ends with the last one.
+        Of several learners each whose own mean reaches it has finished, or who has taken its part of the steps where
+        they learn from whole episodes, which are of different lengths; the run ends with the last one.
         """
         goal, progress = self.plan.stop_return, self.progress
-        if goal is None or progress.episodes < LAST:
+        if (learners := progress.learners) is not None:
+            before = learners.finished.sum()
+            if goal is not None:
+                learners.reach(goal, progress.seconds)
+            if self.active.each_its_part:
+                learners.complete(self.total_steps, progress.seconds)
+            if learners.finished.sum() > before:
+                self.go_on_without_finished()
+        elif goal is None or progress.episodes < LAST or (mean := progress.mean_return) is None:
             return
-        if progress.learners is not None:
-            if progress.learners.finish(goal, progress.seconds):
-                self.finished()
-        elif (mean := progress.mean_return) is not None and mean >= goal:
+        elif mean >= goal:
             self.stop(stop_reason(goal, progress.recent_episodes, mean))
 
-    def finished(self) -> None:
-        """Go on without the learners that have finished; stop if there are no others."""
+    def go_on_without_finished(self) -> None:
+        """Go on without the learners that have finished; if there are no others, the run is over."""
         learners = self.progress.learners
         assert learners is not None
-        if learners.finished.all():
+        if not learners.finished.all():
+            self.keep(np.flatnonzero(~learners.finished).tolist())
+        elif learners.reached.all():
             goal, count = self.plan.stop_return, len(learners)
             self.stop(f"stop_return={goal:g}: the newest episodes of each of {count} learners return as much")
             self.active.whole()
             self.active.learners = []
-        else:
-            self.active.keep(np.flatnonzero(~learners.finished).tolist(), self.collector)
+
+    def keep(self, learners: Sequence[int]) -> None:
+        """Go on with some of the learners, or all, that have gone on until now."""
+        if len(learners) < len(self.active.learners):
+            self.active.keep(learners, self.collector)
             self.audits.policy = self.active.learning.policy
 
     @property
@@ -186,7 +198,7 @@ class Run:
             lacking = [name.removeprefix(folder) for name in self.not_written if name.startswith(folder)]
             summary = self._summary(several.of(i), seed, means)
             if several.finished[i]:
-                summary = _finished(summary, float(several.seconds[i]))
+                summary = _finished(summary, float(several.seconds[i]), reached=bool(several.reached[i]))
             found.append(replace(summary, resumed_from=resumed, not_written=sorted(lacking)))
         return found
 
@@ -210,9 +222,10 @@ class Run:
         )
 
 
-def _finished(summary: Summary, seconds: float) -> Summary:
-    """Return the summary of a learner that had reached `stop_return` after so many seconds of the run."""
-    reason = stop_reason(summary.stop_return, summary.recent_episodes, summary.mean_return_last_100)
+def _finished(summary: Summary, seconds: float, *, reached: bool) -> Summary:
+    """Return the summary of a learner that had finished after so many seconds, or had `reached` `stop_return`."""
+    goal, episodes, mean = summary.stop_return, summary.recent_episodes, summary.mean_return_last_100
+    reason = stop_reason(goal, episodes, mean) if reached else None
     speed = summary.total_steps / seconds if seconds else 0.0
     return replace(summary, stopped=reason, cut_off=None, wall_seconds=seconds, steps_per_second=speed)
 

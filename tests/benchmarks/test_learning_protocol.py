@@ -59,15 +59,16 @@ def _watched(env, seen):
     return env
 
 
-def test_seeds_as_one_batch_are_the_runs_of_each(monkeypatch):
-    assert protocol.together(CELL) and protocol.together(TABLE)
+@pytest.mark.parametrize("cell", [TABLE, CELL], ids=["steps", "whole episodes"])
+def test_seeds_as_one_batch_are_the_runs_of_each(monkeypatch, cell):
+    assert protocol.together(cell)
     train, took = pg.train, []
     monkeypatch.setattr(pg, "train", lambda *given, **how: took.append(train(*given, **how)) or took[-1])
-    found = protocol.run_seeds(TABLE, [5, 3])
+    found = protocol.run_seeds(cell, [5, 3])
     assert [one["seconds"] for one in found.values()] == [took[0].wall_seconds / 2] * 2
     assert list(found) == [5, 3] and all(one["learners"] == 2 for one in found.values())
     for seed, batched in found.items():
-        alone = protocol.run(TABLE, seed)
+        alone = protocol.run(cell, seed)
         assert alone["learners"] == 1
         for name in ("score", "untrained", "steps", "training_episodes", "known"):
             assert alone[name] == batched[name], name
@@ -81,16 +82,6 @@ def test_seeds_that_cannot_be_one_batch_run_in_turn():
     wrapped = dataclasses.replace(CELL, wrappers=["FlattenObservation"])
     theirs = dataclasses.replace(CELL, library="stable-baselines3")
     assert not protocol.together(wrapped) and not protocol.together(theirs)
-
-
-def test_a_seed_of_a_batch_that_has_taken_other_steps_is_run_alone(monkeypatch):
-    """Learners of whole episodes: the longer theirs are, the more of the batch's steps they take."""
-    taken = {(3, 4, 5): [759, 841, 839], (3,): [800], (4,): [800]}
-    monkeypatch.setattr(
-        protocol, "_learn", lambda cell, seeds: [{"steps": n, "of": len(seeds)} for n in taken[tuple(seeds)]]
-    )
-    found = protocol.run_seeds(CELL, (3, 4, 5))
-    assert found == {3: {"steps": 800, "of": 1}, 4: {"steps": 800, "of": 1}, 5: {"steps": 839, "of": 3}}
 
 
 def test_what_samples_before_it_has_learned_is_greedy_afterwards(monkeypatch):
