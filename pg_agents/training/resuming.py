@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from pg_agents.checkpoints.agent_state import set_agent_state
 from pg_agents.checkpoints.machine import differences
 from pg_agents.checkpoints.store import Checkpoint, newest_good, read_start
@@ -18,16 +16,15 @@ from pg_agents.collection.learner_state import state_of_learner, why_not
 from pg_agents.data.state import State
 from pg_agents.errors import SavedFilesError
 from pg_agents.folders import sweep
-from pg_agents.seeding import Purpose, spawn
 from pg_agents.shown import shown
 from pg_agents.training.checkpointing import FOLDER
 from pg_agents.training.learner_apart import apart
 from pg_agents.training.plan import Plan
+from pg_agents.training.restoring import ANEW, restore_run
 from pg_agents.training.run import Run
 from pg_agents.training.run_files import CONFIG, METRICS, NOTHING, SUMMARY
 from pg_agents.training.writers import RunWriter
 
-EXACTLY, ANEW = "exactly", "with new episodes"  # the ways in which a run goes on
 UNFIT = LookupError, TypeError, ValueError, RuntimeError, AttributeError
 
 
@@ -72,7 +69,7 @@ class Opened:
         _check_same(run, checkpoint)
         try:
             set_agent_state(run.agent, checkpoint.agent, _start(checkpoint, self.checkpoints))
-            way = _restore_run(run, self._of_learner(run, checkpoint.run))
+            way = restore_run(run, self._of_learner(run, checkpoint.run))
             if run.over and self.complete:
                 say(f"complete at step {run.steps:,}; to go on, give total_steps above that")
                 return False
@@ -88,7 +85,7 @@ class Opened:
             text = f"the run goes on with something else, so that its bits may differ: {'; '.join(different)}"
             warnings.warn(text, RuntimeWarning, stacklevel=3)
         run.resumed_from[run.steps] = way
-        say(_line(run, way, checkpoint.run, alone=self.learner is not None))
+        say(_line(run, way, checkpoint.run, self.learner))
         return True
 
     def _of_learner(self, run: Run, before: State) -> State:
@@ -209,53 +206,12 @@ def _other_arguments(run: Run, before: State) -> list[str]:
     return [f"{name}: {then.get(name)} then, {value} now" for name, value in now.items() if then.get(name) != value]
 
 
-def _restore_run(run: Run, before: State) -> str:
-    """Put a run into a state of `run_state`, besides its agent; return the way."""
-    run.progress.set_state(before["progress"], run.collector.device)
-    run.evaluations.set_state(before["evaluations"])
-    run.audits.longest = before["audited"]
-    run.resumed_from = dict(before["resumed_from"])
-    if run.total_steps <= before["plan"]["total_steps"]:
-        run.stopped = before["stopped"]
-    return _restore_collector(run, before)
-
-
-def _restore_collector(run: Run, before: State) -> str:
-    """Let a run collect from where it was, the rollouts of those learners that have not finished; return the way."""
-    learners, exactly, now = run.progress.learners, before["collector"] is not None, [0]
-    if learners is not None:
-        then = before.get("going_on", np.flatnonzero(~learners.finished).tolist())
-        if run.active.each_its_part:
-            learners.go_on(run.total_steps)
-            learners.complete(run.total_steps, run.seconds)
-        now = np.flatnonzero(~learners.finished).tolist()
-        if not now:  # nothing more is collected
-            run.go_on_without_finished()
-            return EXACTLY
-        exactly = exactly and {*now} <= {*then}
-        run.keep(then if exactly else now)
-    if run.steps == 0:  # a new collector is at the beginning
-        return EXACTLY
-    if not exactly:
-        run.collector.restart(_seeds_after(run))
-        return ANEW
-    run.collector.set_state(before["collector"])
-    run.keep(now)
-    return EXACTLY
-
-
-def _seeds_after(run: Run) -> list[int]:
-    """Return the seeds of new episodes; of several learners that go on, those that each would have alone."""
-    if (learners := run.progress.learners) is None:
-        return [spawn(run.plan.seed, Purpose.RESTART) + run.steps]
-    steps, seeds = learners.steps, run.agent.seeds
-    return [spawn(seeds[learner], Purpose.RESTART) + int(steps[learner]) for learner in run.active.learners]
-
-
-def _line(run: Run, way: str, before: State, *, alone: bool) -> str:
-    why = "as with the others" if alone else "its bits are those of a run that was not stopped"
-    if way == ANEW and before["collector"] is not None:
+def _line(run: Run, way: str, before: State, learner: int | None) -> str:
+    why = "its bits are those of a run that was not stopped" if learner is None else "as with the others"
+    if way == ANEW and learner is None and before["collector"] is not None:
         why = "a learner that had taken its part of fewer steps goes on, too"
+    elif way == ANEW and learner is not None and learner not in before["going_on"]:
+        why = "it had taken its part of the steps before others"
     elif way == ANEW:
         why = f"the running ones are given up, as {why_not(run.collector)}"
     return f"resumed  from step {run.steps:,} {way}: {why}"

@@ -11,7 +11,7 @@ from support.tiny_envs import Dice
 
 import pg_agents as pg
 from pg_agents.collection.episode_groups import Groups
-from pg_agents.training import loop, resuming
+from pg_agents.training import loop, restoring
 from pg_agents.training.learners_progress import LearnersProgress
 
 SEEDS, PART = (3, 5, 9), 900
@@ -34,7 +34,8 @@ def trained(case, part=PART, b=4, **how):
     count = len(which.get("seeds", [0]))
     env = gym.make_vec(env_id, b * count, **({} if mode is None else {"vectorization_mode": mode}))
     agent = pg.AGENTS[name].for_env(env, **which, **options).double()
-    summary = pg.train(agent, env, total_steps=part * count, seed=which.get("seed", 0), progress=False, **how)
+    how = {"progress": False} | how
+    summary = pg.train(agent, env, total_steps=part * count, seed=which.get("seed", 0), **how)
     env.close()
     return agent, summary
 
@@ -99,21 +100,27 @@ def test_a_run_that_is_cut_off_after_one_has_left_goes_on_with_the_same_bits(cas
 
 
 def test_with_more_steps_those_who_had_left_go_on_too(tmp_path, capsys):
-    how = {"seeds": SEEDS, "run_dir": tmp_path / "r"}
+    how = {"seeds": SEEDS, "run_dir": tmp_path / "r", "progress": True}
     first, before = trained("reinforce", **how)
     again, summary = trained("reinforce", part=2 * PART, resume=True, **how)
     steps = [one.total_steps for one in summary.learners]
     assert min(steps) >= 2 * PART and [*summary.resumed_from] == [before.total_steps]
+    assert "with new episodes: a learner that had taken its part of fewer steps goes on, too" in capsys.readouterr().out
     assert all(apart(first.learner(i), again.learner(i)) > 1e-4 for i in range(3))
     config = json.loads((tmp_path / "r" / "seed-5" / "summary.json").read_text())
     assert config["total_steps"] == steps[1] and config["stopped"] is config["cut_off"] is None
     assert rows(tmp_path / "r" / "seed-5")[-1]["step"] == steps[1]
 
 
-def test_a_learner_that_had_left_goes_on_alone(tmp_path):
-    trained("reinforce", seeds=SEEDS, run_dir=tmp_path / "r")
-    _, summary = trained("reinforce", part=2 * PART, seed=SEEDS[0], run_dir=tmp_path / "r" / "seed-3", resume=True)
-    assert summary.total_steps >= 2 * PART and summary.seed == SEEDS[0] and summary.stopped is None
+def test_a_learner_that_had_left_goes_on_alone(tmp_path, capsys):
+    left = []
+    probe = lambda run: left.append(run.progress.learners.finished.copy())  # noqa: E731
+    trained("reinforce", seeds=SEEDS, run_dir=tmp_path / "r", log_every=1, probes=[probe])
+    its = int(next(finished for finished in left if finished.any()).argmax())
+    folder = tmp_path / "r" / f"seed-{SEEDS[its]}"
+    _, summary = trained("reinforce", part=2 * PART, seed=SEEDS[its], run_dir=folder, resume=True, progress=True)
+    assert summary.total_steps >= 2 * PART and summary.seed == SEEDS[its] and summary.stopped is None
+    assert "with new episodes: it had taken its part of the steps before others" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["a2c", "reinforce", "grpo"])
@@ -152,8 +159,8 @@ test_seeded_bugs = seeded(
     ),
     Bug(
         "learners begin new episodes with one seed",
-        resuming._seeds_after,
-        with_result(resuming._seeds_after, lambda seeds: [seeds[0]] * len(seeds)),
+        restoring._seeds_after,
+        with_result(restoring._seeds_after, lambda seeds: [seeds[0]] * len(seeds)),
         [(test_in_environments_without_a_state_each_begins_new_episodes_as_its_run_alone_would, "a2c")],
     ),
     Bug(
