@@ -22,6 +22,7 @@ ROOMS = (
     "spaces",
     "policies",
     "llm",
+    "export",
     "collection",
     "agents.common",
     "agents",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from pg_agents.agents.construction import C, Constructed
 from pg_agents.data.tree import Tree
 from pg_agents.distributions import draw
+from pg_agents.export.onnx_file import export_onnx
 from pg_agents.policies import Memory
 from pg_agents.policies.acting import actions_of, memory_of, tensors_of
 
@@ -43,3 +45,20 @@ class Acting(Constructed[C]):
         distribution, memory = self.policy.step(batch, memory_of(self.policy, memory, episode_starts, count))
         taken = draw(distribution, lambda row: f"for observation {row}", greedy=greedy, generator=generator)
         return actions_of(self.policy.unscale_action(taken), self.spaces, count), memory
+
+    def export(self, path: str | Path, *, sample: bool = False, action_mask: bool = False) -> None:
+        """Write the policy to a file in the ONNX format, which acts without this package and without torch.
+
+        All that `act` does between an observation and an action is inside; docs/export.md says how to use the file.
+
+        Args:
+            path: the file, like "policy.onnx"; one that is there is replaced.
+            sample: draw actions with random numbers that the file takes as an input, instead of the most probable ones.
+            action_mask: take masks of allowed actions beside the observations, as environments give them in `info`; one
+                in the observation is an input anyway.
+
+        Raises:
+            UserError: a package of the extra `onnx` is missing, or the policy cannot be exported.
+            NotSavedError: the file cannot be written.
+        """
+        export_onnx(self.policy, self.spaces, Path(path), agent=self.name, sample=sample, action_mask=action_mask)

@@ -136,6 +136,23 @@ class EvaluateOptions:
 
 
 @dataclasses.dataclass
+class ExportOptions:
+    """Write a trained policy as a file in the ONNX format, or a language model as a folder that transformers loads."""
+
+    path: RunPath
+    """A run's folder, as train wrote it, or a saved agent's; with /best added, the agent that did best in the run's
+    evaluations."""
+    to: Path
+    """The file to write, like policy.onnx; for a language model, a new folder."""
+    sample: bool = False
+    """Draw actions with random numbers that the file takes as an input, instead of the most probable ones."""
+    action_mask: bool = False
+    """Take masks of allowed actions beside the observations, as environments give them in their info."""
+    json: bool = False
+    """Write JSON to standard output."""
+
+
+@dataclasses.dataclass
 class GradientsOptions:
     """Compare estimators of the policy gradient with the exact gradient, in a small problem with a random policy."""
 
@@ -183,9 +200,10 @@ class TrainOptions:
     seeds: list[int] | None = None
 
 
-OfRuns = ResumeOptions | EvaluateOptions | RunsOptions
+OfRuns = ResumeOptions | EvaluateOptions | ExportOptions | RunsOptions
 Options = ListOptions | TrainOptions | TuneCommand | OfRuns | GradientsOptions | DemoOptions
 COMMANDS: dict[str, type] = {
     "list": ListOptions, "train": RunOptions, "tune": TuneOptions, "resume": ResumeOptions, "evaluate": EvaluateOptions,
-    "compare": CompareOptions, "plot": PlotOptions, "gradients": GradientsOptions, "demo": DemoOptions,
+    "export": ExportOptions, "compare": CompareOptions, "plot": PlotOptions, "gradients": GradientsOptions,
+    "demo": DemoOptions,
 }  # fmt: skip

@@ -45,7 +45,7 @@ def to_env_action(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:
         shape, first = space.shape, space.start if isinstance(space, spaces.MultiDiscrete) else 0
         return lambda actions: (actions.numpy(force=True).reshape(-1, *shape) + first).astype(space.dtype)
     if isinstance(space, spaces.Box):
-        whole, (low, high) = np.rint if np.issubdtype(space.dtype, np.integer) else np.asarray, _bounds(space)
+        whole, (low, high) = np.rint if np.issubdtype(space.dtype, np.integer) else np.asarray, bounds_of(space)
         return lambda actions: np.clip(whole(actions.numpy(force=True)).reshape(-1, *space.shape), low, high).astype(
             space.dtype
         )
@@ -54,7 +54,7 @@ def to_env_action(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:
     )
 
 
-def _bounds(space: spaces.Box) -> tuple[NDArray[Any], NDArray[Any]]:
+def bounds_of(space: spaces.Box) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the bounds of a Box; integer bounds as the nearest floats inside, as 2⁶³ − 1 would round up to 2⁶³."""
     if not np.issubdtype(space.dtype, np.integer):
         return space.low, space.high

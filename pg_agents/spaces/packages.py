@@ -14,7 +14,7 @@ from pg_agents.errors import UserError
 
 EXTRAS = {
     "box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video", "opencv": "atari", "ale_py": "atari",
-    "optuna": "tune",
+    "optuna": "tune", "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx",
 }  # fmt: skip
 REGISTERED_BY = {"ALE/": "ale_py", "MiniGrid-": "minigrid", "BabyAI-": "minigrid"}  # how ids begin → their module
 
