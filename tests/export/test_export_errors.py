@@ -1,7 +1,6 @@
-"""The page about exporting runs as it is printed, and what cannot be exported is said."""
+"""What cannot be exported is said."""
 
 import builtins
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +12,7 @@ import pg_agents as pg
 from pg_agents.export import onnx_file
 from pg_agents.llm.huggingface import HuggingFacePolicy
 
-PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 BOX = Box(-1, 1, (3,))
-
-
-@pytest.mark.slow
-def test_the_page_runs_as_it_is_printed(folder, capsys):
-    names = {}
-    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.S):
-        exec(block, names)
-    out = capsys.readouterr().out
-    assert re.search(r"^return \d+$", out, flags=re.M) and "'distribution': 'exponential'" in out
-    assert f"ppo {pg.__version__} greedy" in out
 
 
 def refused(agent, **how):
