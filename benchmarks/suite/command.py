@@ -13,6 +13,7 @@ from benchmarks.suite.runner import Backend, run
 from benchmarks.suite.selection import choose
 from pg_agents.cli.seed_list import seeds_typed
 from pg_agents.errors import UserError
+from pg_agents.extras import install_line
 
 OUT = Path("benchmark-results")
 
@@ -79,5 +80,5 @@ def _backend(name: str, address: str | None) -> Backend:
     try:
         from benchmarks.suite.on_ray import cluster
     except ModuleNotFoundError as error:
-        raise UserError(f'backend: ray needs {error.name!r}: pip install "pg-agents[ray]"') from error
+        raise UserError(f"backend: ray needs {error.name!r}: {install_line('ray')}") from error
     return cluster(address)

@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from benchmarks.suite.records import Record, latest
-from pg_agents.spaces.packages import install_line
+from pg_agents.extras import install_line
 
 
 @dataclass(frozen=True)

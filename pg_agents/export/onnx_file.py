@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from pg_agents.errors import NotSavedError, UserError
 from pg_agents.export.actions import parameters_of
 from pg_agents.export.graph import Graph, Port
+from pg_agents.extras import install_line
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.policies import Policy
 from pg_agents.shown import shown
 from pg_agents.spaces.conversion import space_to_json
-from pg_agents.spaces.packages import install_line
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 OPSET = 18

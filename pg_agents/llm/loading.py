@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
+from pg_agents.extras import install_line
 from pg_agents.llm.gguf_cache import cached
 from pg_agents.llm.gguf_header import check_header, read_header
 from pg_agents.shown import shown
 
-INSTALL = "pip install 'pg-agents[llm]'"
 WEIGHTS = ("*.safetensors", "*.bin")
 ADAPTERS = "adapter_config.json"
 OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # nothing is fetched, no file runs code
@@ -192,5 +192,7 @@ def _transformers() -> Any:  # noqa: ANN401
         import gguf  # noqa: F401
         import transformers
     except ImportError as error:
-        raise ImportError(f"language models need transformers, gguf and accelerate: {INSTALL}") from error
+        raise ImportError(
+            f"language models need transformers, gguf and accelerate: {install_line('transformers')}"
+        ) from error
     return transformers

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.checks import whole_number
-
-INSTALL = "pip install 'pg-agents[lora]'"
+from pg_agents.extras import install_line
 
 
 def with_lora(model: Any, rank: int = 8, *, alpha: float | None = None) -> Any:  # noqa: ANN401
@@ -34,7 +33,7 @@ def with_lora(model: Any, rank: int = 8, *, alpha: float | None = None) -> Any: 
     try:
         import peft
     except ImportError as error:
-        raise ImportError(f"LoRA needs peft: {INSTALL}") from error
+        raise ImportError(f"LoRA needs peft: {install_line('peft')}") from error
     settings: dict[str, Any] = {"r": rank, "lora_alpha": 2 * rank if alpha is None else alpha, "lora_dropout": 0.0}
     return peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **settings))
 

@@ -13,10 +13,11 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from pg_agents.checks import whole_number
 from pg_agents.errors import UserError
+from pg_agents.extras import install_line
 from pg_agents.shown import nearest, shown
 from pg_agents.spaces.atari import one_by_one
 from pg_agents.spaces.closing import closing
-from pg_agents.spaces.packages import game_of, how_to_install, import_module, install_line, registering_module
+from pg_agents.spaces.packages import game_of, how_to_install, import_module, registering_module
 from pg_agents.spaces.time_limit import checked_timeout
 from pg_agents.spaces.worker_envs import make_vec, mode_of
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of

@@ -11,11 +11,8 @@ import sys
 import gymnasium as gym
 
 from pg_agents.errors import UserError
+from pg_agents.extras import EXTRAS, install_line
 
-EXTRAS = {
-    "box2d": "box2d", "mujoco": "mujoco", "pygame": "video", "moviepy": "video", "opencv": "atari", "ale_py": "atari",
-    "optuna": "tune", "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx",
-}  # fmt: skip
 REGISTERED_BY = {"ALE/": "ale_py", "MiniGrid-": "minigrid", "BabyAI-": "minigrid"}  # how ids begin → their module
 
 FORMER_GAME = re.compile(r"(-ram)?(NoFrameskip|Deterministic)?(-v\d+)?\Z")
@@ -76,14 +73,9 @@ def untrusted_module(env_id: str) -> str | None:
     return module if colon and module not in sys.modules else None
 
 
-def install_line(module: str) -> str:
-    """Return the command that installs a module: this package's extra, if there is one."""
-    return f'pip install "pg-agents[{EXTRAS[module]}]"' if module in EXTRAS else f"pip install {module}"
-
-
 def how_to_install(message: str) -> str:
     """Return how to install a package that Gymnasium misses: by this package's extra, if there is one."""
     for word in EXTRAS:
-        if word in message.lower():
+        if re.search(rf"\b{word}", message.lower()):  # not in array
             return f"Install it with: {install_line(word)}"
     return message

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from pg_agents.errors import FaultyEnvironmentError, UserError
+from pg_agents.extras import install_line
 from pg_agents.shown import shortened, shown
-from pg_agents.spaces.packages import install_line
 from pg_agents.training.tuned import Tuned
 from pg_agents.tuning.space import DEFAULTS, SEARCH, Space
 from pg_agents.tuning.task import lower, returns_of

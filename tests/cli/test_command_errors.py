@@ -85,7 +85,10 @@ CARTPOLE = ["train", "reinforce", "CartPole-v1"]
         (["train", "reinforce", "needs_another:X-v0"], ["ENV", "pip install a_package_nobody_has"]),
         (["train", "reinforce", "refuses_rows:X-v0"], ["ENV", "transitions must sum to 1", "0.9"]),
         (["train", "reinforce", "support.broken_envs:HalfARow-v0"], ["ENV", "sum to 1, got 0.9 in state 0, action 0"]),
-        (["train", "reinforce", "support.broken_envs:NeedsABox-v0"], ["ENV", 'pip install "pg-agents[box2d]"']),
+        (
+            ["train", "reinforce", "support.broken_envs:NeedsABox-v0"],
+            ["ENV", 'pip install -c constraints.txt -e ".[box2d]"'],
+        ),
         (["train", "reinforce", "support.broken_envs:NeedsAModule-v0"], ["pip install a_simulator_nobody_has"]),
         (["train", "ppo", "CartPole-v1", "--eval-episodes", "5"], ["--eval-episodes", "--eval-every"]),
         (["evaluate", "nowhere"], ["PATH", "nowhere holds no run"]),
@@ -260,7 +263,7 @@ def test_mistakes_of_an_environments_author_keep_their_traceback():
 def test_videos_without_moviepy_name_the_line_that_installs_it(capsys, monkeypatch):
     assert main(["train", "reinforce", "CartPole-v1", "--total-steps", "8", "--run-dir", "r", "--quiet"]) == 0
     monkeypatch.setitem(sys.modules, "moviepy", None)
-    assert 'pip install "pg-agents[video]"' in refused(capsys, "evaluate", "r", "--video")
+    assert 'pip install -c constraints.txt -e ".[video]"' in refused(capsys, "evaluate", "r", "--video")
 
 
 def test_videos_of_an_environment_that_draws_nothing(capsys):

@@ -184,7 +184,7 @@ def test_without_optuna_the_line_that_installs_it_is_said(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert main(TUNE) == 2
     assert capsys.readouterr().err == (
-        'error: pg-agents tune needs Optuna, which is not installed: pip install "pg-agents[tune]"\n'
+        'error: pg-agents tune needs Optuna, which is not installed: pip install -c constraints.txt -e ".[tune]"\n'
     )
 
 

@@ -279,7 +279,7 @@ def test_a_missing_extra_gives_the_install_line(model, capsys, monkeypatch):
     assert train(*ADDITION) == 0
     monkeypatch.setitem(sys.modules, "accelerate", None)  # what is None cannot be imported
     assert "--policy: language models need" in (line := refused(capsys, *typed()))
-    assert "pip install 'pg-agents[llm]'" in line
+    assert 'pip install -c constraints.txt -e ".[llm]"' in line
     assert "PATH: language models need" in refused(capsys, "evaluate", "r")
 
 

@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-INSTALL = "pip install 'pg-agents[llm]'"
 OURS: dict[str, Any] = {
     "local_files_only": True,
     "trust_remote_code": False,
@@ -46,7 +45,7 @@ def read_tokenizer(folder: str | Path) -> TokenizerFolder:
     try:
         transformers: Any = import_module("transformers")
     except ImportError as error:
-        raise ImportError(f"tokenizer: reading {path} needs transformers: {INSTALL}") from error
+        raise ImportError(f"tokenizer: reading {path} needs transformers: pip install transformers") from error
     try:
         source = (path.parent, path.name) if packed else (path, None)
         tokenizer = transformers.AutoTokenizer.from_pretrained(source[0], gguf_file=source[1], **OURS)
