@@ -19,13 +19,13 @@ from pg_agents.agents.common.make_agent import make_parts
 from pg_agents.cli.demo_tasks import TASKS, Task
 from pg_agents.cli.listing import columns
 from pg_agents.cli.parallel import in_processes
-from pg_agents.cli.runs import steps_written
 from pg_agents.cli.terminal import say
 from pg_agents.errors import UserError
 from pg_agents.seeding import Purpose, environment_seeds, spawn
 from pg_agents.statistics import interquartile_mean, interval
 from pg_agents.training.evaluation import evaluate
 from pg_agents.training.loop import train
+from pg_agents.training.run_files import steps_written
 from pg_agents.training.writers import fresh_run_dir
 
 SEEDS = 8  # of every run that can be several learners at once; an interval of fewer is wide

@@ -83,6 +83,8 @@ class RunOptions:
     """Torch's threads; 1 is fastest for small networks."""
     log_every: int | None = None
     """Steps between rows of metrics; by default a 200th of the total."""
+    track: str | None = None
+    """Send the run to a tracker, too: wandb, mlflow or trackio (see docs/trackers.md)."""
     quiet: bool = False
     """Show no progress bar and no result."""
 

@@ -117,7 +117,7 @@ def learn(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False) -> Su
     config = made.config
     names = (
         *("total_steps", "seed", "log_every", "stop_return", "eval_every", "eval_episodes", "step_timeout"),
-        *("checkpoint_every", "keep_checkpoints"),
+        *("checkpoint_every", "keep_checkpoints", "track"),
     )
     how: dict[str, Any] = {name: getattr(config, name) for name in names}
     made_of = made_by(config.env, config.env_args, config.wrappers)

@@ -52,6 +52,8 @@ class RunArguments(Configuration):
     """Steps, or seconds, between checkpoints."""
     keep_checkpoints: Whole | None = None
     """Checkpoints that are kept."""
+    track: str | None = None
+    """The tracker to which the run is sent, too."""
     threads: Count | None = None
     """Torch's threads."""
     device: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,10 +21,7 @@ from pg_agents.spaces.environments import open_env
 from pg_agents.spaces.packages import untrusted_module
 from pg_agents.spaces.wrappers import Wrapper
 from pg_agents.training.evaluations import rows_of
-from pg_agents.training.run_files import METRICS
 from pg_agents.training.writers import empty_folder, fresh_run_dir
-
-TAIL = 2**16  # bytes at the end of metrics.jsonl, in which its last row is
 
 
 @contextmanager
@@ -58,17 +54,6 @@ def seeds_in(run_dir: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def steps_written(run_dir: Path) -> int:
-    """Return the steps after which a run has written its newest row of metrics; 0: it has written none."""
-    try:
-        with (run_dir / METRICS).open("rb") as file:
-            file.seek(-min(TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
-            lines = file.read().splitlines(keepends=True)
-        return next((json.loads(line)["step"] for line in reversed(lines) if line.endswith(b"\n")), 0)
-    except (OSError, ValueError, LookupError, TypeError):
-        return 0
-
-
 @dataclass
 class RunConfig:
     """A run's environments, and how it was made, as its config.json describes them; see `RunOptions`."""
@@ -89,12 +74,15 @@ class RunConfig:
     keep_checkpoints: int = 3
     threads: int = 1
     device: str = "cpu"
+    track: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.env, str) or not isinstance(self.env_args, dict):
             raise TypeError("env must be a text and env_args a table")
         if not isinstance(self.eval_env_args, dict | None) or not isinstance(self.device, str):
             raise TypeError("eval_env_args must be a table and device a text")
+        if not isinstance(self.track, str | None):
+            raise TypeError("track must be a text")
         for name in ("num_envs", "total_steps", "threads"):
             whole_number(name, getattr(self, name), 1)
 

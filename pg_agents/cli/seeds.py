@@ -18,7 +18,7 @@ from pg_agents.cli.evaluating import usable_device
 from pg_agents.cli.options import ResumeOptions, TrainOptions
 from pg_agents.cli.parallel import in_processes
 from pg_agents.cli.resuming import carry_out, next_lines, resume_line, take_over
-from pg_agents.cli.runs import Made, RunConfig, read_config, run_folder, steps_written
+from pg_agents.cli.runs import Made, RunConfig, read_config, run_folder
 from pg_agents.cli.seed_process import Seed, train_seed
 from pg_agents.cli.seeds_results import has_finished, read_json, summarize, table
 from pg_agents.cli.terminal import say
@@ -33,7 +33,7 @@ from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.learners_reports import SHARES
 from pg_agents.training.loop import make_collector
 from pg_agents.training.over_seeds import PROCESSES
-from pg_agents.training.run_files import CONFIG, SUMMARY, writable
+from pg_agents.training.run_files import CONFIG, SUMMARY, steps_written, writable
 from pg_agents.training.threads import set_threads
 
 

@@ -18,6 +18,7 @@ from pg_agents.errors import UnsupportedSpaceError, UserError
 from pg_agents.llm import folder_of
 from pg_agents.spaces.wrappers import wrappers_of
 from pg_agents.training.threads import set_threads
+from pg_agents.training.trackers.tracking import check_tracker
 
 EVAL_EPISODES = 10  # in each evaluation, unless typed
 
@@ -39,6 +40,7 @@ def run_training(options: TrainOptions) -> None:
 
 def typed_config(run: RunOptions) -> RunConfig:
     """Return how a run is to be made that was typed."""
+    check_tracker(run.track)
     same = {field.name: getattr(run, field.name) for field in fields(RunConfig) if hasattr(run, field.name)}
     env_args, eval_env_args = parse_arguments(run.env_arg), parse_arguments(run.eval_env_arg, "eval_env_arg")
     if run.asynchronous and env_args.setdefault("vectorization_mode", "async") != "async":

@@ -14,6 +14,7 @@ from pg_agents.checkpoints.store import checkpoints_in, keep_newest, write_check
 from pg_agents.checks import whole_number
 from pg_agents.data.state import State
 from pg_agents.training.run import Run
+from pg_agents.training.trackers.tracking import check_tracker
 from pg_agents.training.writers import RunWriter
 
 FOLDER = "checkpoints"  # in a run's folder
@@ -63,10 +64,21 @@ def interval(given: int | str | None) -> Interval:
 
 @dataclass(frozen=True)
 class Saving:
-    """How often checkpoints are written, and how many are kept (0: none is written)."""
+    """How often checkpoints are written, how many are kept (0: none is written), and which tracker is told."""
 
     every: Interval
     keep: int
+    track: str | None = None
+
+
+def make_saving(every: int | str | None, keep: int, track: str | None, run_dir: str | Path | None) -> Saving:
+    """Return what is saved of a run, and sent to a tracker.
+
+    Raises:
+        ValueError: an argument out of range; UserError if there is no such tracker, or its package is missing.
+    """
+    check_tracker(track, run_dir)
+    return Saving(interval(every), whole_number("keep_checkpoints", keep), track)
 
 
 @dataclass

@@ -14,15 +14,14 @@ from gymnasium.vector import VectorEnv
 from pg_agents.agents.base import Agent
 from pg_agents.agents.common.compatibility import check_batch, check_spaces
 from pg_agents.audit.check import Audits
-from pg_agents.checks import whole_number
 from pg_agents.collection.collector import Collector
 from pg_agents.collection.collectors import EpisodeCollector, StepCollector
 from pg_agents.data.rollout import Rollout, StepCadence
-from pg_agents.shown import printable, shortened
+from pg_agents.shown import shortened
 from pg_agents.spaces.environments import made_by, open_env
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
 from pg_agents.training.active import Active, check_stop_return, takes_its_part
-from pg_agents.training.checkpointing import KEPT, Saving, interval
+from pg_agents.training.checkpointing import KEPT, Saving, make_saving
 from pg_agents.training.evaluations import Evaluations, make_evaluations, open_eval_env
 from pg_agents.training.learners_progress import LearnersProgress
 from pg_agents.training.plan import Plan, make_plan
@@ -58,6 +57,7 @@ def train(
     progress: bool = True,
     probes: Sequence[Probe] = (),
     config: Mapping[str, Any] | None = None,
+    track: str | None = None,
 ) -> Summary:
     """Train `agent` in `env` and return the run's summary.
 
@@ -104,6 +104,8 @@ def train(
             curves, strings text, arrays [height, width, 3] images. They can look at `run.agent`, `run.rollout`,
             `run.steps`, `run.total_steps`, `run.seconds` and `run.summary`, and end the run with `run.stop(reason)`.
         config: further entries for config.json that only the caller knows (how the environment was made).
+        track: "wandb", "mlflow" or "trackio": a program that gets what is written to `run_dir`, too (see
+            docs/trackers.md). If it fails during the run, the run goes on without it.
 
     Raises:
         KeyboardInterrupt: Ctrl-C has ended the run; the message says at which step, and what is saved.
@@ -116,7 +118,7 @@ def train(
             finite, of a wrong shape or outside its space; the agent stays as its last update left it, and is saved if
             there is a run folder. An AsyncVectorEnv that has lost a process is closed.
     """
-    saving = Saving(interval(checkpoint_every), whole_number("keep_checkpoints", keep_checkpoints))
+    saving = make_saving(checkpoint_every, keep_checkpoints, track, run_dir)
     plan, probes = make_plan(total_steps, seed, log_every, stop_return, step_timeout), probes_of_runs(probes)
     wrappers = None if wrappers is None else wrappers_of(wrappers)
     made_of = made_by(env, env_args, wrappers, agent.policy.num_learners) if isinstance(env, str) else {}
@@ -133,8 +135,7 @@ def train(
         reports = make_reports(run, opened, folder, probes, progress, saving)
         if folder is None or folder.goes_on(run, reports.say):
             _carry_out(run, reports, _config(run, saving) | made_of | dict(config or {}), handle_signals)
-    if run.stopped and progress:
-        print(f"stopped  {printable(run.stopped)}")
+    reports.say_stopped(run)
     return run.summary
 
 
@@ -156,6 +157,7 @@ def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: E
 
 def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signals: bool) -> None:
     """Learn until the run is over, record it, and record the error or the signal if one cuts it off."""
+    reports.track(config)
     if run.progress.learners is not None and (coupling := run.collector.coupling):
         reports.say(f"learners {run.collector.adapter.name} {coupling}: like single runs, not equal")
     with Signals(handle_signals, lambda: reports.where(run)) as signals:
@@ -234,6 +236,7 @@ def _config(run: Run, saving: Saving) -> dict[str, Any]:
         "eval_episodes": run.evaluations.episodes,
         "checkpoint_every": saving.every.text,
         "keep_checkpoints": saving.keep,
+        "track": saving.track,
         "arguments": agent.arguments,
         "networks": agent.networks,
         "parameters": sum(parameter.numel() for parameter in agent.parameters()),

@@ -23,6 +23,7 @@ from pg_agents.training.progress_bar import ProgressBar
 from pg_agents.training.resuming import Opened
 from pg_agents.training.run import Run
 from pg_agents.training.run_files import AGENT, BEST, writable
+from pg_agents.training.trackers.tracking import Tracking
 from pg_agents.training.writers import RunWriter
 
 SAME_PROMPTS = "samples/same_prompts"  # texts of the untrained and of the trained agent
@@ -40,6 +41,7 @@ class Reports:
         bar: the progress bar.
         decode: token ids → text; None if the environment has no such method.
         visible: whether anything is printed.
+        tracking: sends what `writer` writes to a tracker; None: there is none.
     """
 
     writer: RunWriter | None
@@ -49,6 +51,7 @@ class Reports:
     bar: ProgressBar
     decode: Callable[[Sequence[int]], str] | None
     visible: bool
+    tracking: Tracking | None = None
 
     def begin(self, run: Run, config: Mapping[str, Any]) -> None:
         """Write the run's configuration and a first checkpoint; of a run that goes on only what is new.
@@ -66,10 +69,20 @@ class Reports:
             with writable("run_dir", self.checkpoints.writer.run_dir):
                 self.checkpoints.begin(run)
 
+    def track(self, config: Mapping[str, Any]) -> None:
+        """Begin a run at the tracker, if there is one, or go on with it; UserError if it fails."""
+        if self.tracking:
+            self.say(f"tracked  {self.tracking.begin(config)}")
+
     def say(self, line: str) -> None:
         """Print a line, if there is to be a progress bar."""
         if self.visible:
             print(printable(line))
+
+    def say_stopped(self, run: Run) -> None:
+        """Say why the run was stopped, if it was."""
+        if run.stopped:
+            self.say(f"stopped  {run.stopped}")
 
     def before_learning(self, run: Run, rollout: Rollout) -> None:
         """Write the untrained agent's evaluation and texts."""
@@ -123,6 +136,8 @@ class Reports:
             several = over_seeds(run.agent.seeds, STACKED, summary["learners"]) if summary["learners"] else {}
             self.writer.score(summary | several)
             self.writer.close(asdict(run.summary) | several)  # which says whether the scores could be written
+            if self.tracking:
+                self.tracking.close(summary | several)
 
     def _evaluated(self, run: Run) -> dict[str, Value]:
         """Evaluate if that is due, or the run is over; return the metrics."""
@@ -139,6 +154,8 @@ class Reports:
     def _write(self, run: Run, row: Mapping[str, Value]) -> None:
         if self.writer and row:
             self.writer.write(run.steps, row)
+            if self.tracking:
+                self.tracking.write(run.steps, row)
             if run.evaluations.improved and "eval/ep_rew_mean" in row:
                 self._save(run, BEST)
 
@@ -167,7 +184,8 @@ def make_reports(
     if checkpoints and learners:
         checkpoints.first = learners.save_best
     probes = [lambda run: known, *default_probes(run.agent, env), *probes]
-    reports = Reports(found.writer, learners, checkpoints, probes, bar, decode, visible)
+    tracking = None if saving.track is None else Tracking(saving.track, found.writer.run_dir)
+    reports = Reports(found.writer, learners, checkpoints, probes, bar, decode, visible, tracking)
     if gone:
         reports.say(f"learners {', '.join(gone)} went on alone: what is in these folders stays as it is")
     return reports

@@ -23,6 +23,7 @@ from pg_agents.training.unwritten import Unwritten
 
 METRICS, CONFIG, SUMMARY = "metrics.jsonl", "config.json", "summary.json"
 AGENT, BEST = "agent", "best"  # folders of saved agents
+TAIL = 2**16  # bytes at the end of metrics.jsonl, in which its last row is
 EVENTS = "TensorBoard's event file"
 CHANGEABLE = ("total_steps", "log_every", "stop_return", "step_timeout", "device")  # of config.json, by who resumes
 NOTHING = {"seconds": 0.0, "bytes": {METRICS: 0}}  # the position of a run that has not begun
@@ -68,7 +69,7 @@ class RunFiles:
         Raises:
             OSError: that cannot be written.
         """
-        text = json.dumps(values, indent=2, default=_plain)
+        text = json.dumps(values, indent=2, default=plain)
         records = [session_start(self.run_dir, json.loads(text))]
         records += [chart_of_returns(values["agent"])] if "agent" in values else []  # estimators are measured without
         self.events.write(0, {"config": f"```json\n{text}\n```"}, records)
@@ -168,12 +169,24 @@ def _keep_lines(file: Path, size: int) -> None:
     os.truncate(file, size)
 
 
+def steps_written(run_dir: Path) -> int:
+    """Return the steps after which a run has written its newest row of metrics; 0: it has written none."""
+    try:
+        with (run_dir / METRICS).open("rb") as file:
+            file.seek(-min(TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
+            lines = file.read().splitlines(keepends=True)
+        return next((json.loads(line)["step"] for line in reversed(lines) if line.endswith(b"\n")), 0)
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0
+
+
 def event_files(run_dir: Path) -> list[Path]:
     """Return TensorBoard's files in a run folder, the oldest first."""
     return sorted(run_dir.glob("events.out.tfevents.*"))
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """Return a value that JSON cannot write in a form that it can."""
     return value.tolist() if hasattr(value, "tolist") else str(value)
 
 

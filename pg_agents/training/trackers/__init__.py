@@ -1,0 +1,1 @@
+"""Trackers: where other programs keep the metrics of runs, each behind one protocol."""
