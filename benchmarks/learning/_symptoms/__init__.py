@@ -1,0 +1,1 @@
+"""What the experiment `symptoms` breaks, and how its runs are followed."""
