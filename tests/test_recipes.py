@@ -9,13 +9,12 @@ import tomllib
 import gymnasium as gym
 import pytest
 from support.names import PAGES, ROOT
-from support.pages import RECIPES, blocks, commands
+from support.pages import COMPARED, RECIPES, blocks, commands
 
 import pg_agents as pg
 from pg_agents.cli.parsing import parse
 
-OTHERS = [page for page in PAGES if page.name in ("coming_from.md", "conventions.md", "language_models.md")]
-PROGRAMS = [block for page in [*RECIPES, *OTHERS] for block in blocks(page, "python")]
+PROGRAMS = [block for page in COMPARED for block in blocks(page, "python")]
 TYPED = [(page, words) for page in PAGES for words in commands(page)]
 NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*(?:e-?\d+)?")
 

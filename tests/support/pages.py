@@ -46,3 +46,8 @@ def commands(page):
 
 
 RECIPES = [page for page in PAGES if page.parent.name == "recipes"]
+COMPARED = [
+    *RECIPES,
+    *(page for page in PAGES if page.name in ("coming_from.md", "conventions.md", "language_models.md")),
+]
+"""Pages whose programs run one by one, each beside what the page says that it prints (`tests/test_recipes.py`)."""
