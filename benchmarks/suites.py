@@ -48,7 +48,10 @@ MDPS = (Part("mdps"), Part("continuing"))
 MEMORY = (Part("memory"),)
 BESIDE_PEERS = tuple(map(Part, ("same_work", "many_seeds", "from_pictures", "with_trl")))
 SPEED = tuple(
-    map(Part, ("two_forms", "one_thread", "learners_cost", "costs", "options", "profile", "decoding", "tricks"))
+    map(
+        Part,
+        ("two_forms", "one_thread", "learners_cost", "costs", "options", "profile", "decoding", "tricks", "one_action"),
+    )
 )
 
 SUITES: dict[str, tuple[Part, ...]] = {
