@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from pg_agents.cli.evaluating import load_agent
 from pg_agents.cli.options import ExportOptions
 from pg_agents.cli.runs import run_and_agent, seeds_in
 from pg_agents.cli.terminal import say
-from pg_agents.errors import NotSavedError, UserError
+from pg_agents.errors import NotSavedError, SavedFilesError, UserError
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.run_files import AGENT, BEST
 
@@ -24,11 +25,13 @@ def run_export(options: ExportOptions) -> None:
         one = run_dir / folder_of(seeds[0])
         raise UserError(f"path: {run_dir} holds the learners of {len(seeds)} seeds; name one of them, like {one}")
     agent: Any = load_agent(saved)
-    if "policy" in agent.networks:
-        _export_language_model(agent, options)
-    else:
-        _export(agent, options)
-    kind = "language model" if "policy" in agent.networks else "sampled actions" if options.sample else "greedy actions"
+    language = "policy" in agent.networks
+    try:
+        (_export_language_model if language else _export)(agent, options)
+    except (NotSavedError, SavedFilesError, UserError) as error:  # arguments have other names in Python
+        names = re.sub(r"\Apath:", "to:", str(error)), re.sub(r"\Apolicy:", "path:", str(error))
+        raise UserError(next((text for text in names if text != str(error)), str(error))) from error
+    kind = "language model" if language else "sampled actions" if options.sample else "greedy actions"
     if options.json:
         print(json.dumps({"agent": str(saved), "to": str(options.to), "kind": kind}))
         return
@@ -41,10 +44,7 @@ def run_export(options: ExportOptions) -> None:
 
 
 def _export(agent: Any, options: ExportOptions) -> None:  # noqa: ANN401
-    try:
-        agent.export(options.to, sample=options.sample, action_mask=options.action_mask)
-    except NotSavedError as error:  # in Python the argument is called path
-        raise UserError(str(error).replace("path:", "to:", 1)) from error
+    agent.export(options.to, sample=options.sample, action_mask=options.action_mask)
 
 
 def _export_language_model(agent: Any, options: ExportOptions) -> None:  # noqa: ANN401
@@ -53,5 +53,5 @@ def _export_language_model(agent: Any, options: ExportOptions) -> None:  # noqa:
         if getattr(options, name):
             raise UserError(f"{name}: it is for policies in the ONNX format; leave it out for a language model")
     if not hasattr(agent, "save_pretrained"):
-        raise UserError("path: it holds a language model, which this version cannot export")
+        raise UserError("policy: it is a language model, which this version cannot export")
     agent.save_pretrained(options.to)

@@ -89,3 +89,5 @@ def test_what_cannot_be_exported_is_named(capsys, folder):
     )
     (folder / "p.onnx").mkdir()
     assert "--to: p.onnx cannot be written" in refused(capsys, "mine", "--to", "p.onnx")
+    pg.PPO.for_env("CartPole-v1", hidden=[4], num_learners=2).save("both")
+    assert "error: PATH: it is of 2 independent learners" in refused(capsys, "both", "--to", "q.onnx")
