@@ -31,6 +31,7 @@ ROOMS = (
     "training",
     "gradients",
     "comparison",
+    "hub",
     "tuning",
     "cli",
 )

@@ -1,4 +1,4 @@
-"""The command line: `pg-agents list | train | tune | resume | evaluate | export | compare | plot | gradients | demo`.
+"""The command line: `pg-agents COMMAND`, one of `COMMANDS`.
 
 Bad input gives one sentence on standard error and exit code 2. A ValueError whose message does not begin with an
 argument's name is a bug of this program, and keeps its traceback.
@@ -25,6 +25,7 @@ from pg_agents.cli.options import (
     GradientsOptions,
     ListOptions,
     Options,
+    PushOptions,
     ResumeOptions,
     RunsOptions,
     TrainOptions,
@@ -46,6 +47,7 @@ TYPED = {
     "command": "COMMAND",
     "path": "PATH",
     "runs": "RUN",
+    "repo": "REPO",
     "env_args": "--env-arg",
     "wrappers": "--wrapper",
 }  # fmt: skip; else --name
@@ -110,6 +112,10 @@ def _do(options: Options) -> None:
         (resume_seeds if holds_seeds(options.path) else run_resuming)(options)
     elif isinstance(options, EvaluateOptions):
         run_evaluation(options)
+    elif isinstance(options, PushOptions):
+        from pg_agents.cli.pushing import run_pushing  # here: it imports what only this command needs
+
+        run_pushing(options)
     elif isinstance(options, ExportOptions):
         run_export(options)
     elif isinstance(options, RunsOptions):

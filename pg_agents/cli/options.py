@@ -10,6 +10,7 @@ import tyro
 
 from pg_agents.agents import Agent
 from pg_agents.cli.comparing_options import CompareOptions, PlotOptions, RunsOptions
+from pg_agents.cli.pushing_options import PushOptions
 from pg_agents.cli.tuning_options import TuneCommand, TuneOptions
 
 PROGRAM = "pg-agents"
@@ -202,10 +203,10 @@ class TrainOptions:
     seeds: list[int] | None = None
 
 
-OfRuns = ResumeOptions | EvaluateOptions | ExportOptions | RunsOptions
+OfRuns = ResumeOptions | EvaluateOptions | ExportOptions | PushOptions | RunsOptions
 Options = ListOptions | TrainOptions | TuneCommand | OfRuns | GradientsOptions | DemoOptions
 COMMANDS: dict[str, type] = {
     "list": ListOptions, "train": RunOptions, "tune": TuneOptions, "resume": ResumeOptions, "evaluate": EvaluateOptions,
-    "export": ExportOptions, "compare": CompareOptions, "plot": PlotOptions, "gradients": GradientsOptions,
-    "demo": DemoOptions,
+    "export": ExportOptions, "push": PushOptions, "compare": CompareOptions, "plot": PlotOptions,
+    "gradients": GradientsOptions, "demo": DemoOptions,
 }  # fmt: skip

@@ -90,16 +90,16 @@ def being_written(run_dir: Path) -> ValueError:
     return ValueError(f"run_dir: {run_dir} is being written by another process; give another folder")
 
 
-def empty_folder(run_dir: str | Path) -> Path:
-    """Make the folder if it does not exist, and return it.
+def empty_folder(run_dir: str | Path, *, argument: str = "run_dir") -> Path:
+    """Make the folder, which was given as `argument`, if it does not exist, and return it.
 
     Raises:
         ValueError: it is not empty, is a file, or cannot be made.
     """
     path = Path(run_dir)
-    with writable("run_dir", path):
+    with writable(argument, path):
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ValueError(f"run_dir: {path} exists and is not an empty folder; give a new one")
+            raise ValueError(f"{argument}: {path} exists and is not an empty folder; give a new one")
         path.mkdir(parents=True, exist_ok=True)
     return path
 
