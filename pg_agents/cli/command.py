@@ -16,12 +16,14 @@ from pg_agents.at_once import heed_commands
 from pg_agents.cli.demo import demo
 from pg_agents.cli.evaluating import run_evaluation
 from pg_agents.cli.exporting import run_export
+from pg_agents.cli.generation import run_generation
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.mistakes import FLAG, OURS, is_a_mistake
 from pg_agents.cli.options import (
     PROGRAM,
     EvaluateOptions,
     ExportOptions,
+    GenerateOptions,
     GradientsOptions,
     ListOptions,
     Options,
@@ -48,6 +50,7 @@ TYPED = {
     "path": "PATH",
     "runs": "RUN",
     "repo": "REPO",
+    "prompts": "PROMPT",
     "env_args": "--env-arg",
     "wrappers": "--wrapper",
 }  # fmt: skip; else --name
@@ -118,6 +121,8 @@ def _do(options: Options) -> None:
         run_pushing(options)
     elif isinstance(options, ExportOptions):
         run_export(options)
+    elif isinstance(options, GenerateOptions):
+        run_generation(options)
     elif isinstance(options, RunsOptions):
         from pg_agents.cli.comparing import run_comparison  # here: most commands read no runs
 

@@ -44,6 +44,9 @@ def run_export(options: ExportOptions) -> None:
 
 
 def _export(agent: Any, options: ExportOptions) -> None:  # noqa: ANN401
+    for name in ("adapters", "base"):
+        if getattr(options, name) is not None:
+            raise UserError(f"{name}: it is for language models; leave it out for a policy in the ONNX format")
     agent.export(options.to, sample=options.sample, action_mask=options.action_mask)
 
 
@@ -52,6 +55,4 @@ def _export_language_model(agent: Any, options: ExportOptions) -> None:  # noqa:
     for name in ("sample", "action_mask"):
         if getattr(options, name):
             raise UserError(f"{name}: it is for policies in the ONNX format; leave it out for a language model")
-    if not hasattr(agent, "save_pretrained"):
-        raise UserError("policy: it is a language model, which this version cannot export")
-    agent.save_pretrained(options.to)
+    agent.save_pretrained(options.to, adapters=options.adapters or "merged", base=options.base)

@@ -10,6 +10,8 @@ import tyro
 
 from pg_agents.agents import Agent
 from pg_agents.cli.comparing_options import CompareOptions, PlotOptions, RunsOptions
+from pg_agents.cli.importing import Imports
+from pg_agents.cli.model_options import ExportOptions, GenerateOptions, RunPath
 from pg_agents.cli.pushing_options import PushOptions
 from pg_agents.cli.tuning_options import TuneCommand, TuneOptions
 
@@ -18,7 +20,6 @@ Env = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV")]
 EnvOrFile = Annotated[
     tyro.conf.Positional[str], tyro.conf.arg(metavar="ENV", help_behavior_hint="(may stand in --config instead)")
 ]
-RunPath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="PATH")]
 
 
 @dataclasses.dataclass
@@ -55,6 +56,7 @@ class RunOptions:
     wrapper: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A wrapper of gymnasium.wrappers for each single environment, in the order typed: AtariPreprocessing,
     FrameStackObservation:stack_size=4, FilterObservation:filter_keys=[image,direction]."""
+    imports: Imports = ()
     asynchronous: Annotated[bool, tyro.conf.arg(name="async")] = False
     """Step each environment in a process of its own, for environments that are slow."""
     run_dir: Path | None = None
@@ -106,6 +108,7 @@ class ResumeOptions:
     """The device that holds the networks; by default as before."""
     trust_run_folder: bool = False
     """Import the module that the folder's config.json names, which runs its code."""
+    imports: Imports = ()
     quiet: bool = False
     """Show no progress bar and no result."""
 
@@ -134,23 +137,7 @@ class EvaluateOptions:
     """The device that holds the networks: cpu, cuda, cuda:1."""
     trust_run_folder: bool = False
     """Import the module that the folder's config.json names, which runs its code."""
-    json: bool = False
-    """Write JSON to standard output."""
-
-
-@dataclasses.dataclass
-class ExportOptions:
-    """Write a trained policy as a file in the ONNX format, or a language model as a folder that transformers loads."""
-
-    path: RunPath
-    """A run's folder, as train wrote it, or a saved agent's; with /best added, the agent that did best in the run's
-    evaluations."""
-    to: Path
-    """The file to write, like policy.onnx; for a language model, a new folder."""
-    sample: bool = False
-    """Draw actions with random numbers that the file takes as an input, instead of the most probable ones."""
-    action_mask: bool = False
-    """Take masks of allowed actions beside the observations, as environments give them in their info."""
+    imports: Imports = ()
     json: bool = False
     """Write JSON to standard output."""
 
@@ -173,6 +160,7 @@ class GradientsOptions:
     """Seed of the policy, of the samples and of the problem's own random numbers."""
     env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """name=value for the environment's constructor."""
+    imports: Imports = ()
     run_dir: Path | None = None
     """A new or empty folder; by default a new one under runs/."""
     json: bool = False
@@ -203,10 +191,10 @@ class TrainOptions:
     seeds: list[int] | None = None
 
 
-OfRuns = ResumeOptions | EvaluateOptions | ExportOptions | PushOptions | RunsOptions
+OfRuns = ResumeOptions | EvaluateOptions | GenerateOptions | ExportOptions | PushOptions | RunsOptions
 Options = ListOptions | TrainOptions | TuneCommand | OfRuns | GradientsOptions | DemoOptions
 COMMANDS: dict[str, type] = {
     "list": ListOptions, "train": RunOptions, "tune": TuneOptions, "resume": ResumeOptions, "evaluate": EvaluateOptions,
-    "export": ExportOptions, "push": PushOptions, "compare": CompareOptions, "plot": PlotOptions,
-    "gradients": GradientsOptions, "demo": DemoOptions,
+    "generate": GenerateOptions, "export": ExportOptions, "push": PushOptions, "compare": CompareOptions,
+    "plot": PlotOptions, "gradients": GradientsOptions, "demo": DemoOptions,
 }  # fmt: skip
