@@ -75,9 +75,9 @@ def test_a_language_model_is_saved_as_a_folder(capsys, monkeypatch, asked):
     agent = pg.PPO.for_env("CartPole-v1", hidden=[4])
     agent.networks = {"policy": "hf:somewhere"}
     monkeypatch.setattr("pg_agents.cli.exporting.load_agent", lambda path: agent)
-    monkeypatch.setattr(pg.Agent, "save_pretrained", lambda agent, path: asked.append(path), raising=False)
+    monkeypatch.setattr(pg.Agent, "save_pretrained", lambda agent, path, **how: asked.append((path, how)))
     assert "language model" in exported(capsys, "anywhere", "--to", "model")
-    assert [str(path) for path in asked] == ["model"]
+    assert [(str(path), how) for path, how in asked] == [("model", {"adapters": "merged", "base": None})]
     assert "--sample: it is for policies in the ONNX format" in refused(capsys, "anywhere", "--to", "m", "--sample")
 
 
