@@ -20,7 +20,7 @@ FILE = re.compile(r"(?<![\w./{*-])[\w/]+\.py\b")  # with or without backticks
 ELSEWHERE = {  # names of other libraries' code and of files that runs write
     *("C", "VecNormalize", "approx_kl", "clip_ratio", "mypy", "ruff", "dev", "jsonl"),
     *("config.json", "summary.json", "metrics.jsonl", "ppo.py", "ppo_continuous_action.py", "results/NAME.json"),
-    *("progress.csv", "monitor.csv", "mkdocs.yml"),
+    *("progress.csv", "monitor.csv", "mkdocs.yml", "docs/agents/NAME.md"),
     *("tracker.json", "mlflow.db", "WANDB_BASE_URL", "TRACKIO_SPACE_ID"),
     *("networks.safetensors", "optimizer.safetensors", "state.safetensors", "state.json"),
     *("benchmarks/GROUP/NAME.py", "NAME.jsonl", "mine.py", "mine.toml", "run.log", "NAME-FIGURE.png"),
