@@ -26,6 +26,7 @@ PAGES = {  # files of the repository that are pages of the site
     "benchmarks/speed/README.md": "speed.md",
 }
 RESULTS = "benchmarks/results"
+MARK = re.compile(r"<!--(?:\{\{[^{}\s]+\}\}|/)-->")  # around a number; at a line's beginning it would end the paragraph
 LINK = re.compile(r"(?P<before>\]\()(?P<path>[^)#\s:]+)(?P<after>[#)])")
 CODE = re.compile(r"^(```|~~~).*?^\1[ \t]*$|`[^`\n]+`", re.M | re.S)
 
@@ -52,7 +53,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         target = posixpath.normpath(posixpath.join(posixpath.dirname(where), link["path"]))
         return f"{link['before']}{_relative(uri_of(target, where), uri)}{link['after']}"
 
-    return LINK.sub(led, markdown)
+    return MARK.sub("", LINK.sub(led, markdown))
 
 
 def uri_of(path: str, where: str) -> str:
