@@ -1,7 +1,7 @@
 """Files of the repository that stand outside docs/ are part of the site, too, and links to them lead there.
 
 Pages read on the site as they read beside the code: a link to ../benchmarks/README.md leads to the page that is made of
-that file, a picture of benchmarks/results is copied. A link to a file that is part of neither is an error.
+that file, a picture of benchmarks/results is copied. Of a link to code, which the site does not show, the words remain.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ PAGES = {  # files of the repository that are pages of the site
 RESULTS = "benchmarks/results"
 MARK = re.compile(r"<!--(?:\{\{[^{}\s]+\}\}|/)-->")  # around a number; at a line's beginning it would end the paragraph
 LINK = re.compile(r"(?P<before>\]\()(?P<path>[^)#\s:]+)(?P<after>[#)])")
+SOURCE = re.compile(r"\[(?P<text>[^\[\]]+)\]\((?P<path>\.\./[^)#\s]+)(?:#[^)\s]*)?\)")
 CODE = re.compile(r"^(```|~~~).*?^\1[ \t]*$|`[^`\n]+`", re.M | re.S)
 
 
@@ -45,6 +46,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Let links lead to where the site has what they name."""
     uri = page.file.src_uri
     where = next((path for path, other in PAGES.items() if other == uri), f"{DOCS}/{uri}")
+    markdown = SOURCE.sub(lambda link: _source(link, where), markdown)
     code = [found.span() for found in CODE.finditer(markdown)]
 
     def led(link: re.Match[str]) -> str:
@@ -54,6 +56,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"{link['before']}{_relative(uri_of(target, where), uri)}{link['after']}"
 
     return MARK.sub("", LINK.sub(led, markdown))
+
+
+def _source(link: re.Match[str], where: str) -> str:
+    """Return a link, or its words alone where it leads to a file that is there and that the site does not show."""
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(where), link["path"]))
+    shown = path in PAGES or path.startswith((f"{RESULTS}/", f"{DOCS}/"))
+    return link[0] if shown or not (ROOT / path).exists() else link["text"]
 
 
 def uri_of(path: str, where: str) -> str:

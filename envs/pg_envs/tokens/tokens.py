@@ -34,8 +34,9 @@ class TokenVectorEnv(RowsVectorEnv):
         group_size: G, the number of consecutive rows that share a prompt.
         autoreset_mode: what happens to a row whose episode has ended.
         copy: return copies of the windows; False: views, in which later steps only write tokens after the present end.
-        window, prompts, score, score_batch, vocabulary, eos, stop, max_new_tokens, max_prompt_length, token_reward,
-            pad, decode: see `TokenEnv`.
+        render_mode: "ansi", or None.
+
+    The other arguments, `window` to `decode`, are those of `TokenEnv`.
 
     Raises:
         ValueError: an argument outside its range; group_size not dividing num_envs, or above 1 with an autoreset mode
