@@ -24,7 +24,7 @@ ELSEWHERE = {  # names of other libraries' code and of files that runs write
     *("tracker.json", "mlflow.db", "WANDB_BASE_URL", "TRACKIO_SPACE_ID"),
     *("networks.safetensors", "optimizer.safetensors", "state.safetensors", "state.json"),
     *("benchmarks/GROUP/NAME.py", "NAME.jsonl", "mine.py", "mine.toml", "run.log", "NAME-FIGURE.png"),
-    *("peers-WORKLOAD.json", "logdir", "no-deps", "torch.compile", "envs.reset", "envs.close"),
+    *("peers-WORKLOAD.json", "logdir", "no-deps", "no-isolation", "torch.compile", "envs.reset", "envs.close"),
     *("agent.json", "agent.safetensors", "manifest.json", "model/", "agent/", "best/"),
     *("thermostat.py", "train.py", "ppo_atari.py"),
 }  # fmt: skip
