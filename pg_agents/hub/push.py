@@ -30,6 +30,7 @@ from pg_agents.training.writers import empty_folder
 Contents = dict[str, Path | bytes]  # name in the repository → a file, or what is to be written
 REPO = re.compile(r"([\w.-]+/)?[\w.-]+")
 CURVES = "rollout/ep_rew_mean", "eval/ep_rew_mean", "train/gain"  # the first that the run has is drawn
+UNFIT = LookupError, TypeError, ValueError, AttributeError, RecursionError
 PART = 2**24  # bytes that are searched at a time
 
 
@@ -42,11 +43,15 @@ def contents_of(run: RunFolder, repo: str | None = None, *, events: bool = False
         events: push TensorBoard's event files, too, under names without that of the machine.
 
     Raises:
-        UserError: a file is a link, or names a folder of this machine.
+        UserError: a file is a link, names a folder of this machine, or says what no run does.
     """
     curve = _curve(run)
     found: Contents = {} if curve is None else {CURVE: curve}
-    found["README.md"] = card(run, repo, curve=curve is not None).encode()
+    try:
+        found["README.md"] = card(run, repo, curve=curve is not None).encode()
+    except UNFIT as error:
+        path = run.path / CONFIG
+        raise UserError(f"path: {path} or {SUMMARY} is damaged or not of this program ({shown(error)})") from error
     found |= {CONFIG: _json(run.config), SUMMARY: _json(run.summary), METRICS: run.path / METRICS}
     for agent in run.agents:
         found |= _agent(run.path / agent, agent)

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from support.bugs import Bug, seeded
 
+import pg_agents as pg
 from pg_agents.cli import main
 from pg_agents.cli.comparing_options import RunPaths
 from pg_agents.cli.options import COMMANDS, RunPath
+from pg_agents.hub import push
 from pg_agents.shown import LINES, SCREEN
 from pg_agents.spaces import packages
 
@@ -23,8 +25,14 @@ READERS = {  # of a run, from inside of it
     "evaluate": ["evaluate", ".", "--episodes", "1", "--max-episode-steps", "5"],
     "resume": ["resume", "."],
 }
+TAKERS = {  # which take the agent out of it, and make no environment
+    "export": ["export", ".", "--to", "../away.onnx"],
+    "generate": ["generate", ".", "1+1="],
+    "push": ["push", ".", "--to", "../away"],
+}
 COMPARISON = ["compare", ".", "--json"]
 AGENTS = {"evaluate": "agent", "resume": "checkpoints/start"}  # the folder of the agent that a command reads
+TEXTS = ["train", "reinforce", "pg/Addition-v0", "--env-arg", "digits=1", "--total-steps", "8", "--num-envs", "2"]
 PAYLOAD = "open('ran', 'w').write('this code came with the folder')\n"
 BESIDE = (
     "payload",
@@ -71,7 +79,7 @@ def edit(path, **changes):
 
 def test_every_command_that_reads_a_run_is_tried():
     hints = {name: typing.get_type_hints(form, include_extras=True).values() for name, form in COMMANDS.items()}
-    assert {name for name, types in hints.items() if RunPath in types} == set(READERS)
+    assert {name for name, types in hints.items() if RunPath in types} == {*READERS, *TAKERS}
     assert {name for name, types in hints.items() if RunPaths in types} == {COMPARISON[0], "plot"}  # read alike
 
 
@@ -188,6 +196,40 @@ ANYTHING = (
     True, -1, 0, 10**30, float("nan"), "\x1b]0;title\x07", "a\nerror: b", "payload:x", [], {}, [[1]], "y" * 10**6,
     list(range(10**4)), {"window": 10**14}, {"task": {"a": 1}}, {"render_mode": {}}, {"\x1b[2J": 1},
 )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", TAKERS)
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_is_imported_for_an_agent_that_is_taken_away_and_whatever_the_folder_holds_is_one_sentence(
+    hostile, capsys, command, monkeypatch
+):
+    monkeypatch.setattr(pg.Agent, "export", lambda agent, path, **how: None)  # what is written is tested elsewhere
+    monkeypatch.setattr(push, "_curve", lambda run: None)  # drawn of what `compare` reads
+    if command == "generate":
+        shutil.rmtree(hostile / "agent")
+        assert main([*TEXTS, "--quiet", "--run-dir", "../texts"]) == 0
+        shutil.copytree("../texts", hostile, dirs_exist_ok=True)
+    assert main(TAKERS[command]) == 0  # what it imports of ours is imported
+    shutil.rmtree(hostile.parent / "away", ignore_errors=True)
+    config = hostile / "config.json"
+    for change in (*HOSTILE, *({"wrappers": wrappers} for wrappers in WRAPPERS)):
+        original = config.read_text()
+        edit(config, **change)
+        read_by(TAKERS[command], capsys)
+        config.write_text(original)
+        shutil.rmtree(hostile.parent / "away", ignore_errors=True)
+    for name in ("config.json", "summary.json", "agent/agent.json"):
+        original = (hostile / name).read_text()
+        for key in json.loads(original):
+            for value in ANYTHING:
+                edit(hostile / name, **{key: value})
+                read_by(TAKERS[command], capsys)
+                (hostile / name).write_text(original)
+                shutil.rmtree(hostile.parent / "away", ignore_errors=True)
+    for content in NOTHING:
+        (hostile / "agent/agent.json").write_bytes(content)
+        assert read_by(TAKERS[command], capsys) == 2
 
 
 @pytest.mark.parametrize("command", READERS)

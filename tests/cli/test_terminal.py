@@ -28,6 +28,9 @@ LINES_TYPED = {
     "tune": ["tune", *TRAIN[1:-2], "--trials", "1", "--seeds", "2", "--out", "t"],
     "evaluate": ["evaluate", "r", "--episodes", "2"],
     "resume": ["resume", "r", "--total-steps", "40"],
+    "generate": ["generate", "texts", "1+1="],
+    "export": ["export", "r", "--to", "r.onnx"],
+    "push": ["push", "r", "--to", "pushed"],
     "compare": ["compare", "r", "--out", "c"],
     "plot": ["plot", "r", "--out", "r.png"],
     "gradients": ["gradients", "pg/TwoArmedBandit-v0", "--samples", "40", "--run-dir", "g"],
@@ -50,6 +53,8 @@ def test_every_command_prints_on_a_console_without_utf8(monkeypatch, encoding):
     assert set(LINES_TYPED) == set(COMMANDS)
     quick = Task("pg/TwoArmedBandit-v0", 10, Tuned(16, 20))
     monkeypatch.setattr(pg_agents.cli.command, "demo", functools.partial(demo, tasks=(quick,)))
+    texts = ["train", "reinforce", "pg/Addition-v0", "--env-arg", "digits=1", "--total-steps", "8", "--num-envs", "2"]
+    assert main([*texts, "--quiet", "--run-dir", "texts"]) == 0
     for command, argv in LINES_TYPED.items():
         code, out, _ = printed(monkeypatch, encoding, *argv)
         assert code == 0 and out.strip(), command
