@@ -20,7 +20,7 @@ from functools import cache
 from typing import Annotated, Any, Self, TypeVar
 
 from pg_agents.checks import is_count
-from pg_agents.renamed import OPTIONS_ELSEWHERE
+from pg_agents.elsewhere import option_for
 from pg_agents.schedules import LinearSchedule, scheduled
 
 
@@ -177,8 +177,8 @@ def check_names(title: str, given: Iterable[str], known: list[str]) -> None:
     """Raise TypeError for an option that there is not, with the nearest that there is."""
     for name in given:
         if name not in known:
-            elsewhere = OPTIONS_ELSEWHERE.get(name)
-            meant = [elsewhere] if elsewhere in known else difflib.get_close_matches(name, known, 1)
+            elsewhere = option_for(name, known)
+            meant = difflib.get_close_matches(name, known, 1) if elsewhere is None else [elsewhere]
             way_out = f"did you mean {meant[0]}?" if meant else f"it takes {', '.join(known)}"
             raise TypeError(f"{name}: {title} has no such argument; {way_out}")
 

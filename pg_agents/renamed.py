@@ -1,4 +1,4 @@
-"""Names that people bring along: of version 0.1, which answer for one version, and of other libraries."""
+"""Names of version 0.1, which answer for one version."""
 
 from __future__ import annotations
 
@@ -15,28 +15,6 @@ AGENT = {  # methods that an agent of one's own may override
     "suited": "policy_defaults, a dict of options by class of policies,",
     "forward": "loss",
     "learn": "prepare, optimize or finish",
-}
-
-
-ELSEWHERE = {  # what other libraries call an agent's methods and options, and what to write here
-    "learn": "pg_agents.train(agent, env, total_steps=…)",
-    "predict": "actions, memory = agent.act(observations, greedy=True)",
-}
-OPTIONS_ELSEWHERE = {
-    "gamma": "discount",
-    "lr": "learning_rate",
-    "n_steps": "num_steps",
-    "n_epochs": "epochs",
-    "batch_size": "minibatch_size",
-    "clip_range": "clip",
-    "clip_coef": "clip",
-    "ent_coef": "entropy_weight",
-    "vf_coef": "value_weight",
-    "net_arch": "hidden",
-    "num_generations": "group_size",
-    "beta": "kl_weight",
-    "kl_coef": "kl_weight",
-    "init_kl_coef": "kl_weight",
 }
 
 

@@ -10,7 +10,7 @@ OURS = ("pg_agents", "pg_envs", "envs", "benchmarks", "tests")
 
 # The rooms in their order: a module imports from its own room and from those that stand above it.
 ROOMS = (
-    "at_once errors extras checks generators renamed schedules search seeding shown",
+    "at_once elsewhere errors extras checks generators renamed schedules search seeding shown",
     "configuration",
     "manifest locks tensor_files",
     "folders",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pg_agents.training.tuned import Tuned
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 TOGETHER = ("vectorization_mode", "vector_kwargs", *atari.TOGETHER)  # of environments that are stepped together
+DRIVERS = ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER")  # environment variables of the library with which pygame draws
 TRUST = "--trust-run-folder"  # the option with which modules that a run's folder names are imported
 
 
@@ -41,6 +43,8 @@ def make_video_env(env_id: str, arguments: Mapping[str, Any], wrappers: Sequence
     if "rgb_array" not in modes:
         raise UserError(f"video: {env_id} cannot be drawn (its render modes: {', '.join(modes)}); leave --video out")
     _check_folder(Path(folder))
+    for driver in DRIVERS:  # pictures need no screen, and looking for one prints an error where there is none
+        os.environ.setdefault(driver, "dummy")
     with refusals(env_id, arguments):
         env = gym.make(name, **{**given, "render_mode": "rgb_array"})
         for wrapper in applied:

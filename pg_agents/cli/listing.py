@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -13,6 +15,9 @@ import pg_envs
 from pg_agents.agents import AGENTS, PUBLISHED
 from pg_agents.cli.agent_options import described, summary
 from pg_agents.policies import is_token_window
+
+WIDTH = 80  # columns of a terminal
+_PER = {"episode": "ep.", "step": "step"}
 
 
 def show_list(*, as_json: bool) -> None:
@@ -26,11 +31,15 @@ def show_list(*, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"agents": agents, "environments": environments}, indent=2))
         return
-    print(columns(["agent", "what it does"], [[agent["name"], agent["description"]] for agent in agents]), end="\n\n")
-    print(columns(["published as", "by"], published), end="\n\n")
-    head = ["environment", "observed", "done", "random return", "optimal", "per"]
-    rows = [[env["id"], env["observation"], env["action"], *numbers(env), env["per"]] for env in environments]
+    print(wrapped(["agent", "what it does"], [[agent["name"], agent["description"]] for agent in agents]), end="\n\n")
+    print(wrapped(["published as", "by"], published), end="\n\n")
+    head = ["environment", "observed", "done", "random", "optimal", "per"]
+    rows = [
+        [env["id"], *map(_short, (env["observation"], env["action"])), *numbers(env), _PER[env["per"]]]
+        for env in environments
+    ]
     print(columns(head, rows, right=(3, 4)), end="\n\n")
+    print("random, optimal: mean return of the random and of the best policy, an episode\n(ep.) or a step.")
     print("ENV can be the id of any Gymnasium environment, or module:id.")
 
 
@@ -49,6 +58,16 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
     return "\n".join(line.rstrip() for line in lines)
 
 
+def wrapped(head: Sequence[str], rows: Sequence[Sequence[str]], width: int = WIDTH) -> str:
+    """Return a table as text of at most `width` characters a line; the last column is wrapped."""
+    indent = sum(2 + max(map(len, column)) for column in list(zip(head, *rows, strict=True))[:-1])
+    lines: list[Sequence[str]] = []
+    for *cells, last in rows:
+        first, *others = textwrap.wrap(last, width - indent, break_on_hyphens=False) or [""]
+        lines += [[*cells, first], *([*("" for _ in cells), other] for other in others)]
+    return columns(head, lines)
+
+
 def describe(env_id: str) -> dict[str, Any]:
     """Return what `pg-agents list` shows of an environment."""
     env = gym.make(env_id)
@@ -62,6 +81,12 @@ def describe(env_id: str) -> dict[str, Any]:
         "optimal": known.optimal,
         "per": known.per,
     }
+
+
+def _short(space: str) -> str:
+    """Return a space's description without a box's bounds and type: Box(20, 20)."""
+    shape = re.search(r"\(([\d, ]*)\), \w+\)\Z", space)
+    return f"Box({shape[1].rstrip(',')})" if shape is not None else space.replace("up to ", "≤ ")
 
 
 def _space(space: gym.Space) -> str:

@@ -89,7 +89,9 @@ class RunOptions:
     track: str | None = None
     """Send the run to a tracker, too: wandb, mlflow or trackio (see docs/trackers.md)."""
     quiet: bool = False
-    """Show no progress bar and no result."""
+    """Show no progress and no result."""
+    json: bool = False
+    """Write the summary to standard output as one line of JSON; progress goes to standard error."""
 
 
 @dataclasses.dataclass
@@ -110,7 +112,7 @@ class ResumeOptions:
     """Import the module that the folder's config.json names, which runs its code."""
     imports: Imports = ()
     quiet: bool = False
-    """Show no progress bar and no result."""
+    """Show no progress and no result."""
 
 
 @dataclasses.dataclass

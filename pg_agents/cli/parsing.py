@@ -12,11 +12,14 @@ import tyro
 from pg_agents.agents import AGENTS, Agent
 from pg_agents.agents.published import PUBLISHED
 from pg_agents.cli.agent_options import agent_form, summary
+from pg_agents.cli.completion import SHELLS, script
 from pg_agents.cli.config_file import FromFile, read_file
 from pg_agents.cli.environments import with_tuned_env
 from pg_agents.cli.importing import import_typed
 from pg_agents.cli.options import COMMANDS, PROGRAM, Options, RunOptions, TrainOptions, TuneCommand, TuneOptions
 from pg_agents.cli.seed_list import seeds_typed
+from pg_agents.cli.spelling import refuse_foreign, spelled
+from pg_agents.elsewhere import agent_for
 from pg_agents.errors import UserError
 from pg_agents.shown import nearest
 from pg_agents.training.tuned import tuned_settings
@@ -31,12 +34,17 @@ def parse(argv: Sequence[str]) -> Options:
         UserError: an unknown command or agent; a file of --config that does not fit.
         SystemExit: 0 after help, 2 after an error in an option, which tyro has printed.
     """
+    if argv and argv[0] in ("--version", "--completion"):
+        print(_version() if argv[0] == "--version" else _completion(*argv[1:2]))
+        raise SystemExit(0)
     command, rest = _choose(argv, COMMANDS, "command", PROGRAM)
     import_typed(COMMANDS[command], rest)
     if command == "tune":
         typed = _typed_for_agent(command, rest, TuneOptions)
         return TuneCommand(typed.agent, typed.run, typed.own | typed.arguments)
     if command != "train":
+        rest = spelled(rest)
+        refuse_foreign(rest, COMMANDS[command], command)
         return tyro.cli(COMMANDS[command], args=rest, prog=f"{PROGRAM} {command}", config=CONFIG)
     typed = _typed_for_agent(command, rest, RunOptions)
     found = FromFile() if typed.run.config is None else read_file(typed.run, typed.agent)
@@ -68,10 +76,10 @@ class Typed:
 
 
 def _typed_for_agent(command: str, rest: Sequence[str], form: type) -> Typed:
-    published = {one.command: one for one in PUBLISHED.values()}
-    forms = {name: agent_form(agent, form) for name, agent in AGENTS.items()}
-    forms |= {name: agent_form(one.agent, form, one) for name, one in published.items()}
+    forms, published = _forms(form), {one.command: one for one in PUBLISHED.values()}
     name, rest = _choose(rest, forms, "agent", f"{PROGRAM} {command}")
+    rest = spelled(rest)
+    refuse_foreign(rest, forms[name], name)
     parsed: Any = tyro.cli(forms[name], args=rest, prog=f"{PROGRAM} {command} {name}", config=CONFIG)
     names = {
         word.partition("=")[0].lstrip("-").replace("-", "_").removeprefix("no_")
@@ -82,6 +90,26 @@ def _typed_for_agent(command: str, rest: Sequence[str], form: type) -> Typed:
     arguments = {key: value for key, value in given.items() if key in names}
     agent, own = (AGENTS[name], {}) if name in AGENTS else (published[name].agent, published[name].arguments)
     return Typed(agent, own, parsed.run, arguments, names)
+
+
+def _forms(form: type) -> dict[str, type]:
+    """Return the options of each agent and each published objective, with those of a command."""
+    forms = {name: agent_form(agent, form) for name, agent in AGENTS.items()}
+    return forms | {one.command: agent_form(one.agent, form, one) for one in PUBLISHED.values()}
+
+
+def _version() -> str:
+    import gymnasium
+    import torch
+
+    import pg_agents  # here: it imports everything else first
+
+    python, around = ".".join(map(str, sys.version_info[:3])), f"gymnasium {gymnasium.__version__}"
+    return f"{PROGRAM} {pg_agents.__version__} (Python {python}, torch {torch.__version__}, {around})"
+
+
+def _completion(shell: str = "") -> str:
+    return script(shell, COMMANDS, {name: _forms(COMMANDS[name]) for name in ("train", "tune")})
 
 
 def _filled(typed: Typed, found: FromFile) -> tuple[RunOptions, dict[str, Any]]:
@@ -105,6 +133,8 @@ def _choose(argv: Sequence[str], forms: dict[str, type], what: str, prog: str) -
     if argv and argv[0] in forms:
         return argv[0], list(argv[1:])
     if argv and not argv[0].startswith("-"):
+        if what == "agent" and (said := agent_for(argv[0])) is not None:
+            raise UserError(f"agent: there is no agent {argv[0]!r}: {said}")
         near = nearest(argv[0], forms, 1)
         known = f"did you mean {near[0]}?" if near else f"known: {', '.join(forms)}"
         known += "; one of your own: --import its module" if what == "agent" else ""
@@ -112,6 +142,10 @@ def _choose(argv: Sequence[str], forms: dict[str, type], what: str, prog: str) -
     lines = [f"usage: {prog} {what.upper()} ...", "", f"{what}s:"]
     lines += [f"  {name:20} {summary(form)}" for name, form in forms.items()]
     lines += ["", f"{prog} {what.upper()} --help shows the options."]
+    if what == "command":
+        lines += [
+            f"{prog} --version shows the versions, {prog} --completion {'|'.join(SHELLS)} a script for the shell."
+        ]
     wanted = bool(argv) and argv[0] in ("-h", "--help")
     if argv and not wanted:
         raise UserError(f"{what}: {argv[0]} comes before the {what}; write {prog} {what.upper()} ... {argv[0]}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
+import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pg_envs
 
@@ -86,19 +89,21 @@ def agent_of(run_dir: Path) -> tuple[Agent, Path]:
         raise
 
 
-def carry_out(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False) -> None:
-    """Train, or go on, and print the results; of several learners a table."""
+def carry_out(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False, as_json: bool = False) -> None:
+    """Train, or go on, and print the results: as one line of JSON, or in words; of several learners a table."""
     seeds = list(made.agent.seeds) if made.agent.policy.num_learners > 1 else []
     known = pg_envs.known_returns(made.env)
     try:
         with leaving():
-            result = learn(made, run_dir, quiet=quiet, resume=resume)
+            result = learn(made, run_dir, progress=False if quiet else sys.stderr if as_json else True, resume=resume)
     except (KeyboardInterrupt, Terminated) as error:
         resumes = f"\n{resume_line(run_dir)}" if os.path.isdir(run_dir / FOLDER) else ""
         raise type(error)(f"{error}{resumes}") from error
     finally:
         over_seeds = summarize(run_dir, seeds, STACKED) if seeds else {}
-    if not quiet:
+    if as_json:
+        print(json.dumps({"run_dir": str(run_dir), **asdict(result), **over_seeds}))
+    elif not quiet:
         if seeds:
             say(table(over_seeds, known))
         say(result_lines(result, run_dir, known, made.config.env, seeds))
@@ -113,7 +118,7 @@ def resume_line(run_dir: Path) -> str:
     return f"next     {PROGRAM} resume {shlex.quote(str(run_dir))}{as_typed()}"
 
 
-def learn(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False) -> Summary:
+def learn(made: Made, run_dir: Path, *, progress: bool | TextIO, resume: bool = False) -> Summary:
     """Train, or go on, and return the summary."""
     config = made.config
     names = (
@@ -123,7 +128,7 @@ def learn(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False) -> Su
     how: dict[str, Any] = {name: getattr(config, name) for name in names}
     made_of = made_by(config.env, config.env_args, config.wrappers)
     made_of |= {"eval_env_args": config.eval_env_args, "device": config.device}
-    how |= {"eval_env": made.eval_env, "run_dir": run_dir, "resume": resume, "progress": not quiet, "config": made_of}
+    how |= {"eval_env": made.eval_env, "run_dir": run_dir, "resume": resume, "progress": progress, "config": made_of}
     return train(made.agent, made.env, **how)
 
 

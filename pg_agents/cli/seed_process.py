@@ -68,4 +68,4 @@ def _train(job: Seed) -> None:
         if agent is None:
             agent = AGENTS[job.agent].for_env(env, seed=config.seed, **job.arguments)
         agent = agent.to(usable_device(config.device))
-        learn(Made(config, agent, env, eval_env), job.run_dir, quiet=True, resume=True)
+        learn(Made(config, agent, env, eval_env), job.run_dir, progress=False, resume=True)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pg_envs
-from rich import get_console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pg_agents.agents import AGENTS
 from pg_agents.cli.evaluating import usable_device
-from pg_agents.cli.options import ResumeOptions, TrainOptions
+from pg_agents.cli.options import ResumeOptions, RunOptions, TrainOptions
 from pg_agents.cli.parallel import in_processes
 from pg_agents.cli.resuming import carry_out, next_lines, resume_line, take_over
 from pg_agents.cli.runs import Made, RunConfig, read_config, run_folder
 from pg_agents.cli.seed_process import Seed, train_seed
+from pg_agents.cli.seeds_bar import bar
 from pg_agents.cli.seeds_results import has_finished, read_json, summarize, table
 from pg_agents.cli.terminal import say
 from pg_agents.cli.training import check_numbers, make_agent, model_folder, typed_config
@@ -33,7 +33,7 @@ from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.learners_reports import SHARES
 from pg_agents.training.loop import make_collector
 from pg_agents.training.over_seeds import PROCESSES
-from pg_agents.training.run_files import CONFIG, SUMMARY, steps_written, writable
+from pg_agents.training.run_files import CONFIG, SUMMARY, writable
 from pg_agents.training.threads import set_threads
 
 
@@ -51,20 +51,20 @@ def run_seeds(options: TrainOptions) -> None:
         made = _stacked(options, config, opened)
         run_dir = opened.enter_context(run_folder(run.run_dir, f"{options.agent.name}-{run.env}"))
         if not isinstance(made, str):
-            _say(run.quiet, f"seeds    {len(seeds)} seeds stacked in one batch")
-            carry_out(made, run_dir, quiet=run.quiet)
+            _say(run, f"seeds    {len(seeds)} seeds stacked in one batch")
+            carry_out(made, run_dir, quiet=run.quiet, as_json=run.json)
             return
         jobs = _jobs(run.jobs, seeds)
         count = f"{len(seeds)} seed{'s' * (len(seeds) > 1)} in {jobs} process{'es' * (jobs > 1)}"
-        _say(run.quiet, f"seeds    {count}: {made}")
+        _say(run, f"seeds    {count}: {made}")
         _write_config(run_dir, asdict(config) | _typed(options))
         work = [Seed(options.agent.name, options.arguments, *_own(config, run_dir, seed)) for seed in seeds]
-        in_own_processes(work, run_dir, jobs, known, quiet=run.quiet)
+        in_own_processes(work, run_dir, jobs, known, quiet=run.quiet, as_json=run.json)
 
 
-def _say(quiet: bool, text: str) -> None:
-    if not quiet:
-        say(text)
+def _say(run: RunOptions, text: str) -> None:
+    if not run.quiet:
+        say(text, sys.stderr if run.json else None)
 
 
 def _check(options: TrainOptions, config: RunConfig) -> pg_envs.KnownReturns:
@@ -109,7 +109,7 @@ def of_all(config: RunConfig, count: int) -> RunConfig:
 
 # -- processes ---------------------------------------------------------------------------------------------------------
 def in_own_processes(
-    work: Sequence[Seed], run_dir: Path, jobs: int, known: pg_envs.KnownReturns, *, quiet: bool
+    work: Sequence[Seed], run_dir: Path, jobs: int, known: pg_envs.KnownReturns, *, quiet: bool, as_json: bool = False
 ) -> None:
     """Train each seed in a process, and print the results; whoever has finished before is left alone.
 
@@ -123,14 +123,16 @@ def in_own_processes(
             (run_dir / SUMMARY).unlink(missing_ok=True)  # whoever reads it believes that all have finished
     seeds = [job.config.seed for job in work]
     try:
-        with _bar(work, quiet) as show:
+        with bar(work, None if quiet else sys.stderr if as_json else sys.stdout) as show:
             errors = in_processes(train_seed, left, min(jobs, len(left)), show) if left else []
     except (KeyboardInterrupt, Terminated) as error:
         done = sum(has_finished(job.run_dir, job.config.total_steps) for job in work)
         raise type(error)(f"{done} of {len(work)} seeds have finished\n{resume_line(run_dir)}") from error
     finally:
         found = summarize(run_dir, seeds, PROCESSES)
-    if not quiet:
+    if as_json:
+        print(json.dumps({"run_dir": str(run_dir), "agent": work[0].agent, "env": work[0].config.env, **found}))
+    elif not quiet:
         say(f"{table(found, known)}\nrun      {run_dir}\n{next_lines(run_dir, work[0].config.env, seeds)}")
     if failed := [(job.config.seed, error) for job, error in zip(left, errors, strict=True) if error is not None]:
         others = f"; so have those of {', '.join(str(seed) for seed, _ in failed[1:])}" if failed[1:] else ""
@@ -193,24 +195,3 @@ def _what_was_typed(path: Path, found: dict[str, Any]) -> tuple[str, dict[str, A
     if not fine or arguments.keys() - {name for form in forms for name in form.options()}:
         raise UserError(f"path: {path / CONFIG} is damaged or not of this program (see {', '.join(kinds)})")
     return agent, arguments, seeds, jobs
-
-
-@contextmanager
-def _bar(work: Sequence[Seed], quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show one bar over the steps of all seeds, with a count of those that have finished; yield what updates it."""
-    console, total = get_console(), work[0].config.total_steps
-    columns = (
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[done]}"),
-    )
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
-        task, done = progress.add_task("", total=len(work) * total, done=""), set[int]()
-
-        def show() -> None:
-            done.update(i for i, job in enumerate(work) if i not in done and has_finished(job.run_dir, total))
-            steps = sum(total if i in done else min(steps_written(job.run_dir), total) for i, job in enumerate(work))
-            progress.update(task, completed=steps, done=f"{len(done)} of {len(work)} seeds")
-
-        yield show

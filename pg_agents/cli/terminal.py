@@ -19,8 +19,10 @@ COLOURED = re.compile(r"\x1b\[[0-9;]*m(?:WARN: )?")  # as Gymnasium's warnings a
 def prepare() -> None:
     """Make standard output and standard error replace characters that their encoding lacks, as cp1252 lacks γ.
 
-    If they are closed (`>&-`), printed text is discarded.
+    If they are closed (`>&-`), printed text is discarded. Tokenizers are told not to compute in threads, as they would
+    complain of it where environments are stepped in processes.
     """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):

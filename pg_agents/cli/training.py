@@ -35,7 +35,7 @@ def run_training(options: TrainOptions) -> None:
         env, eval_env = config.open(opened, groups, model_folder(options))
         agent = make_agent(options, env).to(device)
         run_dir = opened.enter_context(run_folder(run.run_dir, f"{agent.name}-{run.env}"))
-        carry_out(Made(config, agent, env, eval_env), run_dir, quiet=run.quiet)
+        carry_out(Made(config, agent, env, eval_env), run_dir, quiet=run.quiet, as_json=run.json)
 
 
 def typed_config(run: RunOptions) -> RunConfig:

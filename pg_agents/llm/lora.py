@@ -10,6 +10,7 @@ from torch import Tensor
 from pg_agents.checks import whole_number
 from pg_agents.data.tree import Tree
 from pg_agents.extras import install_line
+from pg_agents.llm.quiet import quiet_libraries
 from pg_agents.policies.policy import Memory, Policy
 
 
@@ -37,7 +38,10 @@ def with_lora(model: Any, rank: int = 8, *, alpha: float | None = None) -> Any: 
     except ImportError as error:
         raise ImportError(f"LoRA needs peft: {install_line('peft')}") from error
     settings: dict[str, Any] = {"r": rank, "lora_alpha": 2 * rank if alpha is None else alpha, "lora_dropout": 0.0}
-    return peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **settings))
+    with quiet_libraries():
+        return peft.get_peft_model(
+            model, peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **settings)
+        )
 
 
 class WithoutAdapters(Policy):

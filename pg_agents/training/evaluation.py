@@ -20,6 +20,7 @@ from pg_agents.collection.env_adapter import EnvAdapter
 from pg_agents.seeding import Purpose, seeds_of, spawn
 from pg_agents.spaces.environments import NUM_ENVS, open_env
 from pg_agents.spaces.wrappers import Wrapper
+from pg_agents.training.named import with_names_checked
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Evaluation:
     learners: list[Evaluation] = field(default_factory=list)
 
 
+@with_names_checked
 @torch.no_grad()
 def evaluate(
     agent: Agent,

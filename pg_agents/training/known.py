@@ -14,8 +14,14 @@ from pg_agents.training.appended import Value
 if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
+KnownReturns = pg_envs.KnownReturns
 RETURNS = ["rollout/ep_rew_mean$", "eval/ep_rew_mean$", "rollout/.*_return$"]  # tags, as regular expressions
 GAINS = ["train/gain$", "train/.*_gain$"]
+
+
+def known_returns(env: gym.Env | VectorEnv) -> KnownReturns:
+    """Return the known returns of an environment, as `pg_envs.known_returns` does."""
+    return pg_envs.known_returns(env)
 
 
 def known_lines(env: gym.Env | VectorEnv) -> dict[str, Value]:
@@ -23,7 +29,7 @@ def known_lines(env: gym.Env | VectorEnv) -> dict[str, Value]:
 
     It is rollout/optimal_return, rollout/random_return, … of an episode; train/optimal_gain, … of a step.
     """
-    known = pg_envs.known_returns(env)
+    known = known_returns(env)
     tag = "rollout/{}_return" if known.per == "episode" else "train/{}_gain"
     values = {"optimal": known.optimal, "memoryless": known.memoryless, "random": known.random}
     return {tag.format(name): value for name, value in values.items() if value is not None}

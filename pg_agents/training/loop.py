@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import gymnasium as gym
 import torch
@@ -17,6 +17,7 @@ from pg_agents.audit.check import Audits
 from pg_agents.collection.collector import Collector
 from pg_agents.collection.collectors import EpisodeCollector, StepCollector
 from pg_agents.data.rollout import Rollout, StepCadence
+from pg_agents.llm.quiet import quiet_libraries
 from pg_agents.shown import shortened
 from pg_agents.spaces.environments import made_by, open_env
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
@@ -24,6 +25,7 @@ from pg_agents.training.active import Active, check_stop_return, takes_its_part
 from pg_agents.training.checkpointing import KEPT, Saving, make_saving
 from pg_agents.training.evaluations import Evaluations, make_evaluations, open_eval_env
 from pg_agents.training.learners_progress import LearnersProgress
+from pg_agents.training.named import with_names_checked
 from pg_agents.training.plan import Plan, make_plan
 from pg_agents.training.probes import Probe, probes_of_runs
 from pg_agents.training.progress import RunProgress
@@ -34,6 +36,7 @@ from pg_agents.training.signals import Signals, Stopping
 from pg_agents.training.threads import warn_of_threads
 
 
+@with_names_checked
 def train(
     agent: Agent,
     env: gym.Env | VectorEnv | str,
@@ -54,7 +57,7 @@ def train(
     keep_checkpoints: int = KEPT,
     resume: bool = False,
     handle_signals: bool = True,
-    progress: bool = True,
+    progress: bool | TextIO = True,
     probes: Sequence[Probe] = (),
     config: Mapping[str, Any] | None = None,
     track: str | None = None,
@@ -99,7 +102,8 @@ def train(
             Schedules follow the `total_steps` given now. run_dir/seed-3 goes on with one of several learners, alone.
         handle_signals: SIGTERM and Ctrl-C end the run in order: it finishes its step and writes a checkpoint, or stops
             after 5 seconds, saves the agent, and raises. A second one ends it at once. In the main thread only.
-        progress: show a progress bar.
+        progress: show how far the run has come: on a terminal a bar and a table, elsewhere (a log file, a pipe, a
+            notebook) a line every so often; a stream, such as sys.stderr, is written to in place of standard output.
         probes: functions of the `Run` → metrics by name, or None, called for every row of metrics. Numbers become
             curves, strings text, arrays [height, width, 3] images. They can look at `run.agent`, `run.rollout`,
             `run.steps`, `run.total_steps`, `run.seconds` and `run.summary`, and end the run with `run.stop(reason)`.
@@ -160,7 +164,7 @@ def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signal
     reports.track(config)
     if run.progress.learners is not None and (coupling := run.collector.coupling):
         reports.say(f"learners {run.collector.adapter.name} {coupling}: like single runs, not equal")
-    with Signals(handle_signals, lambda: reports.where(run)) as signals:
+    with quiet_libraries(), Signals(handle_signals, lambda: reports.where(run)) as signals:
         try:
             reports.begin(run, config)
             with reports.bar:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TextIO
 
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
 from pg_agents.data.rollout import Rollout
-from pg_agents.shown import printable
 from pg_agents.training.appended import Value
 from pg_agents.training.checkpointing import Checkpoints, Saving, has_checkpoints
-from pg_agents.training.known import known_lines
+from pg_agents.training.known import known_lines, known_returns
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.learners_reports import LearnersReports
 from pg_agents.training.over_seeds import STACKED, over_seeds
 from pg_agents.training.probes import Probe, default_probes, text_table
-from pg_agents.training.progress_bar import ProgressBar
+from pg_agents.training.progress_bar import ProgressBar, stream
 from pg_agents.training.resuming import Opened
 from pg_agents.training.run import Run
 from pg_agents.training.run_files import AGENT, BEST, writable
@@ -40,7 +40,6 @@ class Reports:
         probes: functions of the run whose values are added to every row of metrics.
         bar: the progress bar.
         decode: token ids → text; None if the environment has no such method.
-        visible: whether anything is printed.
         tracking: sends what `writer` writes to a tracker; None: there is none.
     """
 
@@ -50,7 +49,6 @@ class Reports:
     probes: Sequence[Probe]
     bar: ProgressBar
     decode: Callable[[Sequence[int]], str] | None
-    visible: bool
     tracking: Tracking | None = None
 
     def begin(self, run: Run, config: Mapping[str, Any]) -> None:
@@ -75,9 +73,8 @@ class Reports:
             self.say(f"tracked  {self.tracking.begin(config)}")
 
     def say(self, line: str) -> None:
-        """Print a line, if there is to be a progress bar."""
-        if self.visible:
-            print(printable(line))
+        """Print a line, if progress is shown."""
+        self.bar.write(line)
 
     def say_stopped(self, run: Run) -> None:
         """Say why the run was stopped, if it was."""
@@ -100,7 +97,7 @@ class Reports:
                 row |= probe(run) or {}
             if run.over and run.steps not in run.evaluations.means:  # a probe has stopped the run
                 row |= self._evaluated(run)
-            self.bar.show(run.progress)
+        self.bar.show(run, row)
         self._write(run, row)
         if self.learners:
             self.learners.write(run, of_learners)
@@ -167,12 +164,18 @@ class Reports:
 
 
 def make_reports(
-    run: Run, env: gym.Env | VectorEnv, found: Opened | None, probes: Sequence[Probe], visible: bool, saving: Saving
+    run: Run,
+    env: gym.Env | VectorEnv,
+    found: Opened | None,
+    probes: Sequence[Probe],
+    progress: bool | TextIO,
+    saving: Saving,
 ) -> Reports:
     """Return the reports of a run; if it has a folder, the agent's default probes precede `probes`."""
-    bar, decode = ProgressBar(visible, run.total_steps), getattr(env.unwrapped, "decode", None)
+    bar = ProgressBar(stream(progress), run.total_steps, partial(known_returns, env))
+    decode = getattr(env.unwrapped, "decode", None)
     if found is None:
-        return Reports(None, None, None, probes, bar, decode, visible)
+        return Reports(None, None, None, probes, bar, decode)
     run.not_written = found.writer.unwritten.reasons
     before = found.checkpoint
     since = () if before is None or found.learner is not None else (before.start, frozenset(before.agent.networks))
@@ -185,7 +188,7 @@ def make_reports(
         checkpoints.first = learners.save_best
     probes = [lambda run: known, *default_probes(run.agent, env), *probes]
     tracking = None if saving.track is None else Tracking(saving.track, found.writer.run_dir)
-    reports = Reports(found.writer, learners, checkpoints, probes, bar, decode, visible, tracking)
+    reports = Reports(found.writer, learners, checkpoints, probes, bar, decode, tracking)
     if gone:
         reports.say(f"learners {', '.join(gone)} went on alone: what is in these folders stays as it is")
     return reports

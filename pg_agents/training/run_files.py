@@ -169,15 +169,21 @@ def _keep_lines(file: Path, size: int) -> None:
     os.truncate(file, size)
 
 
-def steps_written(run_dir: Path) -> int:
-    """Return the steps after which a run has written its newest row of metrics; 0: it has written none."""
+def newest_row(run_dir: Path) -> dict[str, Any]:
+    """Return the newest row of metrics that a run has written; {}: it has written none."""
     try:
         with (run_dir / METRICS).open("rb") as file:
             file.seek(-min(TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
             lines = file.read().splitlines(keepends=True)
-        return next((json.loads(line)["step"] for line in reversed(lines) if line.endswith(b"\n")), 0)
-    except (OSError, ValueError, LookupError, TypeError):
-        return 0
+        row = next((json.loads(line) for line in reversed(lines) if line.endswith(b"\n")), {})
+        return row if isinstance(row, dict) and isinstance(row.get("step"), int) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def steps_written(run_dir: Path) -> int:
+    """Return the steps after which a run has written its newest row of metrics; 0: it has written none."""
+    return newest_row(run_dir).get("step", 0)
 
 
 def event_files(run_dir: Path) -> list[Path]:

@@ -35,7 +35,7 @@ def warn_of_threads(agent: Agent) -> None:
             f"torch computes with {count} threads; with networks as small as {agent.name}'s that is slower than with "
             "one, and many times slower where other programs run: write torch.set_num_threads(1) before you train"
         )
-        warnings.warn(said[0], RuntimeWarning, stacklevel=4)  # the line that called `train`
+        warnings.warn(said[0], RuntimeWarning, stacklevel=5)  # the line that called `train`
 
 
 def is_small(agent: Agent) -> bool:

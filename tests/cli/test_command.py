@@ -30,11 +30,12 @@ def test_list_shows_every_agent_and_every_environment(capsys):
     assert len(ours) >= 18
     for env_id in ours:
         assert out.count(f"{env_id} ") == 1
-    assert re.search(r"^pg/TwoArmedBandit-v0 +Discrete\(1\) +Discrete\(2\) +0.5 +0.6 +episode$", out, re.MULTILINE)
+    assert re.search(r"^pg/TwoArmedBandit-v0 +Discrete\(1\) +Discrete\(2\) +0.5 +0.6 +ep\.$", out, re.MULTILINE)
     assert re.search(r"^pg/TwoStateMDP-v0 .* 0.5 +0.9 +step$", out, re.MULTILINE)
-    assert re.search(r"^pg/Reverse-v0 +up to 14 tokens +Discrete\(8\) +0.07754 +1 +episode$", out, re.MULTILINE)
-    assert re.search(r"^pg/CartPole-v1 +Box\(\(4,\), float32\) +Discrete\(2\) +– +500 +episode$", out, re.MULTILINE)
-    assert re.search(r"^pg/NonStationaryBandit-v0 .* 0 +– +episode$", out, re.MULTILINE)
+    assert re.search(r"^pg/Reverse-v0 +≤ 14 tokens +Discrete\(8\) +0.07754 +1 +ep\.$", out, re.MULTILINE)
+    assert re.search(r"^pg/CartPole-v1 +Box\(4\) +Discrete\(2\) +– +500 +ep\.$", out, re.MULTILINE)
+    assert re.search(r"^pg/NonStationaryBandit-v0 .* 0 +– +ep\.$", out, re.MULTILINE)
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_list_as_json(capsys):

@@ -12,7 +12,7 @@ from pg_agents.agents.common.make_agent import check_kind
 from pg_agents.configuration import check_names
 from pg_agents.data.learners import of_columns
 from pg_agents.data.rollout import Batch, Rollout
-from pg_agents.renamed import ELSEWHERE
+from pg_agents.elsewhere import METHODS
 from pg_agents.schedules import LinearSchedule
 
 C = TypeVar("C", bound=AgentConfig)
@@ -43,8 +43,8 @@ class Configured(nn.Module, Generic[C]):
                 return getattr(self.config, name)
             if name in ABSENT:
                 return ABSENT[name]
-            if name in ELSEWHERE:
-                raise AttributeError(f"{type(self).__name__} has no {name}: write {ELSEWHERE[name]}") from None
+            if name in METHODS:
+                raise AttributeError(f"{type(self).__name__} has no {name}: write {METHODS[name]}") from None
             raise
 
     def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
