@@ -1,5 +1,7 @@
 """The course: every chapter runs, its exercise refuses the first attempt, and accepts the solution."""
 
+import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -96,3 +98,45 @@ def test_a_chapter_runs_from_a_fresh_interpreter(chapter, tmp_path):
     assert re.search(r"^attempt: Not yet: ", done.stdout, re.M) and re.search(r"^solution: Right: ", done.stdout, re.M)
     assert int(re.search(r"figures: (\d+)", done.stdout)[1]) >= 1
     assert not any(tmp_path.iterdir()), "it wrote files"
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """The hook that makes the site's pages of the course."""
+    pytest.importorskip("mkdocs")
+    spec = importlib.util.spec_from_file_location("course_pages", ROOT / "docs" / "_hooks" / "course_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_page_shows_what_cells_print_and_draw(pages, tmp_path):
+    chapter = tmp_path / "01_two.py"
+    chapter.write_text(
+        "# %% [markdown]\n# # 1. Two\n#\n# $$a^2 = b. \\tag{1.1}$$\n\n# %%\nimport matplotlib.pyplot as plt\n\n"
+        'print(1 + 1)\nplt.plot([1, 2])\nplt.title("A line")\nplt.show()\n\n# %% tags=["solution"]\nx = 3\nprint(x)\n'
+    )
+    program = [sys.executable, str(ROOT / "docs" / "_hooks" / "course_pages.py"), str(chapter)]
+    done = subprocess.run(program, capture_output=True, text=True, env=os.environ | {"MPLBACKEND": "Agg"})
+    assert done.returncode == 0, done.stderr
+    markdown, pictures = pages.page_of(chapter, json.loads(done.stdout))
+    assert markdown.startswith("# 1. Two") and "```text\n2\n```" in markdown
+    assert "![A line](01_two-1.png)" in markdown and pictures["01_two-1.png"].startswith(b"\x89PNG")
+    assert '??? success "The code"\n\n    ```python\n    x = 3\n    print(x)\n    ```\n\n```text\n3\n```' in markdown
+
+
+def test_formulas_become_mathml(pages):
+    pytest.importorskip("latex2mathml")
+    for chapter in CHAPTERS:
+        made = pages.FORMULA.sub(pages.formula, prose(chapter))
+        assert not re.search(r"\\[a-z]|\$", re.sub(r"`[^`]*`", "", made)), chapter.name
+        assert made.count('<div class="formula">') == prose(chapter).count("tag{")
+
+
+def test_a_chapter_that_fails_is_named(pages, tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(pages, "ROOT", tmp_path)
+    (tmp_path / "03_wrong.py").write_text("# %%\n1 / 0\n")
+    with pytest.raises(pages.PluginError, match="03_wrong.py does not run:(.|\n)*ZeroDivisionError"):
+        pages.results_of(tmp_path / "03_wrong.py")
+    assert not (tmp_path / "cache").exists()
