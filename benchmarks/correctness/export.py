@@ -67,7 +67,13 @@ def table(records: Sequence[Measured]) -> str:
             equal = (f"{one['equal']:,} of {one['observations']:,}" for one in both)
             yield [*(number(value, 2) for value in largest), *equal]
 
-    heads = ("policy", "logits or means, max |Δ|", "memory, max |Δ|", "greedy actions equal", "sampled actions equal")
+    heads = (
+        "policy",
+        "logits or means, largest Δ",
+        "memory, largest Δ",
+        "greedy actions equal",
+        "sampled actions equal",
+    )
     return markdown(heads, cell_rows(CELLS, records, rows), 1)
 
 

@@ -1,7 +1,7 @@
 """How long does one action take, by `act` and by an exported policy in onnxruntime, in turns?
 
-A policy for CartPole-v1 with two hidden layers of 64, one thread; greedy actions. What else the machine was doing
-is said by its load, the mean number of processes that wanted to run; the processor's time depends on it less.
+A policy for CartPole-v1 with two hidden layers of 64, one thread; greedy actions. The table has the processor's time,
+which depends less on what else the machine does, and its load, the mean number of processes that wanted to run.
 """
 
 from __future__ import annotations
@@ -90,9 +90,9 @@ def table(records: Sequence[Measured]) -> str:
     def rows(runs: list[dict[str, Any]]) -> Iterator[list[str]]:
         for run in runs:
             for name in ("act", "onnxruntime"):
-                yield [f"`{name}`", *(number(run[kind][name], 3) for kind in ("wall", "clock")), number(run["load"], 2)]
+                yield [f"`{name}`", number(run["clock"][name], 2), number(run["load"], 2)]
 
-    heads = ("observations a call", "by", "µs a call", "µs of the processor", "load")
+    heads = ("observations a call", "by", "µs of the processor a call", "load")
     return markdown(heads, cell_rows(CELLS, records, rows), 2)
 
 
