@@ -27,6 +27,7 @@ ELSEWHERE = {  # names of other libraries' code and of files that runs write
     *("peers-WORKLOAD.json", "logdir", "no-deps", "no-isolation", "torch.compile", "envs.reset", "envs.close"),
     *("agent.json", "agent.safetensors", "manifest.json", "model/", "agent/", "best/"),
     *("thermostat.py", "train.py", "ppo_atari.py"),
+    *("model.safetensors", "generation_config.json", "adapter_config.json", "adapter_model.safetensors", "import"),
 }  # fmt: skip
 FORMER = (  # names and words that the code has no longer
     *("Recorder", "outward", "action_door", "is_far_enough", "Stream", "Descent", "pg.Steps", "pg.Linear"),
