@@ -34,9 +34,9 @@ TYPED = {
     "log_every": "16",
     "asynchronous": None,
 }  # options that change what a run does, each with another value than it has by default
-# Where it is, what is shown, what stands for other options, how many such runs (tests/cli/test_seeds.py), and who is
-# told (tests/training/test_trackers.py).
-OTHERS = {"env", "run_dir", "quiet", "tuned", "seeds", "jobs", "config", "trust_config", "track"}
+# Where it is, what is shown, what stands for other options, how many such runs (tests/cli/test_seeds.py), who is told
+# (tests/training/test_trackers.py), and whose code is run, which is typed each time.
+OTHERS = {"env", "run_dir", "quiet", "json", "tuned", "seeds", "jobs", "config", "trust_config", "track", "imports"}
 OF_PYTHON = {
     "agent",
     "env",
