@@ -130,6 +130,7 @@ def test_formulas_become_mathml(pages):
     for chapter in CHAPTERS:
         made = pages.FORMULA.sub(pages.formula, prose(chapter))
         assert not re.search(r"\\[a-z]|\$", re.sub(r"`[^`]*`", "", made)), chapter.name
+        assert not re.search(r"^<math", made, re.M), chapter.name  # it would be a paragraph of its own
         assert made.count('<div class="formula">') == prose(chapter).count("tag{")
 
 

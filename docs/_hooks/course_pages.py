@@ -94,7 +94,8 @@ def formula(found: re.Match[str]) -> str:
     from latex2mathml.converter import convert
 
     if found["inline"]:
-        return convert(found["inline"].replace("\n", " "))
+        # in a span: Markdown takes a line that begins with an element it does not know for a paragraph of its own
+        return f"<span>{convert(found['inline'].replace(chr(10), ' '))}</span>"
     number = NUMBER.search(found["block"])
     math = convert(NUMBER.sub("", found["block"]).replace("\n", " "), display="block")
     shown = f"<span>({number[1]})</span>" if number else ""
