@@ -2,7 +2,7 @@
 
 Every parameter that learns is moved at random, the agent's model is saved by `save_pretrained`, and transformers, or
 peft where adapters are apart, loads the folder: the largest difference of a logit from the policy's, over four texts of
-32 tokens, and whether transformers' greedy continuation is that of `Agent.generate`. Adapters that are merged are added
+32 tokens, and whether transformers' greedy text is that of `pg.Agent.generate`. Adapters that are merged are added
 to rounded parameters, so that in bfloat16 they cannot be equal. The small model is a Llama of two layers.
 """
 
