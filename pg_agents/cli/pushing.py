@@ -20,7 +20,7 @@ def run_pushing(options: PushOptions) -> None:
     if repo is not None and (repo.startswith(LOCAL) or repo in (".", "..")):
         if folder is not None:
             raise UserError(f"repo: {repo} is a folder, and --to {folder} another; give one of the two")
-        repo, folder = None, Path(repo).expanduser()
+        folder, repo = Path(repo).expanduser(), None
     if repo is None and folder is None:
         raise UserError("repo: it is missing; give a repository like OWNER/NAME, or a folder with --to")
     if repo is not None and folder is None:

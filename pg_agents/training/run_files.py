@@ -175,7 +175,7 @@ def newest_row(run_dir: Path) -> dict[str, Any]:
         with (run_dir / METRICS).open("rb") as file:
             file.seek(-min(TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
             lines = file.read().splitlines(keepends=True)
-        row = next((json.loads(line) for line in reversed(lines) if line.endswith(b"\n")), {})
+        row: Any = next((json.loads(line) for line in reversed(lines) if line.endswith(b"\n")), {})
         return row if isinstance(row, dict) and isinstance(row.get("step"), int) else {}
     except (OSError, ValueError):
         return {}
