@@ -17,6 +17,8 @@ from pg_agents.agents.common.make_learners import seeds_of_learners
 from pg_agents.agents.common.one_learner import learner_of
 from pg_agents.generators import make_generators
 from pg_agents.llm import LanguageConfig
+from pg_agents.llm.make_language_networks import base_folder, language_policy
+from pg_agents.llm.take_away import Adapters
 from pg_agents.policies import NetworkConfig, Policy
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.spaces.conversion import spaces_of
@@ -154,6 +156,30 @@ class Constructed(Configured[C]):
         """
         description = {"agent": self.name, "arguments": self.arguments, "networks": self.networks}
         write_agent(Path(path), description, self.spaces, self, self.policy.write_files)
+
+    def save_pretrained(
+        self, path: str | Path, *, adapters: Adapters = "merged", base: str | Path | None = None
+    ) -> None:
+        """Write the agent's language model to a folder that transformers and vLLM load.
+
+        `AutoModelForCausalLM.from_pretrained(path)` has the policy's logits, and its generation configuration the
+        policy's temperature, top-k and top-p. The folder is whole or not there: see `pg_agents.folders`.
+
+        Args:
+            path: a new or empty folder, or one that this method wrote, which is replaced.
+            adapters: "merged" into the model's parameters, or "apart", as peft's folder of adapters alone.
+            base: with "apart", the folder or the name of the base model; None: that of policy="hf:PATH".
+
+        Raises:
+            UserError: the agent's policy is no language model.
+            ValueError: `adapters` is neither, or does not suit the model; the base model is not known.
+            SavedFilesError: the path holds anything else.
+            NotSavedError: the files cannot be written; what was there before is as it was.
+        """
+        policy = language_policy(self.policy)
+        if adapters == "apart" and base is None and "policy" in self.networks:
+            base = base_folder(self.networks["policy"])
+        policy.save_pretrained(path, adapters=adapters, base=base)
 
     @classmethod
     def load(cls, path: str | Path, **networks: Any) -> Any:  # noqa: ANN401

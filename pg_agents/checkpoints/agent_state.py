@@ -110,16 +110,19 @@ def _misfit(parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], val
     if different := sorted(mine.keys() ^ values.keys()):
         return f"{shown(different[0])} is {'missing' if different[0] in mine else 'unknown'}"
     for name, value in values.items():
-        found = (value.dtype, list(value.shape) if name in parameters else None)
-        wanted = (mine[name].dtype, list(mine[name].shape) if name in parameters else None)
+        both = value, mine[name]
+        found, wanted = (
+            (one.dtype, list(one.shape)) if name in parameters else (one.is_floating_point() or one.dtype, None)
+            for one in both
+        )  # a buffer of another precision is replaced
         if found != wanted:
             return f"{shown(name)} is {value.dtype} {list(value.shape)}, expected {mine[name].dtype} {wanted[1]}"
     return ""
 
 
 def _set_buffer(agent: nn.Module, name: str, buffer: Tensor, value: Tensor) -> None:
-    """Change a buffer in place; one of another shape, as those of the run's environments have, is replaced."""
-    if buffer.shape == value.shape:
+    """Change a buffer in place; one of another shape or precision, as the run's had, is replaced."""
+    if buffer.shape == value.shape and buffer.dtype == value.dtype:
         buffer.copy_(value)
         return
     owner, _, last = name.rpartition(".")

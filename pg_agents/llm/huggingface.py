@@ -15,9 +15,11 @@ from pg_agents.data.tree import Tree
 from pg_agents.distributions import Categorical, Sampling, TokenCategorical
 from pg_agents.llm.hidden_states import decision_states, turn_off_dropout, unmasked
 from pg_agents.llm.kv_cache import DecodeCache, PrefillCache, TokenCache
-from pg_agents.llm.lora import adapters_begin
+from pg_agents.llm.lora import WithoutAdapters, adapters_begin
 from pg_agents.llm.packing import additive, visible_windows
+from pg_agents.llm.precision import compute_again, computed_kept
 from pg_agents.llm.reach import check_length
+from pg_agents.llm.take_away import Adapters, save_pretrained
 from pg_agents.llm.trial import SHORT, affordable, try_out
 from pg_agents.policies.policy import Memory, Policy
 
@@ -31,7 +33,8 @@ class HuggingFacePolicy(Policy):
     its gradient, in learning; logits are computed only where a decision was taken, `chunk` rows at a time.
 
     Args:
-        model: any causal language model of transformers; its dropout is turned off.
+        model: any causal language model of transformers; its dropout is turned off, and what it computes from its
+            configuration alone, the frequencies of rotary embeddings, is in float32 whatever its precision.
         temperature: τ.
         top_k: keep the k most probable tokens; None: all.
         top_p: keep the fewest tokens whose probabilities add up to p; None: all.
@@ -72,8 +75,13 @@ class HuggingFacePolicy(Policy):
             name = type(model).__name__
             raise ValueError(f"model: {name} cannot be a policy: its logits are not linear in its hidden states")
         turn_off_dropout(model)
+        compute_again(model)
         self.tried = SHORT
         try_out(self, SHORT)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:  # noqa: ANN401 - every move and cast of a module
+        with computed_kept(self):
+            return super()._apply(fn, recurse)
 
     def admit(self, window: int) -> None:
         """Check that the policy can act on and learn from texts of up to `window` tokens, by a trial if they are new.
@@ -177,6 +185,23 @@ class HuggingFacePolicy(Policy):
         cache.keep_logits(rows, self.head(hidden[:, 0]))
         cache.tokens[rows] = seen[rows]
 
+    def save_pretrained(
+        self, path: str | Path, *, adapters: Adapters = "merged", base: str | Path | None = None
+    ) -> None:
+        """Write the model to a folder that transformers and vLLM load; see `pg_agents.llm.take_away`.
+
+        Args:
+            path: a new or empty folder, or one that this method wrote, which is replaced.
+            adapters: "merged" into the model's parameters, or "apart", as peft's folder of adapters alone.
+            base: with "apart", the folder or the name of the base model; None: where the model was loaded from.
+
+        Raises:
+            ValueError: `adapters` is neither, or does not suit the model; the base model is not known.
+            SavedFilesError: the path holds anything else.
+            NotSavedError: the files cannot be written; what was there before is as it was.
+        """
+        save_pretrained(self, path, adapters=adapters, base=base)
+
     def write_files(self, folder: Path) -> None:
         """Write the model's configuration and the tokenizer, from which `new_model` makes a model of the same shape."""
         self.model.config.save_pretrained(folder)
@@ -204,25 +229,3 @@ class FirstTokens:
 
 def _first(bias: Tensor | None, count: int | None) -> Tensor | None:
     return None if bias is None else bias[:count]
-
-
-class WithoutAdapters(Policy):
-    """A policy before its adapters were trained: the same model with adapters turned off, which shares its memory.
-
-    Args:
-        policy: a policy whose model has adapters.
-    """
-
-    def __init__(self, policy: HuggingFacePolicy) -> None:
-        super().__init__()
-        self.shared = (policy,)  # in a tuple, so that it is not a submodule: neither saved nor moved twice
-
-    @property
-    def outputs(self) -> int | None:
-        """The number of tokens."""
-        return self.shared[0].outputs
-
-    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Any:  # noqa: ANN401
-        """Return the distributions of the next tokens."""
-        with self.shared[0].model.disable_adapter():
-            return self.shared[0](observations, memory, episode_starts)

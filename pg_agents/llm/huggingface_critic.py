@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pg_agents.data.tree import Tree
 from pg_agents.llm.hidden_states import decision_states, turn_off_dropout
+from pg_agents.llm.precision import compute_again, computed_kept
 from pg_agents.policies.policy import Critic, Memory
 
 
@@ -27,10 +28,15 @@ class HuggingFaceCritic(Critic):
         super().__init__()
         self.trunk = copy.deepcopy(model.get_decoder())
         turn_off_dropout(self.trunk)
+        compute_again(self.trunk)
         parameter = next(self.trunk.parameters())
         self.head = nn.Linear(model.get_output_embeddings().in_features, 1).to(parameter)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:  # noqa: ANN401 - every move and cast of a module
+        with computed_kept(self):
+            return super()._apply(fn, recurse)
 
     def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
         """Return the values, 0 where no decision was taken; see `decision_states` for the forms of observations."""

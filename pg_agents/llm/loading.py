@@ -11,6 +11,7 @@ import torch
 
 from pg_agents.llm.gguf_cache import cached
 from pg_agents.llm.gguf_header import check_header, read_header
+from pg_agents.llm.precision import in_precision
 from pg_agents.shown import shown
 
 INSTALL = "pip install 'pg-agents[llm]'"
@@ -19,8 +20,10 @@ ADAPTERS = "adapter_config.json"
 OURS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}  # nothing is fetched, no file runs code
 
 
-def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[Any, Any]:
-    """Return a causal language model in float32 and its tokenizer; nothing is downloaded, and no file runs code.
+def load_model(
+    path: str | Path, *, cache: str | Path | None = None, dtype: torch.dtype = torch.float32
+) -> tuple[Any, Any]:
+    """Return a causal language model and its tokenizer; nothing is downloaded, and no file runs code.
 
     If a model or tokenizer brings code that you trust, load it yourself with trust_remote_code=True and pass it to
     `HuggingFacePolicy(model, tokenizer=tokenizer)`.
@@ -29,6 +32,7 @@ def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[An
         path: a folder written by transformers' `save_pretrained`, or a .gguf file.
         cache: a folder for the de-quantised content of a .gguf file: written by the first call, read by later ones,
             see `gguf_cache`; what of a damaged .gguf file can be seen, and what cannot, says `gguf_header`.
+        dtype: the precision of the parameters.
 
     Raises:
         ImportError: transformers, gguf or accelerate is not installed.
@@ -36,16 +40,21 @@ def load_model(path: str | Path, *, cache: str | Path | None = None) -> tuple[An
             model, there is no end-of-sequence id, the folder brings code, or it holds adapters.
     """
     path = model_folder(path, cache=cache)
-    if not path.is_dir() or not any(found for pattern in WEIGHTS for found in path.glob(pattern)):
+    if not has_weights(path):
         raise ValueError(f"path: {path} is no folder with weights ({' or '.join(WEIGHTS)}) and no .gguf file")
     _without_adapters(path)
     transformers = _transformers()
-    with _without_bars(transformers), _readable(path):
+    with without_bars(transformers), _readable(path):
         config = _configuration(transformers, path)
-        model = transformers.AutoModelForCausalLM.from_pretrained(path, config=config, dtype=torch.float32, **OURS)
+        model = transformers.AutoModelForCausalLM.from_pretrained(path, config=config, dtype=dtype, **OURS)
     tokenizer = _tokenizer(transformers, path)
     _check(path, model, tokenizer)
     return model, tokenizer
+
+
+def has_weights(path: Path) -> bool:
+    """Return whether a folder holds a model's parameters."""
+    return path.is_dir() and any(found for pattern in WEIGHTS for found in path.glob(pattern))
 
 
 def model_folder(path: str | Path, *, cache: str | Path | None = None) -> Path:
@@ -60,8 +69,12 @@ def model_folder(path: str | Path, *, cache: str | Path | None = None) -> Path:
     return cached(path, Path(cache).expanduser(), lambda folder: _from_gguf(path, folder))
 
 
-def new_model(folder: str | Path) -> tuple[Any, Any]:
+def new_model(folder: str | Path, *, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
     """Return a causal language model of the architecture in `folder`, with new weights, and the tokenizer or None.
+
+    Args:
+        folder: with its config.json.
+        dtype: the precision of the parameters, which are drawn in float32.
 
     Raises:
         ImportError: transformers, gguf or accelerate is not installed.
@@ -74,6 +87,7 @@ def new_model(folder: str | Path) -> tuple[Any, Any]:
     with _readable(folder):
         config = _configuration(transformers, folder)
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    model = in_precision(model, dtype)
     if (folder / "generation_config.json").is_file():
         model.generation_config = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
     if not (folder / "tokenizer_config.json").is_file():
@@ -130,7 +144,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _without_bars(transformers: Any) -> Iterator[None]:  # noqa: ANN401
+def without_bars(transformers: Any) -> Iterator[None]:  # noqa: ANN401
     """A context in which transformers draws no progress bars."""
     shown = transformers.utils.logging.is_progress_bar_enabled()
     transformers.utils.logging.disable_progress_bar()
@@ -153,8 +167,8 @@ def _check(path: Path, model: Any, tokenizer: Any) -> None:  # noqa: ANN401
 
 
 def end_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:  # noqa: ANN401
-    """Return all end-of-sequence ids of a model and its tokenizer, in ascending order."""
-    named = [tokenizer.eos_token_id, model.config.eos_token_id, model.generation_config.eos_token_id]
+    """Return all end-of-sequence ids of a model and its tokenizer, if it has one, in ascending order."""
+    named = [getattr(tokenizer, "eos_token_id", None), model.config.eos_token_id, model.generation_config.eos_token_id]
     ids = {i for name in named if name is not None for i in (name if isinstance(name, list | tuple) else [name])}
     return tuple(sorted(ids))
 
@@ -165,7 +179,7 @@ def _from_gguf(file: Path, folder: Path) -> None:
     transformers = _transformers()
     source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name, **OURS}
     dense = transformers.GgufConfig(dequantize=True)
-    with _without_bars(transformers), _readable(file):
+    with without_bars(transformers), _readable(file):
         check_header(read_header(file))
         tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
         model, found = transformers.AutoModelForCausalLM.from_pretrained(

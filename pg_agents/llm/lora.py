@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from pg_agents.checks import whole_number
+from pg_agents.data.tree import Tree
+from pg_agents.policies.policy import Memory, Policy
 
 INSTALL = "pip install 'pg-agents[lora]'"
 
@@ -37,6 +39,28 @@ def with_lora(model: Any, rank: int = 8, *, alpha: float | None = None) -> Any: 
         raise ImportError(f"LoRA needs peft: {INSTALL}") from error
     settings: dict[str, Any] = {"r": rank, "lora_alpha": 2 * rank if alpha is None else alpha, "lora_dropout": 0.0}
     return peft.get_peft_model(model, peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **settings))
+
+
+class WithoutAdapters(Policy):
+    """A policy before its adapters were trained: the same model with adapters turned off, which shares its memory.
+
+    Args:
+        policy: a `HuggingFacePolicy` whose model has adapters.
+    """
+
+    def __init__(self, policy: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.shared = (policy,)  # in a tuple, so that it is not a submodule: neither saved nor moved twice
+
+    @property
+    def outputs(self) -> int | None:
+        """The number of tokens."""
+        return self.shared[0].outputs
+
+    def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Any:  # noqa: ANN401
+        """Return the distributions of the next tokens."""
+        with self.shared[0].model.disable_adapter():
+            return self.shared[0](observations, memory, episode_starts)
 
 
 def adapters_begin(model: Any) -> bool:  # noqa: ANN401

@@ -9,14 +9,15 @@ from zlib import crc32
 import gymnasium as gym
 import torch
 
-from pg_agents.errors import UnsupportedSpaceError
+from pg_agents.errors import UnsupportedSpaceError, UserError
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.llm.huggingface_critic import HuggingFaceCritic
 from pg_agents.llm.language_config import LanguageConfig
-from pg_agents.llm.loading import load_model, model_folder, new_model
+from pg_agents.llm.loading import has_weights, load_model, model_folder, new_model
 from pg_agents.llm.lora import with_lora
 from pg_agents.llm.reach import limit
 from pg_agents.policies.make_networks import check_action_values, is_token_window
+from pg_agents.policies.policy import Policy
 
 PRETRAINED, ARCHITECTURE = "hf:", "hf-config:"  # with the weights of the folder; with new ones
 CACHE = Path("~/.cache/pg-agents")  # of what .gguf files hold, de-quantised
@@ -54,10 +55,9 @@ def language_networks(
         raise UnsupportedSpaceError(f"policy={policy!r} reads windows of tokens, got {observation_space}")
     if critic and action_values:
         check_action_values(observation_space, action_space)
-    model, tokenizer = _read(policy)
+    model, tokenizer = _read(policy, getattr(torch, config.dtype))
     tokens, window = int(action_space.n), int(observation_space["length"].n) - 1  # type: ignore[attr-defined]
     _check_sizes(policy, model, window, tokens)
-    model = model.to(getattr(torch, config.dtype))
     if config.gradient_checkpointing:
         model.activation_checkpointing_enable()
     value = HuggingFaceCritic(model) if critic else None  # a copy of the model without adapters
@@ -68,11 +68,11 @@ def language_networks(
     return network.train(), value
 
 
-def _read(name: str) -> tuple[Any, Any]:
-    """Return the model called `name` and its tokenizer."""
+def _read(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Return the model called `name`, in a precision, and its tokenizer."""
     folder = folder_of(name)
     try:
-        return load_model(folder) if name.startswith(PRETRAINED) else new_model(folder)
+        return load_model(folder, dtype=dtype) if name.startswith(PRETRAINED) else new_model(folder, dtype=dtype)
     except ValueError as error:
         raise ValueError(f"policy: {str(error).removeprefix('path: ')}") from error
 
@@ -94,6 +94,33 @@ def folder_of(name: str) -> Path:
         return model_folder(path, cache=_cache(Path(path).expanduser()))
     except ValueError as error:
         raise ValueError(f"policy: {str(error).removeprefix('path: ')}") from error
+
+
+def base_folder(name: str) -> Path:
+    """Return the folder of the pretrained model called `name`, on which adapters were trained.
+
+    Raises:
+        ValueError: its parameters were new, or it is no longer there.
+    """
+    if not name.startswith(PRETRAINED):
+        raise ValueError(f'base: {name} had new parameters, which no folder holds; save with adapters="merged"')
+    try:
+        folder = folder_of(name)
+    except ValueError as error:
+        raise ValueError(f"base: {error}; give the folder where it is now") from error
+    if not has_weights(folder):
+        raise ValueError(f"base: {folder}, from which {name} was loaded, holds no weights; give where they are now")
+    return folder
+
+
+def language_policy(policy: Policy) -> HuggingFacePolicy:
+    """Return an agent's policy, if it is a language model; else raise UserError."""
+    if not isinstance(policy, HuggingFacePolicy):
+        raise UserError(
+            f"policy: this agent's is a {type(policy).__name__}, no language model of transformers (hf:PATH); "
+            "`agent.save(path)` keeps any agent"
+        )
+    return policy
 
 
 def _cache(file: Path) -> Path:

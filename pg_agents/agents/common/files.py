@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from pg_agents.errors import SavedAgentError, SavedFilesError
 from pg_agents.folders import foreign, write
@@ -52,10 +52,12 @@ def write_agent(
     made_for = None if spaces is None else [space_to_json(space) for space in spaces]
 
     def fill(folder: Path) -> dict[str, str]:
-        hashed = {FILES[1]: write_tensors(folder / FILES[1], agent.state_dict())}
+        tensors, tied = _once(agent)
+        hashed = {FILES[1]: write_tensors(folder / FILES[1], tensors)}
         write_model(folder / MODEL)
         files = {file.relative_to(folder).as_posix() for file in folder.rglob("*")} | {*FILES, MANIFEST}
         complete = {"format": FORMAT} | description | {"spaces": made_for, "files": sorted(files)}
+        complete |= {"tied": tied} if tied else {}
         text = json.dumps(complete, indent=2, default=plain) + "\n"
         if len(text.encode()) > LARGEST_JSON:
             raise SavedAgentError(f"path: the agent's description has {len(text)} characters, more than {LARGEST_JSON}")
@@ -63,6 +65,27 @@ def write_agent(
         return hashed
 
     write(path, fill, _check_replaceable)
+
+
+def _once(agent: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return an agent's parameters and buffers by their names, each once, and for all further names of one its first.
+
+    Embeddings that are a language model's head, too, have two names.
+    """
+    tensors: dict[str, Tensor] = {}
+    tied: dict[str, str] = {}
+    first: dict[int, str] = {}
+    for name, tensor in agent.state_dict(keep_vars=True).items():
+        if (known := first.setdefault(id(tensor), name)) == name:
+            tensors[name] = tensor
+        else:
+            tied[name] = known
+    return tensors, tied
+
+
+def untied(tensors: dict[str, Tensor], description: dict[str, Any]) -> dict[str, Tensor]:
+    """Return what `write_agent` wrote, with the parameters of several names under each of them."""
+    return tensors | {name: tensors[known] for name, known in description.get("tied", {}).items()}
 
 
 def _check_replaceable(path: Path) -> None:

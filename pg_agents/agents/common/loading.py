@@ -9,7 +9,7 @@ from typing import Any
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pg_agents.agents.common.files import FILES, MODEL, damaged, not_finite, verify_agent
+from pg_agents.agents.common.files import FILES, MODEL, damaged, not_finite, untied, verify_agent
 from pg_agents.agents.common.make_agent import check_networks
 from pg_agents.errors import SavedAgentError
 from pg_agents.folders import read
@@ -46,7 +46,7 @@ def _read(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) -> An
     if "policy" in networks:
         check_networks(networks["policy"], networks.get("critic"))
     try:
-        state = load_file(path / "agent.safetensors")
+        state = untied(load_file(path / "agent.safetensors"), description)
         if "policy" in networks:
             agent = form(**networks, **description["arguments"])
         else:
@@ -105,14 +105,9 @@ def _take(agent: Any, state: dict[str, Tensor], path: Path) -> None:  # noqa: AN
     """Load the parameters in `state` into an agent, in the precision in which they were saved."""
     if misfit := _misfit(agent.state_dict(), state):
         raise SavedAgentError(f"path: the parameters in {path} do not fit the networks: {misfit}")
-    parts = (agent.policy, agent.critic, agent.reference)
-    for part in filter(None, parts):
-        first = next(part.parameters(), None)
-        if first is None:
-            continue  # a reference that shares the policy's parameters
-        name = next(name for name, parameter in agent.named_parameters() if parameter is first)
-        if state[name].dtype != first.dtype:
-            part.to(state[name].dtype)
+    for name, tensor in agent.state_dict(keep_vars=True).items():
+        if tensor.is_floating_point() and tensor.dtype != state[name].dtype:
+            tensor.data = tensor.data.to(state[name].dtype)
     agent.load_state_dict(state)
     if wrong := not_finite(agent):
         raise SavedAgentError(
