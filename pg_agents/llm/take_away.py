@@ -21,7 +21,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -32,20 +32,21 @@ from pg_agents.llm.loading import end_ids, has_weights, without_bars
 from pg_agents.shown import shown
 from pg_agents.tensor_files import write_tensors
 
-if TYPE_CHECKING:
-    from pg_agents.llm.huggingface import HuggingFacePolicy
-
 Adapters = Literal["merged", "apart"]
 CONFIG, ADAPTER_CONFIG, ADAPTER_WEIGHTS = "config.json", "adapter_config.json", "adapter_model.safetensors"
 
 
 def save_pretrained(
-    policy: HuggingFacePolicy, path: str | Path, *, adapters: Adapters = "merged", base: str | Path | None = None
+    policy: Any,  # noqa: ANN401
+    path: str | Path,
+    *,
+    adapters: Adapters = "merged",
+    base: str | Path | None = None,
 ) -> None:
     """Write a language model that was trained to the folder `path`, in the form of transformers or of peft.
 
     Args:
-        policy: the policy.
+        policy: a `HuggingFacePolicy`.
         path: a new or empty folder, or one that this function wrote, which is replaced when the new one is complete.
         adapters: of a model with adapters, "merged": a model without them that computes the same; "apart": adapters
             alone, which peft and vLLM put on the base model.
@@ -91,7 +92,7 @@ def _check_apart(model: Any) -> None:  # noqa: ANN401
         raise ValueError(f'adapters: {shown(other)} learned, too, which is no adapter; save with adapters="merged"')
 
 
-def _write_merged(policy: HuggingFacePolicy, folder: Path) -> dict[str, str]:
+def _write_merged(policy: Any, folder: Path) -> dict[str, str]:  # noqa: ANN401
     """Write a model, with adapters merged into it; no file's SHA-256 is known yet."""
     import transformers
 
@@ -125,7 +126,7 @@ def merged(model: Any) -> Any:  # noqa: ANN401
 
 
 @contextmanager
-def _generating_as(policy: HuggingFacePolicy, model: Any) -> Iterator[None]:  # noqa: ANN401
+def _generating_as(policy: Any, model: Any) -> Iterator[None]:  # noqa: ANN401
     """A context in which a model's generation configuration samples as the policy does, and ends texts where it can."""
     before, sampling, rows = model.generation_config, policy.sampling, model.get_output_embeddings().weight.shape[0]
     how: dict[str, Any] = {name: getattr(before, name) for name in ("bos_token_id", "pad_token_id")}
@@ -142,7 +143,7 @@ def _generating_as(policy: HuggingFacePolicy, model: Any) -> Iterator[None]:  # 
         model.generation_config = before
 
 
-def _write_apart(policy: HuggingFacePolicy, folder: Path, base: str) -> dict[str, str]:
+def _write_apart(policy: Any, folder: Path, base: str) -> dict[str, str]:  # noqa: ANN401
     """Write a model's adapters as peft does, and return the SHA-256 of their file."""
     from peft import get_peft_model_state_dict
 
