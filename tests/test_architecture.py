@@ -35,7 +35,10 @@ ROOMS = (
 )
 ENVIRONMENT_ROOMS = ("core", "solve", "bandits classic mdps pictures tokens")
 # the first: that its ids are known
-MAY_KNOW_PG_ENVS = ("pg_agents", "pg_agents.cli", "pg_agents.gradients", "pg_agents.training.known")
+MAY_KNOW_PG_ENVS = (
+    *("pg_agents", "pg_agents.cli", "pg_agents.gradients", "pg_agents.training.known"),
+    "pg_agents.llm.texts",  # prompts of a generating agent are encoded as those of environments
+)
 FORBIDDEN = {
     "pg_envs": ("torch", "tensorboard", "scipy", "pg_agents"),
     "pg_agents.agents": (

@@ -176,7 +176,7 @@ class Constructed(Configured[C]):
             SavedFilesError: the path holds anything else.
             NotSavedError: the files cannot be written; what was there before is as it was.
         """
-        policy = language_policy(self.policy)
+        policy = language_policy(self.policy, "; save(path) keeps any agent")
         if adapters == "apart" and base is None and "policy" in self.networks:
             base = base_folder(self.networks["policy"])
         policy.save_pretrained(path, adapters=adapters, base=base)

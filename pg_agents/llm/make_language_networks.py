@@ -113,12 +113,11 @@ def base_folder(name: str) -> Path:
     return folder
 
 
-def language_policy(policy: Policy) -> HuggingFacePolicy:
-    """Return an agent's policy, if it is a language model; else raise UserError."""
+def language_policy(policy: Policy, instead: str) -> HuggingFacePolicy:
+    """Return an agent's policy, if it is a language model; else raise UserError, which says what to do instead."""
     if not isinstance(policy, HuggingFacePolicy):
         raise UserError(
-            f"policy: this agent's is a {type(policy).__name__}, no language model of transformers (hf:PATH); "
-            "`agent.save(path)` keeps any agent"
+            f"policy: this agent's is a {type(policy).__name__}, no language model of transformers (hf:PATH){instead}"
         )
     return policy
 
