@@ -1,4 +1,4 @@
-"""The command line: `pg-agents list | train | tune | resume | evaluate | compare | plot | gradients | demo`.
+"""The command line: `pg-agents list | train | tune | resume | evaluate | generate | compare | plot | gradients | demo`.
 
 Bad input gives one sentence on standard error and exit code 2. A ValueError whose message does not begin with an
 argument's name is a bug of this program, and keeps its traceback.
@@ -15,11 +15,13 @@ from collections.abc import Sequence
 from pg_agents.at_once import heed_commands
 from pg_agents.cli.demo import demo
 from pg_agents.cli.evaluating import run_evaluation
+from pg_agents.cli.generation import run_generation
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.mistakes import FLAG, OURS, is_a_mistake
 from pg_agents.cli.options import (
     PROGRAM,
     EvaluateOptions,
+    GenerateOptions,
     GradientsOptions,
     ListOptions,
     Options,
@@ -44,6 +46,7 @@ TYPED = {
     "command": "COMMAND",
     "path": "PATH",
     "runs": "RUN",
+    "prompts": "PROMPT",
     "env_args": "--env-arg",
     "wrappers": "--wrapper",
 }  # fmt: skip; else --name
@@ -108,6 +111,8 @@ def _do(options: Options) -> None:
         (resume_seeds if holds_seeds(options.path) else run_resuming)(options)
     elif isinstance(options, EvaluateOptions):
         run_evaluation(options)
+    elif isinstance(options, GenerateOptions):
+        run_generation(options)
     elif isinstance(options, RunsOptions):
         from pg_agents.cli.comparing import run_comparison  # here: most commands read no runs
 

@@ -10,6 +10,7 @@ import tyro
 
 from pg_agents.agents import Agent
 from pg_agents.cli.comparing_options import CompareOptions, PlotOptions, RunsOptions
+from pg_agents.cli.importing import Imports
 from pg_agents.cli.tuning_options import TuneCommand, TuneOptions
 
 PROGRAM = "pg-agents"
@@ -55,6 +56,7 @@ class RunOptions:
     wrapper: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A wrapper of gymnasium.wrappers for each single environment, in the order typed: AtariPreprocessing,
     FrameStackObservation:stack_size=4, FilterObservation:filter_keys=[image,direction]."""
+    imports: Imports = ()
     asynchronous: Annotated[bool, tyro.conf.arg(name="async")] = False
     """Step each environment in a process of its own, for environments that are slow."""
     run_dir: Path | None = None
@@ -104,6 +106,7 @@ class ResumeOptions:
     """The device that holds the networks; by default as before."""
     trust_run_folder: bool = False
     """Import the module that the folder's config.json names, which runs its code."""
+    imports: Imports = ()
     quiet: bool = False
     """Show no progress bar and no result."""
 
@@ -132,6 +135,37 @@ class EvaluateOptions:
     """The device that holds the networks: cpu, cuda, cuda:1."""
     trust_run_folder: bool = False
     """Import the module that the folder's config.json names, which runs its code."""
+    imports: Imports = ()
+    json: bool = False
+    """Write JSON to standard output."""
+
+
+@dataclasses.dataclass
+class GenerateOptions:
+    """Continue texts with the language model of a run, or with a network of ours that reads characters."""
+
+    path: RunPath
+    """A run's folder, as train wrote it, or a saved agent's; with /best added, the agent that did best in the run's
+    evaluations."""
+    prompts: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PROMPT")]
+    """Texts, each in quotes; - is what stands on standard input."""
+    max_new_tokens: int | None = None
+    """The most tokens in a completion; by default 64, or of a network of ours as in training."""
+    greedy: bool = False
+    """Take the most probable tokens instead of sampling."""
+    num: int = 1
+    """Completions of each text."""
+    seed: int = 0
+    """Seed of the sampled tokens."""
+    temperature: float | None = None
+    """Temperature of a language model; by default as in training."""
+    chat: bool = False
+    """Each text is what a user says in a chat: the tokenizer's template goes around it."""
+    device: str = "cpu"
+    """The device that holds the networks: cpu, cuda, cuda:1."""
+    trust_run_folder: bool = False
+    """Import the module that the folder's config.json names, which runs its code."""
+    imports: Imports = ()
     json: bool = False
     """Write JSON to standard output."""
 
@@ -154,6 +188,7 @@ class GradientsOptions:
     """Seed of the policy, of the samples and of the problem's own random numbers."""
     env_arg: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """name=value for the environment's constructor."""
+    imports: Imports = ()
     run_dir: Path | None = None
     """A new or empty folder; by default a new one under runs/."""
     json: bool = False
@@ -184,9 +219,10 @@ class TrainOptions:
     seeds: list[int] | None = None
 
 
-OfRuns = ResumeOptions | EvaluateOptions | RunsOptions
+OfRuns = ResumeOptions | EvaluateOptions | GenerateOptions | RunsOptions
 Options = ListOptions | TrainOptions | TuneCommand | OfRuns | GradientsOptions | DemoOptions
 COMMANDS: dict[str, type] = {
     "list": ListOptions, "train": RunOptions, "tune": TuneOptions, "resume": ResumeOptions, "evaluate": EvaluateOptions,
-    "compare": CompareOptions, "plot": PlotOptions, "gradients": GradientsOptions, "demo": DemoOptions,
+    "generate": GenerateOptions, "compare": CompareOptions, "plot": PlotOptions, "gradients": GradientsOptions,
+    "demo": DemoOptions,
 }  # fmt: skip

@@ -14,7 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from pg_agents.cli.importing import typed_now
 from pg_agents.errors import UserError
+from pg_agents.spaces.packages import import_named
 from pg_agents.training.signals import ENDING, Signals
 
 Job = TypeVar("Job")
@@ -77,7 +79,7 @@ def _started(work: Callable[[Job], Any], jobs: Sequence[Job], processes: int, st
         for place, job in enumerate(jobs):
             if stop.exists():
                 return
-            yield delayed(_do)(work, place, job, stop, os.getpid())
+            yield delayed(_do)(work, place, job, stop, os.getpid(), tuple(typed_now))
 
     how: dict[str, Any] = {"return_as": "generator_unordered", "pre_dispatch": processes, "batch_size": 1}
     with _ignored():  # so is Ctrl-C by the new processes, while they import
@@ -134,12 +136,16 @@ def _watched(signals: Signals, stop: Path, show: Callable[[], None]) -> Iterator
 
 
 # -- in a worker -------------------------------------------------------------------------------------------------------
-def _do(work: Callable[[Job], Result], place: int, job: Job, stop: Path, parent: int) -> tuple[int, Any, Any]:
+def _do(
+    work: Callable[[Job], Result], place: int, job: Job, stop: Path, parent: int, imports: Sequence[str] = ()
+) -> tuple[int, Any, Any]:
     """Return a job's place, and its result or its error, which ends the others."""
     alone = os.getpid() != parent
     if alone:
         _listen_to_stop_alone()
     try:
+        for named in imports if alone else ():
+            import_named(named)
         with _ending(stop, parent if alone else None):
             return place, work(job), None
     except BaseException as error:

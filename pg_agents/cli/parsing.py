@@ -14,6 +14,7 @@ from pg_agents.agents.published import PUBLISHED
 from pg_agents.cli.agent_options import agent_form, summary
 from pg_agents.cli.config_file import FromFile, read_file
 from pg_agents.cli.environments import with_tuned_env
+from pg_agents.cli.importing import import_typed
 from pg_agents.cli.options import COMMANDS, PROGRAM, Options, RunOptions, TrainOptions, TuneCommand, TuneOptions
 from pg_agents.cli.seed_list import seeds_typed
 from pg_agents.errors import UserError
@@ -31,6 +32,7 @@ def parse(argv: Sequence[str]) -> Options:
         SystemExit: 0 after help, 2 after an error in an option, which tyro has printed.
     """
     command, rest = _choose(argv, COMMANDS, "command", PROGRAM)
+    import_typed(COMMANDS[command], rest)
     if command == "tune":
         typed = _typed_for_agent(command, rest, TuneOptions)
         return TuneCommand(typed.agent, typed.run, typed.own | typed.arguments)
@@ -105,6 +107,7 @@ def _choose(argv: Sequence[str], forms: dict[str, type], what: str, prog: str) -
     if argv and not argv[0].startswith("-"):
         near = nearest(argv[0], forms, 1)
         known = f"did you mean {near[0]}?" if near else f"known: {', '.join(forms)}"
+        known += "; one of your own: --import its module" if what == "agent" else ""
         raise UserError(f"{what}: there is no {what} {argv[0]!r}; {known}")
     lines = [f"usage: {prog} {what.upper()} ...", "", f"{what}s:"]
     lines += [f"  {name:20} {summary(form)}" for name, form in forms.items()]

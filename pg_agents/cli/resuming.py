@@ -19,6 +19,7 @@ from pg_agents.at_once import leaving
 from pg_agents.checkpoints.store import START
 from pg_agents.cli.environments import TRUST
 from pg_agents.cli.evaluating import check_whole, known_text, load_agent, usable_device
+from pg_agents.cli.importing import as_typed
 from pg_agents.cli.options import PROGRAM, ResumeOptions
 from pg_agents.cli.runs import Made, RunConfig, read_config
 from pg_agents.cli.seeds_results import summarize, table, uneven
@@ -111,7 +112,7 @@ def carry_out(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False) -
 
 def resume_line(run_dir: Path) -> str:
     """Return the line that says how a run goes on."""
-    return f"next     {PROGRAM} resume {shlex.quote(str(run_dir))}"
+    return f"next     {PROGRAM} resume {shlex.quote(str(run_dir))}{as_typed()}"
 
 
 def learn(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False) -> Summary:
@@ -149,7 +150,8 @@ def result_lines(
 
 def next_lines(run_dir: Path, env_id: str, seeds: Sequence[int] = ()) -> str:
     """Return the commands that show more of a run, as text; of several seeds the first is to be evaluated."""
-    trust, evaluated = f" {TRUST}" if ":" in env_id else "", run_dir / folder_of(seeds[0]) if seeds else run_dir
+    trust = (f" {TRUST}" if ":" in env_id else "") + as_typed()
+    evaluated = run_dir / folder_of(seeds[0]) if seeds else run_dir
     return (
         f"next     {PROGRAM} evaluate {shlex.quote(str(evaluated))} --episodes 100{trust}\n"
         f"         tensorboard --logdir {shlex.quote(str(run_dir))}"

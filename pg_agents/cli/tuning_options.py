@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from pg_agents.agents import Agent
+from pg_agents.cli.importing import Imports
 
 
 @dataclasses.dataclass
@@ -33,6 +34,7 @@ class TuneOptions:
     """name=value for the evaluations' environment, added to --env-arg's or replacing them."""
     wrapper: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A wrapper of gymnasium.wrappers for each single environment, as in train."""
+    imports: Imports = ()
     storage: str | None = None
     """The URL of a database, such as sqlite:///tuning.db: the same command then goes on after it was stopped or killed,
     and may run on several machines at a time; by default trials are in memory."""

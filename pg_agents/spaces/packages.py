@@ -7,6 +7,7 @@ import importlib.util
 import os
 import re
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 
@@ -35,10 +36,40 @@ def import_module(env_id: str, argument: str = "env") -> str:
     module = named if colon else registering_module(env_id)
     if module is None or module in sys.modules:
         return name
-    if colon and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())
-    elif not colon and importlib.util.find_spec(module) is None:
+    if not colon and importlib.util.find_spec(module) is None:
         return name
+    _import(module, f"{argument}: {env_id!r}", os.getcwd() if colon else None)
+    return name
+
+
+def import_named(named: str, argument: str = "import") -> None:
+    """Import a module of the user's, which registers environments, agents or tasks: "mine", or a file like "mine.py".
+
+    The present folder, or the file's, is searched last.
+
+    Raises:
+        UserError: there is no such module or file, another module has its name, or as `import_module`.
+    """
+    if not named.endswith(".py") and os.sep not in named:
+        _import(named, f"{argument}: {named!r}", os.getcwd())
+        return
+    file = Path(named).expanduser().resolve()
+    if not file.is_file() or file.suffix != ".py":
+        raise UserError(
+            f"{argument}: {named!r}: there is no file of Python there; give a module, or a file like mine.py"
+        )
+    known = sys.modules.get(file.stem)
+    found = importlib.util.find_spec(file.stem) if known is None and file.stem.isidentifier() else None
+    places = [getattr(known, "__file__", None)] if known is not None else [found.origin] if found is not None else []
+    if not file.stem.isidentifier() or any(place is None or Path(place).resolve() != file for place in places):
+        raise UserError(f"{argument}: {named!r}: another module is called {file.stem!r}; give the file another name")
+    _import(file.stem, f"{argument}: {named!r}", str(file.parent))
+
+
+def _import(module: str, said: str, folder: str | None) -> None:
+    """Import a module; `folder` is searched last. What is wrong becomes a UserError that begins with what was said."""
+    if folder is not None and module not in sys.modules and folder not in sys.path:
+        sys.path.append(folder)
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -46,10 +77,9 @@ def import_module(env_id: str, argument: str = "env") -> str:
             reason = f"there is no module {module!r} to import; install it, or start from the folder it is in"
         else:
             reason = f"module {module!r} needs {error.name!r}, which is not installed: pip install {error.name}"
-        raise UserError(f"{argument}: {env_id!r}: {reason}") from error
+        raise UserError(f"{said}: {reason}") from error
     except (ValueError, TypeError) as error:
-        raise UserError(f"{argument}: {env_id!r}: importing {module!r} failed: {error}") from error
-    return name
+        raise UserError(f"{said}: importing {module!r} failed: {error}") from error
 
 
 def registering_module(env_id: str) -> str | None:
