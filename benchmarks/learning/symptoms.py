@@ -61,8 +61,8 @@ CELLS = [
     Cell("sign", "The reward's sign is wrong, CartPole", "+1 a step", ("return", "length", "explained_variance")),
     Cell("clock", "Time-outs reported as terminations, CartPole of 50 steps", "truncated",
          ("return", "value_loss", "entropy")),
-    Cell("collapse", "Entropy collapses, a corridor with a small reward at its beginning", "entropy bonus",
-         ("return", "entropy", "grad_norm")),
+    Cell("collapse", "Entropy collapses: REINFORCE on eleven arms, learning rate 1, no entropy bonus",
+         "0.1, entropy bonus", ("return", "entropy", "grad_norm"), 8_000),
     Cell("scale", "Observations around 10,000, CartPole", "normalised", ("return", "entropy", "explained_variance")),
     Cell("rewards", "Rewards × 10,000, neither they nor advantages normalised, CartPole", "normalised",
          ("return", "grad_norm", "explained_variance")),
@@ -100,10 +100,9 @@ def _clock(seed: int, faulty: bool) -> Made:
 
 
 def _collapse(seed: int, faulty: bool) -> Made:
-    env = pg_envs.MDPVectorEnv(broken.corridor(), 16)
-    options = PPO | {"num_steps": 32, "learning_rate": 0.03, "critic_learning_rate": 0.1}
-    options |= {"entropy_weight": 0.0 if faulty else 0.2}
-    return pg.PPO.for_env(env, seed=seed, **options), env
+    env = gym.make_vec("pg/BernoulliBandit-v0", 16, probabilities=[0.1 + 0.08 * arm for arm in range(11)])
+    careful = {"learning_rate": 0.1, "entropy_weight": 0.05}
+    return pg.Reinforce.for_env(env, seed=seed, **{"learning_rate": 1.0} if faulty else careful), env
 
 
 def _rewards(seed: int, faulty: bool) -> Made:

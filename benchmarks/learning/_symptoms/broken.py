@@ -96,17 +96,6 @@ class Tour(gym.Env):
         return {"here": self.here, "seen": self.seen.copy()}
 
 
-def corridor(length: int = 5, near: float = 0.3) -> pg_envs.TabularMDP:
-    """Return a corridor: leaving it pays a little at its beginning, 1 at its end, and nothing in between."""
-    states, end = length + 1, length
-    transitions, rewards = np.zeros((states, 2, states)), np.zeros((states, 2))
-    transitions[:, 0, end], rewards[0, 0] = 1.0, near
-    for state in range(length):
-        transitions[state, 1, state + 1] = 1.0
-    transitions[end, 1, end], rewards[length - 1, 1] = 1.0, 1.0
-    return pg_envs.TabularMDP(transitions, rewards, np.eye(states)[0], terminal=[end])
-
-
 class TwoFacedPolicy(pg.Policy):
     """A policy that acts with sharper probabilities than it learns with: a temperature in one place only."""
 
