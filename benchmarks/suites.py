@@ -50,7 +50,10 @@ BESIDE_PEERS = tuple(map(Part, ("same_work", "many_seeds", "from_pictures", "wit
 SPEED = tuple(
     map(
         Part,
-        ("two_forms", "one_thread", "learners_cost", "costs", "options", "profile", "decoding", "tricks", "one_action"),
+        (
+            *("two_forms", "one_thread", "learners_cost", "costs", "options", "profile", "decoding", "tricks"),
+            *("one_action", "course"),
+        ),
     )
 )
 

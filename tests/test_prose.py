@@ -26,7 +26,8 @@ ELSEWHERE = {  # names of other libraries' code and of files that runs write
     *("benchmarks/GROUP/NAME.py", "NAME.jsonl", "mine.py", "mine.toml", "run.log", "NAME-FIGURE.png"),
     *("peers-WORKLOAD.json", "logdir", "no-deps", "no-isolation", "torch.compile", "envs.reset", "envs.close"),
     *("agent.json", "agent.safetensors", "manifest.json", "model/", "agent/", "best/"),
-    *("thermostat.py", "train.py", "ppo_atari.py"),
+    *("thermostat.py", "train.py", "ppo_atari.py", "elite.py", "docs/course/NN_name.py"),
+    *("no-normalize-advantages", "tyro-print-completion"),
     *("model.safetensors", "generation_config.json", "adapter_config.json", "adapter_model.safetensors", "import"),
 }  # fmt: skip
 FORMER = (  # names and words that the code has no longer

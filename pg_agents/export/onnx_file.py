@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def _check(policy: Policy, made_for: tuple[gym.Space, gym.Space] | None) -> None
 def _check_packages() -> None:
     for name in PACKAGES:
         try:
-            __import__(name)
+            import_module(name)
         except ImportError as error:
             raise UserError(f"export needs {name}, which is not installed: {install_line(name)}") from error
 

@@ -42,7 +42,7 @@ def _probe_of_runs(probe: Callable[..., Any]) -> Probe:
         f"the probe {name} takes the run now, def probe(run), with run.agent and run.rollout; "
         "the form (agent, rollout) will be removed in version 0.3",
         DeprecationWarning,
-        stacklevel=4,
+        stacklevel=5,  # the line that called `train`
     )
     return lambda run: probe(run.agent, run.rollout)
 

@@ -158,15 +158,20 @@ def test_a_learner_that_leaves_the_others_learns_on_as_it_would_have_alone(case,
 
 @pytest.mark.parametrize("name", ["reinforce", "grpo", "rloo"])
 def test_a_run_that_is_resumed_has_the_bits_of_one_that_was_never_stopped(name, tmp_path):
-    def run(folder, steps, resume=False):
+    def cut(run):
+        if 1500 <= run.steps < 1900:
+            raise InterruptedError
+
+    def run(folder, probes=(), resume=False):
         env = gym.make_vec("pg/CartPole-v1", 12)
         agent = pg.AGENTS[name].for_env(env, seeds=SEEDS, hidden=(8,))
         how = {"run_dir": tmp_path / folder, "progress": False, "checkpoint_every": 300, "resume": resume}
-        pg.train(agent, env, total_steps=steps, **how)
+        pg.train(agent, env, total_steps=4000, log_every=100, probes=probes, **how)
         return agent.state_dict()
 
-    run("cut", 1500)
-    resumed, whole = run("cut", 4000, resume=True), run("whole", 4000)
+    with pytest.raises(InterruptedError):
+        run("cut", [cut])
+    resumed, whole = run("cut", resume=True), run("whole")
     assert all(torch.equal(resumed[key], value) for key, value in whole.items())
 
 

@@ -66,5 +66,5 @@ def test_no_end_of_sequence(folder):
 
 def test_a_missing_extra_gives_the_install_line(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "accelerate", None)  # what is None cannot be imported
-    with pytest.raises(ImportError, match=r"pip install 'pg-agents\[llm\]'"):
+    with pytest.raises(ImportError, match=r'pip install -c constraints.txt -e "\.\[llm\]"'):
         load_model(folder)

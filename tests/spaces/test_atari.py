@@ -106,7 +106,7 @@ def test_what_only_the_vector_form_can_do_is_refused_for_single_games(given):
 def test_a_missing_package_of_single_games_is_the_games(monkeypatch):
     """Nobody has typed a wrapper."""
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(UserError, match=r'^env: ALE/Pong-v5 needs a package .*pip install "pg-agents\[atari\]"$'):
+    with pytest.raises(UserError, match=r'^env: ALE/Pong-v5 needs a package .*pip install .*\[atari\]"$'):
         make_env("ALE/Pong-v5", 1, {"vectorization_mode": "sync"})
 
 

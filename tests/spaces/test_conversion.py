@@ -228,7 +228,7 @@ def in_the_order_of_letters(space):
 test_seeded_bugs = seeded(
     Bug(
         "the largest whole number is rounded to one that is larger",
-        conversion._bounds,
+        conversion.bounds_of,
         lambda space: (space.low.astype(np.float64), space.high.astype(np.float64)),
         [test_whole_numbers_stay_inside_bounds_that_floats_cannot_hold],
     ),

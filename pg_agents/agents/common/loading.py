@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,10 @@ def _read(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) -> An
         )
     form = agents[description["agent"]]
     if description["spaces"] is None and "policy" not in networks:
-        raise SavedAgentError(f"path: the agent in {path} was saved with its own networks; load it with policy=...")
+        raise SavedAgentError(
+            f"path: the agent in {path} was saved with its own networks; load it with policy=... "
+            "and critic=..., if it has one"
+        )
     if "policy" in networks:
         check_networks(networks["policy"], networks.get("critic"))
     try:
@@ -54,9 +58,10 @@ def _read(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) -> An
         _take(agent, state, path)
     except (SavedAgentError, ImportError):
         raise
-    except ValueError as error:
-        if "encoder" in networks and str(error).startswith("encoder"):
-            raise  # about the user's encoder, not about the files
+    except (TypeError, ValueError) as error:
+        blamed = re.split(r"[: ]", str(error), maxsplit=1)[0]
+        if blamed in networks or (blamed == "critic" and "policy" in networks):
+            raise  # about what the user gave, or did not give, not about the files
         raise damaged(path, error) from error
     except Exception as error:  # any kind: the files may hold anything
         raise damaged(path, error) from error
@@ -105,6 +110,14 @@ def _take(agent: Any, state: dict[str, Tensor], path: Path) -> None:  # noqa: AN
     """Load the parameters in `state` into an agent, in the precision in which they were saved."""
     if misfit := _misfit(agent.state_dict(), state):
         raise SavedAgentError(f"path: the parameters in {path} do not fit the networks: {misfit}")
+    parts = (agent.policy, agent.critic, agent.reference)
+    for part in filter(None, parts):
+        first = next(part.parameters(), None)
+        if first is None:
+            continue  # a reference that shares the policy's parameters
+        name = next(name for name, parameter in agent.named_parameters() if parameter is first)
+        if state[name].dtype != first.dtype:
+            part.to(state[name].dtype)
     for name, tensor in agent.state_dict(keep_vars=True).items():
         if tensor.is_floating_point() and tensor.dtype != state[name].dtype:
             tensor.data = tensor.data.to(state[name].dtype)
