@@ -16,12 +16,14 @@ from pg_agents.cli.parsing import parse
 
 PROGRAMS = [block for page in COMPARED for block in blocks(page, "python")]
 TYPED = [(page, words) for page in PAGES for words in commands(page)]
+PROGRESS = re.compile(r"steps [\d,]+ of [\d,]+ \(")
 NUMBER = re.compile(r"-?\d+(?:[.,]\d+)*(?:e-?\d+)?")
 
 
 def form(text):
-    """Return what was printed without its numbers, which differ between machines."""
-    return NUMBER.sub("#", text).split()
+    """Return what was printed without numbers, which differ between machines, and without lines of progress."""
+    lines = [line for line in text.splitlines() if not PROGRESS.match(line)]
+    return NUMBER.sub("#", "\n".join(lines)).split()
 
 
 @pytest.fixture
