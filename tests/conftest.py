@@ -45,6 +45,10 @@ def pytest_runtest_protocol(item):
         watch.cancel()
 
 
+def pytest_runtest_setup(item):
+    torch.set_num_threads(1)  # whatever a test before it has chosen, in this process
+
+
 def end_the_process(file):
     faulthandler.dump_traceback(file)
     os._exit(1)
