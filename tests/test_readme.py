@@ -25,7 +25,8 @@ def blocks(page):
 
 
 README = blocks(ROOT / "README.md")
-PAGES_HERE = [page for page in PAGES if page.parent != ROOT and page not in COMPARED]
+GOES_ON = ROOT / "docs/take_a_model_away.md"  # whose blocks go on with what stands before them: its own test runs them
+PAGES_HERE = [page for page in PAGES if page.parent != ROOT and page not in (*COMPARED, GOES_ON)]
 SITE = {str(page.relative_to(ROOT)): found for page in PAGES_HERE if (found := blocks(page))}
 
 

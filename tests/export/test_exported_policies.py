@@ -85,12 +85,12 @@ test_seeded_bugs = seeded(
         "noise is added without σ",
         actions.sampled,
         lambda distribution, noise: distribution.mode() + noise if noise.is_floating_point() else distribution.mode(),
-        caught_by=[lambda: check(KINDS["Box actions, clipped"].agent())],
+        caught_by=[(test_every_kind_of_policy, "Box actions, clipped")],
     ),
     Bug(
         "the memory does not go on",
         plain._next_memory,
         lambda layer, inputs, hidden: layer.cell(inputs, None),
-        caught_by=[lambda: check(KINDS["memory"].agent())],
+        caught_by=[(test_every_kind_of_policy, "memory")],
     ),
 )
