@@ -163,6 +163,15 @@ def test_own_networks_are_given_back_to_load(tmp_path):
         pg.load(tmp_path / "agent", **own_networks(5))
 
 
+def test_what_is_given_and_does_not_fit_is_no_damage(saved, tmp_path):
+    with pytest.raises(TypeError, match="^env: .* has no such argument"):
+        pg.load(saved, env="CartPole-v1")
+    pg.ActorCritic(**own_networks(6)).save(tmp_path / "own")
+    with pytest.raises(ValueError, match="^critic: ") as caught:
+        pg.load(tmp_path / "own", policy=own_networks(6)["policy"])
+    assert not isinstance(caught.value, SavedAgentError)
+
+
 def test_a_critic_of_ones_own_is_trained_and_saved(tmp_path):
     class Scaled(Critic):
         def __init__(self):
