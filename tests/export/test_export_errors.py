@@ -1,6 +1,6 @@
 """What cannot be exported is said."""
 
-import builtins
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,14 +50,7 @@ def test_two_arrays_of_one_name_are_refused(folder):
 
 @pytest.mark.parametrize("package", onnx_file.PACKAGES)
 def test_a_missing_package_is_named_with_its_installation(folder, monkeypatch, package):
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name == package:
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, package, None)  # as if not installed, whether a test before imported it or not
     assert f"export needs {package}, which is not installed: pip install" in refused(
         pg.PPO.for_spaces(BOX, Discrete(2))
     )
