@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,23 @@ import torch
 
 from pg_agents.agents.common.compatibility import check_spaces
 from pg_agents.agents.construction import C, Constructed
-from pg_agents.data.tree import Tree
+from pg_agents.data.tree import Tree, tree_map
 from pg_agents.distributions import draw
 from pg_agents.export.onnx_file import export_onnx
 from pg_agents.llm.generating import completions, sampling_as
 from pg_agents.llm.make_language_networks import language_policy
 from pg_agents.llm.texts import coder_of_env, coder_of_model
-from pg_agents.policies import Memory
+from pg_agents.policies import Memory, Policy
 from pg_agents.policies.acting import actions_of, memory_of, tensors_of
+from pg_agents.spaces.conversion import brief
 
 NEW_TOKENS = 64  # in a completion, unless somebody says how many
 
 
 class Acting(Constructed[C]):
     """A module with a policy, which acts for one observation or a batch of them."""
+
+    warned_of_spaces = False
 
     @torch.no_grad()
     def act(
@@ -37,6 +41,10 @@ class Acting(Constructed[C]):
     ) -> tuple[Any, Memory]:
         """Return an action for one observation, or actions [B, …] for a batch, and the memory for the next call.
 
+        An agent of your own networks knows the spaces of the environment in which `train` had it learn last, or those
+        that you set: agent.spaces = (env.observation_space, env.action_space). Before either, it takes one observation
+        and returns what the policy returns, which need not be an action that an environment accepts.
+
         Args:
             observation: from an environment, single or vector; with a mask {"observation": …, "action_mask": …}.
             memory: the memory that the last call returned; None when episodes begin.
@@ -48,10 +56,14 @@ class Acting(Constructed[C]):
             ValueError: an observation of a wrong shape, outside its space or not finite; a memory of another batch.
             FloatingPointError: the policy's distribution is not finite.
         """
-        batch, count = tensors_of(observation, self.spaces, next(self.policy.parameters()).device)
-        distribution, memory = self.policy.step(batch, memory_of(self.policy, memory, episode_starts, count))
+        made_for, device = self.spaces or self.learned_in, next(self.policy.parameters()).device
+        batch, count = tensors_of(observation, made_for, device, as_learned=self.spaces is None)
+        before = memory_of(self.policy, memory, episode_starts, count)
+        distribution, memory = _stepped(self.policy, batch, before, known=made_for is not None)
         taken = draw(distribution, lambda row: f"for observation {row}", greedy=greedy, generator=generator)
-        return actions_of(self.policy.unscale_action(taken), self.spaces, count), memory
+        if made_for is None and taken.is_floating_point():
+            self._warn_of_unknown_spaces()
+        return actions_of(self.policy.unscale_action(taken), made_for, count), memory
 
     def export(self, path: str | Path, *, sample: bool = False, action_mask: bool = False) -> None:
         """Write the policy to a file in the ONNX format, which acts without this package and without torch.
@@ -68,7 +80,8 @@ class Acting(Constructed[C]):
             UserError: a package of the extra `onnx` is missing, or the policy cannot be exported.
             NotSavedError: the file cannot be written.
         """
-        export_onnx(self.policy, self.spaces, Path(path), agent=self.name, sample=sample, action_mask=action_mask)
+        how: dict[str, Any] = {"agent": self.name, "sample": sample, "action_mask": action_mask}
+        export_onnx(self.policy, self.spaces or self.learned_in, Path(path), **how)
 
     def generate(
         self,
@@ -115,3 +128,32 @@ class Acting(Constructed[C]):
         how["max_new_tokens"] = most if max_new_tokens is None else max_new_tokens
         with sampling_as(self.policy, temperature=temperature, top_k=top_k, top_p=top_p):
             return completions(self.policy, coder, texts, **how)
+
+    def _warn_of_unknown_spaces(self) -> None:
+        if not self.warned_of_spaces:
+            self.warned_of_spaces = True
+            warnings.warn(
+                "act: the agent has learned in no environment yet, so its action space is unknown and actions are not "
+                "clipped to it; set agent.spaces = (env.observation_space, env.action_space)",
+                UserWarning,
+                stacklevel=4,  # above torch.no_grad
+            )
+
+
+def _stepped(policy: Policy, batch: Tree, memory: Memory, *, known: bool) -> tuple[Any, Memory]:
+    """Return the policy's distributions for a batch of observations, and the memory after them.
+
+    Raises:
+        ValueError: the policy fails on an observation of a space that is not `known`.
+    """
+    try:
+        return policy.step(batch, memory)
+    except (RuntimeError, TypeError, LookupError, ValueError, AttributeError) as error:
+        if known:
+            raise
+        shapes = brief(tree_map(lambda leaf: tuple(leaf.shape[1:]), batch))
+        raise ValueError(
+            f"observation: {type(policy).__name__} fails on one of the shape {shapes}: {brief(error)}; act takes one "
+            "observation, the first item of what env.reset returns; batches too, once the agent has learned in an "
+            "environment or agent.spaces = (env.observation_space, env.action_space) is set"
+        ) from error

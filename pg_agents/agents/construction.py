@@ -21,7 +21,7 @@ from pg_agents.llm.make_language_networks import base_folder, language_policy
 from pg_agents.llm.take_away import Adapters
 from pg_agents.policies import NetworkConfig, Policy
 from pg_agents.seeding import Purpose, spawn
-from pg_agents.spaces.conversion import spaces_of
+from pg_agents.spaces.conversion import space_to_json, spaces_of
 from pg_agents.spaces.environments import open_env
 from pg_agents.spaces.wrappers import Wrapper
 
@@ -36,6 +36,7 @@ class Constructed(Configured[C]):
     separate_networks: ClassVar[bool] = False  # whether policy and critic must not share parameters
     policy: Policy
     spaces: tuple[Any, Any] | None  # of observations and actions; None: it was made of the user's networks
+    learned_in: tuple[Any, Any] | None = None  # with the user's networks: the spaces of its latest environment
     networks: dict[str, Any]  # the given options of the networks
     seeds: Sequence[int]  # of each learner
     generator: Any  # of the order of minibatches; of several learners `Generators`
@@ -155,6 +156,8 @@ class Constructed(Configured[C]):
             NotSavedError: the files cannot be written; what was there before is as it was.
         """
         description = {"agent": self.name, "arguments": self.arguments, "networks": self.networks}
+        if self.learned_in is not None:
+            description["learned_in"] = list(map(space_to_json, self.learned_in))
         write_agent(Path(path), description, self.spaces, self, self.policy.write_files)
 
     def save_pretrained(

@@ -81,8 +81,8 @@ def _check(policy: Policy, made_for: tuple[gym.Space, gym.Space] | None) -> None
         )
     if made_for is None:
         raise UserError(
-            "policy: the agent was made of networks of your own, so its spaces are unknown; set agent.spaces = "
-            "(env.observation_space, env.action_space) before"
+            "policy: the agent was made of networks of your own and has learned in no environment, so its spaces are "
+            "unknown; set agent.spaces = (env.observation_space, env.action_space) before"
         )
 
 

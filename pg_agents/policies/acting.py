@@ -31,7 +31,9 @@ Array = NDArray[Any]
 Counts = list[int | None]  # the number of observations in each array; None: one, without a batch axis
 
 
-def tensors_of(given: Tree, made_for: tuple[Any, Any] | None, device: torch.device) -> tuple[Tree, int | None]:
+def tensors_of(
+    given: Tree, made_for: tuple[Any, Any] | None, device: torch.device, *, as_learned: bool = False
+) -> tuple[Tree, int | None]:
     """Return observations as tensors [B, …], and B; for one observation, a batch of one and None.
 
     Args:
@@ -39,12 +41,16 @@ def tensors_of(given: Tree, made_for: tuple[Any, Any] | None, device: torch.devi
             numbers or tensors.
         made_for: the spaces of observations and actions; None: unknown, and `given` is one observation.
         device: the tensors' device.
+        as_learned: floats in the precision of their space, as environments give them, instead of their own.
 
     Raises:
         ValueError: a wrong shape, a value outside the space, a number that is not finite, or an invalid mask.
     """
     if made_for is None:
-        return tree_map(lambda leaf: torch.as_tensor(_writable(leaf), device=device)[None], given), None
+        try:
+            return tree_map(lambda leaf: torch.as_tensor(_writable(leaf), device=device)[None], given), None
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"observation must be numbers, got {brief(given)} ({brief(error)})") from error
     space, action_space = made_for
     counts: Counts = []
     if _is_returned(given, space):
@@ -63,7 +69,21 @@ def tensors_of(given: Tree, made_for: tuple[Any, Any] | None, device: torch.devi
         raise ValueError(f"observation: its arrays must hold the same number of observations; got {_numbers(counts)}")
     if masked and counts[0] is None and nothing_allowed(as_mask(arrays[MASK]), action_space).any():
         raise ValueError(f"observation: an {MASK} that forbids every action")
+    if as_learned:
+        seen = arrays[OBSERVATION] if masked and not observes_mask(space) else arrays
+        same = _in_precision(space, seen)
+        arrays = arrays | {OBSERVATION: same} if seen is not arrays else same
     return tree_map(lambda array: torch.from_numpy(array).to(device), arrays), counts[0]
+
+
+def _in_precision(space: Any, arrays: Tree) -> Tree:  # noqa: ANN401
+    """Return observations with those of a Box of floats in its precision."""
+    if isinstance(space, spaces.Dict):
+        return {key: _in_precision(inner, arrays[key]) for key, inner in space.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_in_precision(inner, part) for inner, part in zip(space.spaces, arrays, strict=True))
+    floats = isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating)
+    return arrays.astype(space.dtype, copy=False) if floats else arrays
 
 
 def actions_of(taken: Tensor, made_for: tuple[Any, Any] | None, count: int | None) -> Any:  # noqa: ANN401

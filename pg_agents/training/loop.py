@@ -12,7 +12,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from pg_agents.agents.base import Agent
-from pg_agents.agents.common.compatibility import check_batch, check_spaces
+from pg_agents.agents.common.compatibility import check_batch, check_spaces, remember_spaces
 from pg_agents.audit.check import Audits
 from pg_agents.collection.collector import Collector
 from pg_agents.collection.collectors import EpisodeCollector, StepCollector
@@ -149,6 +149,7 @@ def _rows(agent: Agent) -> dict[str, Any]:
 
 
 def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: Evaluations) -> Run:
+    remember_spaces(agent, env)
     warn_of_threads(agent)
     collector = make_collector(agent, env, plan.seed, plan.step_timeout)
     check_stop_return(agent, collector, plan.stop_return)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pg_agents.data.rollout import EpisodeCadence, StepCadence
+from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.policies import Policy, check_learners
-from pg_agents.spaces.conversion import brief, difference, spaces_of
+from pg_agents.spaces.conversion import brief, difference, space_to_json, spaces_of
 
 
 def check_spaces(
@@ -34,6 +35,22 @@ def check_spaces(
                 f"{name}: its {kind} space is {brief(theirs)}, the agent was made for {brief(mine)} ({different}); "
                 "use for_env(env)"
             )
+
+
+def remember_spaces(agent: Any, env: Any) -> None:  # noqa: ANN401
+    """Let an agent of the user's networks act as in `env`, in which it is about to learn.
+
+    Spaces that no file can hold are not remembered; the agent then acts as one that has learned nowhere.
+    """
+    if agent.spaces is not None:
+        return
+    found = spaces_of(env)
+    try:
+        for space in found:
+            space_to_json(space)
+    except UnsupportedSpaceError:
+        return
+    agent.learned_in = found
 
 
 def check_batch(

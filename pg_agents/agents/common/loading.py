@@ -53,6 +53,9 @@ def _read(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) -> An
         state = untied(load_file(path / "agent.safetensors"), description)
         if "policy" in networks:
             agent = form(**networks, **description["arguments"])
+            if (learned_in := description.get("learned_in")) is not None:
+                observations, actions = map(space_from_json, learned_in)
+                agent.learned_in = observations, actions
         else:
             agent = _make(form, description, path, networks, state)
         _take(agent, state, path)
