@@ -7,7 +7,7 @@ heed_imports()
 
 import pg_envs  # noqa: F401 - makes the pg/… ids known
 
-from pg_agents import renamed
+from pg_agents import elsewhere, renamed
 from pg_agents.agents import (
     A2C,
     AGENTS,
@@ -62,6 +62,10 @@ def __getattr__(name: str) -> object:
     if name in renamed.PUBLIC:
         renamed.warn(f"pg_agents.{name}", renamed.PUBLIC[name])
         return globals()[renamed.PUBLIC[name]]
+    if (ours := elsewhere.AGENTS.get(elsewhere.agent_name(name))) is not None:
+        raise AttributeError(f"module {__name__!r} has no {name}: here it is {AGENTS[ours].__name__}")
+    if (said := elsewhere.here_of(name)) is not None:
+        raise AttributeError(f"module {__name__!r} has no {name}: {said}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import inspect
 import math
 import textwrap
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Self, TypeVar
 
 from pg_agents.checks import is_count
-from pg_agents.elsewhere import option_for
+from pg_agents.elsewhere import check_names
 from pg_agents.schedules import LinearSchedule, scheduled
 
 
@@ -100,6 +99,8 @@ class Option:
         return None if value is None and self.optional else self._read(self.name, value, self.rule)
 
     def _read(self, name: str, value: Any, rule: str) -> Any:  # noqa: ANN401
+        if self.scheduled and callable(value):
+            raise ValueError(f'{name} must be {rule}, got a function; a linear schedule is {name}="3e-4:0", from : to')
         value = scheduled(name, value) if self.scheduled else value
         is_schedule = isinstance(value, LinearSchedule)
         ends = (value.start, value.end) if is_schedule else (value,)
@@ -171,16 +172,6 @@ class Configuration:
     def replace(self, **changes: Any) -> Self:  # noqa: ANN401
         """Return a configuration in which some options have other values."""
         return type(self)(**self.given_options() | changes)
-
-
-def check_names(title: str, given: Iterable[str], known: list[str]) -> None:
-    """Raise TypeError for an option that there is not, with the nearest that there is."""
-    for name in given:
-        if name not in known:
-            elsewhere = option_for(name, known)
-            meant = difflib.get_close_matches(name, known, 1) if elsewhere is None else [elsewhere]
-            way_out = f"did you mean {meant[0]}?" if meant else f"it takes {', '.join(known)}"
-            raise TypeError(f"{name}: {title} has no such argument; {way_out}")
 
 
 def plain_value(value: Any) -> Any:  # noqa: ANN401

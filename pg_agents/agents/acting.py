@@ -13,6 +13,7 @@ from pg_agents.agents.common.compatibility import check_spaces
 from pg_agents.agents.construction import C, Constructed
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.distributions import draw
+from pg_agents.elsewhere import with_names_checked
 from pg_agents.export.onnx_file import export_onnx
 from pg_agents.llm.generating import completions, sampling_as
 from pg_agents.llm.make_language_networks import language_policy
@@ -29,6 +30,7 @@ class Acting(Constructed[C]):
 
     warned_of_spaces = False
 
+    @with_names_checked
     @torch.no_grad()
     def act(
         self,
@@ -136,7 +138,7 @@ class Acting(Constructed[C]):
                 "act: the agent has learned in no environment yet, so its action space is unknown and actions are not "
                 "clipped to it; set agent.spaces = (env.observation_space, env.action_space)",
                 UserWarning,
-                stacklevel=4,  # above torch.no_grad
+                stacklevel=5,  # above no_grad and with_names_checked
             )
 
 

@@ -15,6 +15,7 @@ from pg_agents.agents.common.loading import read_agent
 from pg_agents.agents.common.make_agent import Form, env_defaults, make_parts
 from pg_agents.agents.common.make_learners import seeds_of_learners
 from pg_agents.agents.common.one_learner import learner_of
+from pg_agents.elsewhere import refuse_policy_names, with_names_checked
 from pg_agents.generators import make_generators
 from pg_agents.llm import LanguageConfig
 from pg_agents.llm.make_language_networks import base_folder, language_policy
@@ -42,11 +43,14 @@ class Constructed(Configured[C]):
     generator: Any  # of the order of minibatches; of several learners `Generators`
 
     def __new__(cls, *positional: Any, **named: Any) -> Self:  # noqa: ANN401, D102
-        if positional:
-            raise TypeError(f"{cls.__name__} takes no positional arguments: write {cls.__name__}.for_env(env)")
+        if positional or ("env" in named and "policy" not in named):
+            refuse_policy_names(positional, f"write {cls.__name__}.for_env(env)", called=cls.__name__)
+            what = "positional arguments" if positional else "env"
+            raise TypeError(f"{cls.__name__} takes no {what}: write {cls.__name__}.for_env(env)")
         return super().__new__(cls)
 
     @classmethod
+    @with_names_checked
     def for_env(
         cls,
         env: Any,  # noqa: ANN401

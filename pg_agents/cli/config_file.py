@@ -17,7 +17,8 @@ from typing import Any
 from pg_agents.agents import Agent
 from pg_agents.checks import is_count
 from pg_agents.cli.run_arguments import RunArguments
-from pg_agents.configuration import Option, check_names
+from pg_agents.configuration import Option
+from pg_agents.elsewhere import check_names
 from pg_agents.errors import UserError
 from pg_agents.llm import LanguageConfig
 from pg_agents.policies import NetworkConfig

@@ -7,7 +7,7 @@ import re
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 
-from pg_agents.elsewhere import option_for
+from pg_agents.elsewhere import option_for, said_of
 from pg_agents.errors import UserError
 
 COUNTS = (
@@ -58,6 +58,9 @@ def refuse_foreign(words: Sequence[str], form: type, who: str) -> None:
     known = {field.name for field in fields_of(form)} | {"async", "help"}
     typed = dict.fromkeys(_name(word.partition("=")[0]) for word in words if word.startswith("--"))
     meant = {name: option_for(name, known) for name in typed if name not in known}
+    for name in meant:
+        if meant[name] is None and (said := said_of(name)) is not None:
+            raise UserError(f"{name}: {who} has no such option; {said}")
     found = [(name, here) for name, here in meant.items() if here is not None]
     if not found:
         return

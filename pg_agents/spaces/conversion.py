@@ -21,9 +21,24 @@ def spaces_of(env: gym.Env | VectorEnv) -> tuple[gym.Space, gym.Space]:
     """Return the observation and action space of one environment of `env`."""
     if isinstance(env, VectorEnv):
         return env.single_observation_space, env.single_action_space
-    if not isinstance(env, gym.Env):
-        raise TypeError(f"env must be a gymnasium.Env or a gymnasium.vector.VectorEnv, got {type(env).__name__}")
+    check_env(env)
     return env.observation_space, env.action_space
+
+
+def check_env(env: Any, name: str = "env") -> None:  # noqa: ANN401
+    """Raise TypeError unless the argument `name` is an environment of Gymnasium, single or vector."""
+    if isinstance(env, gym.Env | VectorEnv):
+        return
+    found, way_out = type(env).__name__, ""
+    if isinstance(env, type):
+        found, way_out = f"the class {env.__name__}", f"; make one: {env.__name__}(…)"
+    elif callable(env):
+        found, way_out = "a function", "; give what it returns"
+    elif isinstance(env, list | tuple):
+        way_out = "; gymnasium.vector.SyncVectorEnv([make, make, …]) makes one of functions that make them"
+    elif type(env).__mro__[-2].__module__.startswith("gym."):
+        way_out = " of gym, which Gymnasium has replaced; shimmy makes one of it"
+    raise TypeError(f"{name} must be a gymnasium.Env or a gymnasium.vector.VectorEnv, got {found}{way_out}")
 
 
 def to_env_action(space: gym.Space) -> Callable[[Tensor], NDArray[Any]]:

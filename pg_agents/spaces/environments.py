@@ -12,11 +12,13 @@ from gymnasium.error import DependencyNotInstalled, Error, UnregisteredEnv
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
 from pg_agents.checks import whole_number
+from pg_agents.elsewhere import POLICIES
 from pg_agents.errors import UserError
 from pg_agents.extras import install_line
 from pg_agents.shown import nearest, shown
 from pg_agents.spaces.atari import one_by_one
 from pg_agents.spaces.closing import closing
+from pg_agents.spaces.conversion import check_env
 from pg_agents.spaces.packages import game_of, how_to_install, import_module, registering_module
 from pg_agents.spaces.time_limit import checked_timeout
 from pg_agents.spaces.worker_envs import make_vec, mode_of
@@ -60,6 +62,7 @@ def open_env(
         with closing(make_env(name, count, env_args or {}, step_timeout=step_timeout, **how), step_timeout) as made:
             yield made
         return
+    check_env(env, argument)
     for name, value in (("num_envs", num_envs), ("env_args", env_args), ("wrappers", wrappers)):
         if value is not None:
             raise ValueError(f"{name}={shown(value)}: {argument} is made already; leave it out, or give the id of one")
@@ -202,7 +205,9 @@ def _unknown(env_id: str, error: Error, argument: str) -> UserError:
     module = registering_module(name)
     near = nearest(name, gym.registry)
     game = game_of(name)
-    if module is not None and module not in sys.modules:
+    if name in POLICIES:
+        way_out = "networks follow from an environment's spaces: for_env(env), with hidden=(64, 64) for their size"
+    elif module is not None and module not in sys.modules:
         way_out = f"{module} registers it: {install_line(module)}"
     elif game is not None:
         way_out = f"did you mean {game}?"

@@ -17,10 +17,10 @@ from pg_agents.checks import whole_number
 from pg_agents.collection.actor import Actor
 from pg_agents.collection.collectors import is_over
 from pg_agents.collection.env_adapter import EnvAdapter
+from pg_agents.elsewhere import with_names_checked
 from pg_agents.seeding import Purpose, seeds_of, spawn
 from pg_agents.spaces.environments import NUM_ENVS, open_env
 from pg_agents.spaces.wrappers import Wrapper
-from pg_agents.training.named import with_names_checked
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pg_agents.audit.check import Audits
 from pg_agents.collection.collector import Collector
 from pg_agents.collection.collectors import EpisodeCollector, StepCollector
 from pg_agents.data.rollout import Rollout, StepCadence
+from pg_agents.elsewhere import with_names_checked
 from pg_agents.llm.quiet import quiet_libraries
 from pg_agents.shown import shortened
 from pg_agents.spaces.environments import made_by, open_env
@@ -25,7 +26,6 @@ from pg_agents.training.active import Active, check_stop_return, takes_its_part
 from pg_agents.training.checkpointing import KEPT, Saving, make_saving
 from pg_agents.training.evaluations import Evaluations, make_evaluations, open_eval_env
 from pg_agents.training.learners_progress import LearnersProgress
-from pg_agents.training.named import with_names_checked
 from pg_agents.training.plan import Plan, make_plan
 from pg_agents.training.probes import Probe, probes_of_runs
 from pg_agents.training.progress import RunProgress

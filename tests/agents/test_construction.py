@@ -81,7 +81,7 @@ def test_options_are_read_from_the_agent_and_changed_by_a_new_configuration():
         (lambda agent: agent.predict(0), r"PPO has no predict: write actions, memory = agent.act"),
         (
             lambda agent: pg.PPO("MlpPolicy", "CartPole-v1"),
-            r"PPO takes no positional arguments: write PPO.for_env\(env\)",
+            r"PPO takes no 'MlpPolicy': write PPO.for_env\(env\)",
         ),
         (lambda agent: pg.PPO.for_env("CartPole-v1", clip_range=0.1), "clip_range: .* did you mean clip?"),
         (lambda agent: pg.PPO.for_env("CartPole-v1", clipp=0.1), "clipp: PPO has no such argument; did you mean clip?"),

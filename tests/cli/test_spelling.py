@@ -71,6 +71,7 @@ def test_each_command_and_agent_answers_with_what_it_has(capsys):
     assert "write ENV, after the agent" in refused(capsys, "train", "ppo", "--env-id", "CartPole-v1")
     assert refused(capsys, "evaluate", "r", "--n-eval-episodes", "3").endswith("write --episodes")
     assert refused(capsys, "tune", "ppo", "CartPole-v1", "--n-trials", "3").endswith("write --trials")
+    assert "hidden (net_arch)" in refused(capsys, "train", "ppo", "CartPole-v1", "--policy-kwargs", "dict()")
 
 
 def test_what_nobody_knows_is_left_to_the_parser(capsys):

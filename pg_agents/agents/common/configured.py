@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from pg_agents.agents.common.config import ABSENT, AgentConfig
 from pg_agents.agents.common.make_agent import check_kind
-from pg_agents.configuration import check_names
 from pg_agents.data.learners import of_columns
 from pg_agents.data.rollout import Batch, Rollout
-from pg_agents.elsewhere import METHODS
+from pg_agents.elsewhere import METHODS, check_names
 from pg_agents.schedules import LinearSchedule
 
 C = TypeVar("C", bound=AgentConfig)

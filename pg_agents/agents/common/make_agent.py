@@ -12,7 +12,7 @@ from torch import nn
 
 from pg_agents.agents.common.config import AgentConfig
 from pg_agents.agents.common.make_learners import networks_of_learners
-from pg_agents.configuration import check_names
+from pg_agents.elsewhere import check_names, refuse_policy_names
 from pg_agents.llm import LanguageConfig, language_networks
 from pg_agents.llm.huggingface import HuggingFacePolicy
 from pg_agents.policies import ActionCritic, Critic, NetworkConfig, Policy, make_networks
@@ -161,6 +161,7 @@ def _told_apart(
         TypeError: there is no such option.
         ValueError: options of new networks together with a language model, or the other way round.
     """
+    refuse_policy_names([options.get("policy")], "leave it out", called=form.title)
     options = {name: value for name, value in options.items() if name not in ("reference", "encoder", "seeds")}
     known = [*form.config_class.options(), *NetworkConfig.options(), *LanguageConfig.options()]
     check_names(form.title, options, known)
