@@ -37,6 +37,7 @@ from pg_agents.functional.losses import with_entropy
 from pg_agents.generators import make_generators
 from pg_agents.policies import ActionCritic, Critic, Policy
 from pg_agents.policies.normalization import scales_of
+from pg_agents.policies.own_networks import without_noise
 from pg_agents.renamed import AGENT, refuse_overrides
 from pg_agents.seeding import Purpose, spawn
 
@@ -79,6 +80,7 @@ class Agent(Acting[C], ABC):
     ) -> None:
         super().__init__()
         check_networks(policy, critic)
+        without_noise(policy)
         form, self.config = self.form(), self.configuration(config, options)
         check_needs(form, self.config, policy, critic, reference)
         self.config.check_learners(policy.num_learners)

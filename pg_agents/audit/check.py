@@ -34,23 +34,25 @@ def audit(
     *,
     most: int | None = None,
     decode: Callable[[Sequence[int]], str] | None = None,
+    always: bool = False,
 ) -> float:
     """Return the largest |ln π_learned(A_t|S_t) − ln π_recorded(A_t|S_t)| of a rollout; NaN if nothing was compared.
 
     Nothing is compared for a policy that acts and learns by the same function (it does not override `Policy.step`), on
-    observations that are not stored as texts.
+    observations that are not stored as texts; with `always` it is, as a function of the user's may draw random numbers.
 
     Args:
         policy: the policy, in the mode in which it learns, not updated since it acted.
         rollout: its rollout.
         most: the number of decisions to compare, the first ones, at most 16,384; None: 16,384.
         decode: maps ids to text, for the message.
+        always: compare also a policy that acts and learns by the same function.
 
     Raises:
         AuditError: log-probabilities differ by more than rounding: by 1e-3, or for parameters of 16 bits by more than
             `ROUNDING`; or actions were not drawn from the recorded distribution (`drawn_otherwise`).
     """
-    if not isinstance(rollout.observations, TokenBlock) and type(policy).step is Policy.step:
+    if not (always or isinstance(rollout.observations, TokenBlock)) and type(policy).step is Policy.step:
         return float("nan")
     mismatch = _compared(policy, beginning(rollout, most), "the first rollout", decode)
     if drawn := drawn_otherwise(mismatch):
@@ -68,18 +70,24 @@ class Audits:
         policy: as in `audit`.
         most: as in `audit`.
         decode: as in `audit`.
+        always: as in `audit`.
     """
 
     def __init__(
-        self, policy: Policy, *, most: int | None = None, decode: Callable[[Sequence[int]], str] | None = None
+        self,
+        policy: Policy,
+        *,
+        most: int | None = None,
+        decode: Callable[[Sequence[int]], str] | None = None,
+        always: bool = False,
     ) -> None:
-        self.policy, self.most, self.decode = policy, most, decode
+        self.policy, self.most, self.decode, self.always = policy, most, decode, always
         self.longest: int | None = None  # the number of tokens of the longest text compared
 
     def __call__(self, rollout: Rollout) -> None:
         """Raise AuditError if the policy that sampled `rollout` is not the policy being trained; see `audit`."""
         if self.longest is None:
-            audit(self.policy, rollout, most=self.most, decode=self.decode)
+            audit(self.policy, rollout, most=self.most, decode=self.decode, always=self.always)
             part = beginning(rollout, self.most)
             self.longest = int(_text_lengths(part.observations, part.mask).max())
         if not isinstance(rollout.observations, TokenBlock):

@@ -16,6 +16,7 @@ from pg_agents.data.state import State
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.distributions import Distribution, draw
 from pg_agents.generators import make_generators
+from pg_agents.policies.own_networks import check_decision, without_noise
 from pg_agents.policies.policy import Policy, check_learners
 from pg_agents.seeding import Purpose, seeds_of, spawn
 from pg_agents.spaces.conversion import to_env_action
@@ -52,6 +53,7 @@ class Actor:
 
     def __init__(self, adapter: EnvAdapter, policy: Policy, seed: int | Sequence[int], *, greedy: bool = False) -> None:
         check_learners(policy, adapter.num_envs)
+        without_noise(policy)
         self.adapter, self.policy, self.greedy = adapter, policy, greedy
         self.device = next(policy.parameters()).device
         self.on_cpu = self.device.type == "cpu"
@@ -59,6 +61,7 @@ class Actor:
         self.to_env_action = to_env_action(adapter.env.single_action_space)
         self.memory: Any = None
         self.shown = np.zeros(adapter.num_envs, np.int64)
+        self.checked = False  # the first decision's shapes
 
     def act(
         self,
@@ -90,11 +93,23 @@ class Actor:
             )
         shown = self.policy.encode(shown)
         distribution, self.memory = self.policy.step(shown, self.memory)
-        actions = draw(distribution, self._where, greedy=self.greedy, generator=self.generator)
+        actions = self._draw(distribution)
         features = shown.features if isinstance(shown, Encoded) else None
         return self.to_env_action(self.policy.unscale_action(actions)), PolicyStep(
             seen, distribution, actions, features
         )
+
+    def _draw(self, distribution: Any) -> Tensor:  # noqa: ANN401
+        """Return actions; the first time, a distribution of the user's is checked."""
+        unknown = not (self.checked or type(distribution).__module__.startswith("pg_agents."))
+        space, count = self.adapter.env.single_action_space, self.adapter.num_envs
+        if unknown:
+            check_decision(self.policy, distribution, None, space, count)
+        actions = draw(distribution, self._where, greedy=self.greedy, generator=self.generator)
+        if unknown:
+            check_decision(self.policy, distribution, actions, space, count)
+            self.checked = True
+        return actions
 
     def get_state(self) -> State:
         """Return the generator's state, the memory if it carries information, and which observations were shown."""

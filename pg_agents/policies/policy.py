@@ -97,6 +97,11 @@ def check_learners(policy: Policy, num_envs: int, name: str = "env") -> None:
         )
 
 
+def shape_of(values: Any) -> str:  # noqa: ANN401
+    """Return the shape of a tensor as text, or what it is instead."""
+    return str(list(values.shape)) if isinstance(values, Tensor) else f"a {type(values).__name__}"
+
+
 class Critic(nn.Module, ABC):
     """V_ψ: observations → values; the same arguments as a policy.
 
@@ -107,6 +112,17 @@ class Critic(nn.Module, ABC):
 
     num_learners: int = 1
     shared_encoder: Any = None
+
+    def __call__(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:
+        """Return `forward`'s values; ValueError unless there is one for each step."""
+        values = super().__call__(observations, memory, episode_starts)
+        if episode_starts is not None and getattr(values, "shape", None) != episode_starts.shape:
+            shape = list(episode_starts.shape)
+            raise ValueError(
+                f"critic: {type(self).__name__} returned {shape_of(values)} for observations of the steps {shape}, "
+                f"expected {shape}, one value for each step (values.squeeze(-1))"
+            )
+        return values
 
     @abstractmethod
     def forward(self, observations: Tree, memory: Memory = None, episode_starts: Tensor | None = None) -> Tensor:

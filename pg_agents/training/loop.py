@@ -153,11 +153,13 @@ def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: E
     warn_of_threads(agent)
     collector = make_collector(agent, env, plan.seed, plan.step_timeout)
     check_stop_return(agent, collector, plan.stop_return)
-    audits = Audits(agent.policy, most=agent.micro_batch_size, decode=getattr(env.unwrapped, "decode", None))
-    learners = LearnersProgress(len(agent.seeds)) if agent.policy.num_learners > 1 else None
-    progress = RunProgress("append_only" in env.metadata, learners=learners)
+    decode = getattr(env.unwrapped, "decode", None)
+    audits = Audits(agent.policy, most=agent.micro_batch_size, decode=decode, always=agent.spaces is None)
+    several = LearnersProgress(len(agent.seeds)) if agent.policy.num_learners > 1 else None
     active = Active(agent, each_its_part=takes_its_part(agent, collector))
-    return Run(active, collector, plan, evaluations, progress, audits)
+    return Run(
+        active, collector, plan, evaluations, RunProgress("append_only" in env.metadata, learners=several), audits
+    )
 
 
 def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signals: bool) -> None:
@@ -233,10 +235,7 @@ def _config(run: Run, saving: Saving) -> dict[str, Any]:
         "env": adapter.name,
         "num_envs": run.num_envs,
         "total_steps": run.total_steps,
-        "seed": run.plan.seed,
-        "log_every": run.plan.log_every,
-        "stop_return": run.plan.stop_return,
-        "step_timeout": run.plan.step_timeout,
+        **{name: getattr(run.plan, name) for name in ("seed", "log_every", "stop_return", "step_timeout")},
         "eval_every": run.evaluations.every if run.evaluations.env is not None else None,
         "eval_episodes": run.evaluations.episodes,
         "checkpoint_every": saving.every.text,

@@ -15,6 +15,7 @@ from torch import Tensor
 from pg_agents.agents.base import Agent
 from pg_agents.data.rollout import Rollout, TokenBlock
 from pg_agents.policies import TabularPolicy
+from pg_agents.shown import shown
 from pg_agents.training.appended import Value
 from pg_agents.training.current import current_numbers
 from pg_agents.training.policy_pictures import PolicyProbe
@@ -29,6 +30,8 @@ def probes_of_runs(probes: Sequence[Callable[..., Any]]) -> list[Probe]:
     Raises:
         ValueError: a probe that cannot be called with a run.
     """
+    if callable(probes) or isinstance(probes, str | Mapping):
+        raise ValueError(f"probes must be a list of functions of the run, got {shown(probes)}; write probes=[…]")
     return list(map(_probe_of_runs, probes))  # no comprehension: the warning counts the frames up to the caller
 
 
@@ -45,6 +48,24 @@ def _probe_of_runs(probe: Callable[..., Any]) -> Probe:
         stacklevel=5,  # the line that called `train`
     )
     return lambda run: probe(run.agent, run.rollout)
+
+
+def found_by(probe: Probe, run: Run) -> Mapping[str, Value]:
+    """Return what a probe finds in a run, by name.
+
+    Raises:
+        ValueError: it returns neither metrics by name nor None.
+    """
+    found, name = probe(run), getattr(probe, "__qualname__", type(probe).__name__)
+    if found is None or isinstance(found, Mapping):
+        for key, value in (found or {}).items():
+            if not isinstance(value, str) and not any(hasattr(value, needed) for needed in ("__float__", "shape")):
+                raise ValueError(
+                    f"probes: {name} returned {shown(value)} for {shown(key)}, expected a number, a text or an array"
+                )
+        return found or {}
+    end = "; run.stop(reason) ends the run" if isinstance(found, bool) else ""
+    raise ValueError(f"probes: {name} returned {shown(found)}, expected metrics by name, or None{end}")
 
 
 def _parameters(probe: Callable[..., Any]) -> list[str]:

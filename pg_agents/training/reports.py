@@ -18,7 +18,7 @@ from pg_agents.training.known import known_lines, known_returns
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.learners_reports import LearnersReports
 from pg_agents.training.over_seeds import STACKED, over_seeds
-from pg_agents.training.probes import Probe, default_probes, text_table
+from pg_agents.training.probes import Probe, default_probes, found_by, text_table
 from pg_agents.training.progress_bar import ProgressBar, stream
 from pg_agents.training.resuming import Opened
 from pg_agents.training.run import Run
@@ -94,7 +94,7 @@ class Reports:
             of_learners = self.learners.rows(run) if self.learners else []
             row |= run.progress.row()
             for probe in self.probes:
-                row |= probe(run) or {}
+                row |= found_by(probe, run)
             if run.over and run.steps not in run.evaluations.means:  # a probe has stopped the run
                 row |= self._evaluated(run)
         self.bar.show(run, row)
