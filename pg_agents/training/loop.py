@@ -184,6 +184,7 @@ def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signal
             run.active.end(run.collector)
             if not signals.at_once:
                 reports.close(run)
+                reports.say_ended(run, signals)
 
 
 def _loop(run: Run, reports: Reports, signals: Signals) -> None:

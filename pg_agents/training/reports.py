@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
+from pg_agents.at_once import leave
 from pg_agents.data.rollout import Rollout
 from pg_agents.training.appended import Value
 from pg_agents.training.checkpointing import Checkpoints, Saving, has_checkpoints
@@ -23,6 +24,7 @@ from pg_agents.training.progress_bar import ProgressBar, stream
 from pg_agents.training.resuming import Opened
 from pg_agents.training.run import Run
 from pg_agents.training.run_files import AGENT, BEST, writable
+from pg_agents.training.signals import Signals
 from pg_agents.training.trackers.tracking import Tracking
 from pg_agents.training.writers import RunWriter
 
@@ -80,6 +82,17 @@ class Reports:
         """Say why the run was stopped, if it was."""
         if run.stopped:
             self.say(f"stopped  {run.stopped}")
+
+    def say_ended(self, run: Run, signals: Signals) -> None:
+        """Say where a run was ended by a signal, and how it goes on; the command line says it itself."""
+        if signals.number is None or leave in signals.former.values():
+            return
+        text = f"stopped  by {signals.name} {self.where(run)}"
+        if self.writer is None:
+            text += "; nothing is saved, as there is no run_dir"
+        elif self.checkpoints and self.checkpoints.good >= 0:
+            text += f"; train(…, run_dir={str(self.writer.run_dir)!r}, resume=True) goes on"
+        self.say(text)
 
     def before_learning(self, run: Run, rollout: Rollout) -> None:
         """Write the untrained agent's evaluation and texts."""
