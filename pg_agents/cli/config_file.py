@@ -23,6 +23,7 @@ from pg_agents.errors import UserError
 from pg_agents.llm import LanguageConfig
 from pg_agents.policies import NetworkConfig
 from pg_agents.shown import shown
+from pg_agents.spaces.given_envs import GIVEN
 from pg_agents.spaces.packages import untrusted_module
 from pg_agents.spaces.wrappers import Wrapper
 from pg_agents.training.learners_reports import SHARES, share
@@ -120,7 +121,8 @@ def _table(path: Path) -> dict[str, Any]:
         raise UserError(f"config: {path} cannot be read as {path.suffix[1:].upper()} ({shown(error)})") from error
     if not isinstance(found, dict):
         raise UserError(f"config: {path} must hold a table of arguments by name, got {shown(found)}")
-    return {name: value for name, value in found.items() if name not in OF_A_RUN}
+    given = {GIVEN, "env"} if GIVEN in found else set()  # the name of an object in Python need not make it again
+    return {name: value for name, value in found.items() if name not in OF_A_RUN and name not in given}
 
 
 def _toml(text: str) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
 from pg_agents.agents import Agent
@@ -18,7 +20,8 @@ from pg_agents.cli.environments import TRUST, with_tokenizer
 from pg_agents.errors import UserError
 from pg_agents.shown import shown
 from pg_agents.spaces.environments import open_env
-from pg_agents.spaces.packages import untrusted_module
+from pg_agents.spaces.given_envs import GIVEN, made_again
+from pg_agents.spaces.packages import import_module, untrusted_module
 from pg_agents.spaces.wrappers import Wrapper
 from pg_agents.training.evaluations import rows_of
 from pg_agents.training.writers import empty_folder, fresh_run_dir
@@ -149,4 +152,23 @@ def read_config(run_dir: Path, *, trusted: bool) -> RunConfig:
     if module is not None and not trusted:
         names = f"path: {path} names a module, {shown(module)}, and importing it runs its code"
         raise UserError(f"{names}; if you trust the folder", TRUST)
+    if "env_args" not in values and isinstance(given := values.get(GIVEN), dict):
+        _check_given(run_dir, config.env, given)
     return config
+
+
+def _check_given(run_dir: Path, env_id: str, given: dict[str, Any]) -> None:
+    """Raise UserError if a run's environment was given in Python, and its name makes another one or none."""
+    env_id = import_module(env_id)
+    what = f"the environment of {run_dir} was an object in Python ({shown(given.get('class'))})"
+    agent = f"pg_agents.load({str(run_dir / 'agent')!r})"
+    if (same := made_again(env_id, given)) is False:
+        why = "makes another one" if env_id in gym.registry else "is no registered id"
+        raise UserError(
+            f"path: {what}, and {shown(env_id)} {why}; in Python: pg_agents.evaluate({agent}, env), or train(…, env, "
+            f"run_dir={str(run_dir)!r}, resume=True)"
+        )
+    own = [name for name in given.get("wrappers") or () if isinstance(name, str)]
+    if own or same is None:
+        without = f", without {', '.join(own)} around it" if own else ""
+        warnings.warn(f"{what}; it is made of the id {shown(env_id)}{without}", RuntimeWarning, stacklevel=3)

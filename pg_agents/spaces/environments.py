@@ -19,6 +19,7 @@ from pg_agents.shown import nearest, shown
 from pg_agents.spaces.atari import one_by_one
 from pg_agents.spaces.closing import closing
 from pg_agents.spaces.conversion import check_env
+from pg_agents.spaces.given_envs import given_env
 from pg_agents.spaces.packages import game_of, how_to_install, import_module, registering_module
 from pg_agents.spaces.time_limit import checked_timeout
 from pg_agents.spaces.worker_envs import make_vec, mode_of
@@ -134,11 +135,18 @@ def _one_by_one(name: str, arguments: Mapping[str, Any], wrappers: Sequence[Wrap
 
 
 def made_by(
-    env_id: str, arguments: Mapping[str, Any] | None, wrappers: Iterable[Wrapper] | None, num_learners: int = 1
+    env: gym.Env | VectorEnv | str,
+    arguments: Mapping[str, Any] | None,
+    wrappers: Iterable[Wrapper] | None,
+    num_learners: int = 1,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return what a run's config.json says of how its environments were made."""
-    made = id_for(env_id, num_learners, arguments, wrappers)
-    return {"env": made, "env_args": dict(arguments or {}), "wrappers": [vars(wrapper) for wrapper in wrappers or ()]}
+    """Return what a run's config.json says of how its environments were made, and `more` that the caller knows."""
+    if isinstance(env, str):
+        made = {"env": id_for(env, num_learners, arguments, wrappers), "env_args": dict(arguments or {})}
+        return made | {"wrappers": [vars(wrapper) for wrapper in wrappers or ()], **(more or {})}
+    known = "env_args" in (more or {}) or not isinstance(env, gym.Env | VectorEnv)
+    return ({} if known else given_env(env)) | dict(more or {})
 
 
 def make_single_env(env_id: str, arguments: Mapping[str, Any]) -> gym.Env:

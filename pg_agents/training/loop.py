@@ -125,7 +125,7 @@ def train(
     saving = make_saving(checkpoint_every, keep_checkpoints, track, run_dir)
     plan, probes = make_plan(total_steps, seed, log_every, stop_return, step_timeout), probes_of_runs(probes)
     wrappers = None if wrappers is None else wrappers_of(wrappers)
-    made_of = made_by(env, env_args, wrappers, agent.policy.num_learners) if isinstance(env, str) else {}
+    made_of = made_by(env, env_args, wrappers, agent.policy.num_learners, config)
     how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
     with (
         run_folder(run_dir, resume) as folder,
@@ -138,7 +138,7 @@ def train(
         run = _make_run(agent, opened, plan, evaluations)
         reports = make_reports(run, opened, folder, probes, progress, saving)
         if folder is None or folder.goes_on(run, reports.say):
-            _carry_out(run, reports, _config(run, saving) | made_of | dict(config or {}), handle_signals)
+            _carry_out(run, reports, _config(run, saving) | made_of, handle_signals)
     reports.say_stopped(run)
     return run.summary
 
