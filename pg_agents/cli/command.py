@@ -132,4 +132,4 @@ def _do(options: Options) -> None:
 
         run_gradients(options)
     else:
-        demo(options.root, scale=options.scale, processes=options.processes, seed=options.seed)
+        demo(options.root, scale=options.scale, processes=options.processes, seed=options.seed, quiet=options.quiet)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from typing import Any
 import gymnasium as gym
 import pg_envs
 import torch
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pg_agents.agents import AGENTS
 from pg_agents.agents.common.make_agent import make_parts
-from pg_agents.cli.demo_tasks import TASKS, Task
+from pg_agents.cli.demo_progress import shown
+from pg_agents.cli.demo_tasks import TASKS, Job, Task
 from pg_agents.cli.listing import columns
 from pg_agents.cli.parallel import in_processes
 from pg_agents.cli.terminal import say
@@ -25,7 +24,6 @@ from pg_agents.seeding import Purpose, environment_seeds, spawn
 from pg_agents.statistics import interquartile_mean, interval
 from pg_agents.training.evaluation import evaluate
 from pg_agents.training.loop import train
-from pg_agents.training.run_files import steps_written
 from pg_agents.training.writers import fresh_run_dir
 
 SEEDS = 8  # of every run that can be several learners at once; an interval of fewer is wide
@@ -34,22 +32,6 @@ REACHED = 0.95  # of the way from random returns to the best: the rest is noise,
 # TensorBoard selects no run at first if there are more than 40. This page has the runs whose names end like an
 # environment's, in v and a digit: those of all seeds together.
 WITHOUT_SEEDS = "http://localhost:6006/?runFilter=v.$#scalars&regexInput=v.$"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One agent in one task, with one seed or several."""
-
-    agent: str
-    task: Task
-    seeds: tuple[int, ...]
-    scale: float
-    run_dir: Path
-
-    @property
-    def total_steps(self) -> int:
-        """The steps of all learners, scaled."""
-        return len(self.seeds) * max(1, round(self.task.settings(self.agent).total_steps * self.scale))
 
 
 @dataclass(frozen=True)
@@ -85,6 +67,7 @@ def demo(
     scale: float = 1.0,
     processes: int = 2,
     seed: int = 0,
+    quiet: bool = False,
     tasks: tuple[Task, ...] = TASKS,
 ) -> list[Row]:
     """Train every agent in every task, print a table of what they learned, and return it.
@@ -94,6 +77,7 @@ def demo(
         scale: multiplies every run's number of steps.
         processes: how many processes train at the same time; 1: only this one.
         seed: the first seed of every run.
+        quiet: show no progress: no bars on a terminal, no lines elsewhere.
         tasks: the tasks.
 
     Raises:
@@ -111,7 +95,7 @@ def demo(
         for task in tasks
         for agent, count in learners(task).items()
     ]
-    with _bars(jobs) as show:
+    with shown(jobs, quiet) as show:
         rows = in_processes(run_job, jobs, processes, show)
     print(f"\n{table(rows)}\n")
     runs = sum(len(row.learned) for row in rows)
@@ -210,19 +194,3 @@ def random_return(task: Task, episodes: int = 200) -> float:
                 _, reward, terminated, truncated, _ = env.step(env.action_space.sample())
                 total, done = total + float(reward), terminated or truncated
     return total / episodes
-
-
-@contextmanager
-def _bars(jobs: list[Job]) -> Iterator[Callable[[], None]]:
-    """Show a progress bar for each job; yield what brings them up to date."""
-    head = TextColumn("{task.description}")
-    with Progress(head, BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn()) as progress:
-        bars = [progress.add_task(f"{job.agent:20}{job.task.env}", total=job.total_steps, start=False) for job in jobs]
-
-        def show() -> None:
-            for bar, job in zip(bars, jobs, strict=True):
-                if job.run_dir.exists():
-                    progress.start_task(bar)
-                    progress.update(bar, completed=min(steps_written(job.run_dir), job.total_steps))
-
-        yield show

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from pg_agents.training.run_files import steps_written
 from pg_agents.training.tuned import Tuned
 
 
@@ -37,6 +39,26 @@ class Task:
     def env_args(self) -> dict[str, Any]:
         """Arguments for the environment's constructor."""
         return self.usual.env_args
+
+
+@dataclass(frozen=True)
+class Job:
+    """One agent in one task, with one seed or several."""
+
+    agent: str
+    task: Task
+    seeds: tuple[int, ...]
+    scale: float
+    run_dir: Path
+
+    @property
+    def total_steps(self) -> int:
+        """The steps of all learners, scaled."""
+        return len(self.seeds) * max(1, round(self.task.settings(self.agent).total_steps * self.scale))
+
+    def steps(self) -> int:
+        """Return how many of them are taken."""
+        return min(steps_written(self.run_dir), self.total_steps) if self.run_dir.exists() else 0
 
 
 MEANS = (0.2, -0.8, 1.5, 0.4, 1.2, -1.5, -0.2, -1.0, 0.8, -0.5)  # of a ten-armed bandit, drawn from N(0, 1)

@@ -14,6 +14,8 @@ from pg_agents.errors import NotSavedError, SavedFilesError, UserError
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.run_files import AGENT, BEST
 
+OTHERS = (".pt", ".pth", ".bin", ".safetensors", ".gguf", ".zip", ".tflite", ".onnx")  # names of files
+
 
 def run_export(options: ExportOptions) -> None:
     """Load an agent and write its policy: to a file in the ONNX format, or a language model's to a folder."""
@@ -47,6 +49,9 @@ def _export(agent: Any, options: ExportOptions) -> None:  # noqa: ANN401
     for name in ("adapters", "base"):
         if getattr(options, name) is not None:
             raise UserError(f"{name}: it is for language models; leave it out for a policy in the ONNX format")
+    if options.to.suffix in OTHERS[:-1]:
+        name = options.to.with_suffix(".onnx")
+        raise UserError(f"to: a policy is written in the ONNX format, not as {options.to.suffix}; give {name}")
     agent.export(options.to, sample=options.sample, action_mask=options.action_mask)
 
 
@@ -55,4 +60,10 @@ def _export_language_model(agent: Any, options: ExportOptions) -> None:  # noqa:
     for name in ("sample", "action_mask"):
         if getattr(options, name):
             raise UserError(f"{name}: it is for policies in the ONNX format; leave it out for a language model")
+    if options.to.suffix in OTHERS:
+        name = options.to.with_suffix("")
+        raise UserError(
+            f"to: a language model is written as a folder that transformers loads, not as {options.to.suffix}; give "
+            f"{name}"
+        )
     agent.save_pretrained(options.to, adapters=options.adapters or "merged", base=options.base)

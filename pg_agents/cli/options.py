@@ -113,6 +113,8 @@ class ResumeOptions:
     imports: Imports = ()
     quiet: bool = False
     """Show no progress and no result."""
+    json: bool = False
+    """Write the summary to standard output as one line of JSON; progress goes to standard error."""
 
 
 @dataclasses.dataclass
@@ -181,6 +183,8 @@ class DemoOptions:
     """Number of processes that train at the same time."""
     seed: int = 0
     """The first seed of every run."""
+    quiet: bool = False
+    """Show no progress, only what was learned."""
 
 
 @dataclasses.dataclass

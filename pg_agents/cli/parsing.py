@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import tyro
-
 from pg_agents.agents import AGENTS, Agent
 from pg_agents.agents.published import PUBLISHED
 from pg_agents.cli.agent_options import agent_form, summary
@@ -17,6 +15,7 @@ from pg_agents.cli.config_file import FromFile, read_file
 from pg_agents.cli.environments import with_tuned_env
 from pg_agents.cli.importing import import_typed
 from pg_agents.cli.options import COMMANDS, PROGRAM, Options, RunOptions, TrainOptions, TuneCommand, TuneOptions
+from pg_agents.cli.refusing import read
 from pg_agents.cli.seed_list import seeds_typed
 from pg_agents.cli.spelling import refuse_foreign, spelled
 from pg_agents.elsewhere import agent_for
@@ -24,15 +23,13 @@ from pg_agents.errors import UserError
 from pg_agents.shown import nearest
 from pg_agents.training.tuned import tuned_settings
 
-CONFIG = (tyro.conf.FlagCreatePairsOff,)
-
 
 def parse(argv: Sequence[str]) -> Options:
     """Return the command and its options that `argv` asks for.
 
     Raises:
-        UserError: an unknown command or agent; a file of --config that does not fit.
-        SystemExit: 0 after help, 2 after an error in an option, which tyro has printed.
+        UserError: an unknown command or agent; an option that cannot be read; a file of --config that does not fit.
+        SystemExit: 0 after help; 2 where nothing was typed.
     """
     if argv and argv[0] in ("--version", "--completion"):
         print(_version() if argv[0] == "--version" else _completion(*argv[1:2]))
@@ -45,7 +42,7 @@ def parse(argv: Sequence[str]) -> Options:
     if command != "train":
         rest = spelled(rest)
         refuse_foreign(rest, COMMANDS[command], command)
-        return tyro.cli(COMMANDS[command], args=rest, prog=f"{PROGRAM} {command}", config=CONFIG)
+        return read(COMMANDS[command], rest, command)
     typed = _typed_for_agent(command, rest, RunOptions)
     found = FromFile() if typed.run.config is None else read_file(typed.run, typed.agent)
     run, own = _filled(typed, found)
@@ -80,7 +77,7 @@ def _typed_for_agent(command: str, rest: Sequence[str], form: type) -> Typed:
     name, rest = _choose(rest, forms, "agent", f"{PROGRAM} {command}")
     rest = spelled(rest)
     refuse_foreign(rest, forms[name], name)
-    parsed: Any = tyro.cli(forms[name], args=rest, prog=f"{PROGRAM} {command} {name}", config=CONFIG)
+    parsed = read(forms[name], rest, command, name)
     names = {
         word.partition("=")[0].lstrip("-").replace("-", "_").removeprefix("no_")
         for word in rest

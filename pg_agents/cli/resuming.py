@@ -56,7 +56,7 @@ def run_resuming(options: ResumeOptions) -> None:
         if options.total_steps is not None:
             config.total_steps = learners * options.total_steps
         env, eval_env = config.open(opened, groups, folder, learners)
-        carry_out(Made(config, agent, env, eval_env), run_dir, quiet=options.quiet, resume=True)
+        carry_out(Made(config, agent, env, eval_env), run_dir, quiet=options.quiet, resume=True, as_json=options.json)
 
 
 def take_over(options: ResumeOptions, config: RunConfig) -> None:

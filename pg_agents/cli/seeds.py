@@ -27,7 +27,7 @@ from pg_agents.errors import Terminated, UserError
 from pg_agents.folders import write_file
 from pg_agents.llm import LanguageConfig
 from pg_agents.policies import NetworkConfig
-from pg_agents.shown import shortened
+from pg_agents.shown import shortened, shown
 from pg_agents.spaces.environments import id_for
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.learners_reports import SHARES
@@ -177,7 +177,7 @@ def resume_seeds(options: ResumeOptions) -> None:
     with ExitStack() as opened:
         known = pg_envs.known_returns(config.open(opened, False, None)[0])
     work = [Seed(agent, arguments, *_own(config, path, seed)) for seed in seeds]
-    in_own_processes(work, path, _jobs(jobs, seeds), known, quiet=options.quiet)
+    in_own_processes(work, path, _jobs(jobs, seeds), known, quiet=options.quiet, as_json=options.json)
 
 
 def _what_was_typed(path: Path, found: dict[str, Any]) -> tuple[str, dict[str, Any], list[int], int | None]:
@@ -189,8 +189,10 @@ def _what_was_typed(path: Path, found: dict[str, Any]) -> tuple[str, dict[str, A
     kinds = {"agent": str, "arguments": dict, "seeds": list, "jobs": int | None}
     values: list[Any] = [found.get(name) for name in kinds]
     agent, arguments, seeds, jobs = values
+    if isinstance(agent, str) and agent not in AGENTS:
+        raise UserError(f"path: {path} holds runs of an agent {shown(agent)}; one of your own: --import its module")
     fine = all(isinstance(value, kind) for value, kind in zip(values, kinds.values(), strict=True))
-    fine = fine and agent in AGENTS and bool(seeds) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    fine = fine and bool(seeds) and all(type(seed) is int and seed >= 0 for seed in seeds)
     forms = (AGENTS[agent].config_class, NetworkConfig, LanguageConfig) if fine else ()
     if not fine or arguments.keys() - {name for form in forms for name in form.options()}:
         raise UserError(f"path: {path / CONFIG} is damaged or not of this program (see {', '.join(kinds)})")

@@ -221,4 +221,5 @@ def _unknown(env_id: str, error: Error, argument: str) -> UserError:
         way_out = f"did you mean {game}?"
     else:
         way_out = f"did you mean {' or '.join(near)}?" if near else f"`pg-agents list` shows some ({error})"
-    return UserError(f"{argument}: there is no environment {env_id!r}; {way_out}")
+    own = "" if module or game else "; one of your own: import its module first (in the shell: --import)"
+    return UserError(f"{argument}: there is no environment {env_id!r}; {way_out}{own}")

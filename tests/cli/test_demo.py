@@ -17,6 +17,7 @@ from pg_agents.cli.demo import SEEDS, Row, demo, learners, random_return, shortf
 from pg_agents.cli.demo_tasks import MEANS, TASKS, Task
 from pg_agents.errors import UserError
 from pg_agents.statistics import interquartile_mean, interval
+from pg_agents.training import progress_lines
 from pg_agents.training.tuned import Tuned
 
 QUICK = (
@@ -72,6 +73,18 @@ def assert_shown(rows, out, root):
 
 def summaries(root):
     return {path.parent.name: json.loads(path.read_text()) for path in root.glob("*/*/summary.json")}
+
+
+def test_without_a_terminal_there_are_lines_until_it_is_quiet(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress_lines, "FIRST", 0.0)
+    quick = replace(BANDIT, episodes=16)
+    monkeypatch.setattr("pg_agents.cli.demo.learners", lambda task: {"reinforce": 2, "a2c": 1})
+    demo(tmp_path / "runs", processes=1, tasks=(quick,), scale=0.01)
+    out = capsys.readouterr().out
+    assert re.search(r"^steps \d+ %  finished \d of 2 runs  time \d:\d\d$", out.partition("agent ")[0], re.MULTILINE)
+    demo(tmp_path / "quiet", processes=1, tasks=(quick,), scale=0.01, quiet=True)
+    out = capsys.readouterr().out
+    assert "finished" not in out and "reinforce" in out
 
 
 def test_there_is_a_run_of_every_agent_in_every_task_and_the_table_says_what_came_of_it(tmp_path, capsys):

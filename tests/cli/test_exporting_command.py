@@ -51,6 +51,14 @@ def test_the_folder_of_a_saved_agent_is_exported(capsys, asked):
     assert (agent.name, str(path), how) == ("ppo", "p.onnx", {"sample": True, "action_mask": True})
 
 
+def test_a_policy_is_no_file_of_another_format(capsys, asked):
+    pg.PPO.for_env("CartPole-v1", hidden=[4]).save("mine")
+    assert "--to: a policy is written in the ONNX format, not as .pt; give p.onnx" in refused(
+        capsys, "mine", "--to", "p.pt"
+    )
+    assert asked == []
+
+
 def test_the_best_agent_of_a_run_is_exported_where_it_is_named(capsys, asked):
     main([*TRAIN, "--eval-every", "100", "--eval-episodes", "1"])
     capsys.readouterr()
@@ -78,6 +86,9 @@ def test_a_language_model_is_saved_as_a_folder(capsys, monkeypatch, asked):
     monkeypatch.setattr(pg.Agent, "save_pretrained", lambda agent, path, **how: asked.append((path, how)))
     assert "language model" in exported(capsys, "anywhere", "--to", "model")
     assert [(str(path), how) for path, how in asked] == [("model", {"adapters": "merged", "base": None})]
+    for name in ("model.onnx", "model.gguf"):
+        assert "written as a folder" in (said := refused(capsys, "anywhere", "--to", name)) and "give model\n" in said
+    assert len(asked) == 1
     assert "--sample: it is for policies in the ONNX format" in refused(capsys, "anywhere", "--to", "m", "--sample")
 
 

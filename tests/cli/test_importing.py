@@ -69,7 +69,8 @@ def test_a_run_of_ones_own_agent_and_environment_is_trained_evaluated_and_resume
     assert (config["agent"], config["env"]) == ("mine", "Mine-v0") and "mine_own" not in json.dumps(config)
     forget()
     error = refused(capsys, "evaluate", "run", "--episodes", "4")
-    assert "mine" in error and "Traceback" not in error
+    assert "'mine'" in error and "in the shell: --import its module" in error and "Traceback" not in error
+    assert "in the shell: --import its module" in refused(capsys, "resume", "run", "--total-steps", "128")
     assert "mine_own" not in sys.modules  # nothing that was read names it
     assert main(["evaluate", "run", "--episodes", "4", "--json", f"--import={named}"]) == 0
     assert json.loads(capsys.readouterr().out)["episodes"] == 4

@@ -94,6 +94,19 @@ def test_a_run_goes_on_with_every_option_that_it_was_given(trained):
     ).keys()
 
 
+def test_what_comes_of_going_on_is_written_as_json_like_that_of_train(capsys):
+    train_too = ["reinforce", "pg/TwoArmedBandit-v0", "--num-envs", "2", "--total-steps", "8", "--json"]
+    assert main(["train", *train_too, "--run-dir", "one"]) == 0
+    keys = json.loads(capsys.readouterr().out).keys()
+    assert main(["resume", "one", "--total-steps", "40", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found.keys() == keys and found["total_steps"] >= 40 and found["run_dir"] == "one"
+    assert main(["train", *train_too, "--run-dir", "two", "--seeds", "2", "--jobs", "1"]) == 0
+    keys = json.loads(capsys.readouterr().out).keys()
+    assert main(["resume", "two", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out).keys() == keys
+
+
 def config():
     return dataclasses.asdict(read_config(Path("r"), trusted=False))
 

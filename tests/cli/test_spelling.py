@@ -74,12 +74,6 @@ def test_each_command_and_agent_answers_with_what_it_has(capsys):
     assert "hidden (net_arch)" in refused(capsys, "train", "ppo", "CartPole-v1", "--policy-kwargs", "dict()")
 
 
-def test_what_nobody_knows_is_left_to_the_parser(capsys):
-    assert main(["train", "ppo", "CartPole-v1", "--learning-rte", "3"]) == 2
-    err = capsys.readouterr().err
-    assert "Unrecognized options" in err and "--learning-rate" in err
-
-
 @pytest.mark.parametrize(("name", "who"), [("SAC", "Stable-Baselines3"), ("dqn", "CleanRL"), ("tqc", "sb3-contrib")])
 def test_agents_that_are_no_policy_gradients_are_answered_with_who_has_them(capsys, name, who):
     line = refused(capsys, "train", name, "CartPole-v1")

@@ -39,7 +39,7 @@ def _read(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) -> An
         found = shown(description["agent"])
         raise SavedAgentError(
             f"path: {path} holds an agent called {found}, known are {', '.join(agents)}; "
-            f"register your own agent with pg_agents.AGENTS[{found}] = its class"
+            f"register your own agent with pg_agents.AGENTS[{found}] = its class (in the shell: --import its module)"
         )
     form = agents[description["agent"]]
     if description["spaces"] is None and "policy" not in networks:
