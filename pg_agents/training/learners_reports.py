@@ -54,7 +54,7 @@ class LearnersReports:
         for learner, files in self.files.items():
             own = config_of_learner(config, run.agent, learner)
             if (files.run_dir / CONFIG).is_file():
-                files.goes_on(own)
+                files.goes_on(own, run.steps // len(run.agent.seeds))
             else:
                 with writable("run_dir", files.run_dir):
                     texts[files.run_dir / CONFIG] = files.noted(own)

@@ -60,7 +60,7 @@ class Reports:
             ValueError: they cannot be written, so that the run must not begin.
         """
         if self.writer and run.resumed_from:
-            self.writer.goes_on(config)
+            self.writer.goes_on(config, run.steps)
         elif self.writer:
             self.writer.config(config)
         if self.learners:

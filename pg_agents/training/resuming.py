@@ -16,6 +16,7 @@ from pg_agents.collection.learner_state import state_of_learner, why_not
 from pg_agents.data.state import State
 from pg_agents.errors import SavedFilesError
 from pg_agents.folders import sweep
+from pg_agents.schedules import LinearSchedule
 from pg_agents.shown import shown
 from pg_agents.training.checkpointing import FOLDER
 from pg_agents.training.learner_apart import apart
@@ -81,11 +82,17 @@ class Opened:
         if missing := self.writer.go_back(checkpoint.run["position"]):
             text = f"what was written before the checkpoint of step {checkpoint.steps} is missing: {'; '.join(missing)}"
             warnings.warn(text, RuntimeWarning, stacklevel=3)
-        if different := [*differences(checkpoint.machine), *_other_arguments(run, checkpoint.run)]:
+        different = [*differences(checkpoint.machine), *_other_arguments(run, checkpoint.run)]
+        changed = _other_plan(run, checkpoint.run)
+        if _scheduled(run) and any(text.startswith("total_steps") for text in changed):
+            different += [f"{changed.pop(0)}, which schedules follow"]
+        if different:
             text = f"the run goes on with something else, so that its bits may differ: {'; '.join(different)}"
             warnings.warn(text, RuntimeWarning, stacklevel=3)
         run.resumed_from[run.steps] = way
-        say(_line(run, way, checkpoint.run, self.learner))
+        say(_line(run, way, checkpoint.run, self.learner, other_bits=bool(different)))
+        if changed:
+            say(f"changed  {'; '.join(changed)}")
         return True
 
     def _of_learner(self, run: Run, before: State) -> State:
@@ -206,8 +213,25 @@ def _other_arguments(run: Run, before: State) -> list[str]:
     return [f"{name}: {then.get(name)} then, {value} now" for name, value in now.items() if then.get(name) != value]
 
 
-def _line(run: Run, way: str, before: State, learner: int | None) -> str:
+def _other_plan(run: Run, before: State) -> list[str]:
+    """Return what of a run's plan is another than before, which changes no bits of what is learned."""
+    then = before["plan"] | {"eval_every": before["evaluations"]["every"]}
+    now = vars(run.plan) | {"eval_every": run.evaluations.every if run.evaluations.env is not None else None}
+    if now["eval_every"] is None:
+        del now["eval_every"]
+    return [f"{name}: {then.get(name)} then, {value} now" for name, value in now.items() if then.get(name) != value]
+
+
+def _scheduled(run: Run) -> bool:
+    """Return whether an option of the agent changes over the run."""
+    values = run.agent.arguments.values()
+    return any(isinstance(x, LinearSchedule) for v in values for x in (v if isinstance(v, tuple) else (v,)))
+
+
+def _line(run: Run, way: str, before: State, learner: int | None, *, other_bits: bool) -> str:
     why = "its bits are those of a run that was not stopped" if learner is None else "as with the others"
+    if other_bits:
+        why = "with all that it had learned; what is another now may change its bits"
     if way == ANEW and learner is None and before["collector"] is not None:
         why = "a learner that had taken its part of fewer steps goes on, too"
     elif way == ANEW and learner is not None and learner not in before["going_on"]:

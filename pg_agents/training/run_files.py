@@ -16,6 +16,7 @@ import numpy as np
 
 from pg_agents.folders import write_file
 from pg_agents.manifest import synchronize
+from pg_agents.spaces.given_envs import GIVEN
 from pg_agents.training.appended import Appended, EventFile, Value
 from pg_agents.training.hparams import scores, session_end, session_start
 from pg_agents.training.known import chart_of_returns
@@ -25,7 +26,7 @@ METRICS, CONFIG, SUMMARY = "metrics.jsonl", "config.json", "summary.json"
 AGENT, BEST = "agent", "best"  # folders of saved agents
 TAIL = 2**16  # bytes at the end of metrics.jsonl, in which its last row is
 EVENTS = "TensorBoard's event file"
-CHANGEABLE = ("total_steps", "log_every", "stop_return", "step_timeout", "device")  # of config.json, by who resumes
+EARLIER = "earlier"  # in config.json: what it said before the run went on with something else
 NOTHING = {"seconds": 0.0, "bytes": {METRICS: 0}}  # the position of a run that has not begun
 
 
@@ -75,18 +76,21 @@ class RunFiles:
         self.events.write(0, {"config": f"```json\n{text}\n```"}, records)
         return text + "\n"
 
-    def goes_on(self, values: Mapping[str, Any]) -> None:
-        """Write to config.json those of `values` with which a run may go on in another way than it began.
+    def goes_on(self, values: Mapping[str, Any], steps: int) -> None:
+        """Write `values` to config.json; what they replace stands in its list "earlier", with the step until which.
 
         Raises:
             ValueError: it cannot be written.
         """
         path = self.run_dir / CONFIG
         before = json.loads(path.read_text(encoding="utf-8"))
-        now = before | {name: values[name] for name in CHANGEABLE if name in values}
-        if now != before:
+        now = json.loads(json.dumps(values, default=plain))
+        if "env_args" in before:
+            now.pop(GIVEN, None)  # it was made of its id
+        if replaced := _replaced(before, now):
+            earlier = [*before.get(EARLIER, []), {"until_step": steps, **replaced}]
             with writable("run_dir", self.run_dir):
-                write_file(path, json.dumps(now, indent=2) + "\n")
+                write_file(path, json.dumps({**before, **now, EARLIER: earlier}, indent=2) + "\n")
 
     def write(self, step: int, row: Mapping[str, Value]) -> None:
         """Write a row of metrics; `step` counts environment steps. Images go to the event file alone."""
@@ -206,3 +210,14 @@ def writable(argument: str, folder: Path) -> Iterator[None]:
         raise ValueError(
             f"{argument}: {folder} cannot be made or written to ({reason}); give another folder"
         ) from error
+
+
+def _replaced(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that `now` replaces; of a table of arguments only those that are others."""
+    found: dict[str, Any] = {}
+    for name, value in now.items():
+        then = before.get(name)
+        if then != value:
+            both = isinstance(then, dict) and isinstance(value, dict)
+            found[name] = {key: one for key, one in then.items() if value.get(key) != one} if both else then
+    return found
