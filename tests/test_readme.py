@@ -5,10 +5,8 @@ import re
 import subprocess
 import sys
 
-import gymnasium as gym
-import numpy as np
+import pg_envs
 import pytest
-import torch
 from support.names import PAGES, ROOT
 from support.pages import COMPARED
 from support.text_model import write_model
@@ -28,12 +26,6 @@ README = blocks(ROOT / "README.md")
 GOES_ON = ROOT / "docs/take_a_model_away.md"  # whose blocks go on with what stands before them: its own test runs them
 PAGES_HERE = [page for page in PAGES if page.parent != ROOT and page not in (*COMPARED, GOES_ON)]
 SITE = {str(page.relative_to(ROOT)): found for page in PAGES_HERE if (found := blocks(page))}
-
-
-def block(page, part):
-    """Return the one block of a page in which `part` stands."""
-    (found,) = [block for block in SITE[f"docs/{page}"] if part in block]
-    return found
 
 
 def run(program, folder):
@@ -78,48 +70,15 @@ def test_indented_blocks_are_found(tmp_path):
     assert blocks(tmp_path / "page.md") == ["if 1:\n    x = 2\n", "y = 3\n"]
 
 
-def test_an_agent_of_ones_own_learns(folder):
-    names = {}
-    exec(block("own.md", "class Mine").partition("pg.AGENTS")[0], names)
-    env = gym.make_vec("pg/BernoulliBandit-v0", 16, probabilities=(0.1, 0.9))
-    agent = names["Mine"].for_env(env)
-    assert pg.evaluate(agent, env, episodes=200).mean_return < 0.5
-    pg.train(agent, env, total_steps=16_000, progress=False)
-    assert pg.evaluate(agent, env, episodes=200).mean_return > 0.8
-
-
-def test_an_encoder_of_ones_own_learns(folder):
-    torch.manual_seed(0)  # an encoder's parameters are drawn by its owner
-    names = {}
-    exec(block("own.md", "class Attention"), names)
-    agent, env = names["agent"], names["env"]
-    untrained = pg.PPO.for_env(env, encoder=names["Attention"](env.single_observation_space), seed=1)
-    returns = [pg.evaluate(one, env, episodes=100).mean_return for one in (untrained, agent)]
-    assert returns[1] > 0.5 > returns[0]  # the best goes 0.57 closer in the mean, and then to and fro
-
-
-def test_environments_of_ones_own(monkeypatch):
-    names = {}
-    monkeypatch.setattr(gym.envs.registration, "registry", dict(gym.registry))
-    exec(block("own.md", "pg_envs.register"), names)
-    assert gym.make("pg/Mine-v0").unwrapped.mdp.num_states == 2
-    assert names["env"].reset(seed=0)[0]["tokens"].shape[0] == 64
-    assert np.array_equal(names["rewards"], [[0, 1], [2, 0]])
-
-
-def test_prompts_and_a_score_of_ones_own(folder):
+def test_a_task_and_a_policy_of_a_language_model(folder):
     tokens = write_model(folder / "PATH")
-    names = {}
-    exec(block("language_model_details.md", "def score(prompt"), names)
-    answer = [tokens["7"], tokens["</s>"]]
-    assert names["task"].judge(tuple(names["task"].prompts[0]), answer) == 1
-    assert names["agent"].group_size == 8
-
-
-def test_preferences(folder):
-    names = {}
-    exec(block("language_model_details.md", "RewardModel").replace("2_000", "500"), names)
-    assert names["agent"].reference is not None
+    (code,) = re.findall(r"^```py\n(.*?)^```", (ROOT / "docs/language_models.md").read_text(), re.M | re.S)
+    first, second = code.splitlines()
+    names = {"pg": pg, "pg_envs": pg_envs, "prompts": ["3+4=", "5+2="], "answers": ["7", "7"]}
+    names["score"] = lambda prompt, completion, answer: float(answer in completion)
+    exec(first, names)
+    exec(second, names | {"env": pg_envs.TokenVectorEnv(8, task=names["task"], group_size=8)})
+    assert names["task"].judge(tuple(names["task"].prompts[0]), [tokens["7"], tokens["</s>"]]) == 1
 
 
 LINKS = [
