@@ -67,7 +67,7 @@ def load(path: str | Path, **networks: Any) -> Agent:  # noqa: ANN401
     """Return the agent that `agent.save(path)` wrote.
 
     Args:
-        path: the folder.
+        path: the folder; of a run, its `agent` is loaded.
         **networks: policy=… and, if it has one, critic=…, for an agent that was made of the user's networks; encoder=…,
             a module like the user's, for one that was made with it.
 

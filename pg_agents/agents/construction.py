@@ -38,6 +38,9 @@ class Constructed(Configured[C]):
     policy: Policy
     spaces: tuple[Any, Any] | None  # of observations and actions; None: it was made of the user's networks
     learned_in: tuple[Any, Any] | None = None  # with the user's networks: the spaces of its latest environment
+    steps_for_envs: int | None = (
+        None  # the number of environments of which num_steps is the default; None: it was given
+    )
     networks: dict[str, Any]  # the given options of the networks
     seeds: Sequence[int]  # of each learner
     generator: Any  # of the order of minibatches; of several learners `Generators`
@@ -68,6 +71,7 @@ class Constructed(Configured[C]):
         Args:
             env: any Gymnasium environment, single or vector, or an environment's id.
             num_envs: if `env` is an id, the number of environments that each learner will learn from; None: 8.
+                Defaults such as num_steps follow from it, so give `train` the same.
             env_args: if `env` is an id, arguments for the environment's constructor.
             wrappers: if `env` is an id, wrappers of `gymnasium.wrappers` for each single environment, in this
                 order, like "FrameStackObservation:stack_size=4".
@@ -96,7 +100,11 @@ class Constructed(Configured[C]):
         learners = len(seeds_of_learners(seed, options, how["network"])[0])
         found = env_defaults(cls.form(), env, aggregation, learners)
         agent = cls._made(spaces_of(env), seed, options, config=config, env_defaults=found, **how)
-        check_batch(agent.policy, agent.cadence, agent.current("minibatch_size"), getattr(env, "num_envs", 1))
+        count = getattr(env, "num_envs", 1)
+        check_batch(agent, count)
+        steps, own = found.get("num_steps"), {**options, **({} if config is None else config.given_options())}
+        if steps is not None and "num_steps" not in own and agent.num_steps == steps:
+            agent.steps_for_envs = count // learners
         return agent
 
     @classmethod

@@ -224,7 +224,7 @@ def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int, step_timeo
     """Return the collector of what the agent learns from."""
     seeds: Any = seed if agent.policy.num_learners == 1 else agent.seeds
     if isinstance(agent.cadence, StepCadence):
-        check_batch(agent.policy, agent.cadence, agent.current("minibatch_size"), getattr(env, "num_envs", 1))
+        check_batch(agent, getattr(env, "num_envs", 1))
         return StepCollector(env, agent.policy, agent.cadence.num_steps, seed=seeds, step_timeout=step_timeout)
     return EpisodeCollector(env, agent.policy, **asdict(agent.cadence), seed=seeds, step_timeout=step_timeout)
 

@@ -60,7 +60,7 @@ def test_act_gives_what_the_environment_takes_once_the_agent_has_learned_in_one(
         outside, _ = made.act(OBSERVATION, greedy=True)
     assert (outside > 4).all()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", message="act:")
         made.act(OBSERVATION)  # said once
         pg.train(made, env(), total_steps=5, progress=False)
         made.save(tmp_path / "agent")

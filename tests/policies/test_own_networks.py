@@ -110,7 +110,7 @@ def test_ratios_are_one_before_the_first_update(layer):
     with pytest.warns(UserWarning, match=f"policy: {type(made).__name__} of Own is put into evaluation mode"):
         agent = Ratios(policy=Own(layer=made), critic=OwnCritic(), num_steps=16, minibatch_size=32, epochs=1)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # warned once
+        warnings.filterwarnings("error", message="policy")  # warned once
         train(agent)
     torch.testing.assert_close(agent.ratios, torch.ones(16, 2))
     agent.policy.train()
@@ -122,7 +122,7 @@ def test_ratios_are_one_before_the_first_update(layer):
 @pytest.mark.parametrize("layer", [lambda: nn.Dropout(0.0), lambda: nn.Dropout(0.5).eval(), lambda: nn.LayerNorm(8)])
 def test_layers_that_change_nothing_are_left_alone(layer):
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", message="policy")
         train(ppo(Own(layer=layer())))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from pg_agents.data.rollout import EpisodeCadence, StepCadence
@@ -53,25 +54,42 @@ def remember_spaces(agent: Any, env: Any) -> None:  # noqa: ANN401
     agent.learned_in = found
 
 
-def check_batch(
-    policy: Policy, cadence: StepCadence | EpisodeCadence, minibatch_size: int | None, num_envs: int
-) -> None:
-    """Raise ValueError if an agent cannot learn from `num_envs` environments.
+def check_batch(agent: Any, num_envs: int) -> None:  # noqa: ANN401
+    """Raise ValueError if an agent cannot learn from `num_envs` environments, and warn of a default for others.
 
     Reasons: too few steps for one minibatch, another number of independent learners, or an incomplete group (but a
     single environment is accepted, to act in).
     """
+    policy, cadence, minibatch_size = agent.policy, agent.cadence, agent.current("minibatch_size")
     check_learners(policy, num_envs)
     each, whose = num_envs // policy.num_learners, "of each learner, " if policy.num_learners > 1 else ""
     if isinstance(cadence, EpisodeCadence) and num_envs > 1 and each % cadence.group_size:
         raise ValueError(
             f"group_size must divide the number of environments, {whose}got {cadence.group_size} for {each}"
         )
-    if minibatch_size is None or not isinstance(cadence, StepCadence):
+    if not isinstance(cadence, StepCadence):
         return
     steps = cadence.num_steps * each
-    if minibatch_size > steps:
+    if minibatch_size is not None and minibatch_size > steps:
+        default = "" if "minibatch_size" in agent.config.given_options() else ", its default"
         raise ValueError(
             f"minibatch_size must not be above the steps of a rollout, {cadence.num_steps} of each of {each} "
-            f"environments, {whose}got {minibatch_size}"
+            f"environments, {whose}got {minibatch_size}{default}; give minibatch_size={steps} "
+            "or less, or more num_steps"
         )
+    _warn_of_steps(agent, cadence.num_steps, each)
+
+
+def _warn_of_steps(agent: Any, num_steps: int, num_envs: int) -> None:  # noqa: ANN401
+    """Warn once where the number of steps is the default for another number of environments than there are."""
+    meant = agent.steps_for_envs
+    if meant is None or meant == num_envs:
+        return
+    agent.steps_for_envs = None
+    warnings.warn(
+        f"num_envs: num_steps={num_steps} is the default for the {meant} environments that for_env was told of; with "
+        f"{num_envs}, an update learns from {num_steps * num_envs:,} steps instead of {num_steps * meant:,}. Give "
+        "for_env the same num_envs, or num_steps",
+        UserWarning,
+        stacklevel=2,
+    )

@@ -27,7 +27,23 @@ def read_agent(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) 
         SavedAgentError: the files are missing, damaged, or do not fit the networks.
         ImportError: a package that a language model needs is missing.
     """
-    return read(path, lambda folder: _read(folder, agents, networks))
+    return read(_agent_in(path), lambda folder: _read(folder, agents, networks))
+
+
+def _agent_in(path: Path) -> Path:
+    """Return the folder of an agent: of a run's, that in it.
+
+    Raises:
+        SavedAgentError: it is that of a run without one, or of several.
+    """
+    inside = path / "agent"
+    if (path / FILES[0]).is_file() or not (path / "metrics.jsonl").is_file():
+        return path
+    if inside.is_dir():
+        return inside
+    others = [other for pattern in ("best", "seed-*/agent") for other in sorted(path.glob(pattern)) if other.is_dir()]
+    found = f"load {others[0]}" if others else "one that has not ended has checkpoints, from which resume goes on"
+    raise SavedAgentError(f"path: {path} is a run's folder, which holds no agent at its end; {found}")
 
 
 def _read(path: Path, agents: Mapping[str, Any], networks: dict[str, Any]) -> Any:  # noqa: ANN401
