@@ -25,6 +25,7 @@ PAGES = {  # files of the repository that are pages of the site
     "benchmarks/README.md": "experiments.md",
     "benchmarks/speed/README.md": "speed.md",
 }
+FOUND_LAST = ("benchmarks.md", "changelog.md", "contributing.md", "experiments.md", "release.md", "speed.md")  # by searches
 RESULTS = "benchmarks/results"
 MARK = re.compile(r"<!--(?:\{\{[^{}\s]+\}\}|/)-->")  # around a number; at a line's beginning it would end the paragraph
 LINK = re.compile(r"(?P<before>\]\()(?P<path>[^)#\s:]+)(?P<after>[#)])")
@@ -43,8 +44,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links lead to where the site has what they name."""
+    """Let links lead to where the site has what they name; what users rarely look for is found after the rest."""
     uri = page.file.src_uri
+    if uri in FOUND_LAST:
+        page.meta["search"] = {"boost": 0.1}
     where = next((path for path, other in PAGES.items() if other == uri), f"{DOCS}/{uri}")
     markdown = SOURCE.sub(lambda link: _source(link, where), markdown)
     code = [found.span() for found in CODE.finditer(markdown)]
