@@ -244,7 +244,7 @@ def test_more_steps_are_those_of_each_seed(way, folder):
 
 @pytest.mark.parametrize(
     "change",
-    [{"seeds": ["a"]}, {"agent": "nobody"}, {"jobs": "2"}, {"arguments": 3}, {"arguments": {"seed": 1}}, {"seeds": []}],
+    [{"seeds": ["a"]}, {"agent": 3}, {"jobs": "2"}, {"arguments": 3}, {"arguments": {"seed": 1}}, {"seeds": []}],
 )
 def test_a_damaged_folder_of_seeds_is_one_sentence(change, folder, capsys):
     assert main([*RUN, *ONE_BY_ONE, "--run-dir", "r", "--quiet"]) == 0
@@ -252,6 +252,14 @@ def test_a_damaged_folder_of_seeds_is_one_sentence(change, folder, capsys):
     capsys.readouterr()
     assert main(["resume", "r"]) == 2
     assert "config.json is damaged or not of this program" in capsys.readouterr().err
+
+
+def test_an_agent_of_ones_own_is_to_be_imported(folder, capsys):
+    (folder / "r").mkdir()
+    given = {"env": "CartPole-v1", "num_envs": 2, "way": "processes", "seeds": [0], "agent": "mine", "arguments": {}}
+    (folder / "r" / "config.json").write_text(json.dumps(given))
+    assert main(["resume", "r"]) == 2
+    assert "r holds runs of an agent 'mine'; one of your own: --import its module" in capsys.readouterr().err
 
 
 @pytest.mark.slow
