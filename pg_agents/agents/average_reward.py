@@ -62,9 +62,10 @@ class AverageReward(Agent[AverageRewardConfig]):
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Q − Σ_a π Q and R_{t+1} − λ + Q(S_{t+1},A_{t+1}), [T − 1, B], and each learner's mean d, [L]."""
         refuse_terminations(rollout)
-        policy, values = self.outputs(rollout)  # values: [T, B, A]
-        taken = values.gather(-1, rollout.actions[..., None]).squeeze(-1)  # [T, B]
-        advantages = taken - (probabilities_of(policy) * values).sum(-1)
+        policy, values = self.outputs(mine := rollout.mine)  # values: [T, B, A]
+        taken = values.gather(-1, mine.actions[..., None]).squeeze(-1)  # [T, B]
+        advantages = rollout.whole(taken - (probabilities_of(policy) * values).sum(-1))
+        taken = rollout.whole(taken)
         weights = mean_over_steps(continued(rollout), rollout.num_learners, taken.dtype)
         targets = rollout.rewards[:-1] - of_columns(self.gain, taken.shape[1]) + taken[1:]
         mean = by_learner((weights * (targets - taken[:-1])).sum(0), rollout.num_learners).sum(-1)

@@ -32,6 +32,7 @@ from pg_agents.agents.construction import C
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.minibatches import minibatches, without_idle_columns
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
+from pg_agents.data.shares import OneRank, Ranks, whole_of
 from pg_agents.distributions import Distribution
 from pg_agents.functional.losses import with_entropy
 from pg_agents.generators import make_generators
@@ -96,6 +97,7 @@ class Agent(Acting[C], ABC):
         self.generator = make_generators([spawn(seed, Purpose.MINIBATCHES) for seed in self.seeds])
         self.overlap = Overlap(getattr(self.cadence, "overlap", 0))
         self.flat_optimizer = self.make_optimizer()
+        self.ranks: Ranks = OneRank()
 
     @property
     def cadence(self) -> StepCadence | EpisodeCadence:
@@ -124,6 +126,8 @@ class Agent(Acting[C], ABC):
 
     def values(self, data: Batch | Rollout) -> Tensor:
         """Return the critic's values at every step of a batch or a rollout: V [T, B], or Q [T, B, A]."""
+        if isinstance(data, Rollout) and data.share is not None:
+            return data.whole(self.values(data.mine))
         return values_of(self.critic, data.observations, data.memory, data.episode_starts)
 
     def outputs(self, data: Batch | Rollout) -> tuple[Distribution, Any]:
@@ -180,6 +184,7 @@ class Agent(Acting[C], ABC):
             FloatingPointError: a reward or the gradient is not finite; parameters are as before that step, and running
                 statistics as before the update.
         """
+        rollout = whole_of(rollout, self.ranks)
         if not math.isfinite(rollout.rewards.sum()):
             raise self.not_finite("a reward")
         if self.policy.num_learners > 1:
@@ -187,7 +192,7 @@ class Agent(Acting[C], ABC):
         with one_pass(self.critic if type(self).optimize is Agent.optimize and is_whole(self) else None):
             metrics = self._learn(rollout) if rollout.mask.any() else {}  # without a decision nothing is to learn from
         for scale in self.observation_scales:  # only now: acting and learning used the same statistics
-            scale.update(rollout.observations, rollout.mask)
+            scale.update(rollout.observations, rollout.mine.mask, self.ranks)
         return metrics
 
     def _learn(self, rollout: Rollout) -> Metrics:
@@ -197,7 +202,7 @@ class Agent(Acting[C], ABC):
             with torch.no_grad():
                 rollout = self.overlap(rollout)
                 batch, metrics = self.prepared(self.reward_scale(rollout) if self.reward_scale else rollout)
-            return self.finish(metrics | (self.optimize(batch) if batch.weights.any() else {}))
+            return self.finish(metrics | (self.optimize(batch.mine) if batch.has_weight else {}))
         except FloatingPointError:
             put_back()
             raise
@@ -227,7 +232,8 @@ class Agent(Acting[C], ABC):
 
     def optimizer_step(self, loss: Tensor) -> float:
         """Take one step down the gradient of `loss`; return the gradient's norm before clipping."""
-        norm: Any = self.flat_optimizer.step(loss, self.current("max_grad_norm"))
+        add = self.ranks.add if self.ranks.count > 1 else None
+        norm: Any = self.flat_optimizer.step(loss, self.current("max_grad_norm"), add=add)
         if not math.isfinite(norm):
             raise self.not_finite("the gradient")
         return norm

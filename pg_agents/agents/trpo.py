@@ -19,6 +19,7 @@ from pg_agents.agents.common.natural_gradient import (
     fit_values,
     line_search,
     natural_step_of,
+    total_of,
 )
 from pg_agents.agents.common.parameter_vectors import learned
 from pg_agents.configuration import Count, OpenUnitInterval
@@ -81,7 +82,8 @@ class TRPO(Agent[TRPOConfig]):
             raise self.not_finite("the gradient")
         divergence, parameters = MeanKL(self.policy, batch), learned(self.policy)
         search = (self.config.max_kl, self.config.backtrack, self.config.line_search_trials)
-        changes = lambda: (loss - self(batch)[0], divergence())  # noqa: E731 - of L and of the policy
+        total = total_of(batch)
+        changes = lambda: (total(loss - self(batch)[0]), total(divergence()))  # noqa: E731 - of L and of the policy
         fraction, improvement, kl = line_search(parameters, step, changes, *search)
         metrics = {"kl": kl, "step_fraction": torch.tensor(fraction), "surrogate_improvement": improvement}
         self.flat_optimizer.set_learning_rates([self.current("critic_learning_rate")])

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pg_agents._fast.means import AVERAGED_AT_ONCE, summary, weighted_mean
 from pg_agents.data.learners import by_learner
+from pg_agents.data.shares import Ranks
 
 
 class WeightedMetrics(Mapping[str, Tensor]):
@@ -21,15 +22,20 @@ class WeightedMetrics(Mapping[str, Tensor]):
         weights: the weight of each row, [T, B].
         terms: arrays [T, B], by name.
         num_learners: L, the number of independent learners to whom the columns belong; each has its own means.
+        ranks: the processes of whose rows the means are; None: this one alone. All of them read the same names.
     """
 
-    def __init__(self, weights: Tensor, terms: Mapping[str, Tensor], num_learners: int = 1) -> None:
-        self.num_learners = num_learners
+    def __init__(
+        self, weights: Tensor, terms: Mapping[str, Tensor], num_learners: int = 1, ranks: Ranks | None = None
+    ) -> None:
+        self.num_learners, self.ranks = num_learners, ranks
         rows = summary if num_learners == 1 else partial(_summary_of_learners, num_learners)
         self.weights, self.terms = rows(weights, {name: term.detach() for name, term in terms.items()})
 
     def __getitem__(self, name: str) -> Tensor:
         """Return the weighted mean of the term `name`, a scalar tensor; [L] of several learners."""
+        if self.ranks is not None:
+            return _mean_of_ranks(self.weights, self.terms[name], self.ranks)
         mean = weighted_mean if self.num_learners == 1 else _means_of_learners
         return mean(self.weights, self.terms[name])
 
@@ -58,7 +64,15 @@ class WeightedMetrics(Mapping[str, Tensor]):
             return torch.cat([some.reshape(-1, *columns) for some in rows])
 
         terms = {name: joined([means.terms[name] for means in several]) for name in several[0]}
-        return cls(joined([means.weights for means in several]) / len(several), terms, learners)
+        return cls(joined([means.weights for means in several]) / len(several), terms, learners, several[0].ranks)
+
+
+def _mean_of_ranks(weights: Tensor, term: Tensor, ranks: Ranks) -> Tensor:
+    """Return Σ weights · term / Σ weights over the rows of all ranks."""
+    weights = weights.double()
+    sums = torch.stack([(weights * term.double()).sum(), weights.sum()])
+    ranks.add([sums])
+    return (sums[0] / sums[1]).to(term.dtype if term.is_floating_point() else torch.float32)
 
 
 def _means_of_learners(weights: Tensor, term: Tensor) -> Tensor:

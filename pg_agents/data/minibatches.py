@@ -28,6 +28,8 @@ def minibatches(batch: Batch, size: int, generator: Order, *, unit: Unit) -> Ite
     The weights of every part are multiplied by the number of parts, so that the mean of the parts' losses is the loss
     of the whole. The sizes of the parts differ by one unit at most: there is no small remainder.
 
+    Where the batch is one's own part of a whole (`data.shares`), parts are one's own of the parts of the whole.
+
     Several learners have parts of their own, as if each had the batch alone: part k consists of the k-th part of each.
     Where theirs are fewer or shorter, what is missing has weight 0.
 
@@ -49,24 +51,44 @@ def minibatches(batch: Batch, size: int, generator: Order, *, unit: Unit) -> Ite
 
 
 def _steps(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
-    valid = (batch.weights.flatten() != 0).nonzero().squeeze(1)
+    valid = (weights_of_all(batch).flatten() != 0).nonzero().squeeze(1)
     parts, last = -(-len(valid) // size), batch.weights.ndim - 1  # a batch may be a minibatch [n] itself
     order = valid[_permutation(len(valid), generator, valid.device)]
     ends = [len(order) * i // parts for i in range(parts + 1)]
+    share = batch.share
+    if share is not None and share.weights is not None:
+        order, ends = share.order(order, ends)
+        share = replace(share, weights=None)
     batch = replace(batch, weights=batch.weights * parts)
     fields = {
         name: _each(getattr(batch, name), lambda leaf: deal_out(leaf.flatten(0, last), order, ends)) for name in SINGLE
     }
     for _ in range(parts):
-        yield Batch(**{name: _each(dealt, next) for name, dealt in fields.items()})
+        yield Batch(**{name: _each(dealt, next) for name, dealt in fields.items()}, share=share)
 
 
 def _columns(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:
-    counts = (batch.weights != 0).sum(0)
+    counts = (weights_of_all(batch) != 0).sum(0)
     columns = counts.nonzero().squeeze(1)
     parts = min(len(columns), -(-int(counts.sum()) // size))
     for chosen in columns[_permutation(len(columns), generator, columns.device)].tensor_split(max(1, parts)):
-        yield columns_of(batch, chosen, parts)
+        yield columns_of(batch, chosen, parts) if batch.share is None else _own_columns_of(batch, chosen, parts)
+
+
+def _own_columns_of(batch: Batch, chosen: Tensor, scale: float) -> Batch:
+    """Return one's own of the columns `chosen` of the whole; one column of weight 0 where none is: no model likes 0."""
+    assert batch.share is not None
+    if batch.share.weights is None:
+        return columns_of(batch, chosen, scale)
+    chosen = batch.share.places[chosen]
+    mine = chosen[chosen >= 0]
+    part = columns_of(batch, mine, scale) if len(mine) else columns_of(batch, torch.zeros_like(chosen[:1]), 0.0)
+    return replace(part, share=replace(part.share, weights=None))
+
+
+def weights_of_all(batch: Batch) -> Tensor:
+    """Return the weights of the whole, [T, B], if the batch knows it, else its own."""
+    return batch.weights if batch.share is None or batch.share.weights is None else batch.share.weights
 
 
 def without_idle_columns(batch: Batch) -> Batch:
@@ -74,6 +96,7 @@ def without_idle_columns(batch: Batch) -> Batch:
     if not isinstance(batch.observations, TokenBlock):
         return batch
     used = (batch.weights != 0).any(0)
+    used[0] |= not used.any()
     return batch if used.all() else columns_of(batch, used.nonzero().squeeze(1))
 
 
@@ -88,6 +111,8 @@ def columns_of(batch: Batch, chosen: Tensor, scale: float | Tensor = 1.0) -> Bat
         fields["observations"] = tree_map(_chosen(chosen, axis=1), seen)
     fields["memory"] = _each(batch.memory, _chosen(chosen, axis=0))
     fields["weights"] = fields["weights"] * scale
+    if batch.share is not None:
+        fields["share"] = replace(batch.share, columns=batch.share.columns[chosen])
     return replace(batch, **fields)
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from pg_agents.data.metrics import WeightedMetrics
+from pg_agents.data.shares import Share, own
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.renamed import renamed
 
@@ -113,6 +114,8 @@ class Rollout:
         features: what the policy's encoder made of the observations when acting, if a critic shares it, [T, B, size].
         encoder_version: of the encoder that made them; see `Encoder.version`.
         num_learners: the number of independent learners to whom the columns belong (see `data.learners`).
+        share: None, or of the whole of several processes: which columns are one's own (see `data.shares`). B is then
+            that of the whole; observations, actions, memory, features and final rows are of one's own columns.
     """
 
     observations: Annotated[Tree, "per step"]
@@ -135,6 +138,7 @@ class Rollout:
     features: PerStep | None = None
     encoder_version: Any = None
     num_learners: int = 1
+    share: Share | None = None
 
     starts = renamed("starts", "episode_starts")
 
@@ -142,6 +146,15 @@ class Rollout:
     def num_transitions(self) -> int:
         """The number of valid steps, Σ mask."""
         return int(self.mask.sum())
+
+    @property
+    def mine(self) -> Rollout:
+        """The columns that this process has collected; the rollout itself where there are no others."""
+        return own(self)
+
+    def whole(self, values: Tensor) -> Tensor:
+        """Return values that were computed from `mine`, [T, b, …], beside those of other processes, [T, B, …]."""
+        return values if self.share is None else self.share.whole(values)
 
     def to(self, device: torch.device | str) -> Rollout:
         """Return a copy on `device`; the rollout itself if it is there already."""
@@ -172,6 +185,7 @@ class Batch:
         memory: the policy's memory before row 0.
         reference_log_probs: ln π_ref(a|s) under a reference policy, [T, B]; None without one.
         num_learners: the number of independent learners to whom the columns belong.
+        share: as in the rollout. In a batch of one's own columns it has the weights of the whole.
     """
 
     observations: Annotated[Tree, "per step"]
@@ -184,6 +198,7 @@ class Batch:
     memory: Any = None
     reference_log_probs: PerStep | None = None
     num_learners: int = 1
+    share: Share | None = None
 
     starts = renamed("starts", "episode_starts")
 
@@ -200,13 +215,24 @@ class Batch:
         learned = {"weights": weights.to(dtype), "advantages": advantages.to(dtype), "targets": targets}
         return cls(**same | learned | {"reference_log_probs": reference})
 
+    @property
+    def mine(self) -> Batch:
+        """The columns that this process has collected; the batch itself where there are no others."""
+        return own(self)
+
+    @property
+    def has_weight(self) -> bool:
+        """Whether there is a step to learn from, on any process."""
+        return bool((self.weights if self.share is None or self.share.weights is None else self.share.weights).any())
+
     def sum(self, term: Tensor) -> Tensor:
-        """Return Σ weights · term, a scalar, for a term [T, B]."""
+        """Return Σ weights · term over one's own columns, a scalar, for a term [T, B]."""
         return torch.dot(self.weights.flatten().to(term.dtype), term.flatten())
 
     def means(self, **terms: Tensor) -> WeightedMetrics:
         """Return the weighted means of terms [T, B], by name, for an update's metrics."""
-        return WeightedMetrics(self.weights, terms, self.num_learners)
+        ranks = None if self.share is None else self.share.ranks
+        return WeightedMetrics(self.weights, terms, self.num_learners, ranks)
 
 
 @cache

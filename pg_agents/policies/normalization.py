@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pg_agents.data.learners import of_columns
+from pg_agents.data.shares import Ranks
 from pg_agents.data.tree import Tree
 from pg_agents.spaces.action_masks import split_mask
 from pg_agents.spaces.pictures import picture_of
@@ -38,24 +39,21 @@ class RunningMoments(nn.Module):
         self.register_buffer("mean", torch.zeros(learners + shape, dtype=torch.float64))
         self.register_buffer("squares", torch.zeros(learners + shape, dtype=torch.float64))
 
-    def update(self, values: Tensor) -> None:
-        """Add `values`, [N, *shape], to the statistics.
+    def update(self, values: Tensor, ranks: Ranks | None = None) -> None:
+        """Add `values`, [N, *shape], to the statistics, and those of other processes that learn together.
 
         Raises:
             FloatingPointError: a value, or the square of one, is not finite; the statistics stay as they are.
         """
-        if values.numel() == 0:
-            return
         values = values.double()
-        mean, count = values.mean(0), len(values)
-        total, delta = self.count + count, mean - self.mean
-        squares = self.squares + (values - mean).square().sum(0) + delta.square() * self.count * count / total
-        if not math.isfinite(squares.sum()):
-            largest = float(values.abs().max())
-            raise FloatingPointError(f"a number to be normalized, up to {largest:g}, or its square is not finite")
-        self.squares.copy_(squares)
-        self.mean += delta * count / total
-        self.count.copy_(total)
+        found = self.count, self.mean, self.squares
+        for moments in _moments_of_ranks(values, ranks):
+            found = _merged(found, moments)
+        if not math.isfinite(found[2].sum()):
+            largest = f", up to {float(values.abs().max()):g}," if values.numel() else ""
+            raise FloatingPointError(f"a number to be normalized{largest} or its square is not finite")
+        for buffer, value in zip((self.count, self.mean, self.squares), found, strict=True):
+            buffer.copy_(value)
 
     def update_each(self, values: Tensor, mask: Tensor) -> None:
         """Add values of L · b columns, [T, L · b, *shape], to the statistics of their learners, where `mask` is True.
@@ -91,6 +89,26 @@ class RunningMoments(nn.Module):
         least = torch.as_tensor(relative, dtype=std.dtype).clamp(min=16 * torch.finfo(std.dtype).eps)
         rounding = least * self.mean.abs()  # equal numbers may differ by this
         return torch.where(std > rounding, std, 1.0)
+
+
+Moments = tuple[Tensor, Tensor, Tensor]  # how many, their mean, their sum of squared deviations
+
+
+def _moments_of_ranks(values: Tensor, ranks: Ranks | None) -> list[Moments]:
+    """Return the moments of values [N, *shape], or those of each process's values."""
+    count = torch.tensor(float(len(values)), dtype=torch.float64, device=values.device)
+    mean = values.mean(0) if len(values) else values.new_zeros(values.shape[1:])
+    mine = count, mean, (values - mean).square().sum(0)
+    return [mine] if ranks is None else list(zip(*map(ranks.gather, mine), strict=True))
+
+
+def _merged(first: Moments, second: Moments) -> Moments:
+    """Return the moments of the values of both."""
+    (before, mean, squares), (count, other, more) = first, second
+    if not count:
+        return first
+    total, delta = before + count, other - mean
+    return total, mean + delta * count / total, squares + more + delta.square() * before * count / total
 
 
 class ObservationScale(nn.Module):
@@ -142,17 +160,20 @@ class ObservationScale(nn.Module):
             return tuple(self.of[key](leaf) for key, leaf in enumerate(observations))
         return {key: self.of[key](leaf) if key in self.of else leaf for key, leaf in observations.items()}
 
-    def update(self, observations: Tree, mask: Tensor) -> None:
-        """Add the observations [T, B, *shape] to the statistics, in rows where `mask` [T, B] is True."""
+    def update(self, observations: Tree, mask: Tensor, ranks: Ranks | None = None) -> None:
+        """Add the observations [T, B, *shape] to the statistics, in rows where `mask` [T, B] is True.
+
+        Those of the other processes that learn together, `ranks`, are added, too.
+        """
         observations = split_mask(observations)[0]
         if self.real:
             if self.num_learners > 1:
                 self.moments.update_each(observations, mask)
             else:
-                self.moments.update(observations[mask])
+                self.moments.update(observations[mask], ranks)
             self.refresh()
         for key, part in self.of.items():
-            part.update(observations[key], mask)
+            part.update(observations[key], mask, ranks)
 
     @staticmethod
     def stacked(scales: Sequence[ObservationScale]) -> ObservationScale:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from pg_agents.data.rollout import Rollout
+from pg_agents.data.rollout import Rollout, TokenBlock
 from pg_agents.data.tree import tree_map
 from pg_agents.policies import TabularPolicy
 
@@ -64,11 +64,19 @@ def columns(record, first, end):
     return replace(
         record,
         **{name: getattr(record, name)[:, first:end] for name in names},
-        observations=tree_map(lambda leaf: leaf[:, first:end], record.observations),
+        observations=tree_map(lambda leaf: _columns(leaf, first, end), record.observations),
         memory=None if record.memory is None else tree_map(lambda leaf: leaf[first:end], record.memory),
+        group_ids=None if record.group_ids is None else record.group_ids[first:end],
         final_observations=tree_map(lambda leaf: leaf[mine], record.final_observations),
         final_rows=rows,
     )
+
+
+def _columns(leaf, first, end):
+    if not isinstance(leaf, TokenBlock):
+        return leaf[:, first:end]
+    mask = None if leaf.mask is None else leaf.mask[:, first:end]
+    return TokenBlock(leaf.tokens[first:end], leaf.lengths[:, first:end], mask)
 
 
 def padded(record, rows):

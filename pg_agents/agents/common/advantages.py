@@ -11,6 +11,7 @@ from torch import Tensor
 from pg_agents.data.later import LazyMetrics, postponed
 from pg_agents.data.learners import of_each
 from pg_agents.data.rollout import Batch, Rollout
+from pg_agents.data.shares import Ranks
 from pg_agents.functional.returns import (
     bootstrapped_returns,
     centre,
@@ -57,11 +58,12 @@ def state_values(critic: Critic, rollout: Rollout) -> tuple[Tensor, Tensor]:
 
     Where the episode terminated, V(S_{t+1}) has no meaning and must be multiplied by 0.
     """
-    values, final_values = critic.of_rollout(rollout)
+    values, final_values = critic.of_rollout(rollout.mine)
     next_values = torch.zeros_like(values)
     if len(values) > 1:
         next_values[:-1] = values[1:]
-    return values, next_values.index_put_(rollout.final_rows.unbind(1), final_values)
+    next_values.index_put_(rollout.final_rows.unbind(1), final_values)
+    return rollout.whole(values), rollout.whole(next_values)
 
 
 def _centred(advantages: Tensor, mask: Tensor, *, less: Tensor) -> Tensor:
@@ -101,9 +103,19 @@ def generalized_advantages(
 
 def standardized(batch: Batch) -> Batch:
     """Return a minibatch with Â standardised over its valid steps, each learner's apart; deviations are over n − 1."""
+    if batch.share is not None:
+        return _standardized_over_ranks(batch, batch.share.ranks)
     rows = (values.view(-1, batch.weights.shape[-1]) for values in (batch.advantages, batch.weights != 0))
     advantages = of_each(standardize, batch.num_learners, *rows, correction=1)
     return replace(batch, advantages=advantages.view(batch.weights.shape))
+
+
+def _standardized_over_ranks(batch: Batch, ranks: Ranks) -> Batch:
+    """Return one's own part of a minibatch, standardised over the parts of all ranks."""
+    parts = ranks.gather(batch.advantages.flatten())
+    valid = torch.cat(ranks.gather((batch.weights != 0).flatten()))
+    whole = standardize(torch.cat(parts)[None], valid[None], correction=1)[0]
+    return replace(batch, advantages=whole.split([*map(len, parts)])[ranks.number].view(batch.weights.shape))
 
 
 def fit(values: Tensor, targets: Tensor, rollout: Rollout) -> LazyMetrics:

@@ -138,7 +138,13 @@ class FlatOptimizer:
         for group, rate in zip(self.optimizer.param_groups, rates, strict=False):
             group["lr"] = rate
 
-    def step(self, loss: Tensor, max_norm: float | Tensor | None, steps: Tensor | None = None) -> float | Tensor:
+    def step(
+        self,
+        loss: Tensor,
+        max_norm: float | Tensor | None,
+        steps: Tensor | None = None,
+        add: Callable[[Sequence[Tensor]], None] | None = None,
+    ) -> float | Tensor:
         """Take one step down the gradient of `loss`, scaled down to `max_norm`; return its norm before scaling.
 
         If the gradient is not finite no step is taken, and the returned norm is not finite.
@@ -147,6 +153,7 @@ class FlatOptimizer:
             loss: a scalar; of several learners the sum of their losses.
             max_norm: of the gradient, or of each learner's, of which [L] may differ; None: no limit.
             steps: which learners take a step, bool [L]; None: all.
+            add: replaces gradients by their sums over the processes that learn together; None: this one is alone.
 
         Returns:
             the norm; of several learners theirs, [L].
@@ -164,6 +171,8 @@ class FlatOptimizer:
             if vector.grad is not None:
                 vector.grad.zero_()
         loss.backward()
+        if add is not None:
+            add(self._whole_gradients())
         gradients = [vector.grad for vector in self.members if vector.grad is not None]
         clipped: Any = clip if self.num_learners == 1 else clip_each
         norm = clipped(gradients, max_norm)
@@ -175,6 +184,13 @@ class FlatOptimizer:
             if vector is members[0]:
                 vector.grad = None  # frees memory, as much as the parameters take, before the next rollout
         return norm
+
+    def _whole_gradients(self) -> list[Tensor]:
+        """Return the gradients of all vectors, 0 where the loss does not depend on them here: it may elsewhere."""
+        for vector in self.members:
+            if vector.grad is None:
+                vector.grad = torch.zeros_like(vector)
+        return [vector.grad for vector in self.members if vector.grad is not None]
 
     def _take(self, steps: Tensor | None) -> None:
         """Let all learners, or those for whom `steps` is True, take a step."""

@@ -29,7 +29,7 @@ def accumulated_loss(
         batch: the batch.
         size: steps in a part; None: the whole batch.
     """
-    if size is None:
+    if size is None or not batch.weights.any():
         return module(batch)
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     total = [torch.zeros_like(parameter) for parameter in parameters]

@@ -93,11 +93,12 @@ def beside_reference(rollout: Rollout, reference: Policy | None, size: int | Non
     try:
         parts = [
             reference(part.observations, None, part.episode_starts).log_prob(part.actions)
-            for part in _parts(rollout, size)
+            for part in _parts(rollout.mine, size)
         ]
     except (IndexError, RuntimeError, TypeError) as error:
         raise ValueError(f"reference: it does not fit the observations and actions of the policy: {error}") from error
-    log_probs = torch.where(rollout.mask, torch.cat(parts, 1), rollout.log_probs).to(rollout.rewards.dtype)
+    log_probs = torch.where(rollout.mask, rollout.whole(torch.cat(parts, 1)), rollout.log_probs)
+    log_probs = log_probs.to(rollout.rewards.dtype)
     if not log_probs.isfinite().all():
         raise ValueError("reference must give every action some probability, but a sampled action has 0")
     rollout = replace(rollout, reference_log_probs=log_probs)

@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from pg_agents.agents.common.cadence_config import NaturalConfig
 from pg_agents.agents.common.flat_optimizer import FlatOptimizer
 from pg_agents.agents.common.parameter_vectors import assign, flatten, learned
+from pg_agents.data.minibatches import weights_of_all
 from pg_agents.data.rollout import Batch
 from pg_agents.distributions import Distribution
 from pg_agents.functional.divergences import kl_divergence
@@ -21,6 +22,18 @@ from pg_agents.policies import Critic, Policy
 
 FOR_TRANSFORMERS = {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "minibatch_size": 256}
 FOR_PICTURES = {"fisher_fraction": 0.1, "epochs": 4, "minibatch_size": 256}  # F of all steps takes most of the time
+
+
+def total_of(batch: Batch) -> Callable[[Tensor], Tensor]:
+    """Return a function from a sum over a batch's own columns to that over the columns of all ranks."""
+
+    def total(values: Tensor) -> Tensor:
+        if batch.share is not None:
+            values = values.detach().clone()
+            batch.share.ranks.add([values])
+        return values
+
+    return total
 
 
 class MeanKL:
@@ -32,6 +45,7 @@ class MeanKL:
     """
 
     def __init__(self, policy: Policy, batch: Batch) -> None:
+        self.total = total_of(batch)
         self.policy, self.seen, self.weights = (
             policy,
             (batch.observations, batch.memory, batch.episode_starts),
@@ -43,7 +57,7 @@ class MeanKL:
             self.old: Distribution = torch.func.functional_call(policy, before, self.seen)
 
     def __call__(self) -> Tensor:
-        """Return the divergence, differentiable in the policy's parameters."""
+        """Return the divergence, differentiable in the policy's parameters; with ranks, its part on this one."""
         return (self.weights * kl_divergence(self.old, self.policy(*self.seen))).sum()
 
 
@@ -62,7 +76,7 @@ class Fisher:
     """
 
     def __init__(self, divergence: MeanKL) -> None:
-        self.parameters = learned(divergence.policy)
+        self.parameters, self.total = learned(divergence.policy), divergence.total
         with sdpa_kernel(SDPBackend.MATH):  # this kernel of attention can be differentiated twice
             mean_kl = divergence()
         options: dict[str, Any] = {"create_graph": True, "materialize_grads": True}
@@ -71,7 +85,7 @@ class Fisher:
     def __call__(self, vector: Tensor) -> Tensor:
         """Return F v, [P], for v [P]."""
         options: dict[str, Any] = {"retain_graph": True, "materialize_grads": True}
-        return flatten(torch.autograd.grad(self.gradient, self.parameters, vector, **options))
+        return self.total(flatten(torch.autograd.grad(self.gradient, self.parameters, vector, **options)))
 
 
 def some_of(split: Callable[[Batch, int], Iterator[Batch]], batch: Batch, fraction: float) -> Batch:
@@ -82,7 +96,7 @@ def some_of(split: Callable[[Batch, int], Iterator[Batch]], batch: Batch, fracti
         batch: the batch.
         fraction: the fraction of its steps, above 0 and at most 1.
     """
-    steps = int((batch.weights != 0).sum())
+    steps = int((weights_of_all(batch) != 0).sum())
     return batch if fraction == 1 else next(split(batch, math.ceil(fraction * steps)))
 
 
@@ -161,7 +175,7 @@ def natural_step_of(
         config: provides δ, λ, the iterations, and the fraction of the batch that is used for F.
         split: returns a random partition of a batch into parts of about so many steps.
     """
-    gradient = -flatten(torch.autograd.grad(loss, learned(policy), materialize_grads=True))
+    gradient = -total_of(batch)(flatten(torch.autograd.grad(loss, learned(policy), materialize_grads=True)))
     fisher = Fisher(MeanKL(policy, some_of(split, batch, config.fisher_fraction)))
     return natural_step(fisher, gradient, config.max_kl, config.damping, config.cg_iterations)
 
@@ -234,5 +248,5 @@ def fit_values(critic: Critic, parts: Iterable[Batch], optimizer_step: Callable[
         loss = part.sum(squared_error(values, part.targets))
         if not frozen:
             optimizer_step(loss)
-        losses.append(loss.detach())
+        losses.append(total_of(part)(loss.detach()))
     return torch.stack(losses).mean()
