@@ -62,8 +62,8 @@ class AverageReward(Agent[AverageRewardConfig]):
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute Q − Σ_a π Q and R_{t+1} − λ + Q(S_{t+1},A_{t+1}), [T − 1, B], and each learner's mean d, [L]."""
         refuse_terminations(rollout)
-        policy, values = self.outputs(mine := rollout.mine)  # values: [T, B, A]
-        taken = values.gather(-1, mine.actions[..., None]).squeeze(-1)  # [T, B]
+        policy, values = self.outputs(rollout.mine)  # values: [T, B, A]
+        taken = values.gather(-1, rollout.actions[..., None]).squeeze(-1)  # [T, B]
         advantages = rollout.whole(taken - (probabilities_of(policy) * values).sum(-1))
         taken = rollout.whole(taken)
         weights = mean_over_steps(continued(rollout), rollout.num_learners, taken.dtype)
@@ -86,6 +86,5 @@ class AverageReward(Agent[AverageRewardConfig]):
         differences = metrics.pop("differences")
         rates = map(self.current, ("gain_learning_rate", "critic_learning_rate", "learning_rate"))
         self.gain += next(rate for rate in rates if rate is not None) * differences
-        several = len(differences) > 1
         found = {"temporal_difference": differences, "gain": self.gain.clone()}
-        return metrics | (found if several else {name: value[0] for name, value in found.items()})
+        return metrics | (found if len(differences) > 1 else {name: value[0] for name, value in found.items()})

@@ -55,8 +55,7 @@ class Agent(Acting[C], ABC):
         policy: π_θ.
         critic: V_ψ or Q_ψ, for agents that have one. Parameters shared with the policy learn at the policy's rate.
         reference: π_ref, frozen, for agents with a KL penalty; None with kl_weight above 0: a copy of the policy.
-        config: the configuration; None: the defaults.
-        **options: options to change.
+        config: the configuration; None: the defaults. `options` are changed in it.
 
     Raises:
         ValueError: an option is out of range, or the networks do not fit the agent.
@@ -232,8 +231,7 @@ class Agent(Acting[C], ABC):
 
     def optimizer_step(self, loss: Tensor) -> float:
         """Take one step down the gradient of `loss`; return the gradient's norm before clipping."""
-        add = self.ranks.add if self.ranks.count > 1 else None
-        norm: Any = self.flat_optimizer.step(loss, self.current("max_grad_norm"), add=add)
+        norm: Any = self.flat_optimizer.step(loss, self.current("max_grad_norm"), ranks=self.ranks)
         if not math.isfinite(norm):
             raise self.not_finite("the gradient")
         return norm
@@ -251,5 +249,5 @@ class Agent(Acting[C], ABC):
     def not_finite(self, what: str) -> FloatingPointError:
         """Return the error for a reward or a gradient that is not finite; it names options that may help."""
         smaller = " or ".join(f"{name} (now {value})" for name, value in self.arguments.items() if name in STEP_SIZES)
-        what = f"{what} of {type(self).__name__} is not finite"
-        return FloatingPointError(f"{what}; if the environment's rewards are, a smaller {smaller} may help")
+        may = f"if the environment's rewards are, a smaller {smaller} may help"
+        return FloatingPointError(f"{what} of {type(self).__name__} is not finite; {may}")

@@ -18,7 +18,6 @@ from pg_agents.agents.common.natural_gradient import (
     critic_optimizer,
     fit_values,
     natural_step_of,
-    total_of,
 )
 from pg_agents.agents.common.parameter_vectors import assign, flatten, learned
 from pg_agents.data.metrics import WeightedMetrics
@@ -75,7 +74,7 @@ class NaturalPolicyGradient(Agent[NaturalPolicyGradientConfig]):
         divergence, parameters = MeanKL(self.policy, batch), learned(self.policy)
         before = flatten(parameters)
         assign(parameters, before + step)
-        metrics = {"kl": total_of(batch)(divergence().detach()), "cg_residual": residual}
+        metrics = {"kl": batch.total(divergence()), "cg_residual": residual}
         if not torch.isfinite(metrics["kl"]):
             assign(parameters, before)
             raise self.not_finite("the new policy's divergence from the old one")

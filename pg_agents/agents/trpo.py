@@ -19,7 +19,6 @@ from pg_agents.agents.common.natural_gradient import (
     fit_values,
     line_search,
     natural_step_of,
-    total_of,
 )
 from pg_agents.agents.common.parameter_vectors import learned
 from pg_agents.configuration import Count, OpenUnitInterval
@@ -82,7 +81,7 @@ class TRPO(Agent[TRPOConfig]):
             raise self.not_finite("the gradient")
         divergence, parameters = MeanKL(self.policy, batch), learned(self.policy)
         search = (self.config.max_kl, self.config.backtrack, self.config.line_search_trials)
-        total = total_of(batch)
+        total = batch.total
         changes = lambda: (total(loss - self(batch)[0]), total(divergence()))  # noqa: E731 - of L and of the policy
         fraction, improvement, kl = line_search(parameters, step, changes, *search)
         metrics = {"kl": kl, "step_fraction": torch.tensor(fraction), "surrogate_improvement": improvement}

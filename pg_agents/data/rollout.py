@@ -23,6 +23,7 @@ from torch import Tensor
 
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.shares import Share, own
+from pg_agents.data.token_block import TokenBlock
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.renamed import renamed
 
@@ -57,34 +58,6 @@ PerStep = Annotated[Tensor, "per step"]  # a value for each step of each environ
 def step_fields(cls: Any) -> tuple[str, ...]:  # noqa: ANN401
     """Return the names of the fields of `Rollout` or `Batch` with a value for each step, `observations` first."""
     return tuple(name for name, hint in get_type_hints(cls, include_extras=True).items() if "per step" in str(hint))
-
-
-@dataclass(frozen=True)
-class TokenBlock:
-    """The observations of append-only token episodes, stored once instead of T times.
-
-    Observation t of row b is tokens[b, : lengths[t, b]] (after the row's end: its last observation).
-
-    Attributes:
-        tokens: prompt, completion and padding of each row, int64 [B, W].
-        lengths: the number of tokens that the policy saw at each step, int64 [T, B].
-        mask: where a decision was taken, bool [T, B], so that nothing is computed elsewhere; None: everywhere.
-    """
-
-    tokens: Tensor
-    lengths: Tensor
-    mask: Tensor | None = None
-
-    def windows(self) -> dict[str, Tensor]:
-        """Return the stacked observations {"tokens": [T, B, W], "length": [T, B]}; tokens beyond the length are 0."""
-        position = torch.arange(self.tokens.shape[1], device=self.tokens.device)
-        visible = position < self.lengths[..., None]  # [T, B, W]
-        return {"tokens": self.tokens * visible, "length": self.lengths}
-
-    def to(self, device: torch.device | str) -> TokenBlock:
-        """Return a copy on `device`."""
-        mask = None if self.mask is None else self.mask.to(device)
-        return TokenBlock(self.tokens.to(device), self.lengths.to(device), mask)
 
 
 @dataclass(frozen=True)
@@ -228,6 +201,11 @@ class Batch:
     def sum(self, term: Tensor) -> Tensor:
         """Return Σ weights · term over one's own columns, a scalar, for a term [T, B]."""
         return torch.dot(self.weights.flatten().to(term.dtype), term.flatten())
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes of what is a sum over one's own columns, without a gradient."""
+        values = values.detach()
+        return values if self.share is None else self.share.total(values)
 
     def means(self, **terms: Tensor) -> WeightedMetrics:
         """Return the weighted means of terms [T, B], by name, for an update's metrics."""

@@ -1,9 +1,9 @@
 """Rollouts of several processes ("ranks"), of which each has collected its own columns.
 
 What is learned from is the whole, the columns of all ranks side by side. Its numbers (rewards, masks, values), a few
-bytes for each step, are known to all ranks; observations and memories stay where they are. What is computed from numbers
-(advantages, weights, groups) is then that of one process which has collected the whole, and a loss is a sum, of which
-each rank adds up its own columns.
+bytes for each step, are known to all ranks; observations and memories stay where they are. What is computed from
+numbers (advantages, weights, groups) is then that of one process which has collected the whole, and a loss is a sum, of
+which each rank adds up its own columns.
 """
 
 from __future__ import annotations
@@ -66,6 +66,12 @@ class Share:
         parts = self.ranks.gather(values)
         rows = max(map(len, parts))
         return torch.cat([torch.cat([part, part.new_zeros(rows - len(part), *part.shape[1:])]) for part in parts], 1)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum of the values of all ranks."""
+        values = values.clone()
+        self.ranks.add([values])
+        return values
 
     def order(self, order: Tensor, ends: Sequence[int]) -> tuple[Tensor, list[int]]:
         """Return which of one's own steps are in an order of all steps, and where its parts end.

@@ -1,12 +1,25 @@
-"""Gradients scaled down to a largest norm."""
+"""Gradients, scaled down to a largest norm."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from pg_agents.data.shares import Ranks
+
+
+def gradients_of(vectors: Iterable[Tensor], ranks: Ranks | None) -> list[Tensor]:
+    """Return the gradients of all vectors that have one; with ranks, their sums over these, which all vectors have."""
+    vectors = [*vectors]
+    if ranks is not None and ranks.count > 1:
+        for vector in vectors:
+            vector.grad = torch.zeros_like(vector) if vector.grad is None else vector.grad
+        ranks.add([vector.grad for vector in vectors if vector.grad is not None])
+    return [vector.grad for vector in vectors if vector.grad is not None]
 
 
 def clip(gradients: list[Tensor], max_norm: float | None) -> float:

@@ -13,8 +13,9 @@ from torch.autograd.graph import increment_version
 
 from pg_agents._fast.adam_steps import take_step
 from pg_agents._fast.flat_vectors import in_one_vector, join_state, lay_out, part_moment, plain_lay_out
-from pg_agents.agents.common.clipping import clip, clip_each
+from pg_agents.agents.common.clipping import clip, clip_each, gradients_of
 from pg_agents.agents.common.learner_steps import have_met, step_of_learners
+from pg_agents.data.shares import Ranks
 
 OptimizerName = Literal["adam", "rmsprop", "sgd"]
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
@@ -23,6 +24,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 ADAM_EPSILON = 1e-8  # the default
+ALL_FROZEN = "policy, critic: every parameter is frozen (requires_grad is False); there is nothing to learn"
 State = dict[str, Any]  # an optimizer's moments and step count of a tensor
 
 
@@ -107,7 +109,7 @@ class FlatOptimizer:
         Args:
             parameters: by name, frozen where they were frozen.
             moments: as returned by `get_state`.
-            layout: as returned by `get_state`.
+            layout: likewise.
 
         Raises:
             LookupError: a parameter that there is not.
@@ -124,8 +126,7 @@ class FlatOptimizer:
             vectors: dict[Tensor, list[nn.Parameter]] = {}
             for vector in wanted["vectors"]:
                 members = [parameters[name] for name in vector["members"]]
-                flat = in_one_vector(members, self.num_learners) if vector["flat"] else plain_lay_out(members)
-                vectors |= flat
+                vectors |= (in_one_vector if vector["flat"] else plain_lay_out)(members, self.num_learners)
             rate = wanted["learning_rate"]
             group["lr"] = torch.tensor(rate, dtype=torch.float64) if isinstance(rate, list) else rate
             group["params"] = list(vectors)
@@ -143,7 +144,7 @@ class FlatOptimizer:
         loss: Tensor,
         max_norm: float | Tensor | None,
         steps: Tensor | None = None,
-        add: Callable[[Sequence[Tensor]], None] | None = None,
+        ranks: Ranks | None = None,
     ) -> float | Tensor:
         """Take one step down the gradient of `loss`, scaled down to `max_norm`; return its norm before scaling.
 
@@ -153,7 +154,7 @@ class FlatOptimizer:
             loss: a scalar; of several learners the sum of their losses.
             max_norm: of the gradient, or of each learner's, of which [L] may differ; None: no limit.
             steps: which learners take a step, bool [L]; None: all.
-            add: replaces gradients by their sums over the processes that learn together; None: this one is alone.
+            ranks: the processes of whose losses the sum is meant; None: this one alone.
 
         Returns:
             the norm; of several learners theirs, [L].
@@ -164,18 +165,13 @@ class FlatOptimizer:
         if self._have_moved():
             self.refresh()
         if not self.members:
-            raise ValueError(
-                "policy, critic: every parameter is frozen (requires_grad is False); there is nothing to learn"
-            )
+            raise ValueError(ALL_FROZEN)
         for vector in self.members:
             if vector.grad is not None:
                 vector.grad.zero_()
         loss.backward()
-        if add is not None:
-            add(self._whole_gradients())
-        gradients = [vector.grad for vector in self.members if vector.grad is not None]
         clipped: Any = clip if self.num_learners == 1 else clip_each
-        norm = clipped(gradients, max_norm)
+        norm = clipped(gradients_of(self.members, ranks), max_norm)
         if math.isfinite(norm if self.num_learners == 1 else norm.sum()):
             self._take(steps)
             for members in self.members.values():
@@ -184,13 +180,6 @@ class FlatOptimizer:
             if vector is members[0]:
                 vector.grad = None  # frees memory, as much as the parameters take, before the next rollout
         return norm
-
-    def _whole_gradients(self) -> list[Tensor]:
-        """Return the gradients of all vectors, 0 where the loss does not depend on them here: it may elsewhere."""
-        for vector in self.members:
-            if vector.grad is None:
-                vector.grad = torch.zeros_like(vector)
-        return [vector.grad for vector in self.members if vector.grad is not None]
 
     def _take(self, steps: Tensor | None) -> None:
         """Let all learners, or those for whom `steps` is True, take a step."""

@@ -24,18 +24,6 @@ FOR_TRANSFORMERS = {"num_steps": None, "fisher_fraction": 0.25, "epochs": 4, "mi
 FOR_PICTURES = {"fisher_fraction": 0.1, "epochs": 4, "minibatch_size": 256}  # F of all steps takes most of the time
 
 
-def total_of(batch: Batch) -> Callable[[Tensor], Tensor]:
-    """Return a function from a sum over a batch's own columns to that over the columns of all ranks."""
-
-    def total(values: Tensor) -> Tensor:
-        if batch.share is not None:
-            values = values.detach().clone()
-            batch.share.ranks.add([values])
-        return values
-
-    return total
-
-
 class MeanKL:
     """The divergence of a policy from what it was at construction: Σ_t w_t KL(π_old(·|S_t) ‖ π_θ(·|S_t)).
 
@@ -45,7 +33,7 @@ class MeanKL:
     """
 
     def __init__(self, policy: Policy, batch: Batch) -> None:
-        self.total = total_of(batch)
+        self.total = batch.total
         self.policy, self.seen, self.weights = (
             policy,
             (batch.observations, batch.memory, batch.episode_starts),
@@ -175,7 +163,7 @@ def natural_step_of(
         config: provides δ, λ, the iterations, and the fraction of the batch that is used for F.
         split: returns a random partition of a batch into parts of about so many steps.
     """
-    gradient = -total_of(batch)(flatten(torch.autograd.grad(loss, learned(policy), materialize_grads=True)))
+    gradient = -batch.total(flatten(torch.autograd.grad(loss, learned(policy), materialize_grads=True)))
     fisher = Fisher(MeanKL(policy, some_of(split, batch, config.fisher_fraction)))
     return natural_step(fisher, gradient, config.max_kl, config.damping, config.cg_iterations)
 
@@ -248,5 +236,5 @@ def fit_values(critic: Critic, parts: Iterable[Batch], optimizer_step: Callable[
         loss = part.sum(squared_error(values, part.targets))
         if not frozen:
             optimizer_step(loss)
-        losses.append(total_of(part)(loss.detach()))
+        losses.append(part.total(loss))
     return torch.stack(losses).mean()
