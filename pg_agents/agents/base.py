@@ -125,8 +125,6 @@ class Agent(Acting[C], ABC):
 
     def values(self, data: Batch | Rollout) -> Tensor:
         """Return the critic's values at every step of a batch or a rollout: V [T, B], or Q [T, B, A]."""
-        if isinstance(data, Rollout) and data.share is not None:
-            return data.whole(self.values(data.mine))
         return values_of(self.critic, data.observations, data.memory, data.episode_starts)
 
     def outputs(self, data: Batch | Rollout) -> tuple[Distribution, Any]:

@@ -63,7 +63,7 @@ class ReinforceBaseline(Agent[ReinforceBaselineConfig]):
     def prepare(self, rollout: Rollout) -> tuple[Batch, Metrics]:
         """Compute G − b, and the critic's targets."""
         returns, time_weights = monte_carlo(self.config.signal, rollout, self.current("discount", rollout))
-        baseline = self.values(rollout) if self.compare is None else self.compare(rollout, returns)
+        baseline = rollout.whole(self.values(rollout.mine)) if self.compare is None else self.compare(rollout, returns)
         advantages = returns - baseline
         if self.config.normalize_advantages:
             advantages = of_each(standardize, rollout.num_learners, advantages, rollout.mask, less=baseline)

@@ -97,13 +97,16 @@ ARGUMENTS = {
 }
 
 
-def slow_but_for(first, families):
-    """Return the cases of `families`, of which only `first` is run every time."""
-    return [pytest.param(family, marks=() if family == first else pytest.mark.slow) for family in families]
+QUICK = [(name, "contextual") for name in ("a2c", "reinforce", "reinforce-baseline")]  # learned in a second or two
 
 
-@pytest.mark.parametrize("family", slow_but_for("contextual", FAMILIES))
-@pytest.mark.parametrize("name", EPISODIC_AGENTS)
+def slow_but_for(quick, names, families):
+    """Return all cases (name, family), of which those that are not `quick` are slow."""
+    cases = [(name, family) for name in names for family in families]
+    return [case if case in quick else pytest.param(*case, marks=pytest.mark.slow) for case in cases]
+
+
+@pytest.mark.parametrize(("name", "family"), slow_but_for(QUICK, EPISODIC_AGENTS, FAMILIES))
 def test_learns(name, family):
     make, steps, threshold = FAMILIES[family]
     if "group_size" in pg.AGENTS[name].argument_names():
@@ -116,8 +119,7 @@ def test_learns(name, family):
     assert after >= threshold, f"{before} → {after}"
 
 
-@pytest.mark.parametrize("family", slow_but_for("finite", CONTINUING))
-@pytest.mark.parametrize("name", CONTINUING_AGENTS)
+@pytest.mark.parametrize(("name", "family"), slow_but_for((), CONTINUING_AGENTS, CONTINUING))
 def test_learns_what_never_ends(name, family):
     make, steps, threshold = CONTINUING[family]
     agent = pg.AGENTS[name].for_env(make(16), seed=11)

@@ -115,6 +115,7 @@ def test_squashed_actions_stay_inside_and_are_learned(tmp_path, observation):
     assert action.tolist() == [1, 1]  # at the bound, where tanh rounds to 1
 
 
+@pytest.mark.slow
 def test_a_squashed_policy_finds_a_point_inside_its_box():
     """Reward −(a − 0.5)² over −2 … 1: the greedy action comes near 0.5, from −0.5 where it starts."""
 

@@ -48,7 +48,7 @@ def printed(monkeypatch, encoding, *argv):
     return code, out.buffer.getvalue().decode(encoding), err.buffer.getvalue().decode(encoding)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("encoding", [pytest.param("ascii", marks=pytest.mark.slow), "cp1252"])
 def test_every_command_prints_on_a_console_without_utf8(monkeypatch, encoding):
     assert set(LINES_TYPED) == set(COMMANDS)
     quick = Task("pg/TwoArmedBandit-v0", 10, Tuned(16, 20))

@@ -38,7 +38,7 @@ def test_what_is_no_means_is_refused_by_name():
 
 
 class CountedAlike(WeightedMetrics):
-    def __init__(self, weights, terms, num_learners=1):
+    def __init__(self, weights, terms, num_learners=1, ranks=None):
         super().__init__(weights, terms)
         self.weights = torch.ones_like(self.weights)
 

@@ -266,6 +266,7 @@ def test_workers_end_with_a_run_that_is_killed_though_they_hang():
     assert not left_after_a_kill({"worker": pg.worker}, at_this_load(SECONDS))
 
 
+@pytest.mark.slow
 def test_gymnasium_alone_leaves_a_worker_that_hangs():
     assert left_after_a_kill({}, 1.0)  # the control arm
 

@@ -73,7 +73,7 @@ def test_a_model_is_what_transformers_loads(dtype, tied, tmp_path):
     assert torch.equal(logits(again), logits(model))
 
 
-@pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-5), ("bfloat16", 0.1)])
+@pytest.mark.parametrize(("dtype", "most"), [("float32", 1e-5), pytest.param("bfloat16", 0.1, marks=pytest.mark.slow)])
 def test_adapters_are_merged_or_apart(dtype, most, tmp_path):
     agent = trained(write_model(tmp_path / "base", tie_word_embeddings=True), dtype, 2)
     state = {name: value.clone() for name, value in agent.state_dict().items()}

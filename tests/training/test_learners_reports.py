@@ -140,6 +140,7 @@ def with_goal(run_dir, total, **seeds):
     return pg.train(agent, env, total_steps=total * count, run_dir=run_dir, keep_checkpoints=10**6, **how)
 
 
+@pytest.mark.slow
 def test_who_has_finished_has_the_last_row_and_evaluation_of_its_own_run_and_no_more(tmp_path):
     found = with_goal(tmp_path / "all", 20_000, seeds=SEEDS)
     ends = [one.total_steps for one in found.learners]

@@ -32,10 +32,8 @@ class FlatOptimizer:
     """A torch optimizer for the parameters of modules, laid out as vectors.
 
     Small parameters become views of a vector (`lay_out`); those that differ in dtype, device or steps taken become
-    views of different vectors.
-
-    Frozen parameters are left out. Parameters that were moved, replaced, frozen or unfrozen are noticed and laid out
-    again; each keeps its moments, also while it is frozen.
+    views of different vectors. Frozen parameters are left out. Parameters that were moved, replaced, frozen or unfrozen
+    are noticed and laid out again; each keeps its moments, also while it is frozen.
 
     Of several learners the vectors are matrices, [L, P]: a learner's gradient is scaled by its own norm, and learners
     may take no step, or have step sizes of their own (`learner_steps`).
