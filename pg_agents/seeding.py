@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     PATHS = 11
     EARLIER = 12  # paths sampled before the measured ones
     RESTART = 13  # environments and actions after a run was resumed whose environments have no state
+    RANKS = 14  # environments and actions of each of several processes
 
 
 def spawn(seed: int, purpose: Purpose) -> int:

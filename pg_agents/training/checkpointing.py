@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pg_agents.checkpoints.agent_state import FrozenParameters, agent_state
 from pg_agents.checkpoints.store import checkpoints_in, keep_newest, write_checkpoint, write_start
 from pg_agents.checks import whole_number
 from pg_agents.data.state import State
+from pg_agents.training.ranks import largest, states_of_ranks
 from pg_agents.training.run import Run
 from pg_agents.training.trackers.tracking import check_tracker
 from pg_agents.training.writers import RunWriter
@@ -121,12 +122,14 @@ class Checkpoints:
 
     def after_update(self, run: Run) -> None:
         """Save a checkpoint if one is due; if it cannot be written, the next one is tried when that is due."""
-        if self._is_due(run):
-            self.try_to_save(run)
+        self._save_if(run, self._is_due(run) and self.good != run.steps)
 
     def try_to_save(self, run: Run) -> None:
         """Save a checkpoint, unless there is one already or it cannot be written."""
-        if self.good != run.steps:
+        self._save_if(run, self.good != run.steps)
+
+    def _save_if(self, run: Run, due: bool) -> None:
+        if any(largest(run.ranks, int(due))):
             with self.writer.unwritten.tolerated(FOLDER):
                 self.save(run)
                 self.writer.unwritten.written(FOLDER)
@@ -148,9 +151,10 @@ class Checkpoints:
         assert self.start is not None
         began = time.monotonic()
         try:
+            collectors = states_of_ranks(run.collector.get_state(), run.ranks)
             if self.first is not None:
                 self.first(run.agent)
-            state = run_state(run, self.writer.position())
+            state = run_state(run, collectors, self.writer.position())
             path = write_checkpoint(self.folder, run.steps, agent_state(run.agent, self.frozen), state, self.start)
             self.good = run.steps
             keep_newest(path, self.keep)
@@ -159,16 +163,40 @@ class Checkpoints:
             self.cost = self.written - began
 
 
+class Following:
+    """What a rank that writes nothing does where rank 0 writes a checkpoint: it gives the state of its collector.
+
+    Args:
+        begins: whether the run begins now; it goes on otherwise.
+    """
+
+    def __init__(self, begins: bool) -> None:
+        self.begins, self.good = begins, -1
+
+    def begin(self, run: Run) -> None:
+        """Give the state for a first checkpoint."""
+        if self.begins:
+            states_of_ranks(run.collector.get_state(), run.ranks)
+
+    def after_update(self, run: Run) -> None:
+        """Give the state, if rank 0 writes a checkpoint."""
+        if any(largest(run.ranks, 0)):
+            states_of_ranks(run.collector.get_state(), run.ranks)
+
+    try_to_save = after_update
+
+
 def has_checkpoints(run_dir: Path) -> bool:
     """Return whether there are checkpoints in a run's folder, sound or not."""
     return any(checkpoints_in(run_dir / FOLDER))
 
 
-def run_state(run: Run, position: State) -> State:
+def run_state(run: Run, collectors: Sequence[State], position: State) -> State:
     """Return the state of a run, besides its agent's, between two updates.
 
     Args:
         run: the run.
+        collectors: the states of the collectors of all ranks.
         position: how much of its folder has been written; see `RunWriter.position`.
     """
     return {
@@ -183,6 +211,7 @@ def run_state(run: Run, position: State) -> State:
         "audited": run.audits.longest,
         "stopped": run.stopped,
         "resumed_from": list(map(list, run.resumed_from.items())),
-        "collector": run.collector.get_state(),
+        "collector": collectors[0],
+        "others": [*collectors[1:]],
         "position": position,
     }

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import gymnasium as gym
-import torch
 from gymnasium.vector import VectorEnv
 
 from pg_agents.agents.base import Agent
@@ -17,18 +16,21 @@ from pg_agents.audit.check import Audits
 from pg_agents.collection.collector import Collector
 from pg_agents.collection.collectors import EpisodeCollector, StepCollector
 from pg_agents.data.rollout import Rollout, StepCadence
+from pg_agents.data.shares import OneRank, whole_of
 from pg_agents.elsewhere import with_names_checked
 from pg_agents.llm.quiet import quiet_libraries
 from pg_agents.shown import shortened
 from pg_agents.spaces.environments import made_by, open_env
 from pg_agents.spaces.wrappers import Wrapper, wrappers_of
 from pg_agents.training.active import Active, check_stop_return, takes_its_part
-from pg_agents.training.checkpointing import KEPT, Saving, make_saving
+from pg_agents.training.checkpointing import KEPT, make_saving
+from pg_agents.training.described import config_of
 from pg_agents.training.evaluations import Evaluations, make_evaluations, open_eval_env
 from pg_agents.training.learners_progress import LearnersProgress
 from pg_agents.training.plan import Plan, make_plan
 from pg_agents.training.probes import Probe, probes_of_runs
 from pg_agents.training.progress import RunProgress
+from pg_agents.training.ranks import join, largest, ranks_of_group, seed_of_rank
 from pg_agents.training.reports import Reports, make_reports
 from pg_agents.training.resuming import as_before, run_folder
 from pg_agents.training.run import Run, Summary
@@ -124,21 +126,24 @@ def train(
     """
     saving = make_saving(checkpoint_every, keep_checkpoints, track, run_dir)
     plan, probes = make_plan(total_steps, seed, log_every, stop_return, step_timeout), probes_of_runs(probes)
+    if (ranks := ranks_of_group()).number:  # rank 0 alone evaluates and shows how far the run has come
+        progress, probes, eval_env, eval_every = False, [], None, None
     wrappers = None if wrappers is None else wrappers_of(wrappers)
     made_of = made_by(env, env_args, wrappers, agent.policy.num_learners, config)
     how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
     with (
-        run_folder(run_dir, resume) as folder,
+        run_folder(run_dir, resume, ranks) as folder,
         open_env(env, num_envs, env_args, **_rows(agent), **how) as opened,
         open_eval_env(eval_env, eval_episodes, env_args, **how, num_learners=agent.policy.num_learners) as eval_opened,
     ):
         check_spaces(agent.policy, agent.spaces, opened)
+        join(agent, ranks, asdict(plan))
         plan, eval_every = as_before(folder, plan, log_every, eval_every)
         evaluations = make_evaluations(agent, opened, eval_opened, eval_every, eval_episodes, plan)
         run = _make_run(agent, opened, plan, evaluations)
         reports = make_reports(run, opened, folder, probes, progress, saving)
         if folder is None or folder.goes_on(run, reports.say):
-            _carry_out(run, reports, _config(run, saving) | made_of, handle_signals)
+            _carry_out(run, reports, config_of(run, saving) | made_of, handle_signals)
     reports.say_stopped(run)
     return run.summary
 
@@ -151,7 +156,7 @@ def _rows(agent: Agent) -> dict[str, Any]:
 def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: Evaluations) -> Run:
     remember_spaces(agent, env)
     warn_of_threads(agent)
-    collector = make_collector(agent, env, plan.seed, plan.step_timeout)
+    collector = make_collector(agent, env, seed_of_rank(plan.seed, agent.ranks), plan.step_timeout)
     check_stop_return(agent, collector, plan.stop_return)
     decode = getattr(env.unwrapped, "decode", None)
     audits = Audits(agent.policy, most=agent.micro_batch_size, decode=decode, always=agent.spaces is None)
@@ -182,6 +187,7 @@ def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signal
         finally:
             signals.ends()
             run.active.end(run.collector)
+            run.agent.ranks = OneRank()
             if not signals.at_once:
                 reports.close(run)
                 reports.say_ended(run, signals)
@@ -190,7 +196,11 @@ def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signal
 def _loop(run: Run, reports: Reports, signals: Signals) -> None:
     while not run.over:
         _iterate(run, reports)
-        if signals.number is not None and not run.over:
+        number, stopped = largest(run.ranks, signals.number or 0, int(run.stopped is not None))
+        if stopped and not run.stopped:
+            run.stop("rank 0 has stopped the run")
+        if number and not run.over:
+            signals.number = signals.number or number
             reports.interrupted(run)
             raise Stopping
 
@@ -199,19 +209,19 @@ def _iterate(run: Run, reports: Reports) -> None:
     run.progress.begins()
     vars(run).pop("rollout", None)  # is not held while the next one is collected
     rollout = next(run.collector).to(run.collector.device)
-    if not rollout.num_transitions:
+    if not (whole := whole_of(rollout, run.ranks)).num_transitions:
         return  # only resets: an update would move the parameters by Adam's momentum alone
     with run.progress.untimed():
         run.audits(rollout)
         if not run.steps:
             reports.before_learning(run, rollout)
-    _learn(run, rollout)
+    run.rollout = rollout
+    _learn(run, whole)
     run.let_finish()
     reports.after_update(run)
 
 
 def _learn(run: Run, rollout: Rollout) -> None:
-    run.rollout = rollout
     run.progress.collected(rollout)
     run.active.progresses(run.progress.share_before(run.total_steps))
     try:
@@ -227,24 +237,3 @@ def make_collector(agent: Agent, env: gym.Env | VectorEnv, seed: int, step_timeo
         check_batch(agent, getattr(env, "num_envs", 1))
         return StepCollector(env, agent.policy, agent.cadence.num_steps, seed=seeds, step_timeout=step_timeout)
     return EpisodeCollector(env, agent.policy, **asdict(agent.cadence), seed=seeds, step_timeout=step_timeout)
-
-
-def _config(run: Run, saving: Saving) -> dict[str, Any]:
-    agent, adapter = run.agent, run.collector.adapter
-    return {
-        "agent": agent.name,
-        "env": adapter.name,
-        "num_envs": run.num_envs,
-        "total_steps": run.total_steps,
-        **{name: getattr(run.plan, name) for name in ("seed", "log_every", "stop_return", "step_timeout")},
-        "eval_every": run.evaluations.every if run.evaluations.env is not None else None,
-        "eval_episodes": run.evaluations.episodes,
-        "checkpoint_every": saving.every.text,
-        "keep_checkpoints": saving.keep,
-        "track": saving.track,
-        "arguments": agent.arguments,
-        "networks": agent.networks,
-        "parameters": sum(parameter.numel() for parameter in agent.parameters()),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-    }

@@ -14,14 +14,14 @@ from gymnasium.vector import VectorEnv
 from pg_agents.at_once import leave
 from pg_agents.data.rollout import Rollout
 from pg_agents.training.appended import Value
-from pg_agents.training.checkpointing import Checkpoints, Saving, has_checkpoints
+from pg_agents.training.checkpointing import Checkpoints, Following, Saving, has_checkpoints
+from pg_agents.training.going_on import Beside, Opened
 from pg_agents.training.known import known_lines, known_returns
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.learners_reports import LearnersReports
 from pg_agents.training.over_seeds import STACKED, over_seeds
 from pg_agents.training.probes import Probe, default_probes, found_by, text_table
 from pg_agents.training.progress_bar import ProgressBar, stream
-from pg_agents.training.resuming import Opened
 from pg_agents.training.run import Run
 from pg_agents.training.run_files import AGENT, BEST, writable
 from pg_agents.training.signals import Signals
@@ -47,7 +47,7 @@ class Reports:
 
     writer: RunWriter | None
     learners: LearnersReports | None
-    checkpoints: Checkpoints | None
+    checkpoints: Checkpoints | Following | None
     probes: Sequence[Probe]
     bar: ProgressBar
     decode: Callable[[Sequence[int]], str] | None
@@ -65,7 +65,9 @@ class Reports:
             self.writer.config(config)
         if self.learners:
             self.learners.begin(run, config)
-        if self.checkpoints:
+        if isinstance(self.checkpoints, Following):
+            self.checkpoints.begin(run)
+        elif self.checkpoints:
             with writable("run_dir", self.checkpoints.writer.run_dir):
                 self.checkpoints.begin(run)
 
@@ -179,7 +181,7 @@ class Reports:
 def make_reports(
     run: Run,
     env: gym.Env | VectorEnv,
-    found: Opened | None,
+    found: Opened | Beside | None,
     probes: Sequence[Probe],
     progress: bool | TextIO,
     saving: Saving,
@@ -187,8 +189,9 @@ def make_reports(
     """Return the reports of a run; if it has a folder, the agent's default probes precede `probes`."""
     bar = ProgressBar(stream(progress), run.total_steps, partial(known_returns, env))
     decode = getattr(env.unwrapped, "decode", None)
-    if found is None:
-        return Reports(None, None, None, probes, bar, decode)
+    if not isinstance(found, Opened):
+        following = Following(found.checkpoint is None) if found and saving.keep else None
+        return Reports(None, None, following, probes, bar, decode)
     run.not_written = found.writer.unwritten.reasons
     before = found.checkpoint
     since = () if before is None or found.learner is not None else (before.start, frozenset(before.agent.networks))

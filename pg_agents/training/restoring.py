@@ -6,6 +6,7 @@ import numpy as np
 
 from pg_agents.data.state import State
 from pg_agents.seeding import Purpose, spawn
+from pg_agents.training.ranks import seed_of_rank
 from pg_agents.training.run import Run
 
 EXACTLY, ANEW = "exactly", "with new episodes"  # the ways in which a run goes on
@@ -49,6 +50,6 @@ def _restore_collector(run: Run, before: State) -> str:
 def _seeds_after(run: Run) -> list[int]:
     """Return the seeds of new episodes; of several learners that go on, those that each would have alone."""
     if (learners := run.progress.learners) is None:
-        return [spawn(run.plan.seed, Purpose.RESTART) + run.steps]
+        return [spawn(seed_of_rank(run.plan.seed, run.ranks), Purpose.RESTART) + run.steps]
     steps, seeds = learners.steps, run.agent.seeds
     return [spawn(seeds[learner], Purpose.RESTART) + int(steps[learner]) for learner in run.active.learners]

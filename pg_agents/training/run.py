@@ -11,6 +11,7 @@ from pg_agents.agents.base import Agent
 from pg_agents.audit.check import Audits
 from pg_agents.collection.collector import Collector
 from pg_agents.data.rollout import Rollout
+from pg_agents.data.shares import Ranks
 from pg_agents.training.active import Active
 from pg_agents.training.evaluations import Evaluations, Means
 from pg_agents.training.learners_progress import LAST, Counts, folder_of
@@ -99,6 +100,11 @@ class Run:
 
     def __post_init__(self) -> None:
         self.num_envs = self.collector.adapter.num_envs
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that learn together."""
+        return self.active.agent.ranks
 
     @property
     def agent(self) -> Agent:
