@@ -172,7 +172,6 @@ class Agent(Acting[C], ABC):
         how: dict[str, Any] = {"epsilon": self.config.adam_epsilon, "num_learners": self.policy.num_learners}
         return FlatOptimizer(self.current("optimizer"), self.policy, self.critic, together=together, **how)
 
-    # -- learning
     @final
     def update(self, rollout: Rollout) -> Metrics:
         """Learn from one rollout and return metrics by name: scalars, or [L] of several learners.

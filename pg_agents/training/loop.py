@@ -126,21 +126,21 @@ def train(
     """
     saving = make_saving(checkpoint_every, keep_checkpoints, track, run_dir)
     plan, probes = make_plan(total_steps, seed, log_every, stop_return, step_timeout), probes_of_runs(probes)
-    if (ranks := ranks_of_group()).number:  # rank 0 alone evaluates and shows how far the run has come
-        progress, probes, eval_env, eval_every = False, [], None, None
+    eval_env, eval_every = (None, None) if ranks_of_group().number else (eval_env, eval_every)
     wrappers = None if wrappers is None else wrappers_of(wrappers)
     made_of = made_by(env, env_args, wrappers, agent.policy.num_learners, config)
     how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
     with (
-        run_folder(run_dir, resume, ranks) as folder,
+        run_folder(run_dir, resume, ranks_of_group()) as folder,
         open_env(env, num_envs, env_args, **_rows(agent), **how) as opened,
         open_eval_env(eval_env, eval_episodes, env_args, **how, num_learners=agent.policy.num_learners) as eval_opened,
     ):
         check_spaces(agent.policy, agent.spaces, opened)
-        join(agent, ranks, asdict(plan))
+        join(agent, ranks_of_group(), asdict(plan))
         plan, eval_every = as_before(folder, plan, log_every, eval_every)
-        evaluations = make_evaluations(agent, opened, eval_opened, eval_every, eval_episodes, plan)
-        run = _make_run(agent, opened, plan, evaluations)
+        run = _make_run(
+            agent, opened, plan, make_evaluations(agent, opened, eval_opened, eval_every, eval_episodes, plan)
+        )
         reports = make_reports(run, opened, folder, probes, progress, saving)
         if folder is None or folder.goes_on(run, reports.say):
             _carry_out(run, reports, config_of(run, saving) | made_of, handle_signals)

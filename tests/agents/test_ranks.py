@@ -88,3 +88,14 @@ def test_an_update_is_that_of_the_whole(case, count):
     for mine in others[1:]:  # bit for bit: nothing ever brings ranks together again
         for name, value in others[0].state_dict().items():
             assert torch.equal(mine.state_dict()[name], value), name
+
+
+def test_ranks_that_do_not_add_up_what_they_found_learn_something_else():
+    agent, env = made("ppo")
+    rollouts, other = rollouts_of(agent, env, 1), copy.deepcopy(agent)
+    learned(agent, rollouts)
+    learned(other, [columns(rollouts[0], 0, B // 2)])
+    change = max(
+        float((one - two).abs().max()) for one, two in zip(agent.parameters(), other.parameters(), strict=True)
+    )
+    assert change > 1e-3
