@@ -25,7 +25,14 @@ PAGES = {  # files of the repository that are pages of the site
     "benchmarks/README.md": "experiments.md",
     "benchmarks/speed/README.md": "speed.md",
 }
-FOUND_LAST = ("benchmarks.md", "changelog.md", "contributing.md", "experiments.md", "release.md", "speed.md")  # by searches
+FOUND_LAST = (
+    "benchmarks.md",
+    "changelog.md",
+    "contributing.md",
+    "experiments.md",
+    "release.md",
+    "speed.md",
+)  # by searches
 RESULTS = "benchmarks/results"
 MARK = re.compile(r"<!--(?:\{\{[^{}\s]+\}\}|/)-->")  # around a number; at a line's beginning it would end the paragraph
 LINK = re.compile(r"(?P<before>\]\()(?P<path>[^)#\s:]+)(?P<after>[#)])")

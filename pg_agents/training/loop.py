@@ -25,7 +25,7 @@ from pg_agents.spaces.wrappers import Wrapper, wrappers_of
 from pg_agents.training.active import Active, check_stop_return, takes_its_part
 from pg_agents.training.checkpointing import KEPT, make_saving
 from pg_agents.training.described import config_of
-from pg_agents.training.evaluations import Evaluations, make_evaluations, open_eval_env
+from pg_agents.training.evaluations import make_evaluations, open_eval_env
 from pg_agents.training.learners_progress import LearnersProgress
 from pg_agents.training.plan import Plan, make_plan
 from pg_agents.training.probes import Probe, probes_of_runs
@@ -136,11 +136,8 @@ def train(
         open_eval_env(eval_env, eval_episodes, env_args, **how, num_learners=agent.policy.num_learners) as eval_opened,
     ):
         check_spaces(agent.policy, agent.spaces, opened)
-        join(agent, ranks_of_group(), asdict(plan))
         plan, eval_every = as_before(folder, plan, log_every, eval_every)
-        run = _make_run(
-            agent, opened, plan, make_evaluations(agent, opened, eval_opened, eval_every, eval_episodes, plan)
-        )
+        run = _make_run(agent, opened, plan, (eval_opened, eval_every, eval_episodes))
         reports = make_reports(run, opened, folder, probes, progress, saving)
         if folder is None or folder.goes_on(run, reports.say):
             _carry_out(run, reports, config_of(run, saving) | made_of, handle_signals)
@@ -153,7 +150,9 @@ def _rows(agent: Agent) -> dict[str, Any]:
     return {"a_seed_each": "group_size" in agent.argument_names(), "num_learners": agent.policy.num_learners}
 
 
-def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluations: Evaluations) -> Run:
+def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluated: tuple[Any, Any, int]) -> Run:
+    join(agent, ranks_of_group(), asdict(plan))
+    evaluations = make_evaluations(agent, env, *evaluated, plan)
     remember_spaces(agent, env)
     warn_of_threads(agent)
     collector = make_collector(agent, env, seed_of_rank(plan.seed, agent.ranks), plan.step_timeout)

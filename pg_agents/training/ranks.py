@@ -88,7 +88,7 @@ def give_from_first(module: nn.Module, ranks: Ranks) -> None:
 
 
 def join(agent: Agent, ranks: Ranks, plan: Mapping[str, Any]) -> None:
-    """Let an agent learn together with other ranks, from the parameters of rank 0.
+    """Let an agent learn together with other ranks, from the parameters and with the minibatches of rank 0.
 
     Raises:
         ValueError: the ranks were given something else, or the agent consists of several learners.
@@ -98,11 +98,11 @@ def join(agent: Agent, ranks: Ranks, plan: Mapping[str, Any]) -> None:
         return
     if (count := agent.policy.num_learners) > 1:
         raise ValueError(f"num_learners: {count} independent learners do not learn from several ranks; make one")
-    check_same(
-        ranks,
-        {"agent": agent.name, **agent.arguments, **plan, **{name: machine()[name] for name in ("pg_agents", "torch")}},
-    )
+    versions = {name: machine()[name] for name in ("pg_agents", "torch")}
+    moments = sum(len(state) for state in agent.flat_optimizer.optimizer.state.values())
+    check_same(ranks, {"agent": agent.name, **agent.arguments, **plan, **versions, "optimizer": moments})
     give_from_first(agent, ranks)
+    agent.generator.set_state(ranks.gather(agent.generator.get_state())[0])
 
 
 def largest(ranks: Ranks, *numbers: int) -> list[int]:
