@@ -31,6 +31,7 @@ else:
     found = summary.total_steps, summary.episodes, list(summary.resumed_from.values()), digest
 with open(f"rank-{dist.get_rank()}.json", "w") as file:
     json.dump(found, file)
+dist.destroy_process_group()
 """
 
 
