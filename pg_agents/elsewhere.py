@@ -41,7 +41,8 @@ RUNS = (
     *("checkpoint_every", "keep_checkpoints", "resume", "progress", "probes", "track", "step_timeout"),
 )  # arguments of `pg_agents.train` that no agent has
 FOR_ENV = ("env", "num_envs", "env_args", "wrappers", "seed")  # arguments of `for_env` that are no options
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _OF_AGENTS = {  # here → elsewhere: of agents and their networks
     "discount": "gamma",

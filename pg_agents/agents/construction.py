@@ -167,7 +167,7 @@ class Constructed(Configured[C]):
             SavedAgentError: the path holds anything else than a saved agent.
             NotSavedError: the files cannot be written; what was there before is as it was.
         """
-        description = {"agent": self.name, "arguments": self.arguments, "networks": self.networks}
+        description: dict[str, Any] = {"agent": self.name, "arguments": self.arguments, "networks": self.networks}
         if self.learned_in is not None:
             description["learned_in"] = list(map(space_to_json, self.learned_in))
         write_agent(Path(path), description, self.spaces, self, self.policy.write_files)

@@ -50,8 +50,8 @@ def _export(agent: Any, options: ExportOptions) -> None:  # noqa: ANN401
         if getattr(options, name) is not None:
             raise UserError(f"{name}: it is for language models; leave it out for a policy in the ONNX format")
     if options.to.suffix in OTHERS[:-1]:
-        name = options.to.with_suffix(".onnx")
-        raise UserError(f"to: a policy is written in the ONNX format, not as {options.to.suffix}; give {name}")
+        file = options.to.with_suffix(".onnx")
+        raise UserError(f"to: a policy is written in the ONNX format, not as {options.to.suffix}; give {file}")
     agent.export(options.to, sample=options.sample, action_mask=options.action_mask)
 
 
@@ -61,9 +61,9 @@ def _export_language_model(agent: Any, options: ExportOptions) -> None:  # noqa:
         if getattr(options, name):
             raise UserError(f"{name}: it is for policies in the ONNX format; leave it out for a language model")
     if options.to.suffix in OTHERS:
-        name = options.to.with_suffix("")
+        folder = options.to.with_suffix("")
         raise UserError(
             f"to: a language model is written as a folder that transformers loads, not as {options.to.suffix}; give "
-            f"{name}"
+            f"{folder}"
         )
     agent.save_pretrained(options.to, adapters=options.adapters or "merged", base=options.base)

@@ -41,7 +41,7 @@ POSITIONAL = {  # words without an option's name → how they are typed
     "runs": "the folders are words of their own: {} RUN RUN",
     "repo": "the repository is a word of its own: {} RUN OWNER/NAME",
 }
-MARK = tyro.conf.Positional[str].__metadata__[0]
+MARK = get_args(tyro.conf.Positional[str])[1]
 RULE = re.compile(r"[╭│ ]*[─-]{8,}[│ ]*|╭.*|╰.*")  # lines of the box around an error, also without such characters
 
 

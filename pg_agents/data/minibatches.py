@@ -78,12 +78,11 @@ def _columns(batch: Batch, size: int, generator: torch.Generator | None) -> Iter
 def _own_columns_of(batch: Batch, chosen: Tensor, scale: float) -> Batch:
     """Return one's own of the columns `chosen` of the whole; one column of weight 0 where none is: no model likes 0."""
     assert batch.share is not None
-    if batch.share.weights is None:
-        return columns_of(batch, chosen, scale)
-    chosen = batch.share.places[chosen]
-    mine = chosen[chosen >= 0]
-    part = columns_of(batch, mine, scale) if len(mine) else columns_of(batch, torch.zeros_like(chosen[:1]), 0.0)
-    return replace(part, share=replace(part.share, weights=None))
+    if batch.share.weights is not None:
+        chosen = batch.share.places[chosen]
+        chosen = chosen[chosen >= 0]
+        batch = replace(batch, share=replace(batch.share, weights=None))
+    return columns_of(batch, chosen, scale) if len(chosen) else columns_of(batch, chosen.new_zeros(1), 0.0)
 
 
 def weights_of_all(batch: Batch) -> Tensor:

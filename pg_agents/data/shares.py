@@ -109,7 +109,7 @@ def whole_of(rollout: Any, ranks: Ranks) -> Any:  # noqa: ANN401
     widths = [int(width) for width in ranks.gather(torch.tensor(rollout.mask.shape[1]))]
     first = sum(widths[: ranks.number])
     share = Share(ranks, torch.arange(first, first + widths[ranks.number], device=rollout.mask.device))
-    values = {name: share.whole(getattr(rollout, name)) for name in _numbers(rollout)}
+    values: dict[str, Any] = {name: share.whole(getattr(rollout, name)) for name in _numbers(rollout)}
     for name in ("episode_returns", "episode_lengths"):
         values[name] = torch.cat(ranks.gather(getattr(rollout, name)))
     values["stop_reasons"] = _texts(rollout.stop_reasons, ranks)

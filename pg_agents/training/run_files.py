@@ -217,7 +217,9 @@ def _replaced(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, An
     found: dict[str, Any] = {}
     for name, value in now.items():
         then = before.get(name)
-        if then != value:
-            both = isinstance(then, dict) and isinstance(value, dict)
-            found[name] = {key: one for key, one in then.items() if value.get(key) != one} if both else then
+        if then == value:
+            continue
+        found[name] = then
+        if isinstance(then, dict) and isinstance(value, dict):
+            found[name] = {key: one for key, one in then.items() if value.get(key) != one}
     return found
