@@ -40,6 +40,10 @@ class FaultyEnvironmentError(RuntimeError):
     """An environment broke its contract or failed; the message names the environment, the step and the seed."""
 
 
+class LostRankError(RuntimeError):
+    """One of several processes that learn together has ended or does not answer; the message says who noticed it."""
+
+
 class Terminated(SystemExit):
     """SIGTERM has ended a run in order; the message says at which step. Uncaught, it ends the process with code 143.
 

@@ -17,6 +17,7 @@ from pg_agents.cli.demo import demo
 from pg_agents.cli.evaluating import run_evaluation
 from pg_agents.cli.exporting import run_export
 from pg_agents.cli.generation import run_generation
+from pg_agents.cli.launched import check_command, rank, speaks
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.mistakes import FLAG, OURS, is_a_mistake
 from pg_agents.cli.options import (
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     heed_commands()
     typed = sys.argv[1:] if argv is None else list(argv)
     try:
-        with warnings_as_lines():
+        with warnings_as_lines(heard=rank() == 0):
             _finish(parse(typed))
     except Terminated as end:
         say(f"terminated: {end}", sys.stderr)
@@ -82,7 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         again = getattr(error, "again", "")
         line = f": {shlex.join([PROGRAM, *typed, again])}" if again else ""
-        complain(FLAG.sub(_as_typed, message, count=1) + line)
+        if speaks(error):
+            complain(FLAG.sub(_as_typed, message, count=1) + line)
         return 2
     return 0
 
@@ -103,16 +105,19 @@ def _finish(options: Options) -> None:
 
 
 def _do(options: Options) -> None:
+    of_seeds = isinstance(options, TrainOptions) and options.seeds is not None
+    of_seeds |= isinstance(options, ResumeOptions) and holds_seeds(options.path)
+    check_command(options, of_seeds)
     if isinstance(options, ListOptions):
         show_list(as_json=options.json)
     elif isinstance(options, TrainOptions):
-        (run_training if options.seeds is None else run_seeds)(options)
+        (run_seeds if of_seeds else run_training)(options)
     elif isinstance(options, TuneCommand):
         from pg_agents.cli.tuning import run_tuning  # here: it imports what only this command needs
 
         run_tuning(options)
     elif isinstance(options, ResumeOptions):
-        (resume_seeds if holds_seeds(options.path) else run_resuming)(options)
+        (resume_seeds if of_seeds else run_resuming)(options)
     elif isinstance(options, EvaluateOptions):
         run_evaluation(options)
     elif isinstance(options, PushOptions):

@@ -6,10 +6,18 @@ import re
 
 import pg_envs
 
-from pg_agents.errors import AuditError, FaultyEnvironmentError, NotSavedError, SavedFilesError, UserError
+from pg_agents.errors import (
+    AuditError,
+    FaultyEnvironmentError,
+    LostRankError,
+    NotSavedError,
+    SavedFilesError,
+    UserError,
+)
 
 OURS = (
     UserError, SavedFilesError, NotSavedError, FaultyEnvironmentError, FloatingPointError, AuditError,
+    LostRankError,
     pg_envs.EvaluationError,
 )  # fmt: skip
 EXPLAINED = (ValueError, TypeError, EOFError, ConnectionError, pg_envs.EvaluationError)  # failures without a traceback

@@ -22,11 +22,12 @@ from pg_agents.checkpoints.store import START
 from pg_agents.cli.environments import TRUST
 from pg_agents.cli.evaluating import check_whole, known_text, load_agent, usable_device
 from pg_agents.cli.importing import as_typed
+from pg_agents.cli.launched import launched_group, rank
 from pg_agents.cli.options import PROGRAM, ResumeOptions
 from pg_agents.cli.runs import Made, RunConfig, read_config
 from pg_agents.cli.seeds_results import summarize, table
 from pg_agents.cli.terminal import say
-from pg_agents.errors import NotSavedError, SavedFilesError, Terminated, UserError
+from pg_agents.errors import LostRankError, NotSavedError, SavedFilesError, Terminated, UserError
 from pg_agents.spaces.environments import made_by
 from pg_agents.training.checkpointing import FOLDER
 from pg_agents.training.learner_apart import apart
@@ -49,6 +50,7 @@ def run_resuming(options: ResumeOptions) -> None:
     if of_several is None and not (run_dir / FOLDER).is_dir():
         raise UserError(f"path: {run_dir} holds no checkpoint to resume from; train again, into another folder")
     with ExitStack() as opened:
+        opened.enter_context(launched_group())
         agent, start = agent_of(run_dir) if of_several is None else (of_several.agent(), run_dir)
         agent = agent.to(device)
         folder = start / MODEL if "policy" in agent.networks else None
@@ -92,11 +94,12 @@ def agent_of(run_dir: Path) -> tuple[Agent, Path]:
 def carry_out(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False, as_json: bool = False) -> None:
     """Train, or go on, and print the results: as one line of JSON, or in words; of several learners a table."""
     seeds = list(made.agent.seeds) if made.agent.policy.num_learners > 1 else []
+    quiet, as_json = quiet or rank() > 0, as_json and rank() == 0
     known = pg_envs.known_returns(made.env)
     try:
         with leaving():
             result = learn(made, run_dir, progress=False if quiet else sys.stderr if as_json else True, resume=resume)
-    except (KeyboardInterrupt, Terminated) as error:
+    except (KeyboardInterrupt, Terminated, LostRankError) as error:
         resumes = f"\n{resume_line(run_dir)}" if os.path.isdir(run_dir / FOLDER) else ""
         raise type(error)(f"{error}{resumes}") from error
     finally:

@@ -52,10 +52,14 @@ def complain(message: str) -> None:
 
 
 @contextmanager
-def warnings_as_lines() -> Iterator[None]:
-    """A context in which a warning is one line on standard error, without the line of code that it comes from."""
+def warnings_as_lines(*, heard: bool = True) -> Iterator[None]:
+    """A context in which a warning is one line on standard error, without the line of code that it comes from.
+
+    Args:
+        heard: whether it is printed; of several processes that do the same, one prints it.
+    """
     with warnings.catch_warnings():
-        warnings.showwarning = _warn
+        warnings.showwarning = _warn if heard else lambda *of, **a_warning: None
         yield
 
 

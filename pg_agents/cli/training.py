@@ -11,9 +11,10 @@ from gymnasium.vector import VectorEnv
 from pg_agents.agents import Agent
 from pg_agents.cli.environments import parse_arguments
 from pg_agents.cli.evaluating import check_whole, usable_device
+from pg_agents.cli.launched import folder_of_ranks, launched_group
 from pg_agents.cli.options import RunOptions, TrainOptions
 from pg_agents.cli.resuming import carry_out
-from pg_agents.cli.runs import Made, RunConfig, run_folder
+from pg_agents.cli.runs import Made, RunConfig
 from pg_agents.errors import UnsupportedSpaceError, UserError
 from pg_agents.llm import folder_of
 from pg_agents.spaces.wrappers import wrappers_of
@@ -31,11 +32,12 @@ def run_training(options: TrainOptions) -> None:
     config = typed_config(run)
     set_threads(run.threads)
     with ExitStack() as opened:
+        ranks = opened.enter_context(launched_group())
         groups = "group_size" in options.agent.argument_names()
         env, eval_env = config.open(opened, groups, model_folder(options))
         agent = make_agent(options, env).to(device)
-        run_dir = opened.enter_context(run_folder(run.run_dir, f"{agent.name}-{run.env}"))
-        carry_out(Made(config, agent, env, eval_env), run_dir, quiet=run.quiet, as_json=run.json)
+        run_dir, again = opened.enter_context(folder_of_ranks(ranks, run.run_dir, f"{agent.name}-{run.env}"))
+        carry_out(Made(config, agent, env, eval_env), run_dir, quiet=run.quiet, as_json=run.json, resume=again)
 
 
 def typed_config(run: RunOptions) -> RunConfig:

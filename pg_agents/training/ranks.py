@@ -22,6 +22,7 @@ from pg_agents.agents.base import Agent
 from pg_agents.checkpoints.machine import machine
 from pg_agents.data.shares import OneRank, Ranks
 from pg_agents.data.state import State, from_arrays_and_json, to_arrays_and_json
+from pg_agents.errors import LostRankError
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.shown import shown
 
@@ -41,7 +42,8 @@ class GroupRanks:
             kinds.setdefault(tensor.dtype, []).append(tensor)
         for several in kinds.values():
             flat = torch.cat([tensor.detach().reshape(-1) for tensor in several]).to(self.device)
-            dist.all_reduce(flat)
+            with _answered():
+                dist.all_reduce(flat)
             for tensor, part in zip(several, flat.split([tensor.numel() for tensor in several]), strict=True):
                 tensor.detach().copy_(part.view(tensor.shape))
 
@@ -61,8 +63,21 @@ class GroupRanks:
         if not mine.numel():  # gloo does not wait where there is nothing to send
             return [mine] * self.count
         found = [torch.empty_like(mine) for _ in range(self.count)]
-        dist.all_gather(found, mine)
+        with _answered():
+            dist.all_gather(found, mine)
         return found
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """A context in which all ranks answer; LostRankError if one has ended, or is silent for too long."""
+    try:
+        yield
+    except RuntimeError as error:  # of gloo and nccl
+        raise LostRankError(
+            f"rank {dist.get_rank()}: another one has ended, or does not answer; its own message stands above "
+            f"({shown(error, 200)})"
+        ) from error
 
 
 def ranks_of_group() -> Ranks:
@@ -135,23 +150,23 @@ def first_opens(ranks: Ranks, opened: AbstractContextManager[Any]) -> Iterator[A
         ValueError: on the other ranks, if rank 0 could not open it, for its reason.
     """
     if ranks.number:
-        if reason := _told(ranks, ""):
+        if reason := told(ranks, ""):
             raise ValueError(reason)
         yield None
         return
     try:
         found = opened.__enter__()
     except Exception as error:
-        _told(ranks, str(error))
+        told(ranks, str(error))
         raise
-    _told(ranks, "")
+    told(ranks, "")
     with ExitStack() as stack:
         stack.push(opened)
         yield found
 
 
-def _told(ranks: Ranks, text: str) -> str:
-    """Return the text that rank 0 has given."""
+def told(ranks: Ranks, text: str) -> str:
+    """Return on all ranks the text that rank 0 has given."""
     return bytes(ranks.gather(_bytes(text.encode()))[0].tolist()).decode() if ranks.count > 1 else text
 
 

@@ -1,0 +1,83 @@
+"""A command that a launcher like torchrun has started in several processes: they learn together, and rank 0 speaks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from pg_agents.cli.options import Options, ResumeOptions, TrainOptions
+from pg_agents.cli.runs import run_folder
+from pg_agents.data.shares import Ranks
+from pg_agents.errors import UserError
+from pg_agents.training.checkpointing import FOLDER
+from pg_agents.training.ranks import first_opens, ranks_of_group, told
+
+
+def rank() -> int:
+    """Return the number of this process, 0 if there is no other."""
+    return int(os.environ.get("RANK", "0")) if processes() > 1 else 0
+
+
+def processes() -> int:
+    """Return how many processes a launcher has started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "MASTER_ADDR" in os.environ else 1
+
+
+def speaks(error: Exception) -> bool:
+    """Return whether this process reports an error: rank 0 does what all were given, another one what it alone met."""
+    return rank() == 0 or not isinstance(error, ValueError)
+
+
+def check_command(options: Options, seeds: bool) -> None:
+    """Raise UserError for a command that several processes cannot carry out together, or with several `seeds`."""
+    count = processes()
+    if count == 1:
+        return
+    if not isinstance(options, TrainOptions | ResumeOptions):
+        raise UserError(f"command: of {count} processes that were launched together only train and resume make use")
+    if seeds:
+        raise UserError(f"seeds: {count} processes learn together from one; without a launcher --jobs shares seeds out")
+
+
+@contextmanager
+def launched_group() -> Iterator[Ranks]:
+    """A context with the group of the processes that were launched; of one, there is nothing to do.
+
+    Where each has a GPU of its own, they send each other gradients by nccl, else by gloo.
+    """
+    if processes() == 1 or dist.is_initialized():
+        yield ranks_of_group()
+        return
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", processes()))
+    on_gpu = torch.cuda.is_available() and torch.cuda.device_count() >= local
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank())))
+    dist.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield ranks_of_group()
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def folder_of_ranks(ranks: Ranks, typed: Path | None, name: str) -> Iterator[tuple[Path, bool]]:
+    """A context with a new run's folder, which rank 0 makes, and whether the run that is there goes on.
+
+    It does where torchrun has started the processes again, after one of them had ended.
+
+    Args:
+        ranks: the processes.
+        typed: the folder; None: a new one.
+        name: with which the name of a new one begins.
+    """
+    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    if again and typed is not None and (typed / FOLDER).is_dir():
+        yield typed, True
+        return
+    with first_opens(ranks, run_folder(typed, name)) as made:
+        yield Path(told(ranks, str(made or ""))), False
