@@ -10,6 +10,7 @@ import torch
 from support.bugs import Bug, seeded
 
 import pg_agents as pg
+from benchmarks.correctness import _alike
 from benchmarks.correctness import learners_alike as alike
 from benchmarks.suite.records import Record
 from pg_agents.data.learners import of_each
@@ -20,15 +21,15 @@ QUICK = alike.samples("a2c", "pg/CartPole-v1", 2, 100, {"num_steps": 8, "hidden"
 
 
 def test_two_samples_are_compared_by_hand():
-    same = alike.compared([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0])
+    same = _alike.compared([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0])
     assert same["difference_of_means"] == 0 and same["ks"] == same["mean"] == same["spread"] == pytest.approx(1.0)
-    found = alike.compared([1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0])
+    found = _alike.compared([1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0])
     assert found["difference_of_means"] == -10.0
     assert found["standard_error"] == pytest.approx((2 * 5 / 3 / 4) ** 0.5)
     assert found["ks"] == pytest.approx(2 / 70)  # of the 70 ways to share eight numbers out, two are as far apart
     assert found["mean"] < 1e-3 and found["spread"] == pytest.approx(1.0)
-    assert alike.compared([1.0] * 9, list(np.linspace(-2, 4, 9)))["spread"] < 0.01
-    assert alike.compared([1.0, 1.0], [1.0, 1.0]) == {"difference_of_means": 0, "standard_error": 0, "ks": 1}
+    assert _alike.compared([1.0] * 9, list(np.linspace(-2, 4, 9)))["spread"] < 0.01
+    assert _alike.compared([1.0, 1.0], [1.0, 1.0]) == {"difference_of_means": 0, "standard_error": 0, "ks": 1}
 
 
 def test_a_batch_and_single_runs_say_the_same_of_the_same_seeds():
@@ -78,7 +79,7 @@ def alone():
 
 @pytest.mark.slow
 def test_learners_of_one_batch_cannot_be_told_from_single_runs():
-    found = alike.compared(preferences(range(16)), alone())
+    found = _alike.compared(preferences(range(16)), alone())
     assert min(found[name] for name in ("ks", "mean", "spread")) > 0.01
 
 

@@ -1,0 +1,1 @@
+"""A worker that learns in several processes."""
