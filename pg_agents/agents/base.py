@@ -32,7 +32,7 @@ from pg_agents.agents.construction import C
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.minibatches import minibatches, without_idle_columns
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
-from pg_agents.data.shares import OneRank, Ranks, whole_of
+from pg_agents.data.shares import ALONE, Ranks, whole_of
 from pg_agents.distributions import Distribution
 from pg_agents.functional.losses import with_entropy
 from pg_agents.generators import make_generators
@@ -96,7 +96,7 @@ class Agent(Acting[C], ABC):
         self.generator = make_generators([spawn(seed, Purpose.MINIBATCHES) for seed in self.seeds])
         self.overlap = Overlap(getattr(self.cadence, "overlap", 0))
         self.flat_optimizer = self.make_optimizer()
-        self.ranks: Ranks = OneRank()
+        self.ranks: Ranks = ALONE
 
     @property
     def cadence(self) -> StepCadence | EpisodeCadence:

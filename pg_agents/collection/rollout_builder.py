@@ -126,7 +126,7 @@ class RolloutBuilder:
             episode_lengths=torch.from_numpy(np.concatenate(lengths or [np.zeros(0, np.int64)])),
             stop_reasons=tuple(self.reasons),
             memory=self.memory,
-            group_ids=None if self.group_ids is None else torch.from_numpy(self.group_ids),
+            group_ids=None if self.group_ids is None else torch.from_numpy(self.group_ids).to(self.device),
             features=self._features(features),
             encoder_version=self.encoder_version,
         )

@@ -47,6 +47,9 @@ class OneRank:
         return [tensor]
 
 
+ALONE = OneRank()
+
+
 @dataclass(frozen=True)
 class Share:
     """Which columns of a whole are one's own.

@@ -16,7 +16,7 @@ from pg_agents.audit.check import Audits
 from pg_agents.collection.collector import Collector
 from pg_agents.collection.collectors import EpisodeCollector, StepCollector
 from pg_agents.data.rollout import Rollout, StepCadence
-from pg_agents.data.shares import OneRank, whole_of
+from pg_agents.data.shares import ALONE, whole_of
 from pg_agents.elsewhere import with_names_checked
 from pg_agents.llm.quiet import quiet_libraries
 from pg_agents.shown import shortened
@@ -186,7 +186,7 @@ def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signal
         finally:
             signals.ends()
             run.active.end(run.collector)
-            run.agent.ranks = OneRank()
+            run.agent.ranks = ALONE
             if not signals.at_once:
                 reports.close(run)
                 reports.say_ended(run, signals)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from pg_agents.agents.base import Agent
 from pg_agents.checkpoints.machine import machine
-from pg_agents.data.shares import OneRank, Ranks
+from pg_agents.data.shares import ALONE, Ranks
 from pg_agents.data.state import State, from_arrays_and_json, to_arrays_and_json
 from pg_agents.errors import LostRankError
 from pg_agents.seeding import Purpose, spawn
@@ -83,7 +83,7 @@ def _answered() -> Iterator[None]:
 def ranks_of_group() -> Ranks:
     """Return the ranks of torch.distributed's group, if one of several processes was initialised."""
     alone = not dist.is_available() or not dist.is_initialized() or dist.get_world_size() == 1
-    return OneRank() if alone else GroupRanks()
+    return ALONE if alone else GroupRanks()
 
 
 def seed_of_rank(seed: int, ranks: Ranks) -> int:

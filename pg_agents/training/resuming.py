@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pg_agents.checkpoints.store import newest_good
-from pg_agents.data.shares import Ranks
+from pg_agents.data.shares import ALONE, Ranks
 from pg_agents.errors import SavedFilesError
 from pg_agents.folders import sweep
 from pg_agents.training.checkpointing import FOLDER
@@ -23,7 +23,7 @@ from pg_agents.training.writers import RunWriter
 
 
 @contextmanager
-def run_folder(run_dir: str | Path | None, resume: bool, ranks: Ranks) -> Iterator[Opened | Beside | None]:
+def run_folder(run_dir: str | Path | None, resume: bool, ranks: Ranks = ALONE) -> Iterator[Opened | Beside | None]:
     """A context with a run's folder, open for writing on rank 0; None without one.
 
     Args:

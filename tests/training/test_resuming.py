@@ -16,7 +16,8 @@ from support.resumed import differences, files, rows, state_of, stopped_after
 import pg_agents as pg
 from pg_agents.checkpoints.store import checkpoints_in, keep_newest
 from pg_agents.collection.collector import Collector
-from pg_agents.training import checkpointing, resuming
+from pg_agents.data.shares import ALONE
+from pg_agents.training import checkpointing, going_on, resuming
 from pg_agents.training.checkpointing import Checkpoints, Interval, interval
 from pg_agents.training.plan import Plan
 from pg_agents.training.unwritten import Unwritten
@@ -148,7 +149,7 @@ def test_from_the_beginning_every_environment_goes_on_with_the_same_bits(tmp_pat
 
 def test_what_differs_is_said(whole, tmp_path, monkeypatch):
     place = stopped_after(whole[0], tmp_path / "r", 3)
-    monkeypatch.setattr(resuming, "differences", lambda then: ["torch: 2.12 then, 2.13 now"])
+    monkeypatch.setattr(going_on, "differences", lambda then: ["torch: 2.12 then, 2.13 now"])
     with pytest.warns(
         RuntimeWarning, match=r"bits may differ: torch: 2\.12 then, 2\.13 now; clip: 0\.2 then, 0\.1 now"
     ):
@@ -397,7 +398,8 @@ def test_by_default_they_cost_less_than_two_percent_of_the_time(monkeypatch):
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_checkpoint_is_tried_once_a_step_and_its_time_is_measured(tmp_path, monkeypatch, fails):
     class Steps:
-        over, steps, agent = False, 7, None
+        over, steps, agent, ranks = False, 7, None, ALONE
+        collector = SimpleNamespace(get_state=lambda: None)
 
     now, tried = [1000.0], []
 
