@@ -46,7 +46,7 @@ MUJOCO = (Part("mujoco", ("HalfCheetah-v5/*", "Hopper-v5/*", "*")),)
 BANDITS = (Part("lecture_note"), Part("bandits"))
 MDPS = (Part("mdps"), Part("continuing"))
 MEMORY = (Part("memory"),)
-BESIDE_PEERS = tuple(map(Part, ("same_work", "many_seeds", "from_pictures", "with_trl")))
+BESIDE_PEERS = tuple(map(Part, ("same_work", "many_seeds", "from_pictures", "with_trl", "two_processes")))
 SPEED = tuple(
     map(
         Part,

@@ -16,7 +16,7 @@ import torch
 
 import pg_agents as pg
 from benchmarks.peers import PEERS
-from benchmarks.speed._sides.ours import make_env
+from benchmarks.speed._sides.making import make_env
 from benchmarks.speed._sides.running import run_side
 from benchmarks.speed.same_work import CARTPOLE, SAME_WORK
 from benchmarks.suite.machine import resident_megabytes

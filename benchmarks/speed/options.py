@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import pg_agents as pg
-from benchmarks.speed._sides.ours import make_env
+from benchmarks.speed._sides.making import make_env
 from benchmarks.speed.same_work import SAME_WORK
 from benchmarks.suite.tables import NONE, Measured, by_cell, cell_rows, markdown, results
 

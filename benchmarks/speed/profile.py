@@ -20,7 +20,7 @@ from gymnasium.vector import VectorEnv
 import pg_agents as pg
 from benchmarks.speed._profile.spans import Spans
 from benchmarks.speed._sides import floor
-from benchmarks.speed._sides.ours import make_env
+from benchmarks.speed._sides.making import make_env
 from benchmarks.speed.same_work import SAME_WORK
 from benchmarks.suite.tables import MISSING, Measured, by_cell, failures, markdown, results
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.correctness import ranks_alike as alike
+from benchmarks.speed import two_processes
 
 
 def test_samples_have_seeds_of_their_own(monkeypatch):
@@ -28,3 +29,13 @@ def test_both_ways_learn_and_say_the_same_of_a_seed_whenever_asked():
         found = alike.run_seeds(quick, [1, 2])
         assert found[2] == alike.run(quick, 2) and found[1] != found[2]
         assert all(one["episodes"] > 20 and one["return"] > 10 for one in found.values())
+
+
+@pytest.mark.slow
+def test_two_processes_are_timed_as_one_run_and_their_messages_are_counted():
+    cell = next(cell for cell in two_processes.CELLS if cell.name == "two-cartpole/ours")
+    found = two_processes.run(replace(cell, settings=cell.settings | {"total_steps": 4096}), 0)
+    assert found["processes"] == 2 and found["steps"] >= 4096
+    parameters, updates, minibatches = 9_155, 2, 16
+    assert found["bytes_added"] == pytest.approx(4 * parameters * updates * minibatches, rel=0.6)
+    assert 0 < found["bytes_gathered"] < found["bytes_added"]

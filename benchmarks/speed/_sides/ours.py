@@ -7,51 +7,22 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import VectorEnv
 
 import pg_agents as pg
 from benchmarks.speed._sides import floor, floor_learners, floor_pictures
+from benchmarks.speed._sides.making import Clock, make_env
+from benchmarks.speed._sides.ranks import train_together
 from benchmarks.suite.machine import peak_megabytes
 from pg_agents.policies import MLPPolicy
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.training.tuned import tuned_settings
-
-
-class Clock:
-    """Wall and processor time from where it is made."""
-
-    def __init__(self) -> None:
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
-
-    def read(self) -> dict[str, float]:
-        """Return the seconds since then."""
-        return {"seconds": time.perf_counter() - self.wall, "cpu_seconds": time.process_time() - self.cpu}
-
-
-def make_env(settings: dict[str, Any]) -> gym.Env | VectorEnv:
-    """Return the environment of `settings`: single, the vector form that Gymnasium prefers, or synchronous.
-
-    Synchronous ones have Gymnasium's `wrappers` around each, by name and arguments, innermost first. They reset in the
-    step in which an episode ends, as those of the peers do: all rows are transitions.
-    """
-    kind, count, arguments = settings["kind"], settings["num_envs"], settings.get("env_args", {})
-    if kind == "single":
-        return gym.make(settings["env"], **arguments)
-    if kind == "native":
-        return gym.make_vec(settings["env"], count, **arguments)
-    how = {"autoreset_mode": AutoresetMode.SAME_STEP}
-    around = [partial(getattr(gym.wrappers, name), **given) for name, given in settings.get("wrappers", [])]
-    return gym.make_vec(
-        settings["env"], count, vectorization_mode="sync", vector_kwargs=how, wrappers=around, **arguments
-    )
 
 
 def train(settings: dict[str, Any]) -> dict[str, Any]:
@@ -155,6 +126,7 @@ PROGRAMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "ours": train,
     "ours-learners": train_learners,
     "ours-in-turn": train_in_turn,
+    "ours-together": train_together,
     "floor-learners": run_floor_learners,
     "floor": run_floor,
     "floor-pictures": run_floor,
@@ -169,7 +141,7 @@ def main(settings: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(settings["threads"])
     result = PROGRAMS[settings["program"]](settings)
     versions = {module.__name__: module.__version__ for module in (pg, torch, gym, np)}
-    return result | {"peak_megabytes": peak_megabytes(), "versions": versions}
+    return {"peak_megabytes": peak_megabytes(), "versions": versions} | result
 
 
 if __name__ == "__main__":

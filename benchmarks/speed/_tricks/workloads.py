@@ -15,7 +15,7 @@ from gymnasium.vector import VectorEnv
 from pg_envs import TokenVectorEnv
 
 import pg_agents as pg
-from benchmarks.speed._sides.ours import make_env
+from benchmarks.speed._sides.making import make_env
 from benchmarks.speed._sides.workload import Workload
 from benchmarks.speed._tricks.replaced import Make
 from benchmarks.speed.same_work import A2C_SAME_WORK, COLLECTION_NATIVE, SAME_WORK

@@ -21,6 +21,7 @@ import stable_baselines3  # type: ignore[import-not-found]
 import torch
 from stable_baselines3.common.callbacks import BaseCallback  # type: ignore[import-not-found]
 from stable_baselines3.common.env_util import make_vec_env  # type: ignore[import-not-found]
+from stable_baselines3.common.vec_env import SubprocVecEnv  # type: ignore[import-not-found]
 
 
 class Threshold(BaseCallback):
@@ -81,6 +82,7 @@ def main(settings: dict[str, Any]) -> dict[str, Any]:
         seed=settings["seed"],
         env_kwargs=settings.get("env_args"),
         wrapper_class=partial(wrapped, settings.get("wrappers", [])),
+        vec_env_cls=SubprocVecEnv if settings.get("subprocesses") else None,
     )
     model = algorithm(settings.get("policy", "MlpPolicy"), env, seed=settings["seed"], device="cpu", **arguments)
     threshold = Threshold(settings.get("stop_return"))

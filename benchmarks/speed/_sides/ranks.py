@@ -1,0 +1,61 @@
+"""A run of ours in several processes that learn together, each with its part of the environments."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import multiprocessing
+
+import pg_agents as pg
+from benchmarks.speed._sides.making import Clock, make_env
+from benchmarks.suite.machine import peak_megabytes
+from pg_agents.training.ranks import GroupRanks, ranks_of_group
+
+
+class Counting:
+    """Counts the bytes that a rank gives to be added up, and the numbers of each step that it tells the others."""
+
+    def __init__(self) -> None:
+        self.added = self.gathered = 0
+        add, gather = GroupRanks.add, GroupRanks.gather
+
+        def counted_add(ranks: GroupRanks, tensors: Any) -> None:  # noqa: ANN401
+            self.added += sum(tensor.nbytes for tensor in tensors)
+            add(ranks, tensors)
+
+        def counted_gather(ranks: GroupRanks, tensor: torch.Tensor) -> list[torch.Tensor]:
+            self.gathered += tensor.nbytes
+            return gather(ranks, tensor)
+
+        GroupRanks.add, GroupRanks.gather = counted_add, counted_gather  # type: ignore[method-assign]
+
+
+def train_together(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train one of our agents in `ranks` processes; the time is that of the slowest."""
+    with tempfile.TemporaryDirectory() as folder:
+        multiprocessing.spawn(_learn, (settings, folder), settings["ranks"])
+        each = [json.loads(path.read_text()) for path in sorted(Path(folder).glob("rank-*"))]
+    sums = {name: sum(one[name] for one in each) for name in ("cpu_seconds", "peak_megabytes")}
+    return each[0] | sums | {"seconds": max(one["seconds"] for one in each), "processes": len(each)}
+
+
+def _learn(rank: int, settings: dict[str, Any], folder: str) -> None:
+    torch.set_num_threads(settings["threads"])
+    count = settings["ranks"]
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=count)
+    counting = Counting()
+    env = make_env(settings | {"num_envs": settings["num_envs"] // count})
+    agent = pg.AGENTS[settings["agent"]].for_env(env, seed=settings["seed"], **settings["arguments"])
+    dist.barrier()
+    clock = Clock()
+    summary = pg.train(agent, env, total_steps=settings["total_steps"], seed=settings["seed"], progress=False)
+    found = {"steps": summary.total_steps, "mean_return": summary.mean_return_last_100, **clock.read()}
+    found |= {"bytes_added": counting.added, "bytes_gathered": counting.gathered, "peak_megabytes": peak_megabytes()}
+    Path(folder, f"rank-{rank}").write_text(json.dumps(found))
+    assert ranks_of_group().count == count
+    dist.destroy_process_group()

@@ -1,0 +1,44 @@
+"""How fast do two processes learn together on two cores, beside one with all environments, and a peer's workers?
+
+`ours` are two processes with half of the environments each, which add up their gradients (docs/processes.md). A process
+of ours has one thread. Stable-Baselines3 learns in one process, with one thread, and steps each environment in a worker
+of its own; its processor time is that of the one that learns.
+"""
+
+from __future__ import annotations
+
+from benchmarks.speed._sides.running import run
+from benchmarks.speed._sides.showing import Comparison
+from benchmarks.speed._sides.workload import PPO, THEIR_PPO, Side, Workload, cells_of
+
+__all__ = ["CELLS", "EXCLUSIVE", "SEEDS", "WORKLOADS", "numbers", "plot", "run", "table"]
+
+CARTPOLE = {"env": "CartPole-v1", "num_envs": 16, "kind": "sync", "threads": 1, "total_steps": 50 * 2048}
+CHEETAH = {"env": "HalfCheetah-v5", "num_envs": 8, "kind": "sync", "threads": 1, "total_steps": 8 * 4096}
+OURS = {"agent": "ppo", "arguments": PPO | {"minibatch_size": 512}}
+THEIRS = {"algorithm": "PPO", "arguments": THEIR_PPO | {"batch_size": 512}, "subprocesses": True}
+LONG, THEIR_LONG = {"num_steps": 512, "minibatch_size": 512}, {"n_steps": 512, "batch_size": 512}
+OURS_LONG = {"agent": "ppo", "arguments": PPO | LONG | {"epochs": 10}}
+THEIRS_LONG = {"algorithm": "PPO", "arguments": THEIR_PPO | THEIR_LONG | {"n_epochs": 10}, "subprocesses": True}
+
+
+def workload(title: str, settings: dict, ours: dict, theirs: dict) -> Workload:
+    """Return two processes of ours beside one, and beside Stable-Baselines3 with workers."""
+    sides = {
+        "ours, one process": Side("ours", ours),
+        "sb3, workers": Side("sb3", theirs),
+        "ours": Side("ours-together", ours | {"ranks": 2}),
+    }
+    return Workload(title, settings, sides, at_least={"ours, one process": 0.0, "sb3, workers": 0.0})
+
+
+WORKLOADS = {
+    "two-cartpole": workload("PPO on 16 CartPoles, 128 steps, 4 × 4 minibatches", CARTPOLE, OURS, THEIRS),
+    "two-cheetah": workload("PPO on 8 HalfCheetahs, 512 steps, 10 × 8 minibatches", CHEETAH, OURS_LONG, THEIRS_LONG),
+}
+
+SEEDS = range(3)  # rounds
+EXCLUSIVE = True
+CELLS = cells_of(WORKLOADS)
+COMPARISON = Comparison(WORKLOADS, "Two processes that learn together, on two cores")
+table, numbers, plot = COMPARISON.table, COMPARISON.numbers, COMPARISON.plot
