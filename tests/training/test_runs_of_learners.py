@@ -134,8 +134,8 @@ test_seeded_bugs = seeded(
     Bug(
         "the id that was given is recorded",
         environments.made_by,
-        lambda env_id, arguments, wrappers, num_learners=1: {
-            "env": env_id, "env_args": dict(arguments or {}), "wrappers": list(wrappers or ())
+        lambda env_id, arguments, wrappers, num_learners=1, more=None: {
+            "env": env_id, "env_args": dict(arguments or {}), "wrappers": list(wrappers or ()), **(more or {})
         },
         [test_the_command_line_goes_on_with_a_run_of_learners],
     ),
