@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from pg_agents.cli.options import Options, ResumeOptions, TrainOptions
 from pg_agents.cli.runs import run_folder
@@ -26,6 +27,11 @@ def rank() -> int:
 def processes() -> int:
     """Return how many processes a launcher has started."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "MASTER_ADDR" in os.environ else 1
+
+
+def restarts() -> int:
+    """Return how often torchrun has started the processes again."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 def speaks(error: Exception) -> bool:
@@ -57,7 +63,10 @@ def launched_group() -> Iterator[Ranks]:
     on_gpu = torch.cuda.is_available() and torch.cuda.device_count() >= local
     if on_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank())))
-    dist.init_process_group("nccl" if on_gpu else "gloo")
+    store, number, count = next(rendezvous("env://"))
+    # torchrun may keep its store when it starts processes again: in it stand the addresses of those that have ended.
+    store = dist.PrefixStore(f"attempt {restarts()}", store)
+    dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=number, world_size=count)
     try:
         yield ranks_of_group()
     finally:
@@ -75,8 +84,7 @@ def folder_of_ranks(ranks: Ranks, typed: Path | None, name: str) -> Iterator[tup
         typed: the folder; None: a new one.
         name: with which the name of a new one begins.
     """
-    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-    if again and typed is not None and (typed / FOLDER).is_dir():
+    if restarts() and typed is not None and (typed / FOLDER).is_dir():
         yield typed, True
         return
     with first_opens(ranks, run_folder(typed, name)) as made:
