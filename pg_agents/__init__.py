@@ -38,6 +38,7 @@ from pg_agents.collection.collectors import collect_episodes, collect_steps
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
 from pg_agents.errors import (
     AuditError,
+    LostRankError,
     FaultyEnvironmentError,
     NoStateError,
     NotSavedError,
@@ -86,6 +87,7 @@ __all__ = [
     "ActorCriticConfig",
     "Agent",
     "AuditError",
+    "LostRankError",
     "AverageReward",
     "AverageRewardConfig",
     "Batch",

@@ -15,6 +15,7 @@ from pg_agents.training.evaluation import Evaluation as Evaluation
 from pg_agents.errors import FaultyEnvironmentError as FaultyEnvironmentError
 from pg_agents.agents.grpo import GRPOConfig as GRPOConfig
 from pg_agents.schedules import LinearSchedule as LinearSchedule
+from pg_agents.errors import LostRankError as LostRankError
 from pg_agents.agents.npg import NaturalPolicyGradientConfig as NaturalPolicyGradientConfig
 from pg_agents.errors import NoStateError as NoStateError
 from pg_agents.errors import NotSavedError as NotSavedError
