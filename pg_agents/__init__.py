@@ -38,8 +38,8 @@ from pg_agents.collection.collectors import collect_episodes, collect_steps
 from pg_agents.data.rollout import Batch, EpisodeCadence, Rollout, StepCadence
 from pg_agents.errors import (
     AuditError,
-    LostRankError,
     FaultyEnvironmentError,
+    LostRankError,
     NoStateError,
     NotSavedError,
     SavedAgentError,
@@ -87,7 +87,6 @@ __all__ = [
     "ActorCriticConfig",
     "Agent",
     "AuditError",
-    "LostRankError",
     "AverageReward",
     "AverageRewardConfig",
     "Batch",
@@ -97,6 +96,7 @@ __all__ = [
     "FaultyEnvironmentError",
     "LanguageConfig",
     "LinearSchedule",
+    "LostRankError",
     "NaturalPolicyGradient",
     "NaturalPolicyGradientConfig",
     "NetworkConfig",

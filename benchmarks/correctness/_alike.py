@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,40 @@ from benchmarks.suite.tables import MISSING, NONE, by_cell, failures, markdown, 
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A sample of runs: an agent in an environment, trained in one of two ways.
+
+    Attributes:
+        name: in records.
+        problem: agent and environment, the same for both samples.
+        sample: the way.
+        agent: the agent's name.
+        env: the environment's id.
+        num_envs: environments of a run.
+        total_steps: of a run.
+        arguments: the agent's that differ from its defaults.
+    """
+
+    name: str
+    problem: str
+    sample: str
+    agent: str
+    env: str
+    num_envs: int
+    total_steps: int
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def samples(
+    ways: Iterable[str], agent: str, env: str, num_envs: int, total_steps: int, arguments: dict[str, Any]
+) -> list[Cell]:
+    """Return a sample for each of two ways of training an agent in an environment."""
+    problem = f"{agent}, {env}"
+    what = (agent, env, num_envs, total_steps, arguments)
+    return [Cell(f"{problem}, {way}", problem, way, *what) for way in ways]
 
 
 def compared(one: Sequence[float], other: Sequence[float]) -> dict[str, float]:

@@ -8,7 +8,6 @@ of the other run one by one. p is the probability that two samples of one distri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -16,6 +15,7 @@ import torch
 
 import pg_agents as pg
 from benchmarks.correctness import _alike
+from benchmarks.correctness._alike import Cell
 from benchmarks.suite.records import Record
 
 if TYPE_CHECKING:
@@ -28,42 +28,10 @@ PPO = {"num_steps": 128, "minibatch_size": 256, "epochs": 4, "learning_rate": 1e
 NORMALIZED = {"normalize_observations": True, "normalize_rewards": True, "discount": 0.9}
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A sample: an agent in an environment, in one batch or by itself.
-
-    Attributes:
-        name: in records.
-        problem: agent and environment, the same for both samples.
-        sample: "one batch" or "single runs".
-        agent: the agent's name.
-        env: the environment's id.
-        num_envs: environments of each learner.
-        total_steps: of each learner.
-        arguments: the agent's that differ from its defaults.
-    """
-
-    name: str
-    problem: str
-    sample: str
-    agent: str
-    env: str
-    num_envs: int
-    total_steps: int
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-
-def samples(agent: str, env: str, num_envs: int, total_steps: int, arguments: dict[str, Any]) -> list[Cell]:
-    """Return both samples of an agent in an environment."""
-    problem = f"{agent}, {env}"
-    what = (agent, env, num_envs, total_steps, arguments)
-    return [Cell(f"{problem}, {sample}", problem, sample, *what) for sample in COLOURS]
-
-
 CELLS = [
-    *samples("ppo", "pg/CartPole-v1", 8, 20_000, PPO),
-    *samples("actor-critic", "pg/CartPole-v1", 16, 20_000, {"learning_rate": 1e-3}),
-    *samples("ppo", "pg/Pendulum-v1", 4, 20_000, PPO | NORMALIZED),
+    *_alike.samples(COLOURS, "ppo", "pg/CartPole-v1", 8, 20_000, PPO),
+    *_alike.samples(COLOURS, "actor-critic", "pg/CartPole-v1", 16, 20_000, {"learning_rate": 1e-3}),
+    *_alike.samples(COLOURS, "ppo", "pg/Pendulum-v1", 4, 20_000, PPO | NORMALIZED),
 ]
 PAIRS = [*zip(CELLS[::2], CELLS[1::2], strict=True)]
 SEEDS = range(LEARNERS)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.correctness import _alike
+from benchmarks.correctness._alike import Cell
 from benchmarks.processes import answer
 from benchmarks.suite.records import Record
 
@@ -28,39 +29,7 @@ COLOURS = {"one process": "#d1495b", "two processes": "#00798c"}
 PPO = {"num_steps": 128, "minibatch_size": 256, "epochs": 4, "learning_rate": 1e-3}
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A sample: an agent in an environment, in one process or in two.
-
-    Attributes:
-        name: in records.
-        problem: agent and environment, the same for both samples.
-        sample: one of `PROCESSES`.
-        agent: the agent's name.
-        env: the environment's id.
-        num_envs: environments of all processes.
-        total_steps: of all processes.
-        arguments: the agent's that differ from its defaults.
-    """
-
-    name: str
-    problem: str
-    sample: str
-    agent: str
-    env: str
-    num_envs: int
-    total_steps: int
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-
-def samples(agent: str, env: str, num_envs: int, total_steps: int, arguments: dict[str, Any]) -> list[Cell]:
-    """Return both samples of an agent in an environment."""
-    problem = f"{agent}, {env}"
-    what = (agent, env, num_envs, total_steps, arguments)
-    return [Cell(f"{problem}, {sample}", problem, sample, *what) for sample in PROCESSES]
-
-
-CELLS = samples("ppo", "pg/CartPole-v1", 8, 20_000, PPO)
+CELLS = _alike.samples(COLOURS, "ppo", "pg/CartPole-v1", 8, 20_000, PPO)
 PAIRS = [*zip(CELLS[::2], CELLS[1::2], strict=True)]
 SEEDS = range(RUNS)
 

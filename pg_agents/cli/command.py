@@ -40,6 +40,7 @@ from pg_agents.cli.seeds import holds_seeds, resume_seeds, run_seeds
 from pg_agents.cli.terminal import complain, nobody_reads, prepare, say, warnings_as_lines
 from pg_agents.cli.training import run_training
 from pg_agents.errors import (
+    LostRankError,
     Terminated,
     UserError,
 )
@@ -66,12 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings_as_lines(heard=rank() == 0):
             _finish(parse(typed))
     except Terminated as end:
-        say(f"terminated: {end}", sys.stderr)
+        if rank() == 0:
+            say(f"terminated: {end}", sys.stderr)
         return 143
     except SystemExit as end:  # after help, and after tyro has printed an option's error
         return int(end.code or 0)
     except KeyboardInterrupt as end:
-        say(f"interrupted{': ' + str(end) if str(end) else ''}", sys.stderr)
+        if rank() == 0:
+            say(f"interrupted{': ' + str(end) if str(end) else ''}", sys.stderr)
         return 130
     except BrokenPipeError:
         if not nobody_reads():
@@ -84,7 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         again = getattr(error, "again", "")
         line = f": {shlex.join([PROGRAM, *typed, again])}" if again else ""
         if speaks(error):
-            complain(FLAG.sub(_as_typed, message, count=1) + line)
+            where = f"rank {rank()}: " if rank() and not isinstance(error, LostRankError) else ""
+            complain(where + FLAG.sub(_as_typed, message, count=1) + line)
         return 2
     return 0
 

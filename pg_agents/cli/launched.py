@@ -35,8 +35,12 @@ def restarts() -> int:
 
 
 def speaks(error: Exception) -> bool:
-    """Return whether this process reports an error: rank 0 does what all were given, another one what it alone met."""
-    return rank() == 0 or not isinstance(error, ValueError)
+    """Return whether this process reports an error.
+
+    Bad input is all processes' and is said by the first on each machine, what one has met while it learned by that one.
+    """
+    first = processes() == 1 or int(os.environ.get("LOCAL_RANK", rank())) == 0
+    return first or not isinstance(error, ValueError) or "ended_rank" in vars(error)
 
 
 def check_command(options: Options, seeds: bool) -> None:

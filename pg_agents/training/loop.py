@@ -16,7 +16,7 @@ from pg_agents.audit.check import Audits
 from pg_agents.collection.collector import Collector
 from pg_agents.collection.collectors import EpisodeCollector, StepCollector
 from pg_agents.data.rollout import Rollout, StepCadence
-from pg_agents.data.shares import ALONE, whole_of
+from pg_agents.data.shares import whole_of
 from pg_agents.elsewhere import with_names_checked
 from pg_agents.llm.quiet import quiet_libraries
 from pg_agents.shown import shortened
@@ -30,7 +30,7 @@ from pg_agents.training.learners_progress import LearnersProgress
 from pg_agents.training.plan import Plan, make_plan
 from pg_agents.training.probes import Probe, probes_of_runs
 from pg_agents.training.progress import RunProgress
-from pg_agents.training.ranks import join, largest, ranks_of_group, seed_of_rank
+from pg_agents.training.ranks import join, largest, seed_of_rank, together
 from pg_agents.training.reports import Reports, make_reports
 from pg_agents.training.resuming import as_before, run_folder
 from pg_agents.training.run import Run, Summary
@@ -126,12 +126,12 @@ def train(
     """
     saving = make_saving(checkpoint_every, keep_checkpoints, track, run_dir)
     plan, probes = make_plan(total_steps, seed, log_every, stop_return, step_timeout), probes_of_runs(probes)
-    eval_env, eval_every = (None, None) if ranks_of_group().number else (eval_env, eval_every)
     wrappers = None if wrappers is None else wrappers_of(wrappers)
     made_of = made_by(env, env_args, wrappers, agent.policy.num_learners, config)
     how: dict[str, Any] = {"wrappers": wrappers, "step_timeout": step_timeout}
     with (
-        run_folder(run_dir, resume, ranks_of_group()) as folder,
+        together(agent) as ranks,
+        run_folder(run_dir, resume, ranks) as folder,
         open_env(env, num_envs, env_args, **_rows(agent), **how) as opened,
         open_eval_env(eval_env, eval_episodes, env_args, **how, num_learners=agent.policy.num_learners) as eval_opened,
     ):
@@ -151,8 +151,9 @@ def _rows(agent: Agent) -> dict[str, Any]:
 
 
 def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluated: tuple[Any, Any, int]) -> Run:
-    join(agent, ranks_of_group(), asdict(plan))
-    evaluations = make_evaluations(agent, env, *evaluated, plan)
+    join(agent, asdict(plan))
+    eval_env, eval_every, episodes = evaluated if agent.ranks.number == 0 else (None, None, evaluated[2])
+    evaluations = make_evaluations(agent, env, eval_env, eval_every, episodes, plan)
     remember_spaces(agent, env)
     warn_of_threads(agent)
     collector = make_collector(agent, env, seed_of_rank(plan.seed, agent.ranks), plan.step_timeout)
@@ -182,11 +183,11 @@ def _carry_out(run: Run, reports: Reports, config: dict[str, Any], handle_signal
             reports.after_learning(run, lambda: next(make_collector(*how)))
         except BaseException as error:
             run.cut_off = signals.name or shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
+            vars(error)["ended_rank"] = run.ranks.number
             raise
         finally:
             signals.ends()
             run.active.end(run.collector)
-            run.agent.ranks = ALONE
             if not signals.at_once:
                 reports.close(run)
                 reports.say_ended(run, signals)

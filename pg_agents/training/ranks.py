@@ -75,8 +75,8 @@ def _answered() -> Iterator[None]:
         yield
     except RuntimeError as error:  # of gloo and nccl
         raise LostRankError(
-            f"rank {dist.get_rank()}: another one has ended, or does not answer; its own message stands above "
-            f"({shown(error, 200)})"
+            f"rank {dist.get_rank()}: another one has ended, or does not answer; what it said stands above, if it said "
+            f"anything ({shown(error, 200)})"
         ) from error
 
 
@@ -102,13 +102,23 @@ def give_from_first(module: nn.Module, ranks: Ranks) -> None:
     ranks.add(tensors)
 
 
-def join(agent: Agent, ranks: Ranks, plan: Mapping[str, Any]) -> None:
-    """Let an agent learn together with other ranks, from the parameters and with the minibatches of rank 0.
+@contextmanager
+def together(agent: Agent) -> Iterator[Ranks]:
+    """A context in which an agent has the ranks of torch.distributed's group, if there is one of several processes."""
+    agent.ranks = ranks_of_group()
+    try:
+        yield agent.ranks
+    finally:
+        agent.ranks = ALONE
+
+
+def join(agent: Agent, plan: Mapping[str, Any]) -> None:
+    """Let an agent begin with the parameters and the order of minibatches of rank 0.
 
     Raises:
         ValueError: the ranks were given something else, or the agent consists of several learners.
     """
-    agent.ranks = ranks
+    ranks = agent.ranks
     if ranks.count == 1:
         return
     if (count := agent.policy.num_learners) > 1:

@@ -59,7 +59,6 @@ def test_an_update_is_that_on_the_processor(case):
 @pytest.mark.parametrize("case", CASES)
 def test_it_acts_and_learns_there_and_a_resumed_run_has_the_same_bits(case, tmp_path):
     name, env_id, options = CASES[case]
-    torch.use_deterministic_algorithms(False)
 
     def trained(total_steps, run_dir, resume=False):
         agent = pg.AGENTS[name].for_env(env_id, num_envs=B, **options).to("cuda")
@@ -72,10 +71,10 @@ def test_it_acts_and_learns_there_and_a_resumed_run_has_the_same_bits(case, tmp_
     whole = trained(2 * steps, "whole")
     trained(steps, "parts")
     parts = trained(2 * steps, "parts", resume=True)
-    ways = json.loads((tmp_path / "parts/summary.json").read_text())["resumed_from"].values()
-    close = {"rtol": 0, "atol": 0} if "exactly" in ways and case not in ("ppo, pictures",) else {"rtol": 1, "atol": 1}
-    for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
-        torch.testing.assert_close(one, other, **close)
+    resumed = json.loads((tmp_path / "parts/summary.json").read_text())["resumed_from"]
+    assert list(resumed.values()) == ["exactly"]
+    if case != "ppo, pictures":  # convolutions are not added up in the same order every time
+        assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), parts.parameters(), strict=True))
     again = pg.load(tmp_path / "whole/agent").to("cuda")
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), whole.parameters(), strict=True))
 

@@ -1,15 +1,22 @@
 """An update on several ranks, each with its own columns of a rollout, is the update of one process on the whole."""
 
 import copy
+from dataclasses import replace
 
 import gymnasium as gym
 import pytest
 import torch
+from support.bugs import Bug, seeded, with_arguments
 from support.hand_made import columns
 from support.ranks import on_ranks
 
 import pg_agents as pg
+from pg_agents.agents.common import advantages, clipping
+from pg_agents.data import metrics, shares
+from pg_agents.data.minibatches import weights_of_all
 from pg_agents.data.rollout import TokenBlock, map_steps
+from pg_agents.data.shares import Share
+from pg_agents.policies import normalization
 from pg_agents.training.loop import make_collector
 
 B = 8
@@ -54,10 +61,15 @@ def learned(agent, rollouts):
     return [{name: float(value) for name, value in agent.update(one).items()} for one in rollouts]
 
 
-def without_idle_rows(rollout):
-    """Return the rollout as the process that collected these columns has it: it ends with its longest episode."""
-    rows = int(rollout.mask.any(1).nonzero().max()) + 1
-    return map_steps(lambda leaf: shorter(leaf, rows), rollout)
+def as_collected(rollout):
+    """Return the rollout as the process that collected these columns has it.
+
+    It ends with its longest episode, and its groups have numbers from 0.
+    """
+    rows, ids = int(rollout.mask.any(1).nonzero().max()) + 1, rollout.group_ids
+    return replace(
+        map_steps(lambda leaf: shorter(leaf, rows), rollout), group_ids=None if ids is None else ids - ids.min()
+    )
 
 
 def shorter(leaf, rows):
@@ -77,13 +89,13 @@ def test_an_update_is_that_of_the_whole(case, count):
         mine = others[rank.number]
         mine.ranks = rank
         parts = [columns(one, rank.number * width, (rank.number + 1) * width) for one in rollouts]
-        return learned(mine, [without_idle_rows(part) for part in parts])
+        return learned(mine, [as_collected(part) for part in parts])
 
-    for mine, metrics in zip(others, on_ranks(count, on_one), strict=True):
+    for mine, reported in zip(others, on_ranks(count, on_one), strict=True):
         for name, value in agent.state_dict().items():
             if value.is_floating_point():
                 torch.testing.assert_close(mine.state_dict()[name], value, rtol=1e-6, atol=1e-9, msg=name)
-        for found, wanted in zip(metrics, expected, strict=True):
+        for found, wanted in zip(reported, expected, strict=True):
             assert found == pytest.approx(wanted, rel=1e-6, abs=1e-9, nan_ok=True)
     for mine in others[1:]:  # bit for bit: nothing ever brings ranks together again
         for name, value in others[0].state_dict().items():
@@ -94,8 +106,60 @@ def test_ranks_that_do_not_add_up_what_they_found_learn_something_else():
     agent, env = made("ppo")
     rollouts, other = rollouts_of(agent, env, 1), copy.deepcopy(agent)
     learned(agent, rollouts)
+    assert other.ranks.count == 1
     learned(other, [columns(rollouts[0], 0, B // 2)])
     change = max(
         float((one - two).abs().max()) for one, two in zip(agent.parameters(), other.parameters(), strict=True)
     )
     assert change > 1e-3
+
+
+def case(name):
+    return test_an_update_is_that_of_the_whole, f"{name}-2"
+
+
+test_seeded_bugs = seeded(
+    Bug(
+        "each takes the step of its own gradient",
+        clipping.gradients_of,
+        lambda vectors, ranks: [vector.grad for vector in vectors if vector.grad is not None],
+        [case("a2c"), case("grpo")],
+    ),
+    Bug(
+        "the divergence that ends an update is one's own",
+        metrics._mean_of_ranks,
+        lambda weights, term, ranks: (weights * term).sum() / weights.sum(),
+        [case("ppo, stopped early")],
+    ),
+    Bug(
+        "minibatches are standardised by each alone",
+        advantages._standardized_over_ranks,
+        lambda batch, ranks: advantages.standardized(replace(batch, share=None)),
+        [case("ppo, minibatches standardised")],
+    ),
+    Bug(
+        "products with F, and what a line search looks at, are one's own",
+        Share.total,
+        lambda share, values: values,
+        [case("trpo"), case("npg")],
+    ),
+    Bug(
+        "groups of two ranks have one number",
+        shares._apart,
+        torch.cat,
+        [case("grpo"), case("rloo")],
+    ),
+    Bug(
+        "observations are scaled by one's own statistics",
+        normalization._moments_of_ranks,
+        with_arguments(normalization._moments_of_ranks, ranks=lambda ranks: None),
+        [case("ppo")],
+    ),
+    Bug(
+        "each makes minibatches of its own steps",
+        weights_of_all,
+        lambda batch: batch.weights,
+        [case("ppo")],
+        raises=(AssertionError, RuntimeError, IndexError),
+    ),
+)

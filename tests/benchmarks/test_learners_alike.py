@@ -17,7 +17,7 @@ from pg_agents.data.learners import of_each
 from pg_agents.generators import Generators
 from pg_agents.training.loop import make_collector
 
-QUICK = alike.samples("a2c", "pg/CartPole-v1", 2, 100, {"num_steps": 8, "hidden": [8]})
+QUICK = _alike.samples(alike.COLOURS, "a2c", "pg/CartPole-v1", 2, 100, {"num_steps": 8, "hidden": [8]})
 
 
 def test_two_samples_are_compared_by_hand():

@@ -14,7 +14,7 @@ from support.ranks import on_ranks
 
 from pg_agents.cli.command import main
 from pg_agents.cli.launched import folder_of_ranks, rank, speaks
-from pg_agents.errors import FaultyEnvironmentError, UserError
+from pg_agents.errors import FaultyEnvironmentError, Terminated, UserError
 
 TRAIN = ["train", "ppo", "pg/CartPole-v1", "--num-envs", "4", "--num-steps", "32"]
 
@@ -84,6 +84,25 @@ def test_a_process_that_was_not_launched_is_the_first(monkeypatch):
 
 def test_another_than_the_first_reports_what_it_alone_met(of_three):
     assert rank() == 2 and not speaks(UserError("")) and speaks(FaultyEnvironmentError(""))
+    while_it_learned = ValueError("max_episode_steps: …")
+    while_it_learned.ended_rank = 2
+    assert speaks(while_it_learned)
+
+
+@pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt("at step 7"), 130), (Terminated("at step 7"), 143)])
+def test_the_end_by_a_signal_is_said_by_the_first(end, code, of_three, monkeypatch, capsys):
+    def ended(typed):
+        raise end
+
+    monkeypatch.setattr("pg_agents.cli.command.parse", ended)
+    assert main(["list"]) == code and capsys.readouterr().err == ""
+    monkeypatch.setenv("RANK", "0")
+    assert main(["list"]) == code and "at step 7" in capsys.readouterr().err
+
+
+def test_bad_input_is_said_once_on_each_machine(of_three, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert rank() == 2 and speaks(UserError(""))
 
 
 @pytest.mark.parametrize("typed", [["list"], ["train", "ppo", "CartPole-v1", "--seeds", "2"]])

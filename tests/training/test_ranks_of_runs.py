@@ -22,12 +22,15 @@ dist.init_process_group("gloo")
 steps, how = int(sys.argv[1]), json.loads(sys.argv[2])
 agent = pg.PPO.for_env("pg/CartPole-v1", num_envs=4, seed=dist.get_rank(), num_steps=32, minibatch_size=64, epochs=2)
 try:
-    summary = pg.train(agent, "pg/CartPole-v1", num_envs=4, total_steps=steps, checkpoint_every=500, **how)
+    how |= {"checkpoint_every": 500, "eval_env": "pg/CartPole-v1", "eval_every": 500, "eval_episodes": 2}
+    summary = pg.train(agent, "pg/CartPole-v1", num_envs=4, total_steps=steps, **how)
+    assert summary.evaluations or dist.get_rank()  # the first evaluates
 except ValueError as error:
     found = str(error)
 else:
     parameters = b"".join(one.detach().numpy().tobytes() for one in agent.parameters())
     digest = hashlib.sha256(parameters).hexdigest()
+    assert agent.ranks.count == 1  # it learns alone again
     found = summary.total_steps, summary.episodes, list(summary.resumed_from.values()), digest
 with open(f"rank-{dist.get_rank()}.json", "w") as file:
     json.dump(found, file)
@@ -66,7 +69,7 @@ def test_what_one_cannot_open_and_what_differs_ends_all(tmp_path):
     (tmp_path / "full/file").write_text("")
     errors = launched(tmp_path, 2, 100, run_dir="full")
     assert errors == ["run_dir: full exists and is not an empty folder; give a new one"] * 2
-    differing = SCRIPT.replace("num_envs=4, total_steps=steps", "num_envs=4, total_steps=steps + dist.get_rank()")
+    differing = SCRIPT.replace("total_steps=steps,", "total_steps=steps + dist.get_rank(),")
     errors = launched(tmp_path, 2, 100, differing)
     assert errors == ["total_steps: rank 0 has 100, rank 1 has 101; start all ranks with the same"] * 2
 
