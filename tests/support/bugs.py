@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.assertion import util as explanations
 from _pytest.runner import runtestprotocol
 
 from support.forks import in_a_fork
@@ -109,6 +110,7 @@ def _run(node: pytest.Item, bug: Bug | None, tests: Sequence[Test | str]) -> lis
     items = [item for item in again if isinstance(item, pytest.Function)]
     raised: list[BaseException] = []
     node.config.pluginmanager.register(_Notes(raised))
+    explanations._reprcompare = None  # the difference of two long lists, which nobody reads here, can take minutes
     if bug is not None:
         replace(bug.original, bug.wrong)
     outcomes = []
