@@ -17,7 +17,7 @@ from pg_agents.cli.demo import demo
 from pg_agents.cli.evaluating import run_evaluation
 from pg_agents.cli.exporting import run_export
 from pg_agents.cli.generation import run_generation
-from pg_agents.cli.launched import check_command, rank, speaks
+from pg_agents.cli.launched import check_command, heard, processes, rank, speaks
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.mistakes import FLAG, OURS, is_a_mistake
 from pg_agents.cli.options import (
@@ -36,7 +36,7 @@ from pg_agents.cli.options import (
 )
 from pg_agents.cli.parsing import parse
 from pg_agents.cli.resuming import run_resuming
-from pg_agents.cli.seeds import holds_seeds, resume_seeds, run_seeds
+from pg_agents.cli.seeds import holds_batch, holds_seeds, resume_seeds, run_seeds
 from pg_agents.cli.terminal import complain, nobody_reads, prepare, say, warnings_as_lines
 from pg_agents.cli.training import run_training
 from pg_agents.errors import (
@@ -67,13 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings_as_lines(heard=rank() == 0):
             _finish(parse(typed))
     except Terminated as end:
-        if rank() == 0:
+        if heard(end):
             say(f"terminated: {end}", sys.stderr)
         return 143
     except SystemExit as end:  # after help, and after tyro has printed an option's error
         return int(end.code or 0)
     except KeyboardInterrupt as end:
-        if rank() == 0:
+        if heard(end):
             say(f"interrupted{': ' + str(end) if str(end) else ''}", sys.stderr)
         return 130
     except BrokenPipeError:
@@ -111,8 +111,13 @@ def _finish(options: Options) -> None:
 def _do(options: Options) -> None:
     of_seeds = isinstance(options, TrainOptions) and options.seeds is not None
     of_seeds |= isinstance(options, ResumeOptions) and holds_seeds(options.path)
-    check_command(options, of_seeds)
-    if isinstance(options, ListOptions):
+    shared = processes() > 1 and (of_seeds or isinstance(options, ResumeOptions) and holds_batch(options.path))
+    check_command(options)
+    if shared:
+        from pg_agents.cli.seeds_shared import resume_shared, train_shared  # here: few commands share seeds out
+
+        resume_shared(options) if isinstance(options, ResumeOptions) else train_shared(options)
+    elif isinstance(options, ListOptions):
         show_list(as_json=options.json)
     elif isinstance(options, TrainOptions):
         (run_seeds if of_seeds else run_training)(options)

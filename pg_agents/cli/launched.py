@@ -17,6 +17,7 @@ from pg_agents.data.shares import Ranks
 from pg_agents.errors import UserError
 from pg_agents.training.checkpointing import FOLDER
 from pg_agents.training.ranks import first_opens, ranks_of_group, told
+from pg_agents.training.store_ranks import StoreRanks
 
 
 def rank() -> int:
@@ -43,15 +44,23 @@ def speaks(error: Exception) -> bool:
     return first or not isinstance(error, ValueError) or "ended_rank" in vars(error)
 
 
-def check_command(options: Options, seeds: bool) -> None:
-    """Raise UserError for a command that several processes cannot carry out together, or with several `seeds`."""
+def heard(end: BaseException) -> bool:
+    """Return whether this process says that a signal has ended it: the first, or of those who share seeds any one."""
+    return bool(vars(end).get("speaks", rank() == 0))
+
+
+def check_command(options: Options) -> None:
+    """Raise UserError for a command that several processes cannot carry out together."""
     count = processes()
     if count == 1:
         return
     if not isinstance(options, TrainOptions | ResumeOptions):
         raise UserError(f"command: of {count} processes that were launched together only train and resume make use")
-    if seeds:
-        raise UserError(f"seeds: {count} processes learn together from one; without a launcher --jobs shares seeds out")
+    if isinstance(options, TrainOptions) and options.run.jobs is not None:
+        raise UserError(
+            f"jobs: {options.run.jobs} has no effect where {count} processes were launched, which share the seeds out; "
+            "leave it out"
+        )
 
 
 @contextmanager
@@ -63,18 +72,36 @@ def launched_group() -> Iterator[Ranks]:
     if processes() == 1 or dist.is_initialized():
         yield ranks_of_group()
         return
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", processes()))
-    on_gpu = torch.cuda.is_available() and torch.cuda.device_count() >= local
-    if on_gpu:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank())))
-    store, number, count = next(rendezvous("env://"))
-    # torchrun may keep its store when it starts processes again: in it stand the addresses of those that have ended.
-    store = dist.PrefixStore(f"attempt {restarts()}", store)
+    on_gpu = _takes_own_gpu()
+    store, number, count = _met()
     dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=number, world_size=count)
     try:
         yield ranks_of_group()
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def launched_store() -> Iterator[Ranks]:
+    """A context with the processes that were launched, each of which learns alone: no group is initialised."""
+    _takes_own_gpu()
+    with StoreRanks(*_met()) as ranks:
+        yield ranks
+
+
+def _takes_own_gpu() -> bool:
+    """Return whether each process of this machine has a GPU of its own, which it takes then."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", processes()))
+    if own := torch.cuda.is_available() and torch.cuda.device_count() >= local:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", rank())))
+    return own
+
+
+def _met() -> tuple[dist.Store, int, int]:
+    """Return the store of the processes, the number of this one, and how many there are."""
+    store, number, count = next(rendezvous("env://"))
+    # torchrun may keep its store when it starts processes again: in it stand the addresses of those that have ended.
+    return dist.PrefixStore(f"attempt {restarts()}", store), number, count
 
 
 @contextmanager

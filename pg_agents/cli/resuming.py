@@ -39,8 +39,13 @@ from pg_agents.training.run_files import AGENT, BEST
 from pg_agents.training.threads import set_threads
 
 
-def run_resuming(options: ResumeOptions) -> None:
-    """Make a run's environment and agent again, go on from its newest checkpoint, and print the results."""
+def run_resuming(options: ResumeOptions, *, alone: bool = False) -> None:
+    """Make a run's environment and agent again, go on from its newest checkpoint, and print the results.
+
+    Args:
+        options: what was typed.
+        alone: whether this process learns alone, though a launcher has started others.
+    """
     run_dir = options.path
     config = read_config(run_dir, trusted=options.trust_run_folder)
     take_over(options, config)
@@ -50,7 +55,8 @@ def run_resuming(options: ResumeOptions) -> None:
     if of_several is None and not (run_dir / FOLDER).is_dir():
         raise UserError(f"path: {run_dir} holds no checkpoint to resume from; train again, into another folder")
     with ExitStack() as opened:
-        opened.enter_context(launched_group())
+        if not alone:
+            opened.enter_context(launched_group())
         agent, start = agent_of(run_dir) if of_several is None else (of_several.agent(), run_dir)
         agent = agent.to(device)
         folder = start / MODEL if "policy" in agent.networks else None

@@ -1,4 +1,4 @@
-"""One of several seeds, trained in a process of its own."""
+"""One of several seeds, or some of them as a batch, trained in a process of their own."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pg_agents.cli.evaluating import usable_device
 from pg_agents.cli.mistakes import OURS, is_a_mistake
 from pg_agents.cli.resuming import agent_of, learn
 from pg_agents.cli.runs import Made, RunConfig
+from pg_agents.cli.seeds_results import has_finished
 from pg_agents.cli.terminal import warnings_as_lines
 from pg_agents.llm import folder_of
 from pg_agents.training.checkpointing import FOLDER
@@ -24,19 +25,31 @@ from pg_agents.training.threads import set_threads
 
 @dataclass(frozen=True)
 class Seed:
-    """The run of one of several seeds.
+    """The run of one of several seeds, or of some that learn as a batch.
 
     Attributes:
         agent: the agent's name.
         arguments: its arguments.
         config: how the run is made, with its seed.
         run_dir: its folder, new or as it was left.
+        batch: the seeds that learn as a batch; (): the run is of the configuration's seed.
     """
 
     agent: str
     arguments: dict[str, Any]
     config: RunConfig
     run_dir: Path
+    batch: tuple[int, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds."""
+        return self.batch or (self.config.seed,)
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether nothing of it is left to do."""
+        return has_finished(self.run_dir, self.config.total_steps)
 
 
 def train_seed(job: Seed) -> str | None:
@@ -64,8 +77,9 @@ def _train(job: Seed) -> None:
             folder = start / MODEL if "policy" in agent.networks else None
         else:
             folder = None if policy is None else folder_of(policy)
-        env, eval_env = config.open(opened, groups, folder)
+        env, eval_env = config.open(opened, groups, folder, len(job.seeds))
         if agent is None:
-            agent = AGENTS[job.agent].for_env(env, seed=config.seed, **job.arguments)
+            which: dict[str, Any] = {"seeds": list(job.batch)} if job.batch else {"seed": config.seed}
+            agent = AGENTS[job.agent].for_env(env, **which, **job.arguments)
         agent = agent.to(usable_device(config.device))
         learn(Made(config, agent, env, eval_env), job.run_dir, progress=False, resume=True)

@@ -15,54 +15,62 @@ import pg_envs
 from pg_agents.agents import AGENTS
 from pg_agents.cli.evaluating import usable_device
 from pg_agents.cli.options import ResumeOptions, RunOptions, TrainOptions
-from pg_agents.cli.parallel import in_processes
-from pg_agents.cli.resuming import carry_out, next_lines, resume_line, take_over
+from pg_agents.cli.resuming import carry_out, take_over
 from pg_agents.cli.runs import Made, RunConfig, read_config, run_folder
-from pg_agents.cli.seed_process import Seed, train_seed
-from pg_agents.cli.seeds_bar import bar
-from pg_agents.cli.seeds_results import has_finished, read_json, summarize, table
+from pg_agents.cli.seed_process import Seed
+from pg_agents.cli.seeds_apart import in_own_processes
+from pg_agents.cli.seeds_results import read_json
 from pg_agents.cli.terminal import say
 from pg_agents.cli.training import check_numbers, make_agent, model_folder, typed_config
-from pg_agents.errors import Terminated, UserError
+from pg_agents.data.shares import ALONE, Ranks
+from pg_agents.errors import UserError
 from pg_agents.folders import write_file
 from pg_agents.llm import LanguageConfig
 from pg_agents.policies import NetworkConfig
 from pg_agents.shown import shortened, shown
 from pg_agents.spaces.environments import id_for
+from pg_agents.training.batches import BATCHES, are_batches, batch_name
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.learners_reports import SHARES
 from pg_agents.training.loop import make_collector
 from pg_agents.training.over_seeds import PROCESSES
-from pg_agents.training.run_files import CONFIG, SUMMARY, writable
+from pg_agents.training.run_files import CONFIG, writable
 from pg_agents.training.threads import set_threads
 
 
 def run_seeds(options: TrainOptions) -> None:
     """Train with several seeds, in the way that is possible, and print the results of each and of all."""
     run, seeds = options.run, options.seeds or []
-    usable_device(run.device)
-    check_numbers(options)
-    config = typed_config(run)
-    # The id whose rows have generators of their own, by both ways and however many seeds: the same runs.
-    config = replace(config, seed=seeds[0], env=id_for(config.env, 2, config.env_args, config.wrappers))
-    set_threads(run.threads)
+    config, known = begun(options)
     with ExitStack() as opened:
-        known = _check(options, config)
-        made = _stacked(options, config, opened)
+        made = stacked(options, config, opened)
         run_dir = opened.enter_context(run_folder(run.run_dir, f"{options.agent.name}-{run.env}"))
         if not isinstance(made, str):
-            _say(run, f"seeds    {len(seeds)} seeds stacked in one batch")
+            say_way(run, f"seeds    {len(seeds)} seeds stacked in one batch")
             carry_out(made, run_dir, quiet=run.quiet, as_json=run.json)
             return
         jobs = _jobs(run.jobs, seeds)
         count = f"{len(seeds)} seed{'s' * (len(seeds) > 1)} in {jobs} process{'es' * (jobs > 1)}"
-        _say(run, f"seeds    {count}: {made}")
-        _write_config(run_dir, asdict(config) | _typed(options))
-        work = [Seed(options.agent.name, options.arguments, *_own(config, run_dir, seed)) for seed in seeds]
+        say_way(run, f"seeds    {count}: {made}")
+        write_typed(run_dir, options, config)
+        work = jobs_of(run_dir, config, options.agent.name, options.arguments, seeds)
         in_own_processes(work, run_dir, jobs, known, quiet=run.quiet, as_json=run.json)
 
 
-def _say(run: RunOptions, text: str) -> None:
+def begun(options: TrainOptions) -> tuple[RunConfig, pg_envs.KnownReturns]:
+    """Return how the run of the first seed is made, and its known returns, once what was typed is checked."""
+    usable_device(options.run.device)
+    check_numbers(options)
+    config = typed_config(options.run)
+    # The id whose rows have generators of their own, by both ways and however many seeds: the same runs.
+    env = id_for(config.env, 2, config.env_args, config.wrappers)
+    config = replace(config, seed=(options.seeds or [0])[0], env=env)
+    set_threads(options.run.threads)
+    return config, _check(options, config)
+
+
+def say_way(run: RunOptions, text: str) -> None:
+    """Print in which way the seeds are trained."""
     if not run.quiet:
         say(text, sys.stderr if run.json else None)
 
@@ -76,7 +84,7 @@ def _check(options: TrainOptions, config: RunConfig) -> pg_envs.KnownReturns:
 
 
 # -- one batch ---------------------------------------------------------------------------------------------------------
-def _stacked(options: TrainOptions, config: RunConfig, opened: ExitStack) -> Made | str:
+def stacked(options: TrainOptions, config: RunConfig, opened: ExitStack) -> Made | str:
     """Return what a run of all seeds as one batch is made of, or why there is none."""
     seeds, name = options.seeds or [], options.agent.name
     if options.run.jobs is not None:
@@ -108,52 +116,39 @@ def of_all(config: RunConfig, count: int) -> RunConfig:
 
 
 # -- processes ---------------------------------------------------------------------------------------------------------
-def in_own_processes(
-    work: Sequence[Seed], run_dir: Path, jobs: int, known: pg_envs.KnownReturns, *, quiet: bool, as_json: bool = False
-) -> None:
-    """Train each seed in a process, and print the results; whoever has finished before is left alone.
-
-    Raises:
-        UserError: the run of a seed has failed; the others were carried out.
-        KeyboardInterrupt, Terminated: the runs were ended, in order; the message says how they go on.
-    """
-    left, errors = [job for job in work if not has_finished(job.run_dir, job.config.total_steps)], list[str | None]()
-    if left:
-        with writable("run_dir", run_dir):
-            (run_dir / SUMMARY).unlink(missing_ok=True)  # whoever reads it believes that all have finished
-    seeds = [job.config.seed for job in work]
-    try:
-        with bar(work, None if quiet else sys.stderr if as_json else sys.stdout) as show:
-            errors = in_processes(train_seed, left, min(jobs, len(left)), show) if left else []
-    except (KeyboardInterrupt, Terminated) as error:
-        done = sum(has_finished(job.run_dir, job.config.total_steps) for job in work)
-        raise type(error)(f"{done} of {len(work)} seeds have finished\n{resume_line(run_dir)}") from error
-    finally:
-        found = summarize(run_dir, seeds, PROCESSES)
-    if as_json:
-        print(json.dumps({"run_dir": str(run_dir), "agent": work[0].agent, "env": work[0].config.env, **found}))
-    elif not quiet:
-        say(f"{table(found, known)}\nrun      {run_dir}\n{next_lines(run_dir, work[0].config.env, seeds)}")
-    if failed := [(job.config.seed, error) for job, error in zip(left, errors, strict=True) if error is not None]:
-        others = f"; so have those of {', '.join(str(seed) for seed, _ in failed[1:])}" if failed[1:] else ""
-        raise UserError(f"the run of seed {failed[0][0]} has failed{others}: {failed[0][1]}")
-
-
 def _jobs(typed: int | None, seeds: Sequence[int]) -> int:
     from joblib import cpu_count  # here: most commands do not need it
 
     return min(max(1, typed or cpu_count()), len(seeds))
 
 
-def _own(config: RunConfig, parent: Path, seed: int) -> tuple[RunConfig, Path]:
-    """Return the configuration of a seed's run, and its folder, from the root: processes may be in another one."""
-    return replace(config, seed=seed), parent.resolve() / folder_of(seed)
+def jobs_of(
+    parent: Path,
+    config: RunConfig,
+    agent: str,
+    arguments: dict[str, Any],
+    seeds: Sequence[int],
+    batches: Sequence[Sequence[int]] = (),
+) -> list[Seed]:
+    """Return the runs of seeds, and of those of them that are batches, in order.
+
+    Their folders are named from the root, as processes may be in another one.
+    """
+    work, parent = list[Seed](), parent.resolve()
+    batch_of = {batch[0]: batch for batch in batches}
+    others = {seed for batch in batches for seed in batch[1:]}
+    for seed in [seed for seed in seeds if seed not in others]:
+        own, batch = replace(config, seed=seed), batch_of.get(seed, ())
+        name = batch_name(batch) if batch else folder_of(seed)
+        work.append(Seed(agent, arguments, of_all(own, len(batch)) if batch else own, parent / name, tuple(batch)))
+    return work
 
 
-def _typed(options: TrainOptions) -> dict[str, Any]:
-    """Return what makes the seeds' runs, besides their configuration, for those that begin when the run goes on."""
+def write_typed(run_dir: Path, options: TrainOptions, config: RunConfig, batches: Sequence[Sequence[int]] = ()) -> None:
+    """Write what makes the seeds' runs to their folder's config.json, for those that begin when the run goes on."""
     agent = {"agent": options.agent.name, "arguments": options.arguments}
-    return agent | {"seeds": options.seeds, "way": PROCESSES, "jobs": options.run.jobs}
+    typed = {"seeds": options.seeds, "way": PROCESSES, "jobs": options.run.jobs, BATCHES: batches}
+    _write_config(run_dir, asdict(config) | agent | typed)
 
 
 def _write_config(run_dir: Path, values: dict[str, Any]) -> None:
@@ -166,18 +161,31 @@ def holds_seeds(path: Path) -> bool:
     return (read_json(path / CONFIG) or {}).get("way") == PROCESSES
 
 
-def resume_seeds(options: ResumeOptions) -> None:
-    """Go on with seeds in processes: those that have finished are left alone, those that never began begin."""
+def holds_batch(path: Path) -> bool:
+    """Return whether a folder is that of seeds that learn as one batch."""
+    networks = (read_json(path / CONFIG) or {}).get("networks")
+    return isinstance(networks, dict) and isinstance(networks.get("seeds"), list)
+
+
+def resume_seeds(options: ResumeOptions, ranks: Ranks = ALONE) -> None:
+    """Go on with seeds in processes: those that have finished are left alone, those that never began begin.
+
+    Args:
+        options: what was typed.
+        ranks: the processes that share out the seeds; of one, it starts others.
+    """
     path, found = options.path, read_json(options.path / CONFIG) or {}
     config = read_config(path, trusted=options.trust_run_folder)
     take_over(options, config)
     usable_device(config.device)
     agent, arguments, seeds, jobs = _what_was_typed(path, found)
-    _write_config(path, found | asdict(config))
+    if ranks.number == 0:
+        _write_config(path, found | asdict(config))
     with ExitStack() as opened:
         known = pg_envs.known_returns(config.open(opened, False, None)[0])
-    work = [Seed(agent, arguments, *_own(config, path, seed)) for seed in seeds]
-    in_own_processes(work, path, _jobs(jobs, seeds), known, quiet=options.quiet, as_json=options.json)
+    work = jobs_of(path, config, agent, arguments, seeds, found.get(BATCHES, []))
+    jobs = _jobs(jobs, seeds) if ranks.count == 1 else 1
+    in_own_processes(work, path, jobs, known, quiet=options.quiet, as_json=options.json, ranks=ranks)
 
 
 def _what_was_typed(path: Path, found: dict[str, Any]) -> tuple[str, dict[str, Any], list[int], int | None]:
@@ -193,6 +201,8 @@ def _what_was_typed(path: Path, found: dict[str, Any]) -> tuple[str, dict[str, A
         raise UserError(f"path: {path} holds runs of an agent {shown(agent)}; one of your own: --import its module")
     fine = all(isinstance(value, kind) for value, kind in zip(values, kinds.values(), strict=True))
     fine = fine and bool(seeds) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    batches = found.get(BATCHES, [])
+    fine = fine and are_batches(batches) and {*seeds} >= {seed for batch in batches for seed in batch}
     forms = (AGENTS[agent].config_class, NetworkConfig, LanguageConfig) if fine else ()
     if not fine or arguments.keys() - {name for form in forms for name in form.options()}:
         raise UserError(f"path: {path / CONFIG} is damaged or not of this program (see {', '.join(kinds)})")

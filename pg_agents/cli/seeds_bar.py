@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pg_agents.cli.seed_process import Seed
-from pg_agents.cli.seeds_results import has_finished
 from pg_agents.training.progress_bar import is_terminal
 from pg_agents.training.progress_lines import Due, duration, line
 from pg_agents.training.run_files import newest_row
@@ -56,20 +55,21 @@ class Shown:
 
     def share(self) -> float:
         """Return the share of all steps that is taken, and keep who has finished and what the others return."""
-        total, steps, self.returns = self.work[0].config.total_steps, 0, []
-        for i, job in enumerate(self.work):
-            if i not in self.done and has_finished(job.run_dir, total):
-                self.done.add(i)
+        steps, self.returns = 0, []
+        for job in self.work:
+            total = job.config.total_steps
+            if not self.done >= {*job.seeds} and job.has_finished:
+                self.done |= {*job.seeds}
             row = newest_row(job.run_dir)
-            steps += total if i in self.done else min(int(row.get("step", 0)), total)
+            steps += total if self.done >= {*job.seeds} else min(int(row.get("step", 0)), total)
             if isinstance(value := row.get(RETURN), int | float):
-                self.returns.append(value)
-        return steps / (total * len(self.work))
+                self.returns += [value] * len(job.seeds)  # of a batch the mean
+        return steps / sum(job.config.total_steps for job in self.work)
 
     def said(self) -> str:
         """Return how many have finished, and the mean return, as text."""
         mean = f", mean return {np.mean(self.returns):.4g}" if self.returns else ""
-        return f"{len(self.done)} of {len(self.work)} seeds{mean}"
+        return f"{len(self.done)} of {sum(len(job.seeds) for job in self.work)} seeds{mean}"
 
     def lines(self) -> None:
         """Write a line, if it is due."""

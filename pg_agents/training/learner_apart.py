@@ -17,6 +17,7 @@ from pg_agents.checkpoints.store import START, Checkpoint, newest_good, read_sta
 from pg_agents.data.state import State
 from pg_agents.errors import SavedFilesError
 from pg_agents.shown import shown
+from pg_agents.training.batches import run_with
 from pg_agents.training.checkpointing import FOLDER, has_checkpoints
 from pg_agents.training.learners_progress import LearnersProgress, folder_of
 from pg_agents.training.learners_reports import share
@@ -93,9 +94,10 @@ class Apart:
 def apart(run_dir: Path) -> Apart | None:
     """Return the learner whose folder this is, in that of a run of several; None: it is none, or has gone on alone."""
     folder, found = run_dir.resolve(), NAME.fullmatch(run_dir.resolve().name)
-    if found is None or has_checkpoints(folder) or not has_checkpoints(folder.parent):
+    if found is None or has_checkpoints(folder):
         return None
-    return Apart(folder.parent, int(found[1]))
+    run_of_all = run_with(folder.parent, int(found[1]))
+    return Apart(run_of_all, int(found[1])) if has_checkpoints(run_of_all) else None
 
 
 def _run_of(run: State, learner: int, seed: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from gymnasium.vector import VectorEnv
 from pg_agents.at_once import leave
 from pg_agents.data.rollout import Rollout
 from pg_agents.training.appended import Value
+from pg_agents.training.batches import place_of_learners
 from pg_agents.training.checkpointing import Checkpoints, Following, Saving, has_checkpoints
 from pg_agents.training.going_on import Beside, Opened
 from pg_agents.training.known import known_lines, known_returns
@@ -224,6 +225,6 @@ def _reports_of_learners(
     if run.progress.learners is None or run.agent.spaces is None:
         return None, []
     names = list(map(folder_of, run.agent.seeds))
-    gone = [name for name in names if has_checkpoints(writer.run_dir / name)]
+    gone = [name for name in names if has_checkpoints(place_of_learners(writer.run_dir) / name)]
     writer.divide(name for name in names if name not in gone)
     return LearnersReports({i: writer.within[name] for i, name in enumerate(names) if name not in gone}, known), gone

@@ -71,9 +71,9 @@ def _writing(run_dir: str | Path, found: bool) -> Iterator[RunWriter]:
         writer.leave()
         with suppress(OSError):
             if not found and not (writer.run_dir / CONFIG).exists():  # it has failed before it began
-                for name in writer.within:
-                    (writer.run_dir / name / METRICS).unlink()
-                    (writer.run_dir / name).rmdir()
+                for files in writer.within.values():
+                    (files.run_dir / METRICS).unlink()
+                    files.run_dir.rmdir()
                 (writer.run_dir / METRICS).unlink()
                 if made:
                     writer.run_dir.rmdir()

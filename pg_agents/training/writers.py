@@ -9,6 +9,7 @@ from typing import Any
 
 from pg_agents.locks import TAKEN, lock, release
 from pg_agents.manifest import synchronize
+from pg_agents.training.batches import place_of_learners
 from pg_agents.training.run_files import METRICS, NOTHING, RunFiles, writable
 from pg_agents.training.unwritten import Unwritten
 
@@ -37,13 +38,14 @@ class RunWriter(RunFiles):
         self.within: dict[str, RunFiles] = {}
 
     def divide(self, names: Iterable[str]) -> None:
-        """Write folders of these names, too; those that are there go on.
+        """Write folders of these names, too; those that are there go on. They are in this one, or beside it.
 
         Raises:
             ValueError: they cannot be made or written to, or one of them is being written by another process.
         """
+        place = place_of_learners(self.run_dir)
         for name in names:
-            folder = self.run_dir / name
+            folder = place / name
             with writable("run_dir", folder):
                 folder.mkdir(exist_ok=True)
                 self.within[name] = RunFiles(folder, "a", self.unwritten, f"{name}/")

@@ -1,0 +1,90 @@
+"""`--seeds` in processes that a launcher has started: each trains its part of them, alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+from pg_agents.checkpoints.machine import machine
+from pg_agents.cli.launched import launched_store, restarts
+from pg_agents.cli.options import ResumeOptions, TrainOptions
+from pg_agents.cli.resuming import run_resuming
+from pg_agents.cli.runs import RunConfig, run_folder
+from pg_agents.cli.seeds import begun, holds_seeds, jobs_of, resume_seeds, say_way, stacked, write_typed
+from pg_agents.cli.seeds_apart import in_own_processes, share_out
+from pg_agents.errors import UserError
+from pg_agents.training.ranks import check_same, first_opens, told
+from pg_agents.training.store_ranks import of_every
+
+
+def train_shared(options: TrainOptions) -> None:
+    """Train with several seeds, each process with its part of them; the first prints the results of each and of all."""
+    run, seeds = options.run, options.seeds or []
+    with ExitStack() as opened:
+        ranks = opened.enter_context(launched_store())
+        config, known = begun(options)
+        if len(seeds) < ranks.count:
+            raise UserError(f"seeds: {len(seeds)} cannot be shared out among {ranks.count} processes; start fewer")
+        versions = {name: machine()[name] for name in ("pg_agents", "torch")}
+        check_same(ranks, {"agent": options.agent.name, **options.arguments, **asdict(run), "seeds": seeds, **versions})
+        if restarts() and run.run_dir is not None and holds_seeds(run.run_dir):
+            resume_seeds(_as_before(options), ranks)
+            return
+        mine = [seeds[place] for place in share_out(range(len(seeds)), [1] * len(seeds), ranks)]
+        parts = of_every(ranks, [mine, _why_not_stacked(options, config, mine)])
+        batches = [part for part, why in parts if why is None]
+        with first_opens(ranks, _new_folder(options, config, batches)) as made:
+            run_dir = Path(told(ranks, str(made or "")))
+            if ranks.number == 0:
+                say_way(run, _way(parts))
+            work = jobs_of(run_dir, config, options.agent.name, options.arguments, seeds, batches)
+            in_own_processes(work, run_dir, 1, known, quiet=run.quiet, as_json=run.json, ranks=ranks)
+
+
+def resume_shared(options: ResumeOptions) -> None:
+    """Go on with several seeds, each process with its part of what has not finished; one batch goes on in the first."""
+    with launched_store() as ranks:
+        check_same(ranks, asdict(options))
+        if holds_seeds(options.path):
+            resume_seeds(options, ranks)
+            return
+        with first_opens(ranks, _gone_on(options)):
+            pass
+
+
+@contextmanager
+def _gone_on(options: ResumeOptions) -> Iterator[None]:
+    yield run_resuming(options, alone=True)
+
+
+def _why_not_stacked(options: TrainOptions, config: RunConfig, seeds: Sequence[int]) -> str | None:
+    """Return why some of the seeds cannot learn as a batch; None: they can."""
+    with ExitStack() as tried:
+        made = stacked(replace(options, seeds=list(seeds)), replace(config, seed=seeds[0]), tried)
+    return made if isinstance(made, str) else None
+
+
+@contextmanager
+def _new_folder(options: TrainOptions, config: RunConfig, batches: Sequence[Sequence[int]]) -> Iterator[Path]:
+    with run_folder(options.run.run_dir, f"{options.agent.name}-{options.run.env}") as run_dir:
+        write_typed(run_dir, options, config, batches)
+        yield run_dir
+
+
+def _as_before(options: TrainOptions) -> ResumeOptions:
+    """Return how the run goes on that torchrun has started again."""
+    assert options.run.run_dir is not None
+    run = {one.name: getattr(options.run, one.name) for one in fields(ResumeOptions) if hasattr(options.run, one.name)}
+    return ResumeOptions(options.run.run_dir, **run, trust_run_folder=True)
+
+
+def _way(parts: Sequence[tuple[Sequence[int], str | None]]) -> str:
+    """Return in which way the parts of the ranks are trained, as text."""
+    count = sum(len(seeds) for seeds, _ in parts)
+    ways = {None: "stacked in one batch"}
+    texts = [f"{len(seeds)} {ways.get(why, 'in turn') if len(seeds) > 1 else 'alone'}" for seeds, why in parts]
+    reasons = dict.fromkeys(why for seeds, why in parts if why is not None and len(seeds) > 1)
+    each, why = " or ".join(dict.fromkeys(texts)), f" ({'; '.join(reasons)})" if reasons else ""
+    return f"seeds    {count} seeds shared out among {len(parts)} processes, in each {each}{why}"
