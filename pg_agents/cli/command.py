@@ -17,7 +17,7 @@ from pg_agents.cli.demo import demo
 from pg_agents.cli.evaluating import run_evaluation
 from pg_agents.cli.exporting import run_export
 from pg_agents.cli.generation import run_generation
-from pg_agents.cli.launched import check_command, heard, processes, rank, speaks
+from pg_agents.cli.launched import check_command, heard, in_turn, processes, rank, speaks
 from pg_agents.cli.listing import show_list
 from pg_agents.cli.mistakes import FLAG, OURS, is_a_mistake
 from pg_agents.cli.options import (
@@ -89,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if speaks(error):
             where = f"rank {rank()}: " if rank() and not isinstance(error, LostRankError) else ""
             complain(where + FLAG.sub(_as_typed, message, count=1) + line)
+        in_turn(error)
         return 2
     return 0
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -42,6 +43,15 @@ def speaks(error: Exception) -> bool:
     """
     first = processes() == 1 or int(os.environ.get("LOCAL_RANK", rank())) == 0
     return first or not isinstance(error, ValueError) or "ended_rank" in vars(error)
+
+
+def in_turn(error: Exception) -> None:
+    """Let the first process say what is wrong before another ends, as torchrun then ends all; after 10 s it may."""
+    if processes() == 1 or not dist.is_torchelastic_launched() or (rank() and speaks(error)):
+        return
+    with suppress(RuntimeError):
+        said = dist.PrefixStore("said", _met()[0])
+        said.wait(["first"], timedelta(seconds=10)) if rank() else said.set("first", "")
 
 
 def heard(end: BaseException) -> bool:

@@ -25,7 +25,7 @@ SECONDS = 0.1  # between two looks
 BEAT = 1.0  # seconds between two signs of life
 SILENT = 60.0  # seconds without any, after which a process is lost
 BEFORE = 600.0  # the same before the first: it is still being started
-PATIENCE = 5.0  # seconds for which the others let rank 0 be the first to end
+PATIENCE = 5.0  # seconds for which rank 0 lets the others leave first
 
 
 class StoreRanks:
@@ -50,12 +50,14 @@ class StoreRanks:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Leave the store; rank 0, which may hold it, lets the others leave first, if nothing is to end at once."""
         self.over.set()
         self.thread.join()
         with suppress(RuntimeError):  # whoever holds the store has ended
             self.store.set(f"left/{self.number}", "")
+            others = [] if self.number else [f"left/{other}" for other in range(1, self.count)]
             until = time.monotonic() + (PATIENCE if kind is None or issubclass(kind, Exception) else 0)
-            while self.number and not self.store.check(["left/0"]) and time.monotonic() < until:
+            while others and not self.store.check(others) and time.monotonic() < until:
                 time.sleep(SECONDS)
 
     def _beat(self) -> None:

@@ -105,7 +105,7 @@ def test_bad_input_is_said_once_on_each_machine(of_three, monkeypatch):
     assert rank() == 2 and speaks(UserError(""))
 
 
-@pytest.mark.parametrize("typed", [["list"], ["train", "ppo", "CartPole-v1", "--seeds", "2"]])
+@pytest.mark.parametrize("typed", [["list"], ["train", "ppo", "CartPole-v1", "--seeds", "3", "--jobs", "2"]])
 def test_what_several_processes_cannot_do_together_is_refused(typed, of_three, monkeypatch, capsys):
     assert main(typed) == 2 and capsys.readouterr().err == ""
     monkeypatch.setenv("RANK", "0")

@@ -34,6 +34,12 @@ def rows(run_dir):
     return [{name: value for name, value in line.items() if name not in CLOCK} for line in lines]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def warm(tmp_path_factory):
+    """Import what a run imports, before forks do so again and again."""
+    assert main([*RUN, "--seeds", "2", "--quiet", "--run-dir", str(tmp_path_factory.mktemp("warm") / "r")]) == 0
+
+
 def shared(count, *typed, seconds=200):
     """Return what each of several processes has returned and printed, in a fork of this one."""
     found = in_a_fork(lambda: on_processes(count, *typed), seconds)
@@ -173,6 +179,13 @@ def begun(launcher, folder):
     while not all(len([*folder.glob(f"batch-{seed}/checkpoints/step-*")]) > 1 for seed in (0, 2)):
         assert time.monotonic() < end and launcher.poll() is None, launcher.communicate()
         time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_the_first_says_what_is_wrong_though_another_may_end_before(folder):
+    launcher = launched(*RUN, "--seeds", "4", "--jobs", "2")
+    _, err = launcher.communicate(timeout=300)
+    assert err.count("error: --jobs: 2 has no effect") == 1 and launcher.returncode == 1, err
 
 
 @pytest.mark.slow

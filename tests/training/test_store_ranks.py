@@ -78,6 +78,23 @@ def test_an_error_of_what_looks_ends_the_wait():
     on_store(2, work)
 
 
+def test_the_first_is_the_last_to_leave(monkeypatch):
+    monkeypatch.setattr(store_ranks, "PATIENCE", 60)
+    left = []
+
+    def work(number):
+        with StoreRanks(store, number, 2):
+            time.sleep(0.3 * number)
+            if number:
+                left.append(number)
+        left.append(-number)
+
+    store = dist.HashStore()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, range(2)))
+    assert left[0] == 1 and 0 in left[1:]
+
+
 def test_whoever_leaves_is_missed_at_once(monkeypatch):
     monkeypatch.setattr(store_ranks, "SILENT", 1e9)
 
@@ -89,23 +106,41 @@ def test_whoever_leaves_is_missed_at_once(monkeypatch):
     on_store(2, work)
 
 
-def test_whoever_gives_no_sign_of_life_is_lost(monkeypatch):
-    monkeypatch.setattr(store_ranks, "SILENT", 0.3)
+class Clock:
+    """Time that passes while one sleeps."""
+
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.mark.parametrize(("begun", "seconds"), [(True, store_ranks.SILENT), (False, store_ranks.BEFORE)])
+def test_whoever_gives_no_sign_of_life_is_lost(begun, seconds, monkeypatch):
+    monkeypatch.setattr(store_ranks, "time", clock := Clock())
     store = dist.HashStore()
-    store.set("beat/1", "7")  # and never again
-    with StoreRanks(store, 0, 2) as ranks, pytest.raises(LostRankError, match="^rank 0: rank 1 has ended, or does not"):
-        of_every(ranks, 0)
+    if begun:
+        store.set("beat/1", "7")  # and never again
+    with StoreRanks(store, 0, 2) as ranks:
+        with pytest.raises(LostRankError, match="^rank 0: rank 1 has ended, or does not"):
+            of_every(ranks, 0)
+        assert seconds < clock.now < seconds + 1
 
 
 def test_whoever_lives_is_not_lost_however_long_it_takes(monkeypatch):
-    for name, value in {"SILENT": 1.0, "BEAT": 0.02, "SECONDS": 0.02}.items():
-        monkeypatch.setattr(store_ranks, name, value)
+    monkeypatch.setattr(store_ranks, "time", clock := Clock())
+    store = dist.HashStore()
 
-    def work(ranks):
-        time.sleep(2.0 * ranks.number)
-        return of_every(ranks, ranks.number)
+    def lives():
+        store.set("beat/1", str(clock.now // 50))
+        if clock.now > 2000:
+            store.set("1/1", store.get("1/0"))
 
-    assert on_store(2, work) == [[0, 1], [0, 1]]
+    with StoreRanks(store, 0, 2) as ranks, looking(ranks, lives):
+        assert of_every(ranks, 3) == [3, 3]
 
 
 def test_a_store_that_is_gone_is_one_sentence():
