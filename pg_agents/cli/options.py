@@ -42,7 +42,7 @@ class RunOptions:
     """The same seed on the same machine gives the same bits."""
     seeds: str | None = None
     """Train with several seeds: how many, from --seed on (16), or which (3,5,9). --total-steps and --num-envs are those
-    of each, --run-dir is the folder of their folders."""
+    of each, --run-dir is the folder of their folders. Processes that torchrun has started share the seeds out."""
     jobs: int | None = None
     """Train each of --seeds in a process of its own, so many at a time, also where all could learn as one batch; where
     they cannot, by default as many as there are cores."""
