@@ -222,6 +222,6 @@ test_seeded_bugs = seeded(
         "each trains all seeds",
         share_out,
         lambda places, sizes, ranks: list(places),
-        [(test_parts_are_of_neighbours_of_nearly_equal_size_and_become_batches_of_the_same_ranks, 8, 2)],
+        [test_what_is_left_is_shared_out_by_how_many_seeds_it_has],
     ),
 )
