@@ -112,12 +112,12 @@ def _finish(options: Options) -> None:
 def _do(options: Options) -> None:
     of_seeds = isinstance(options, TrainOptions) and options.seeds is not None
     of_seeds |= isinstance(options, ResumeOptions) and holds_seeds(options.path)
-    shared = processes() > 1 and (of_seeds or isinstance(options, ResumeOptions) and holds_batch(options.path))
+    shared = of_seeds or isinstance(options, ResumeOptions) and holds_batch(options.path)
     check_command(options)
-    if shared:
-        from pg_agents.cli.seeds_shared import resume_shared, train_shared  # here: few commands share seeds out
+    if processes() > 1 and shared and isinstance(options, TrainOptions | ResumeOptions):
+        from pg_agents.cli.seeds_shared import run_shared  # here: few commands share seeds out
 
-        resume_shared(options) if isinstance(options, ResumeOptions) else train_shared(options)
+        run_shared(options)
     elif isinstance(options, ListOptions):
         show_list(as_json=options.json)
     elif isinstance(options, TrainOptions):

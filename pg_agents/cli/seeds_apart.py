@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,8 @@ def in_own_processes(
     if ranks.number == 0:
         found = {"run_dir": str(run_dir), "agent": work[0].agent, "env": work[0].config.env, **found}
         _show(found, known, quiet, as_json)
-    told(ranks, "")  # the others wait until the first has written and printed
+    with suppress(LostRankError):  # it says itself what it could not write or print
+        told(ranks, "")  # the others wait until the first has
     if failed:
         others = f"; so have those of {', '.join(str(seed) for seed, _ in failed[1:])}" if failed[1:] else ""
         raise UserError(f"the run of seed {failed[0][0]} has failed{others}: {failed[0][1]}")

@@ -19,6 +19,14 @@ from pg_agents.training.ranks import check_same, first_opens, told
 from pg_agents.training.store_ranks import of_every
 
 
+def run_shared(options: TrainOptions | ResumeOptions) -> None:
+    """Begin, or go on with, several seeds."""
+    if isinstance(options, ResumeOptions):
+        resume_shared(options)
+    else:
+        train_shared(options)
+
+
 def train_shared(options: TrainOptions) -> None:
     """Train with several seeds, each process with its part of them; the first prints the results of each and of all."""
     run, seeds = options.run, options.seeds or []
@@ -37,6 +45,9 @@ def train_shared(options: TrainOptions) -> None:
         batches = [part for part, why in parts if why is None]
         with first_opens(ranks, _new_folder(options, config, batches)) as made:
             run_dir = Path(told(ranks, str(made or "")))
+            if blind := [number for number, seen in enumerate(of_every(ranks, holds_seeds(run_dir))) if not seen]:
+                disk = "give a folder on a disk that the machines of all processes see"
+                raise UserError(f"run_dir: {run_dir.resolve()} is not there for rank {blind[0]}; {disk}")
             if ranks.number == 0:
                 say_way(run, _way(parts))
             work = jobs_of(run_dir, config, options.agent.name, options.arguments, seeds, batches)
@@ -56,7 +67,8 @@ def resume_shared(options: ResumeOptions) -> None:
 
 @contextmanager
 def _gone_on(options: ResumeOptions) -> Iterator[None]:
-    yield run_resuming(options, alone=True)
+    run_resuming(options, alone=True)
+    yield
 
 
 def _why_not_stacked(options: TrainOptions, config: RunConfig, seeds: Sequence[int]) -> str | None:
@@ -83,8 +95,13 @@ def _as_before(options: TrainOptions) -> ResumeOptions:
 def _way(parts: Sequence[tuple[Sequence[int], str | None]]) -> str:
     """Return in which way the parts of the ranks are trained, as text."""
     count = sum(len(seeds) for seeds, _ in parts)
-    ways = {None: "stacked in one batch"}
-    texts = [f"{len(seeds)} {ways.get(why, 'in turn') if len(seeds) > 1 else 'alone'}" for seeds, why in parts]
+    texts = [f"{len(seeds)} {_how(seeds, why)}" for seeds, why in parts]
     reasons = dict.fromkeys(why for seeds, why in parts if why is not None and len(seeds) > 1)
     each, why = " or ".join(dict.fromkeys(texts)), f" ({'; '.join(reasons)})" if reasons else ""
     return f"seeds    {count} seeds shared out among {len(parts)} processes, in each {each}{why}"
+
+
+def _how(seeds: Sequence[int], why_not_stacked: str | None) -> str:
+    if len(seeds) == 1:
+        return "alone"
+    return "stacked in one batch" if why_not_stacked is None else "in turn"

@@ -15,7 +15,7 @@ from support.forks import in_a_fork
 from support.names import ROOT
 from support.shared_seeds import on_processes
 
-from pg_agents.cli import main, seeds_apart
+from pg_agents.cli import main, seeds_apart, seeds_shared
 from pg_agents.cli.seeds_apart import share_out
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -146,6 +146,14 @@ def test_what_fails_in_one_is_said_by_the_first_and_the_others_are_carried_out(f
     assert read(folder / "r/seed-0/summary.json")["cut_off"] is None
 
 
+def test_a_folder_that_another_machine_does_not_see_is_refused(folder, monkeypatch):
+    sees = seeds_shared.holds_seeds
+    monkeypatch.setattr(seeds_shared, "holds_seeds", lambda path: os.environ["RANK"] != "1" and sees(path))
+    (code, out, err), other = shared(2, *RUN, "--seeds", "2", "--run-dir", "r", "--quiet")
+    assert err.startswith("error: --run-dir: ") and "r is not there for rank 1; give a folder on a disk" in err
+    assert (code, out) == (2, "") and other == (2, "", "")
+
+
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
@@ -165,12 +173,16 @@ def test_bad_input_is_one_sentence_of_the_first(typed, message, folder):
 
 
 # -- with a launcher ---------------------------------------------------------------------------------------------------
-def launched(*typed):
+def launched(*typed, restarts=0):
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "envs")))
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    how = ["--standalone", "--nproc-per-node", "2", "--monitor-interval", "0.2"]
+    how = ["--standalone", "--nproc-per-node", "2", "--monitor-interval", "0.2", "--max-restarts", str(restarts)]
     command = [sys.executable, "-m", "torch.distributed.run", *how, "-m", "pg_agents", *typed]
     return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def workers(launcher):
+    return Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
 
 
 def begun(launcher, folder):
@@ -194,13 +206,24 @@ def test_a_killed_process_ends_all_and_the_line_resumes(killed, folder):
     long = [*SMALL, "--total-steps", "10000000", "--seeds", "4", "--run-dir", "r", "--checkpoint-every", "160"]
     launcher = launched(*long)
     begun(launcher, folder / "r")
-    pids = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
-    os.kill(int(pids[killed]), signal.SIGKILL)
+    os.kill(int(workers(launcher)[killed]), signal.SIGKILL)
     _, err = launcher.communicate(timeout=300)
     assert launcher.returncode == 1 and err.count("0 of 4 seeds have finished\nnext     pg-agents resume r\n") == 1, err
     assert "terminated: 0 of 4" in err
     ended = read(folder / "r" / f"seed-{0 if killed else 2}/summary.json")
     assert ended["cut_off"] == "SIGTERM"
+
+
+@pytest.mark.slow
+def test_processes_that_are_started_again_go_on_by_themselves(folder):
+    typed = [*SMALL, "--total-steps", "6000", "--seeds", "4", "--run-dir", "r", "--checkpoint-every", "160"]
+    launcher = launched(*typed, restarts=1)
+    begun(launcher, folder / "r")
+    os.kill(int(workers(launcher)[1]), signal.SIGKILL)
+    out, err = launcher.communicate(timeout=600)
+    assert launcher.returncode == 0 and out.count("IQM") == 1, err
+    ways = [read(folder / f"r/seed-{seed}/summary.json")["resumed_from"] for seed in range(4)]
+    assert all(list(one.values()) == ["exactly"] for one in ways)
 
 
 @pytest.mark.slow
