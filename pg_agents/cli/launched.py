@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -14,10 +16,12 @@ from torch.distributed.rendezvous import rendezvous
 
 from pg_agents.cli.options import Options, ResumeOptions, TrainOptions
 from pg_agents.cli.runs import run_folder
+from pg_agents.cli.terminal import say
 from pg_agents.data.shares import Ranks
-from pg_agents.errors import UserError
+from pg_agents.errors import LostRankError, UserError
 from pg_agents.training.checkpointing import FOLDER
-from pg_agents.training.ranks import first_opens, ranks_of_group, told
+from pg_agents.training.heartbeat import heartbeat, is_mute
+from pg_agents.training.ranks import first_opens, is_owed, ranks_of_group, told
 from pg_agents.training.store_ranks import StoreRanks
 
 
@@ -41,6 +45,8 @@ def speaks(error: Exception) -> bool:
 
     Bad input is all processes' and is said by the first on each machine, what one has met while it learned by that one.
     """
+    if isinstance(error, LostRankError) and is_mute():
+        return False
     first = processes() == 1 or int(os.environ.get("LOCAL_RANK", rank())) == 0
     return first or not isinstance(error, ValueError) or "ended_rank" in vars(error)
 
@@ -77,7 +83,8 @@ def check_command(options: Options) -> None:
 def launched_group() -> Iterator[Ranks]:
     """A context with the group of the processes that were launched; of one, there is nothing to do.
 
-    Where each has a GPU of its own, they send each other gradients by nccl, else by gloo.
+    Where each has a GPU of its own, they send each other gradients by nccl, else by gloo. They also watch each other,
+    on another connection to the store, since one that waits keeps others from using it.
     """
     if processes() == 1 or dist.is_initialized():
         yield ranks_of_group()
@@ -86,9 +93,14 @@ def launched_group() -> Iterator[Ranks]:
     store, number, count = _met()
     dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=number, world_size=count)
     try:
-        yield ranks_of_group()
+        beats = dist.PrefixStore("heartbeat", store.clone())
+        with heartbeat(beats, number, count, lambda text: say(text, sys.stderr)):
+            yield ranks_of_group()
     finally:
-        dist.destroy_process_group()
+        if is_owed():  # whoever frees the group waits for it: half an hour for a rank that hangs
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(dist.group.WORLD))
+        else:
+            dist.destroy_process_group()
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from pg_agents.cli.terminal import say
 from pg_agents.errors import LostRankError, NotSavedError, SavedFilesError, Terminated, UserError
 from pg_agents.spaces.environments import made_by
 from pg_agents.training.checkpointing import FOLDER
+from pg_agents.training.heartbeat import in_the_end
 from pg_agents.training.learner_apart import apart
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.loop import train
@@ -102,12 +103,12 @@ def carry_out(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False, a
     seeds = list(made.agent.seeds) if made.agent.policy.num_learners > 1 else []
     quiet, as_json = quiet or rank() > 0, as_json and rank() == 0
     known = pg_envs.known_returns(made.env)
+    in_the_end(lambda: _resumes(run_dir))
     try:
         with leaving():
             result = learn(made, run_dir, progress=False if quiet else sys.stderr if as_json else True, resume=resume)
     except (KeyboardInterrupt, Terminated, LostRankError) as error:
-        resumes = f"\n{resume_line(run_dir)}" if os.path.isdir(run_dir / FOLDER) else ""
-        raise type(error)(f"{error}{resumes}") from error
+        raise type(error)(f"{error}\n{_resumes(run_dir)}".rstrip("\n")) from error
     finally:
         over_seeds = summarize(run_dir, seeds, STACKED) if seeds else {}
     if as_json:
@@ -120,6 +121,11 @@ def carry_out(made: Made, run_dir: Path, *, quiet: bool, resume: bool = False, a
         raise NotSavedError(
             f"run_dir: the trained agent could not be saved in {run_dir}, and is lost; what is saved there is older"
         )
+
+
+def _resumes(run_dir: Path) -> str:
+    """Return the line that says how a run goes on, if it can."""
+    return resume_line(run_dir) if os.path.isdir(run_dir / FOLDER) else ""
 
 
 def resume_line(run_dir: Path) -> str:

@@ -8,8 +8,9 @@ writes, evaluates and prints.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import timedelta
 from math import prod
 from typing import Any
 
@@ -25,6 +26,10 @@ from pg_agents.data.state import State, from_arrays_and_json, to_arrays_and_json
 from pg_agents.errors import LostRankError
 from pg_agents.seeding import Purpose, spawn
 from pg_agents.shown import shown
+from pg_agents.training.heartbeat import check_answers
+
+SLICE = timedelta(seconds=1)  # in which signals are heeded, and silent ranks, while others are waited for
+_begun: list[dist.Work] = []  # what has not been waited for to its end
 
 
 class GroupRanks:
@@ -42,8 +47,7 @@ class GroupRanks:
             kinds.setdefault(tensor.dtype, []).append(tensor)
         for several in kinds.values():
             flat = torch.cat([tensor.detach().reshape(-1) for tensor in several]).to(self.device)
-            with _answered():
-                dist.all_reduce(flat)
+            _carry_out(dist.all_reduce, flat)
             for tensor, part in zip(several, flat.split([tensor.numel() for tensor in several]), strict=True):
                 tensor.detach().copy_(part.view(tensor.shape))
 
@@ -63,21 +67,39 @@ class GroupRanks:
         if not mine.numel():  # gloo does not wait where there is nothing to send
             return [mine] * self.count
         found = [torch.empty_like(mine) for _ in range(self.count)]
-        with _answered():
-            dist.all_gather(found, mine)
+        _carry_out(dist.all_gather, found, mine)
         return found
 
 
-@contextmanager
-def _answered() -> Iterator[None]:
-    """A context in which all ranks answer; LostRankError if one has ended, or is silent for too long."""
+def _carry_out(collective: Callable[..., Any], *tensors: Any) -> None:  # noqa: ANN401
+    """Do what all ranks do together; LostRankError if one has ended, or is silent for too long."""
     try:
-        yield
+        _begun[:] = [work := collective(*tensors, async_op=True)]
+        while not _is_done(work):
+            check_answers()
+        _begun.clear()
+    except LostRankError:
+        raise
     except RuntimeError as error:  # of gloo and nccl
         raise LostRankError(
             f"rank {dist.get_rank()}: another one has ended, or does not answer; what it said stands above, if it said "
             f"anything ({shown(error, 200)})"
         ) from error
+
+
+def is_owed() -> bool:
+    """Return whether this process has stopped waiting for what others have not sent yet: torch would go on to."""
+    return any(not work.is_completed() for work in _begun)
+
+
+def _is_done(work: dist.Work) -> bool:
+    """Wait for a while; return whether it was enough. Nccl's work is only begun: what uses the result waits for it."""
+    if dist.get_backend() != "gloo":
+        return bool(work.wait())
+    try:
+        return bool(work.wait(SLICE))
+    except RuntimeError:  # its time was over, or it has failed
+        return work.is_completed() and bool(work.wait())
 
 
 def ranks_of_group() -> Ranks:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,22 @@ from pg_agents.errors import FaultyEnvironmentError, Terminated, UserError
 TRAIN = ["train", "ppo", "pg/CartPole-v1", "--num-envs", "4", "--num-steps", "32"]
 
 
-def launched(folder, *typed, count=2, restarts=0):
+QUICK = """
+import sys
+from pg_agents.cli import main
+from pg_agents.training import heartbeat
+
+heartbeat.SILENT = 10.0
+sys.exit(main())
+"""
+
+
+def launched(folder, *typed, count=2, restarts=0, program=("-m", "pg_agents")):
     """Start a command in several processes; return the launcher."""
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "envs")))
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     how = ["--standalone", "--nproc-per-node", str(count), "--max-restarts", str(restarts), "--monitor-interval", "0.2"]
-    command = [sys.executable, "-m", "torch.distributed.run", *how, "-m", "pg_agents", *typed]
+    command = [sys.executable, "-m", "torch.distributed.run", *how, *program, *typed]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=folder, env=env, text=True, **pipes)
 
@@ -33,12 +44,14 @@ def children(pid):
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def kill_one(launcher, folder):
-    """Kill the second process once there is a checkpoint of something learned."""
+def kill_one(launcher, folder, number=signal.SIGKILL):
+    """Kill the second process once there is a checkpoint of something learned; or send it another signal."""
     end = time.monotonic() + 300
     while len([*folder.glob("checkpoints/step-*")]) < 2 and time.monotonic() < end and launcher.poll() is None:
         time.sleep(0.1)
-    os.kill(children(launcher.pid)[1], signal.SIGKILL)
+    second = children(launcher.pid)[1]
+    os.kill(second, number)
+    return second
 
 
 @pytest.mark.slow
@@ -48,6 +61,23 @@ def test_a_killed_process_ends_all_and_the_line_that_resumes_is_said(tmp_path):
     out, err = launcher.communicate(timeout=300)
     assert launcher.returncode == 1 and "pg-agents resume r" in err, err
     assert "rank 0: another one has ended" in err or "terminated: at step" in err, err
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_ends_all_and_the_line_that_resumes_is_said(tmp_path):
+    (tmp_path / "quick.py").write_text(QUICK)
+    typed = [*TRAIN, "--total-steps", "10000000", "--run-dir", "r", "--checkpoint-every", "500"]
+    launcher = launched(tmp_path, *typed, program=["quick.py"])
+    hangs = kill_one(launcher, tmp_path / "r", signal.SIGSTOP)
+    try:
+        out, err = launcher.communicate(timeout=300)  # torchrun waits 30 s for it; the group would wait for 30 minutes
+    finally:
+        launcher.terminate()
+        with suppress(ProcessLookupError):
+            os.kill(hangs, signal.SIGKILL)
+    assert launcher.returncode == 1 and "has not answered for 10 seconds: stopped, or out of reach; the run ends" in err
+    assert "does not answer\nnext     pg-agents resume r\n" in err, err
+    assert (tmp_path / "r/agent").is_dir()  # in order
 
 
 @pytest.mark.slow
