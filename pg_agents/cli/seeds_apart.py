@@ -56,11 +56,13 @@ def in_own_processes(
     """
     seeds, failed, found = [seed for job in work for seed in job.seeds], Failed(), dict[str, Any]()
     with first_opens(ranks, _unfinished(work, run_dir)) as left:
-        mine = share_out(of_every(ranks, left)[0], [len(job.seeds) for job in work], ranks)
+        parts = share_out(of_every(ranks, left)[0], [len(job.seeds) for job in work], ranks.count)
     out = None if quiet or ranks.number else sys.stderr if as_json else sys.stdout
+    if out is not None and any(parts) and (idle := parts.count([])):
+        say(f"seeds    {idle} of {len(parts)} processes without work, as a batch is not divided", out)
     try:
         with bar(work, out) as show:
-            some = [work[place] for place in mine]
+            some = [work[place] for place in parts[ranks.number]]
             errors = in_processes(train_seed, some, min(jobs, len(some)), show) if some else []
             mine_failed = [(job.seeds[0], error) for job, error in zip(some, errors, strict=True) if error is not None]
             failed = _of_all(ranks, mine_failed, show)
@@ -89,18 +91,17 @@ def _unfinished(work: Sequence[Seed], run_dir: Path) -> Iterator[list[int]]:
     yield left
 
 
-def share_out(places: Sequence[int], sizes: Sequence[int], ranks: Ranks) -> list[int]:
-    """Return which of the places are this rank's: parts of neighbours, whose sizes add up to nearly the same.
+def share_out(places: Sequence[int], sizes: Sequence[int], count: int) -> list[list[int]]:
+    """Return which of the places are each rank's: parts of neighbours, whose sizes add up to nearly the same.
 
     Each is that of the rank in whose part of the line its middle lies. So are the parts of what it consists of: if each
     rank's part becomes one, that is its part again.
     """
-    total, before, mine = sum(sizes[place] for place in places), 0, []
+    total, before, parts = sum(sizes[place] for place in places), 0, [list[int]() for _ in range(count)]
     for place in places:
-        if (2 * before + sizes[place]) * ranks.count // (2 * total) == ranks.number:
-            mine.append(place)
+        parts[(2 * before + sizes[place]) * count // (2 * total)].append(place)
         before += sizes[place]
-    return mine
+    return parts
 
 
 def _of_all(ranks: Ranks, mine: Failed, show: Callable[[], None]) -> Failed:

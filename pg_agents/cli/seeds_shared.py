@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, fields, replace
@@ -14,6 +15,7 @@ from pg_agents.cli.resuming import run_resuming
 from pg_agents.cli.runs import RunConfig, run_folder
 from pg_agents.cli.seeds import begun, holds_seeds, jobs_of, resume_seeds, say_way, stacked, write_typed
 from pg_agents.cli.seeds_apart import in_own_processes, share_out
+from pg_agents.cli.terminal import say
 from pg_agents.errors import UserError
 from pg_agents.training.ranks import check_same, first_opens, told
 from pg_agents.training.store_ranks import of_every
@@ -40,7 +42,8 @@ def train_shared(options: TrainOptions) -> None:
         if restarts() and run.run_dir is not None and holds_seeds(run.run_dir):
             resume_seeds(_as_before(options), ranks)
             return
-        mine = [seeds[place] for place in share_out(range(len(seeds)), [1] * len(seeds), ranks)]
+        places = share_out(range(len(seeds)), [1] * len(seeds), ranks.count)[ranks.number]
+        mine = [seeds[place] for place in places]
         parts = of_every(ranks, [mine, _why_not_stacked(options, config, mine)])
         batches = [part for part, why in parts if why is None]
         with first_opens(ranks, _new_folder(options, config, batches)) as made:
@@ -61,6 +64,9 @@ def resume_shared(options: ResumeOptions) -> None:
         if holds_seeds(options.path):
             resume_seeds(options, ranks)
             return
+        if ranks.number == 0 and not options.quiet:
+            text = f"seeds    one batch goes on, in the first of {ranks.count} processes; the others have nothing to do"
+            say(text, sys.stderr if options.json else None)
         with first_opens(ranks, _gone_on(options)):
             pass
 

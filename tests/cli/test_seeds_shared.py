@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -54,29 +53,19 @@ def alike(one, other, seeds, exactly=False):
 
 
 # -- who trains which --------------------------------------------------------------------------------------------------
-class Rank:
-    def __init__(self, number, count):
-        self.number, self.count = number, count
-
-
-def parts(sizes, count):
-    places = range(len(sizes))
-    return [share_out(places, sizes, Rank(number, count)) for number in range(count)]
-
-
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("seeds", [8, 9, 13, 64])
 def test_parts_are_of_neighbours_of_nearly_equal_size_and_become_batches_of_the_same_ranks(seeds, count):
-    found = parts([1] * seeds, count)
+    found = share_out(range(seeds), [1] * seeds, count)
     assert [place for part in found for place in part] == list(range(seeds))
     assert max(map(len, found)) - min(map(len, found)) <= 1
-    assert parts([len(part) for part in found], count) == [[number] for number in range(count)]
+    assert share_out(range(count), [len(part) for part in found], count) == [[number] for number in range(count)]
 
 
 def test_what_is_left_is_shared_out_by_how_many_seeds_it_has():
-    assert parts([4, 1, 1, 1, 1], 2) == [[0], [1, 2, 3, 4]]
-    assert parts([8], 3) == [[], [0], []]
-    assert share_out([1, 3], [1] * 4, Rank(1, 2)) == [3] and share_out([], [1], Rank(0, 2)) == []
+    assert share_out(range(5), [4, 1, 1, 1, 1], 2) == [[0], [1, 2, 3, 4]]
+    assert share_out([0], [8], 3) == [[], [0], []]
+    assert share_out([1, 3], [1] * 4, 2) == [[1], [3]] and share_out([], [1], 2) == [[], []]
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
@@ -108,12 +97,14 @@ def shorter(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_it_goes_on_in_any_number_of_processes_and_who_has_finished_is_left_alone(count, shorter, folder):
-    shutil.copytree(shorter, folder / "copy")
     more = ["--total-steps", "320"]
     if count == 1:
         assert main(["resume", "r", *more, "--quiet"]) == 0
     else:
-        assert [code for code, *_ in shared(count, "resume", "r", *more, "--quiet")] == [0] * count
+        found = shared(count, "resume", "r", *more)
+        assert [code for code, *_ in found] == [0] * count
+        idle = "seeds    1 of 3 processes without work, as a batch is not divided\n"
+        assert (idle in found[0][1]) == (count == 3)
     for seeds in ("0,1", "2,3"):
         whole = [*SMALL, *more, "--log-every", "32", "--seeds", seeds, "--quiet", "--run-dir", f"whole-{seeds}"]
         assert main(whole) == 0
@@ -131,6 +122,7 @@ def test_what_one_process_has_begun_goes_on_in_several(way, folder):
     (code, out, err), (other, silent, _) = shared(2, "resume", "r", "--total-steps", "320", "--json")
     assert (code, other, silent) == (0, 0, ""), err
     assert json.loads(out)["steps"] == [320] * 3
+    assert ("one batch goes on, in the first of 2 processes" in err) == (not way)
     whole = [*SMALL, "--total-steps", "320", "--log-every", "32", "--seeds", "3", *way, "--run-dir", "whole"]
     assert main([*whole, "--quiet"]) == 0
     alike(folder / "r", folder / "whole", range(3), exactly=True)
@@ -244,7 +236,7 @@ test_seeded_bugs = seeded(
     Bug(
         "each trains all seeds",
         share_out,
-        lambda places, sizes, ranks: list(places),
+        lambda places, sizes, count: [list(places)] * count,
         [test_what_is_left_is_shared_out_by_how_many_seeds_it_has],
     ),
 )
