@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pg_agents.collection.env_adapter import EnvAdapter
+from pg_agents.data.devices import on_device
 from pg_agents.data.encoded import Encoded
 from pg_agents.data.state import State
 from pg_agents.data.tree import Tree, tree_map
@@ -88,9 +89,7 @@ class Actor:
             self.shown = seen["length"] if waiting is None else np.where(waiting, self.shown, seen["length"])
             shown["length"], seen = self._tensor(self.shown), {"length": seen["length"]}
         if self.policy.recurrent and self.adapter.episode_starts.any():
-            self.memory = self.policy.reset_memory(
-                self.memory, torch.from_numpy(self.adapter.episode_starts).to(self.device)
-            )
+            self.memory = self.policy.reset_memory(self.memory, self._tensor(self.adapter.episode_starts))
         shown = self.policy.encode(shown)
         distribution, self.memory = self.policy.step(shown, self.memory)
         actions = self._draw(distribution)
@@ -131,5 +130,4 @@ class Actor:
         return f"in {self.adapter.name} {self.adapter.where(row)}"
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        tensor = torch.from_numpy(array)
-        return tensor if self.on_cpu else tensor.to(self.device)
+        return torch.from_numpy(array) if self.on_cpu else on_device(array, self.device)

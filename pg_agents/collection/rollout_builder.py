@@ -14,6 +14,7 @@ from pg_agents.collection.actor import Actor, PolicyStep
 from pg_agents.collection.env_adapter import EnvAdapter, Transition
 from pg_agents.collection.episode_groups import own_groups
 from pg_agents.collection.rows_in_place import RowsInPlace
+from pg_agents.data.devices import on_device
 from pg_agents.data.rollout import Rollout, TokenBlock
 from pg_agents.data.tree import Tree, tree_map
 
@@ -105,7 +106,7 @@ class RolloutBuilder:
         """Return the rollout."""
         seen, distributions, actions, features = zip(*self.decisions, strict=True)
         taken = torch.stack(actions)  # [T, B, …]
-        rewards, *flags = (torch.from_numpy(stack_rows(column)).to(self.device) for column in self.columns)
+        rewards, *flags = (on_device(stack_rows(column), self.device) for column in self.columns)
         terminated, truncated, mask, episode_starts, times = flags
         final_observations, final_rows = self._final(self.following if self.append_only else seen[0])
         returns, lengths = zip(*self.ended, strict=True) if self.ended else ((), ())
@@ -126,14 +127,14 @@ class RolloutBuilder:
             episode_lengths=torch.from_numpy(np.concatenate(lengths or [np.zeros(0, np.int64)])),
             stop_reasons=tuple(self.reasons),
             memory=self.memory,
-            group_ids=None if self.group_ids is None else torch.from_numpy(self.group_ids).to(self.device),
+            group_ids=None if self.group_ids is None else on_device(self.group_ids, self.device),
             features=self._features(features),
             encoder_version=self.encoder_version,
         )
 
     def _observations(self, seen: tuple[Tree, ...]) -> Tree:
         if self.rows is not None and self.rows.complete:
-            return tree_map(lambda whole: torch.from_numpy(whole).to(self.device), self.rows.whole)
+            return on_device(self.rows.whole, self.device)
         return tree_map(self._stack, seen[0], *seen[1:])
 
     def _features(self, features: tuple[Tensor | None, ...]) -> Tensor | None:
@@ -142,7 +143,7 @@ class RolloutBuilder:
         return torch.stack(features) if self.rows is None else self.rows.features  # type: ignore[arg-type] # all or none
 
     def _stack(self, *leaves: Array) -> Tensor:
-        return torch.from_numpy(stack_rows(leaves)).to(self.device)
+        return on_device(stack_rows(leaves), self.device)
 
     def _final(self, example: Tree) -> tuple[Tree, Tensor]:
         """Return the final observations [K, …] and their rows [K, 2]."""
@@ -151,14 +152,12 @@ class RolloutBuilder:
             index, kept = np.concatenate(indices), tree_map(lambda *leaves: np.concatenate(leaves), *several)
         else:
             index, kept = np.zeros((0, 2), np.int64), tree_map(lambda leaf: np.array(leaf[:0]), example)
-        return tree_map(lambda leaf: torch.from_numpy(leaf).to(self.device), kept), torch.from_numpy(index).to(
-            self.device
-        )
+        return on_device(kept, self.device), on_device(index, self.device)
 
     def _block(self, observations: tuple[Tree, ...], mask: Tensor) -> TokenBlock:
         """Return append-only episodes as one block: the last window contains all earlier ones."""
         lengths = self._stack(*(observation["length"] for observation in observations))  # [T, B]
-        tokens = torch.from_numpy(self.tokens).to(self.device)
+        tokens = on_device(self.tokens, self.device)
         width = int(lengths.max())
         return TokenBlock(tokens[:, :width], lengths, mask)
 

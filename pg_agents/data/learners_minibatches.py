@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from pg_agents.data.devices import on_device
 from pg_agents.data.learners import apart
 from pg_agents.data.rollout import Batch
 from pg_agents.data.tree import Tree, tree_map
@@ -64,7 +65,7 @@ def columns_of_learners(
 def _shuffled(units: Tensor, generators: Generators, learner: int) -> Tensor:
     if generators is None:
         return units
-    return units[torch.randperm(len(units), generator=generators[learner]).to(units.device)]
+    return units[on_device(torch.randperm(len(units), generator=generators[learner]), units.device)]
 
 
 def _side_by_side(cuts: Sequence[Sequence[Tensor]], length: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pg_agents._fast.gathers import deal_out
+from pg_agents.data.devices import on_device
 from pg_agents.data.learners_minibatches import columns_of_learners, steps_of_learners
 from pg_agents.data.rollout import Batch, TokenBlock, step_fields
 from pg_agents.data.tree import tree_leaves, tree_map
@@ -129,4 +130,4 @@ def _chosen(places: Tensor, axis: int) -> Callable[[Tensor], Tensor]:
 def _permutation(count: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
     if generator is None:
         return torch.arange(count, device=device)
-    return torch.randperm(count, generator=generator).to(device)
+    return on_device(torch.randperm(count, generator=generator), device)

@@ -21,6 +21,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import torch
 from torch import Tensor
 
+from pg_agents.data.devices import on_device
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.shares import Share, own
 from pg_agents.data.token_block import TokenBlock
@@ -138,7 +139,9 @@ class Rollout:
 
 
 def _move(leaf: Any, device: torch.device | str) -> Any:  # noqa: ANN401
-    return leaf.to(device) if isinstance(leaf, Tensor | TokenBlock) else leaf
+    if isinstance(leaf, TokenBlock):
+        return leaf.to(device)
+    return on_device(leaf, device) if isinstance(leaf, Tensor) else leaf
 
 
 @dataclass(frozen=True)

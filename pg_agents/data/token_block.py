@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pg_agents.data.devices import on_device
+
 
 @dataclass(frozen=True)
 class TokenBlock:
@@ -32,5 +34,5 @@ class TokenBlock:
 
     def to(self, device: torch.device | str) -> TokenBlock:
         """Return a copy on `device`."""
-        mask = None if self.mask is None else self.mask.to(device)
-        return TokenBlock(self.tokens.to(device), self.lengths.to(device), mask)
+        mask = None if self.mask is None else on_device(self.mask, device)
+        return TokenBlock(on_device(self.tokens, device), on_device(self.lengths, device), mask)

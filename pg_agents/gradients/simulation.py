@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pg_agents.collection.mask_reader import MaskReader
 from pg_agents.collection.vector_envs import as_vector_env, name_of
+from pg_agents.data.devices import on_device
 from pg_agents.data.tree import Tree, tree_leaves, tree_map
 from pg_agents.distributions import draw
 from pg_agents.policies import Policy, check_learners
@@ -141,7 +142,7 @@ def _path(
         return f"in a simulation of {name_of(env)}, environment {row}, seed {seed}"
 
     while True:
-        seen = tree_map(lambda leaf: torch.from_numpy(np.array(leaf)).to(device), observation)
+        seen = on_device(tree_map(np.array, observation), device)
         distribution, memory = policy.step(seen, memory)
         drawn = draw(distribution, where, generator=generator)
         taken = drawn if actions is None else torch.as_tensor(actions, device=device).reshape(drawn.shape)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pg_agents.checks import whole_number
+from pg_agents.data.devices import on_device
 from pg_agents.data.rollout import Rollout, TokenBlock
 from pg_agents.functional.losses import preference_loss
 from pg_agents.policies import Critic
@@ -123,8 +124,7 @@ class RewardModel(nn.Module):
         tokens = torch.zeros(len(texts), int(length.max()), dtype=torch.int64)
         for row, text in zip(tokens, texts, strict=True):
             row[: len(text)] = torch.tensor(text)
-        device = self.mean.device
-        return self({"tokens": tokens.to(device), "length": length.to(device)}).tolist()
+        return self(on_device({"tokens": tokens, "length": length}, self.mean.device)).tolist()
 
     @torch.no_grad()
     def accuracy(self, preferences: Preferences) -> float:

@@ -12,6 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pg_agents.data.devices import on_device
 from pg_agents.data.tree import Tree, tree_map
 from pg_agents.errors import UnsupportedSpaceError
 from pg_agents.policies.policy import Memory, Policy
@@ -73,7 +74,7 @@ def tensors_of(
         seen = arrays[OBSERVATION] if masked and not observes_mask(space) else arrays
         same = _in_precision(space, seen)
         arrays = arrays | {OBSERVATION: same} if seen is not arrays else same
-    return tree_map(lambda array: torch.from_numpy(array).to(device), arrays), counts[0]
+    return on_device(arrays, device), counts[0]
 
 
 def _in_precision(space: Any, arrays: Tree) -> Tree:  # noqa: ANN401
@@ -120,7 +121,7 @@ def memory_of(policy: Policy, memory: Memory, episode_starts: Any, count: int | 
     begins = np.array(episode_starts.numpy(force=True) if isinstance(episode_starts, Tensor) else episode_starts)
     if begins.dtype != bool or begins.size != rows or begins.ndim > 1:
         raise ValueError(f"episode_starts must be {rows} bools, one per observation, got {brief(episode_starts)}")
-    return policy.reset_memory(memory, torch.from_numpy(begins.reshape(rows)).to(next(policy.parameters()).device))
+    return policy.reset_memory(memory, on_device(begins.reshape(rows), next(policy.parameters()).device))
 
 
 def _is_returned(given: Any, space: gym.Space) -> bool:  # noqa: ANN401

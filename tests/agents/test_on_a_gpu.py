@@ -7,11 +7,14 @@ import subprocess
 import sys
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 from support.names import ROOT
 
 import pg_agents as pg
+from pg_agents.data import devices
+from pg_agents.data.devices import on_device
 from pg_agents.training.loop import make_collector
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -77,6 +80,34 @@ def test_it_acts_and_learns_there_and_a_resumed_run_has_the_same_bits(case, tmp_
         assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), parts.parameters(), strict=True))
     again = pg.load(tmp_path / "whole/agent").to("cuda")
     assert all(torch.equal(a, b) for a, b in zip(again.parameters(), whole.parameters(), strict=True))
+
+
+def test_what_is_fetched_later_is_what_was_given():
+    shape = 4, 1024, 1024  # of 16 MiB: a fetch that could not be over by itself
+    torch.cuda._sleep(10**9)  # half a second, which the copies wait for
+    given, found = np.zeros(shape, np.float32), []
+    for number in range(8):  # in buffers of the same size, which torch might use again too early
+        given[:] = number
+        found.append(on_device(given, "cuda"))
+    went_on = not torch.cuda.current_stream().query()
+    given[:] = -1
+    assert went_on, "each copy was waited for"
+    for number, one in enumerate(found):
+        assert one.dtype == torch.float32 and bool((one == number).all())
+
+
+@pytest.mark.parametrize("case", ["ppo", "ppo, memory", "ppo, texts", "grpo, texts", "npg"])
+def test_pinned_copies_change_no_bit(case, monkeypatch):
+    name, env_id, options = CASES[case]
+
+    def trained(most):
+        monkeypatch.setattr(devices, "MOST", most)
+        agent = pg.AGENTS[name].for_env(env_id, num_envs=B, **options).to("cuda")
+        pg.train(agent, env_id, num_envs=B, total_steps=100 * B, progress=False)
+        return agent
+
+    pinned, waited = trained(devices.MOST), trained(0)
+    assert all(torch.equal(a, b) for a, b in zip(pinned.parameters(), waited.parameters(), strict=True))
 
 
 SCRIPT = """
