@@ -93,7 +93,7 @@ def launched_group() -> Iterator[Ranks]:
     store, number, count = _met()
     dist.init_process_group("nccl" if on_gpu else "gloo", store=store, rank=number, world_size=count)
     try:
-        beats = dist.PrefixStore("heartbeat", store.clone())
+        beats = dist.PrefixStore("heartbeat", _met()[0])
         with heartbeat(beats, number, count, lambda text: say(text, sys.stderr)):
             yield ranks_of_group()
     finally:
