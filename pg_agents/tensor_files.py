@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,7 +72,8 @@ def _header(tensors: Mapping[str, Tensor]) -> bytes:
 
 def _bytes_of(tensor: Tensor) -> Any:  # noqa: ANN401
     """Return a tensor's memory, or that of a copy if it is on another device or its numbers lie apart."""
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    numbers = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    return np.from_dlpack(numbers)  # numpy() would forbid FSDP to free the memory
 
 
 def _blocks(parts: Sequence[Any]) -> Iterator[Any]:

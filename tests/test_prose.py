@@ -29,6 +29,7 @@ ELSEWHERE = {  # names of other libraries' code and of files that runs write
     *("thermostat.py", "train.py", "ppo_atari.py", "elite.py", "docs/course/NN_name.py"),
     *("no-normalize-advantages", "tyro-print-completion"),
     *("torchrun", "PyTorchJob", "ray.train.torch.TorchTrainer", "standalone", "nproc-per-node", "max-restarts"),
+    "torch.distributed.checkpoint",
     *("nnodes", "rdzv-backend", "rdzv-endpoint", "nodes", "ntasks-per-node"),
     *("model.safetensors", "generation_config.json", "adapter_config.json", "adapter_model.safetensors", "import"),
 }  # fmt: skip

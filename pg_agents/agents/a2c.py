@@ -10,7 +10,7 @@ from pg_agents.agents.base import Agent, Metrics
 from pg_agents.agents.common.advantages import generalized_advantages
 from pg_agents.agents.common.cadence_config import StepsConfig
 from pg_agents.agents.common.config import AdvantageActorCriticConfig
-from pg_agents.agents.common.flat_optimizer import OptimizerName
+from pg_agents.agents.common.optimizers import OptimizerName
 from pg_agents.configuration import Each, Fixed, Positive, PositiveOrInfinite, Scheduled
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.rollout import Batch, Rollout

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from pg_agents._fast.one_pass import one_pass, values_of
 from pg_agents.agents.acting import Acting
-from pg_agents.agents.common.config import STEP_SIZES
 from pg_agents.agents.common.flat_optimizer import FlatOptimizer
 from pg_agents.agents.common.gradient_accumulation import accumulated_loss, is_whole, unit_of
 from pg_agents.agents.common.kl_regularization import (
@@ -26,8 +25,9 @@ from pg_agents.agents.common.kl_regularization import (
 from pg_agents.agents.common.learners import optimize_learners
 from pg_agents.agents.common.make_agent import check_needs, check_networks, check_sharing
 from pg_agents.agents.common.overlap import Overlap
-from pg_agents.agents.common.refused import remember, statistics_of
+from pg_agents.agents.common.refused import not_finite, remember, statistics_of
 from pg_agents.agents.common.reward_scale import RewardScale
+from pg_agents.agents.common.sharded_optimizer import ShardedOptimizer
 from pg_agents.agents.construction import C
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.data.minibatches import minibatches, without_idle_columns
@@ -95,7 +95,7 @@ class Agent(Acting[C], ABC):
         self.seeds = range(policy.num_learners)
         self.generator = make_generators([spawn(seed, Purpose.MINIBATCHES) for seed in self.seeds])
         self.overlap = Overlap(getattr(self.cadence, "overlap", 0))
-        self.flat_optimizer = self.make_optimizer()
+        self.flat_optimizer: FlatOptimizer | ShardedOptimizer = self.make_optimizer()
         self.ranks: Ranks = ALONE
 
     @property
@@ -198,7 +198,9 @@ class Agent(Acting[C], ABC):
             with torch.no_grad():
                 rollout = self.overlap(rollout)
                 batch, metrics = self.prepared(self.reward_scale(rollout) if self.reward_scale else rollout)
-            return self.finish(metrics | (self.optimize(batch.mine) if batch.has_weight else {}))
+            with self.flat_optimizer.learning():
+                learned = self.optimize(batch.mine) if batch.has_weight else {}
+            return self.finish(metrics | learned)
         except FloatingPointError:
             put_back()
             raise
@@ -245,6 +247,4 @@ class Agent(Acting[C], ABC):
 
     def not_finite(self, what: str) -> FloatingPointError:
         """Return the error for a reward or a gradient that is not finite; it names options that may help."""
-        smaller = " or ".join(f"{name} (now {value})" for name, value in self.arguments.items() if name in STEP_SIZES)
-        may = f"if the environment's rewards are, a smaller {smaller} may help"
-        return FloatingPointError(f"{what} of {type(self).__name__} is not finite; {may}")
+        return not_finite(self, what)

@@ -52,12 +52,16 @@ class FrozenParameters:
     def __init__(self, agent: nn.Module, changed: Container[str] = ()) -> None:
         named = agent.named_parameters()
         frozen = (parameter for name, parameter in named if not parameter.requires_grad and name not in changed)
-        self.places = {parameter: (parameter.data_ptr(), parameter._version) for parameter in frozen}
+        self.places = {parameter: _place(parameter) for parameter in frozen}
 
     def unchanged(self, parameter: nn.Parameter) -> bool:
         """Return whether a parameter is frozen, and where and what it was."""
-        place = parameter.data_ptr(), parameter._version
-        return not parameter.requires_grad and self.places.get(parameter) == place
+        return not parameter.requires_grad and self.places.get(parameter) == _place(parameter)
+
+
+def _place(parameter: Tensor) -> tuple[int, int, int]:
+    """Return where a parameter is, in which storage (its memory is another each time it is gathered), and its age."""
+    return parameter.untyped_storage()._cdata, int(parameter.storage_offset()), parameter._version
 
 
 def agent_state(agent: Agent, frozen: FrozenParameters) -> AgentState:

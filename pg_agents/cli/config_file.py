@@ -32,7 +32,7 @@ from pg_agents.training.run_files import CONFIG
 TRUST = "--trust-config"
 OF_ENVIRONMENTS = ("env_args", "eval_env_args")
 TABLES = ("arguments", "networks", *OF_ENVIRONMENTS)
-OF_A_RUN = ("parameters", "torch", "way", "earlier", "ranks")  # what a run's config.json says besides
+OF_A_RUN = ("parameters", "torch", "way", "earlier", "ranks", "batches")  # what a run's config.json says besides
 KINDS: dict[type, str] = {dict: "table", list: "list"}
 NONE = "none"
 

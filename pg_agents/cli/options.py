@@ -82,6 +82,8 @@ class RunOptions:
     """Checkpoints that are kept, the newest; 0: none is written, and the run cannot be resumed."""
     device: str = "cpu"
     """The device that holds the networks: cpu, cuda, cuda:1."""
+    shard: bool = False
+    """Share a language model's parameters out among the processes of torchrun while they learn (FSDP)."""
     threads: int = 1
     """Torch's threads; 1 is fastest for small networks."""
     log_every: int | None = None

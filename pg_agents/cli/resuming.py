@@ -35,6 +35,7 @@ from pg_agents.training.learner_apart import apart
 from pg_agents.training.learners_progress import folder_of
 from pg_agents.training.loop import train
 from pg_agents.training.over_seeds import STACKED
+from pg_agents.training.ranks import ranks_of_group
 from pg_agents.training.run import Summary
 from pg_agents.training.run_files import AGENT, BEST
 from pg_agents.training.threads import set_threads
@@ -58,6 +59,7 @@ def run_resuming(options: ResumeOptions, *, alone: bool = False) -> None:
     with ExitStack() as opened:
         if not alone:
             opened.enter_context(launched_group())
+        config.shard &= ranks_of_group().count > 1
         agent, start = agent_of(run_dir) if of_several is None else (of_several.agent(), run_dir)
         agent = agent.to(device)
         folder = start / MODEL if "policy" in agent.networks else None
@@ -138,7 +140,7 @@ def learn(made: Made, run_dir: Path, *, progress: bool | TextIO, resume: bool = 
     config = made.config
     names = (
         *("total_steps", "seed", "log_every", "stop_return", "eval_every", "eval_episodes", "step_timeout"),
-        *("checkpoint_every", "keep_checkpoints", "track"),
+        *("checkpoint_every", "keep_checkpoints", "track", "shard"),
     )
     how: dict[str, Any] = {name: getattr(config, name) for name in names}
     made_of = made_by(config.env, config.env_args, config.wrappers)

@@ -58,3 +58,5 @@ class RunArguments(Configuration):
     """Torch's threads."""
     device: str | None = None
     """The device that holds the networks."""
+    shard: bool | None = None
+    """Whether processes share out a language model's parameters."""

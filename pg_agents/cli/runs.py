@@ -77,6 +77,7 @@ class RunConfig:
     keep_checkpoints: int = 3
     threads: int = 1
     device: str = "cpu"
+    shard: bool = False
     track: str | None = None
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from pg_agents.shown import nearest, shown
 NO_DIFFERENCE = (
     "agent", "seed", "seeds", "jobs", "way", "env", "total_steps", "log_every", "stop_return", "step_timeout",
     "eval_every", "eval_episodes", "checkpoint_every", "keep_checkpoints", "threads", "device", "parameters", "torch",
-    "earlier", "track", "networks.num_learners", "networks.seeds", "env_args.vectorization_mode",
+    "earlier", "track", "shard", "batches", "networks.num_learners", "networks.seeds", "env_args.vectorization_mode",
 )  # fmt: skip
 TABLES = ("env_args.", "eval_env_args.", "env_object.", f"{KNOWN}.")  # these neither
 AGENT, FOLDER, SEED, ABSENT = "agent", "folder", "seed", "–"

@@ -13,6 +13,7 @@ from pg_agents._fast.gathers import deal_out
 from pg_agents.data.devices import on_device
 from pg_agents.data.learners_minibatches import columns_of_learners, steps_of_learners
 from pg_agents.data.rollout import Batch, TokenBlock, step_fields
+from pg_agents.data.shares import Share
 from pg_agents.data.tree import tree_leaves, tree_map
 
 SINGLE = tuple(name for name in step_fields(Batch) if name != "episode_starts")  # what a step on its own consists of
@@ -65,7 +66,14 @@ def _steps(batch: Batch, size: int, generator: torch.Generator | None) -> Iterat
         name: _each(getattr(batch, name), lambda leaf: deal_out(leaf.flatten(0, last), order, ends)) for name in SINGLE
     }
     for _ in range(parts):
-        yield Batch(**{name: _each(dealt, next) for name, dealt in fields.items()}, share=share)
+        part = Batch(**{name: _each(dealt, next) for name, dealt in fields.items()}, share=share)
+        yield part if part.weights.numel() else _idle_step(batch, last, share)
+
+
+def _idle_step(batch: Batch, last: int, share: Share | None) -> Batch:
+    """Return one step of weight 0, for a part in which one has no step: no model likes 0."""
+    first = {name: _each(getattr(batch, name), lambda leaf: leaf.flatten(0, last)[:1]) for name in SINGLE}
+    return Batch(**{**first, "weights": torch.zeros_like(first["weights"])}, share=share)
 
 
 def _columns(batch: Batch, size: int, generator: torch.Generator | None) -> Iterator[Batch]:

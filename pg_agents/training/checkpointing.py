@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pg_agents.agents.base import Agent
-from pg_agents.checkpoints.agent_state import FrozenParameters, agent_state
+from pg_agents.checkpoints.agent_state import AgentState, FrozenParameters, agent_state
 from pg_agents.checkpoints.store import checkpoints_in, keep_newest, write_checkpoint, write_start
 from pg_agents.checks import whole_number
 from pg_agents.data.state import State
@@ -151,11 +151,11 @@ class Checkpoints:
         assert self.start is not None
         began = time.monotonic()
         try:
-            collectors = states_of_ranks(run.collector.get_state(), run.ranks)
+            collectors, agent = of_all_ranks(run, self.frozen)
             if self.first is not None:
                 self.first(run.agent)
             state = run_state(run, collectors, self.writer.position())
-            path = write_checkpoint(self.folder, run.steps, agent_state(run.agent, self.frozen), state, self.start)
+            path = write_checkpoint(self.folder, run.steps, agent, state, self.start)
             self.good = run.steps
             keep_newest(path, self.keep)
         finally:
@@ -164,7 +164,7 @@ class Checkpoints:
 
 
 class Following:
-    """What a rank that writes nothing does where rank 0 writes a checkpoint: it gives the state of its collector.
+    """What a rank that writes nothing does where rank 0 writes a checkpoint: it gives what it has of the run's state.
 
     Args:
         begins: whether the run begins now; it goes on otherwise.
@@ -176,14 +176,19 @@ class Following:
     def begin(self, run: Run) -> None:
         """Give the state for a first checkpoint."""
         if self.begins:
-            states_of_ranks(run.collector.get_state(), run.ranks)
+            of_all_ranks(run, FrozenParameters(run.agent))
 
     def after_update(self, run: Run) -> None:
         """Give the state, if rank 0 writes a checkpoint."""
         if any(largest(run.ranks, 0)):
-            states_of_ranks(run.collector.get_state(), run.ranks)
+            of_all_ranks(run, FrozenParameters(run.agent))
 
     try_to_save = after_update
+
+
+def of_all_ranks(run: Run, frozen: FrozenParameters) -> tuple[list[State], AgentState]:
+    """Return the states of all ranks' collectors, and the agent's state, whole on rank 0; all ranks call it."""
+    return states_of_ranks(run.collector.get_state(), run.ranks), agent_state(run.agent, frozen)
 
 
 def has_checkpoints(run_dir: Path) -> bool:

@@ -18,6 +18,7 @@ def config_of(run: Run, saving: Saving) -> dict[str, Any]:
         "env": adapter.name,
         "num_envs": run.num_envs,
         **({"ranks": run.ranks.count} if run.ranks.count > 1 else {}),
+        "shard": agent.flat_optimizer.shares_out,
         "total_steps": run.total_steps,
         **{name: getattr(run.plan, name) for name in ("seed", "log_every", "stop_return", "step_timeout")},
         "eval_every": run.evaluations.every if run.evaluations.env is not None else None,

@@ -34,6 +34,7 @@ from pg_agents.training.ranks import join, largest, seed_of_rank, together
 from pg_agents.training.reports import Reports, make_reports
 from pg_agents.training.resuming import as_before, run_folder
 from pg_agents.training.run import Run, Summary
+from pg_agents.training.sharding import share_out
 from pg_agents.training.signals import Signals, Stopping
 from pg_agents.training.threads import warn_of_threads
 
@@ -63,6 +64,7 @@ def train(
     probes: Sequence[Probe] = (),
     config: Mapping[str, Any] | None = None,
     track: str | None = None,
+    shard: bool = False,
 ) -> Summary:
     """Train `agent` in `env` and return the run's summary.
 
@@ -112,6 +114,8 @@ def train(
         config: further entries for config.json that only the caller knows (how the environment was made).
         track: "wandb", "mlflow" or "trackio": a program that gets what is written to `run_dir`, too (see
             docs/trackers.md). If it fails during the run, the run goes on without it.
+        shard: share the parameters of language models out among the processes of torch.distributed's group, while they
+            learn (`docs/processes.md`); the agent learns only by `train` afterwards.
 
     Raises:
         KeyboardInterrupt: Ctrl-C has ended the run; the message says at which step, and what is saved.
@@ -135,9 +139,8 @@ def train(
         open_env(env, num_envs, env_args, **_rows(agent), **how) as opened,
         open_eval_env(eval_env, eval_episodes, env_args, **how, num_learners=agent.policy.num_learners) as eval_opened,
     ):
-        check_spaces(agent.policy, agent.spaces, opened)
         plan, eval_every = as_before(folder, plan, log_every, eval_every)
-        run = _make_run(agent, opened, plan, (eval_opened, eval_every, eval_episodes))
+        run = _make_run(agent, opened, plan, (eval_opened, eval_every, eval_episodes), shard)
         reports = make_reports(run, opened, folder, probes, progress, saving)
         if folder is None or folder.goes_on(run, reports.say):
             _carry_out(run, reports, config_of(run, saving) | made_of, handle_signals)
@@ -150,8 +153,11 @@ def _rows(agent: Agent) -> dict[str, Any]:
     return {"a_seed_each": "group_size" in agent.argument_names(), "num_learners": agent.policy.num_learners}
 
 
-def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluated: tuple[Any, Any, int]) -> Run:
-    join(agent, asdict(plan))
+def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluated: tuple[Any, Any, int], shard: bool) -> Run:
+    check_spaces(agent.policy, agent.spaces, env)
+    join(agent, {**asdict(plan), "shard": shard})
+    if shard:
+        share_out(agent)
     eval_env, eval_every, episodes = evaluated if agent.ranks.number == 0 else (None, None, evaluated[2])
     evaluations = make_evaluations(agent, env, eval_env, eval_every, episodes, plan)
     remember_spaces(agent, env)

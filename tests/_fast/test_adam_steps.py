@@ -8,7 +8,7 @@ from support.bugs import Bug, seeded
 
 from pg_agents._fast import adam_steps
 from pg_agents._fast.adam_steps import plain_take_step, take_step
-from pg_agents.agents.common.flat_optimizer import OPTIMIZERS
+from pg_agents.agents.common.optimizers import OPTIMIZERS
 
 
 def optimizer_of(name="adam", **options):

@@ -8,7 +8,7 @@ from torch import nn
 
 from pg_agents._fast import flat_vectors
 from pg_agents._fast.flat_vectors import join_state, lay_out, part_moment, plain_lay_out
-from pg_agents.agents.common.flat_optimizer import OPTIMIZERS
+from pg_agents.agents.common.optimizers import OPTIMIZERS
 
 
 def network():

@@ -35,8 +35,10 @@ TYPED = {
     "asynchronous": None,
 }  # options that change what a run does, each with another value than it has by default
 # Where it is, what is shown, what stands for other options, how many such runs (tests/cli/test_seeds.py), who is told
-# (tests/training/test_trackers.py), and whose code is run, which is typed each time.
+# (tests/training/test_trackers.py), whose code is run, which is typed each time, and what needs several processes
+# (tests/training/test_sharded_runs.py).
 OTHERS = {"env", "run_dir", "quiet", "json", "tuned", "seeds", "jobs", "config", "trust_config", "track", "imports"}
+OTHERS |= {"shard"}
 OF_PYTHON = {
     "agent",
     "env",

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import warnings
+from dataclasses import replace
 
 import pytest
 import transformers
@@ -159,7 +160,7 @@ def test_quiet_shows_nothing(capsys, folder):
 
 def test_seeds_in_processes_have_a_line_together(clock, tmp_path):
     config = RunConfig("pg/TwoArmedBandit-v0", {}, 8, [], total_steps=100)
-    work = [Seed("reinforce", {}, config, tmp_path / str(i)) for i in range(2)]
+    work = [Seed("reinforce", {}, replace(config, seed=i), tmp_path / str(i)) for i in range(2)]
     for job, steps, mean in zip(work, (100, 40), (0.5, 0.7), strict=True):
         job.run_dir.mkdir()
         row = {"step": steps, "rollout/ep_rew_mean": mean}

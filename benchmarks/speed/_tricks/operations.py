@@ -27,7 +27,8 @@ from pg_agents._fast import (
     sampling,
 )
 from pg_agents._fast import pictures as picture_order
-from pg_agents.agents.common.flat_optimizer import OPTIMIZERS, FlatOptimizer
+from pg_agents.agents.common.flat_optimizer import FlatOptimizer
+from pg_agents.agents.common.optimizers import OPTIMIZERS
 from pg_agents.data.metrics import WeightedMetrics
 from pg_agents.functional.returns import explained_variance
 from pg_agents.policies import ImageEncoder

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pg_agents.agents.common.flat_optimizer import ADAM_EPSILON, OptimizerName
 from pg_agents.agents.common.kl_regularization import KLPenalty
+from pg_agents.agents.common.optimizers import ADAM_EPSILON, OptimizerName
 from pg_agents.configuration import (
     Configuration,
     Count,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,21 @@ def _once(agent: nn.Module) -> tuple[dict[str, Tensor], dict[str, str]]:
     tensors: dict[str, Tensor] = {}
     tied: dict[str, str] = {}
     first: dict[int, str] = {}
-    for name, tensor in agent.state_dict(keep_vars=True).items():
+    for name, tensor in _saved(agent):
         if (known := first.setdefault(id(tensor), name)) == name:
             tensors[name] = tensor
         else:
             tied[name] = known
     return tensors, tied
+
+
+def _saved(agent: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield what `state_dict` has, by all names; of parameters that are shared out it would have one's own rows."""
+    yield from agent.named_parameters(remove_duplicate=False)
+    for place, module in agent.named_modules(remove_duplicate=False):
+        for name, buffer in module._buffers.items():
+            if buffer is not None and name not in module._non_persistent_buffers_set:
+                yield f"{place}.{name}" if place else name, buffer
 
 
 def untied(tensors: dict[str, Tensor], description: dict[str, Any]) -> dict[str, Tensor]:

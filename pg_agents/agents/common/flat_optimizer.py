@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +15,9 @@ from pg_agents._fast.adam_steps import take_step
 from pg_agents._fast.flat_vectors import in_one_vector, join_state, lay_out, part_moment, plain_lay_out
 from pg_agents.agents.common.clipping import clip, clip_each, gradients_of
 from pg_agents.agents.common.learner_steps import have_met, step_of_learners
+from pg_agents.agents.common.optimizers import ADAM_EPSILON, OPTIMIZERS, OptimizerName
 from pg_agents.data.shares import Ranks
 
-OptimizerName = Literal["adam", "rmsprop", "sgd"]
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": partial(torch.optim.Adam, fused=True),
-    "rmsprop": partial(torch.optim.RMSprop, eps=1e-5),
-    "sgd": torch.optim.SGD,
-}
-ADAM_EPSILON = 1e-8  # the default
 ALL_FROZEN = "policy, critic: every parameter is frozen (requires_grad is False); there is nothing to learn"
 State = dict[str, Any]  # an optimizer's moments and step count of a tensor
 
@@ -45,6 +39,9 @@ class FlatOptimizer:
         epsilon: ε of Adam: a step is α m̂ / (√v̂ + ε). RMSprop's is 1e-5.
         num_learners: L; parameters are [L, …] if there are several.
     """
+
+    shares_out = False  # whether other processes hold a part of the parameters while they learn
+    learning = nullcontext  # the context in which parameters learn: there is nothing to prepare
 
     def __init__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -29,24 +30,33 @@ def accumulated_loss(
         batch: the batch.
         size: steps in a part; None: the whole batch.
     """
-    if size is None or not batch.weights.any():
-        return module(batch)
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    total = [torch.zeros_like(parameter) for parameter in parameters]
+    cut = any(hasattr(parameter, "to_local") for parameter in parameters)
+    if size is None or not (cut or batch.weights.any()):
+        return module(batch)
+    parts = [*minibatches(batch, size, None, unit=unit_of(policy, batch))] if batch.weights.any() else [batch]
+    total = [torch.zeros_like(_rows(parameter)) for parameter in parameters]
     losses, found = [], []
-    for part in minibatches(batch, size, None, unit=unit_of(policy, batch)):
+    for part in parts + _idle(batch, parts) if cut else parts:
         loss, means = module(part)
-        for gradients, gradient in zip(total, _gradients(loss, parameters), strict=True):
+        for gradients, gradient in zip(total, _gradients(loss / len(parts), parameters), strict=True):
             gradients += gradient
         losses.append(loss.detach())
         found.append(means)
-    slopes = [(g / len(losses) * (p - p.detach())).sum() for g, p in zip(total, parameters, strict=True)]
-    return torch.stack(losses).mean() + torch.stack(slopes).sum(), WeightedMetrics.joined(found)
+    slopes = [(g * (_rows(p) - _rows(p).detach())).sum() for g, p in zip(total, parameters, strict=True)]
+    whole = torch.stack(losses[: len(parts)]).mean() + torch.stack(slopes).sum()
+    return whole, WeightedMetrics.joined(found[: len(parts)])
+
+
+def _idle(batch: Batch, parts: list[Batch]) -> list[Batch]:
+    """Return parts of weight 0, as many as others have more: for those, they need one's rows of the parameters."""
+    most = len(parts) if batch.share is None else max(map(int, batch.share.ranks.gather(torch.tensor(len(parts)))))
+    return [replace(parts[0], weights=torch.zeros_like(parts[0].weights))] * (most - len(parts))
 
 
 def is_whole(agent: Any) -> bool:  # noqa: ANN401
     """Return whether the first gradient of an update is that of its batch as a whole, and the critic is on its own."""
-    own = agent.critic is not None and agent.critic.shared_encoder is None
+    own = agent.critic is not None and agent.critic.shared_encoder is None and not agent.flat_optimizer.shares_out
     return own and agent.current("minibatch_size") is None and agent.current("micro_batch_size") is None
 
 
@@ -56,5 +66,17 @@ def unit_of(policy: Policy, batch: Batch) -> Unit:
     return "environment" if connected else "step"
 
 
-def _gradients(loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+def _rows(parameter: Any) -> Tensor:  # noqa: ANN401
+    """Return a parameter, or one's own rows of one that is shared out among processes (`llm.sharding`)."""
+    return parameter.to_local() if hasattr(parameter, "to_local") else parameter
+
+
+def _gradients(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Return the gradients of a loss; of shared parameters one's own rows of the sum over all ranks."""
+    if not any(hasattr(parameter, "to_local") for parameter in parameters):
+        return torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+    loss.backward()
+    found = [torch.zeros_like(_rows(one)) if one.grad is None else _rows(one.grad) for one in parameters]
+    for one in parameters:
+        one.grad = None
+    return found

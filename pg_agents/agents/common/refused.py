@@ -1,11 +1,13 @@
-"""Puts back what a rollout has changed that is then refused, besides parameters, which no refused step changes."""
+"""A rollout that is refused: its error, and what it has changed, put back (no refused step changes parameters)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from torch import nn
 
+from pg_agents.agents.common.config import STEP_SIZES
 from pg_agents.agents.common.overlap import Overlap
 
 
@@ -36,3 +38,10 @@ def statistics_of(agent: nn.Module) -> list[nn.Module]:
     """Return an agent's modules that are no networks: their buffers are statistics of rollouts."""
     networks = "policy", "critic", "reference"
     return [module for name, module in agent._modules.items() if module is not None and name not in networks]
+
+
+def not_finite(agent: Any, what: str) -> FloatingPointError:  # noqa: ANN401
+    """Return the error for a reward or a gradient that is not finite; it names options that may help."""
+    smaller = " or ".join(f"{name} (now {value})" for name, value in agent.arguments.items() if name in STEP_SIZES)
+    may = f"if the environment's rewards are, a smaller {smaller} may help"
+    return FloatingPointError(f"{what} of {type(agent).__name__} is not finite; {may}")
