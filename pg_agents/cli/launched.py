@@ -120,8 +120,18 @@ def _takes_own_gpu() -> bool:
 
 
 def _met() -> tuple[dist.Store, int, int]:
-    """Return the store of the processes, the number of this one, and how many there are."""
-    store, number, count = next(rendezvous("env://"))
+    """Return the store of the processes, the number of this one, and how many there are.
+
+    Raises:
+        UserError: the first cannot have the port at which all meet.
+    """
+    try:
+        store, number, count = next(rendezvous("env://"))
+    except dist.DistNetworkError as error:
+        if "EADDRINUSE" not in str(error):
+            raise
+        port = os.environ["MASTER_PORT"]
+        raise UserError(f"master_port: {port} is in use on this machine; give another, or --standalone") from error
     # torchrun may keep its store when it starts processes again: in it stand the addresses of those that have ended.
     return dist.PrefixStore(f"attempt {restarts()}", store), number, count
 

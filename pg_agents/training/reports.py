@@ -190,8 +190,6 @@ def make_reports(
     """Return the reports of a run; if it has a folder, the agent's default probes precede `probes`."""
     if run.ranks.number:  # rank 0 alone shows how far the run has come
         progress, probes = False, ()
-    if run.ranks.number:  # rank 0 alone shows how far the run has come
-        progress, probes = False, ()
     bar = ProgressBar(stream(progress), run.total_steps, partial(known_returns, env))
     decode = getattr(env.unwrapped, "decode", None)
     if not isinstance(found, Opened):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -110,6 +111,19 @@ def test_a_process_that_was_not_launched_is_the_first(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")  # of a queue's job, say
     monkeypatch.setenv("RANK", "2")
     assert rank() == 0 and speaks(UserError(""))
+
+
+def test_a_port_in_use_is_one_sentence(monkeypatch, capsys):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        for name, value in {"RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+            monkeypatch.setenv(name, str(value))
+        assert main(["train", "a2c", "CartPole-v1", "--total-steps", "10"]) == 2
+    assert capsys.readouterr().err == (
+        f"error: --master-port: {port} is in use on this machine; give another, or --standalone\n"
+    )
 
 
 def test_another_than_the_first_reports_what_it_alone_met(of_three):
