@@ -30,9 +30,11 @@ def accumulated_loss(
         batch: the batch.
         size: steps in a part; None: the whole batch.
     """
+    if size is None:
+        return module(batch)
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     cut = any(hasattr(parameter, "to_local") for parameter in parameters)
-    if size is None or not (cut or batch.weights.any()):
+    if not (cut or batch.weights.any()):
         return module(batch)
     parts = [*minibatches(batch, size, None, unit=unit_of(policy, batch))] if batch.weights.any() else [batch]
     total = [torch.zeros_like(_rows(parameter)) for parameter in parameters]
@@ -55,7 +57,10 @@ def _idle(batch: Batch, parts: list[Batch]) -> list[Batch]:
 
 
 def is_whole(agent: Any) -> bool:  # noqa: ANN401
-    """Return whether the first gradient of an update is that of its batch as a whole, and the critic is on its own."""
+    """Return whether the first gradient of an update is that of its batch as a whole, and the critic is on its own.
+
+    No critic that is shared out is: its values would have a graph of parameters that are gathered again since.
+    """
     own = agent.critic is not None and agent.critic.shared_encoder is None and not agent.flat_optimizer.shares_out
     return own and agent.current("minibatch_size") is None and agent.current("micro_batch_size") is None
 
