@@ -85,8 +85,8 @@ class RunConfig:
             raise TypeError("env must be a text and env_args a table")
         if not isinstance(self.eval_env_args, dict | None) or not isinstance(self.device, str):
             raise TypeError("eval_env_args must be a table and device a text")
-        if not isinstance(self.track, str | None):
-            raise TypeError("track must be a text")
+        if not isinstance(self.track, str | None) or not isinstance(self.shard, bool):
+            raise TypeError("track must be a text and shard true or false")
         for name in ("num_envs", "total_steps", "threads"):
             whole_number(name, getattr(self, name), 1)
 

@@ -62,6 +62,10 @@ def check_numbers(options: TrainOptions) -> None:
     check_whole("jobs", run.jobs)
     if run.jobs is not None and options.seeds is None:
         raise UserError(f"jobs: {run.jobs} has no effect with one seed; give --seeds too")
+    if run.shard and options.seeds is not None:
+        raise UserError(
+            "shard: with --seeds processes share the seeds out, and each learns alone; leave one of both out"
+        )
     for size in options.arguments.get("hidden") or ():
         check_whole("hidden", size)
     check_whole("eval_every", run.eval_every)

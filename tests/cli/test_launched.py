@@ -181,3 +181,14 @@ def refused(of, path):
     with pytest.raises(ValueError) as error, folder_of_ranks(of, path, "name"):
         raise AssertionError
     return str(error.value)
+
+
+def test_seeds_and_a_model_are_not_shared_out_at_once(capsys):
+    assert main(["train", "ppo", "CartPole-v1", "--shard", "--seeds", "2", "--total-steps", "10"]) == 2
+    assert "--shard: with --seeds processes share the seeds out, and each learns alone" in capsys.readouterr().err
+
+
+def test_a_model_is_not_shared_out_by_one_process(folder, capsys):
+    assert main(["train", "ppo", "CartPole-v1", "--shard", "--total-steps", "10", "--run-dir", "r"]) == 2
+    assert "--shard: there is one process, and nobody to share with" in capsys.readouterr().err
+    assert not (folder / "r").exists()
