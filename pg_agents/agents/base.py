@@ -198,7 +198,7 @@ class Agent(Acting[C], ABC):
             with torch.no_grad():
                 rollout = self.overlap(rollout)
                 batch, metrics = self.prepared(self.reward_scale(rollout) if self.reward_scale else rollout)
-            with self.flat_optimizer.learning():
+            with self.flat_optimizer.learning(self.ranks):
                 learned = self.optimize(batch.mine) if batch.has_weight else {}
             return self.finish(metrics | learned)
         except FloatingPointError:

@@ -34,7 +34,7 @@ from pg_agents.training.ranks import join, largest, seed_of_rank, together
 from pg_agents.training.reports import Reports, make_reports
 from pg_agents.training.resuming import as_before, run_folder
 from pg_agents.training.run import Run, Summary
-from pg_agents.training.sharding import share_out
+from pg_agents.training.sharding import share_parameters
 from pg_agents.training.signals import Signals, Stopping
 from pg_agents.training.threads import warn_of_threads
 
@@ -157,7 +157,7 @@ def _make_run(agent: Agent, env: gym.Env | VectorEnv, plan: Plan, evaluated: tup
     check_spaces(agent.policy, agent.spaces, env)
     join(agent, {**asdict(plan), "shard": shard})
     if shard:
-        share_out(agent)
+        share_parameters(agent)
     eval_env, eval_every, episodes = evaluated if agent.ranks.number == 0 else (None, None, evaluated[2])
     evaluations = make_evaluations(agent, env, eval_env, eval_every, episodes, plan)
     remember_spaces(agent, env)

@@ -14,7 +14,7 @@ from pg_agents.llm.sharding import CutModel
 STARTED = "torchrun --nproc-per-node K -m pg_agents train …"
 
 
-def share_out(agent: Agent) -> None:
+def share_parameters(agent: Agent) -> None:
     """Share an agent's networks out among its ranks: from now on each keeps its own rows of them while it learns.
 
     All ranks call this together, with the same parameters. Between updates every process has all parameters.

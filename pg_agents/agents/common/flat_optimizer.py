@@ -41,7 +41,7 @@ class FlatOptimizer:
     """
 
     shares_out = False  # whether other processes hold a part of the parameters while they learn
-    learning = nullcontext  # the context in which parameters learn: there is nothing to prepare
+    learning = nullcontext  # the context in which parameters learn, of whichever ranks: there is nothing to prepare
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pg_agents.agents.common.flat_optimizer import FlatOptimizer
+from pg_agents.agents.common.flat_optimizer import ALL_FROZEN, FlatOptimizer
 from pg_agents.agents.common.optimizers import OPTIMIZERS
 from pg_agents.data.shares import Ranks
 from pg_agents.llm.sharding import CutModel
@@ -39,8 +39,14 @@ class ShardedOptimizer:
         self.optimizer = make([{"params": [one.rows for _, one in group]} for group in groups], lr=1.0, **same)
 
     @contextmanager
-    def learning(self) -> Iterator[None]:
-        """A context in which the networks are cut; outside of it they are whole."""
+    def learning(self, ranks: Ranks) -> Iterator[None]:
+        """A context in which the networks are cut; outside of it they are whole.
+
+        Raises:
+            RuntimeError: the ranks do not learn together now, as they do in `train`: one alone would wait for ever.
+        """
+        if ranks.count != self.ranks.count:
+            raise RuntimeError(f"the parameters are shared out among {self.ranks.count} processes; learn by train")
         for model in self.models:
             model.cut()
         try:
@@ -62,14 +68,20 @@ class ShardedOptimizer:
     ) -> float:
         """Take one step down the gradient of the sum of all ranks' losses, scaled down to `max_norm`.
 
+        Args:
+            loss: a scalar, this rank's.
+            max_norm: of the gradient; None: no limit.
+            steps: as in `FlatOptimizer`; there is one learner.
+            ranks: those that share out the parameters, from the beginning.
+
         Returns:
             its norm before scaling; if that is not finite, no step was taken.
 
         Raises:
-            RuntimeError: the ranks do not learn together, as they do in `train`.
+            ValueError: every parameter is frozen.
         """
-        if ranks is None or ranks.count != self.ranks.count:
-            raise RuntimeError(f"the parameters are shared out among {self.ranks.count} processes; learn by train")
+        if not any(one.own.requires_grad for _, one in self.parameters):
+            raise ValueError(ALL_FROZEN)
         loss.backward()
         for _, one in self.parameters:
             one.rows.grad = None if one.own.grad is None else one.own.grad.to_local()
@@ -77,7 +89,7 @@ class ShardedOptimizer:
         gradients = [one.rows.grad for _, one in self.parameters if one.rows.grad is not None]
         squares = [torch.linalg.vector_norm(gradient, dtype=torch.float64).square() for gradient in gradients]
         total = torch.stack(squares).sum()
-        ranks.add([total])
+        self.ranks.add([total])
         norm = math.sqrt(total) if total >= 0 else math.nan
         if max_norm is not None and max_norm < norm < math.inf:
             torch._foreach_mul_(gradients, max_norm / norm)
