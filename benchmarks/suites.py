@@ -52,7 +52,7 @@ SPEED = tuple(
         Part,
         (
             *("two_forms", "one_thread", "learners_cost", "costs", "options", "profile", "decoding", "tricks"),
-            *("one_action", "course"),
+            *("one_action", "course", "sharding"),
         ),
     )
 )

@@ -6,7 +6,16 @@ import pytest
 import torch
 
 from benchmarks.__main__ import main
-from benchmarks.speed import from_pictures, many_seeds, one_thread, same_work, two_forms, two_processes, with_trl
+from benchmarks.speed import (
+    from_pictures,
+    many_seeds,
+    one_thread,
+    same_work,
+    sharding,
+    two_forms,
+    two_processes,
+    with_trl,
+)
 from benchmarks.speed._sides import comparing, ours, running, showing
 from benchmarks.speed._sides.workload import Side, Workload, cells_of
 from benchmarks.suite.finding import named
@@ -14,7 +23,7 @@ from benchmarks.suite.pictures import unclear
 from benchmarks.suite.records import Record
 from benchmarks.suite.tasks import due
 
-EXPERIMENTS = (from_pictures, many_seeds, one_thread, same_work, two_forms, two_processes, with_trl)
+EXPERIMENTS = (from_pictures, many_seeds, one_thread, same_work, sharding, two_forms, two_processes, with_trl)
 
 
 def work(**changes):

@@ -18,7 +18,7 @@ from gymnasium.vector import VectorEnv
 import pg_agents as pg
 from benchmarks.speed._sides import floor, floor_learners, floor_pictures
 from benchmarks.speed._sides.making import Clock, make_env
-from benchmarks.speed._sides.ranks import train_together
+from benchmarks.speed._sides.ranks import train_together, write_together
 from benchmarks.suite.machine import peak_megabytes
 from pg_agents.policies import MLPPolicy
 from pg_agents.seeding import Purpose, spawn
@@ -127,6 +127,7 @@ PROGRAMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "ours-learners": train_learners,
     "ours-in-turn": train_in_turn,
     "ours-together": train_together,
+    "language-together": write_together,
     "floor-learners": run_floor_learners,
     "floor": run_floor,
     "floor-pictures": run_floor,

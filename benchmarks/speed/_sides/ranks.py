@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import torch
 import torch.distributed as dist
+from gymnasium.vector import VectorEnv
 from torch import multiprocessing
 
 import pg_agents as pg
@@ -35,25 +38,55 @@ class Counting:
         GroupRanks.add, GroupRanks.gather = counted_add, counted_gather  # type: ignore[method-assign]
 
 
+Made = tuple[pg.Agent, gym.Env | VectorEnv]
+
+
 def train_together(settings: dict[str, Any]) -> dict[str, Any]:
-    """Train one of our agents in `ranks` processes; the time is that of the slowest."""
+    """Train one of our agents in `ranks` processes, each with its part of the environments."""
+    return together(settings, make_learner)
+
+
+def write_together(settings: dict[str, Any]) -> dict[str, Any]:
+    """Train a language model in `ranks` processes, each with its part of the groups; `shard`: it is shared out."""
+    return together(settings, make_writer)
+
+
+def together(settings: dict[str, Any], make: Callable[[dict[str, Any]], Made]) -> dict[str, Any]:
+    """Train in `ranks` processes; the time is that of the slowest, processor time and memory are of all."""
     with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(_learn, (settings, folder), settings["ranks"])
+        multiprocessing.spawn(_learn, (settings, folder, make), settings["ranks"])
         each = [json.loads(path.read_text()) for path in sorted(Path(folder).glob("rank-*"))]
     sums = {name: sum(one[name] for one in each) for name in ("cpu_seconds", "peak_megabytes")}
     return each[0] | sums | {"seconds": max(one["seconds"] for one in each), "processes": len(each)}
 
 
-def _learn(rank: int, settings: dict[str, Any], folder: str) -> None:
+def make_learner(settings: dict[str, Any]) -> Made:
+    """Return an agent, and a process's part of its environments."""
+    env = make_env(settings | {"num_envs": settings["num_envs"] // settings["ranks"]})
+    return pg.AGENTS[settings["agent"]].for_env(env, seed=settings["seed"], **settings["arguments"]), env
+
+
+def make_writer(settings: dict[str, Any]) -> Made:
+    """Return GRPO with a language model, and a process's part of its groups of texts."""
+    from benchmarks.language._pretrained import addition_env, make_agent, packaged_model  # needs the extra `llm`
+
+    model, tokenizer = packaged_model(settings["package"])
+    size = settings["group_size"]
+    rows = settings["groups"] // settings["ranks"] * size
+    env = addition_env(model, tokenizer, rows, size, digits=1, new_tokens=settings["new_tokens"])
+    return make_agent(model, size, settings["learning_rate"]), env
+
+
+def _learn(rank: int, settings: dict[str, Any], folder: str, make: Callable[[dict[str, Any]], Made]) -> None:
     torch.set_num_threads(settings["threads"])
     count = settings["ranks"]
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=count)
     counting = Counting()
-    env = make_env(settings | {"num_envs": settings["num_envs"] // count})
-    agent = pg.AGENTS[settings["agent"]].for_env(env, seed=settings["seed"], **settings["arguments"])
+    agent, env = make(settings)
+    how = {name: settings[name] for name in ("total_steps", "seed", "shard") if name in settings}
     dist.barrier()
     clock = Clock()
-    summary = pg.train(agent, env, total_steps=settings["total_steps"], seed=settings["seed"], progress=False)
+    summary = pg.train(agent, env, **how, progress=False)
     found = {"steps": summary.total_steps, "mean_return": summary.mean_return_last_100, **clock.read()}
     found |= {"bytes_added": counting.added, "bytes_gathered": counting.gathered, "peak_megabytes": peak_megabytes()}
     Path(folder, f"rank-{rank}").write_text(json.dumps(found))

@@ -89,11 +89,13 @@ def main(settings: dict[str, Any]) -> dict[str, Any]:
     started, cpu = time.perf_counter(), time.process_time()
     model.learn(settings["total_steps"], callback=threshold)
     steps, ended = threshold.reached or (model.num_timesteps, time.perf_counter())
+    cpu = time.process_time() - cpu
+    env.close()  # ends workers, which this process would wait for
     returns = threshold.returns()
     return {
         "steps": steps,
         "seconds": ended - started,
-        "cpu_seconds": time.process_time() - cpu,
+        "cpu_seconds": cpu,
         "reached": threshold.reached is not None,
         "mean_return": sum(returns) / len(returns) if returns else None,
         "peak_megabytes": peak_megabytes(),
