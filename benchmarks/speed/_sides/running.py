@@ -77,7 +77,7 @@ def run_process(settings: dict[str, Any], peers: Path) -> Run:
         RuntimeError: it failed; the message holds the end of what it wrote.
         FileNotFoundError: there is no virtual environment of the peers.
     """
-    variables = threads_of(settings["threads"])
+    variables = threads_of(settings["threads"]) | settings.get("variables", {})
     if settings["program"] in WORKERS:
         folder = jax_beside(peers) if settings["program"] == "rejax" else peers
         command = [python_of(folder), "-P", str(WORKERS[settings["program"]])]

@@ -13,7 +13,8 @@ class Side:
 
     Attributes:
         program: one of `running.WORKERS` (in the peers' Python), or one of `ours.PROGRAMS` (in this one).
-        settings: settings of the program's run; `processes`: so many of it, of other seeds, side by side.
+        settings: settings of the program's run; `processes`: so many of it, of other seeds, side by side; `variables`:
+            of its environment.
     """
 
     program: str
