@@ -206,7 +206,8 @@ def test_every_side_is_of_a_known_program(experiment):
     assert all(path.exists() for path in running.WORKERS.values())
     for workload in experiment.WORKLOADS.values():
         assert {side.program for side in workload.sides.values()} <= known
-        assert {*workload.at_least, workload.subject} == set(workload.sides)
+        compared = {*workload.at_least, workload.subject}
+        assert compared == set(workload.sides) or not workload.at_least  # where only memory is compared
     assert cells_of(experiment.WORKLOADS) == experiment.CELLS and experiment.EXCLUSIVE
 
 
