@@ -20,8 +20,8 @@ from pg_agents.tuning.task import Task
 __all__ = ["CELLS", "SEEDS", "run", "run_seeds", "table"]
 
 ENVS = "CartPole-v1", "Pendulum-v1"
-STEPS, TRIALS, NUM_ENVS = 100_000, 40, 8
-TUNING_SEEDS = tuple(range(100, 108))
+STEPS, TRIALS, NUM_ENVS = 100_000, 20, 8
+TUNING_SEEDS = tuple(range(100, 104))
 
 
 @dataclass(frozen=True)
