@@ -8,7 +8,8 @@ which each rank adds up its own columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ NUMBERS = (
     *("log_probs", "rewards", "terminated", "truncated", "mask", "episode_starts", "times", "reference_log_probs"),
     *("weights", "advantages", "targets"),
 )  # of a rollout or a batch, [T, B]
+EPISODES = "episode_returns", "episode_lengths"
 
 
 class Ranks(Protocol):
@@ -66,9 +68,7 @@ class Share:
 
     def whole(self, values: Tensor) -> Tensor:
         """Return values of one's own columns, [t, b, …], beside those of the others, [T, B, …]; 0 in missing rows."""
-        parts = self.ranks.gather(values)
-        rows = max(map(len, parts))
-        return torch.cat([torch.cat([part, part.new_zeros(rows - len(part), *part.shape[1:])]) for part in parts], 1)
+        return _side_by_side(self.ranks.gather(values))
 
     def total(self, values: Tensor) -> Tensor:
         """Return the sum of the values of all ranks."""
@@ -109,16 +109,43 @@ def whole_of(rollout: Any, ranks: Ranks) -> Any:  # noqa: ANN401
     """
     if ranks.count == 1 or rollout.share is not None:
         return rollout
-    widths = [int(width) for width in ranks.gather(torch.tensor(rollout.mask.shape[1]))]
+    names = [*_numbers(rollout), *EPISODES]
+    groups = [] if rollout.group_ids is None else [rollout.group_ids]
+    texts = "".join(f"{text}\0" for text in rollout.stop_reasons).encode()
+    several = [*(getattr(rollout, name) for name in names), torch.tensor(list(texts), dtype=torch.uint8), *groups]
+    of_each = dict(zip([*names, "stop_reasons", "group_ids"], gathered(ranks, several), strict=False))
+    widths = [part.shape[1] for part in of_each["mask"]]
     first = sum(widths[: ranks.number])
     share = Share(ranks, torch.arange(first, first + widths[ranks.number], device=rollout.mask.device))
-    values: dict[str, Any] = {name: share.whole(getattr(rollout, name)) for name in _numbers(rollout)}
-    for name in ("episode_returns", "episode_lengths"):
-        values[name] = torch.cat(ranks.gather(getattr(rollout, name)))
-    values["stop_reasons"] = _texts(rollout.stop_reasons, ranks)
-    if rollout.group_ids is not None:
-        values["group_ids"] = _apart(ranks.gather(rollout.group_ids))
+    how: dict[str, Callable[[Sequence[Tensor]], Any]] = {"stop_reasons": _texts, "group_ids": _apart}
+    how |= dict.fromkeys(EPISODES, torch.cat)
+    values = {name: how.get(name, _side_by_side)(parts) for name, parts in of_each.items()}
     return replace(rollout, **values, share=share)
+
+
+def gathered(ranks: Ranks, tensors: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Return for each tensor those of all ranks, in order, by one message of all; on its device.
+
+    Its shape may differ between ranks, not its number of dimensions.
+    """
+    sizes = torch.tensor([size for tensor in tensors for size in tensor.shape], dtype=torch.int64)
+    device = tensors[0].device
+    parts = ranks.gather(torch.cat([_bytes(tensor).to(device) for tensor in (sizes, *tensors)]))
+    return [list(one) for one in zip(*(_unpacked(part, tensors) for part in parts), strict=True)]
+
+
+def _unpacked(message: Tensor, like: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Yield the tensors of a message, which are of the dtypes, dimensions and devices of others."""
+    end = 8 * sum(tensor.ndim for tensor in like)
+    sizes = iter(message[:end].clone().view(torch.int64).tolist())
+    for tensor in like:
+        shape = [next(sizes) for _ in range(tensor.ndim)]
+        begin, end = end, end + math.prod(shape) * tensor.itemsize
+        yield message[begin:end].clone().view(tensor.dtype).view(shape).to(tensor.device)
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone(memory_format=torch.contiguous_format).view(-1).view(torch.uint8)
 
 
 def own(data: Any) -> Any:  # noqa: ANN401
@@ -137,6 +164,12 @@ def _numbers(data: Any) -> list[str]:  # noqa: ANN401
     return [name for name in NUMBERS if name in names and getattr(data, name) is not None]
 
 
+def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
+    """Return the columns of all ranks, [T, B, …], of [t, b, …]; 0 in missing rows."""
+    rows = max(map(len, parts))
+    return torch.cat([torch.cat([part, part.new_zeros(rows - len(part), *part.shape[1:])]) for part in parts], 1)
+
+
 def _apart(groups: Sequence[Tensor]) -> Tensor:
     """Return the group ids of all ranks, in which no two ranks share a number."""
     found, first = [], 0
@@ -146,8 +179,6 @@ def _apart(groups: Sequence[Tensor]) -> Tensor:
     return torch.cat(found)
 
 
-def _texts(texts: Sequence[str], ranks: Ranks) -> tuple[str, ...]:
-    """Return the strings of all ranks."""
-    encoded = "".join(f"{text}\0" for text in texts).encode()
-    parts = ranks.gather(torch.tensor(list(encoded), dtype=torch.uint8))
-    return tuple(bytes(torch.cat(parts).tolist()).decode().split("\0")[:-1])
+def _texts(parts: Sequence[Tensor]) -> tuple[str, ...]:
+    """Return the strings of all ranks, of their bytes, each ended by a zero."""
+    return tuple(bytes(torch.cat([*parts]).tolist()).decode().split("\0")[:-1])

@@ -39,3 +39,5 @@ def test_two_processes_are_timed_as_one_run_and_their_messages_are_counted():
     parameters, updates, minibatches = 9_155, 2, 16
     assert found["bytes_added"] == pytest.approx(4 * parameters * updates * minibatches, rel=0.6)
     assert 0 < found["bytes_gathered"] < found["bytes_added"]
+    assert found["messages_added"] > updates * minibatches > found["messages_gathered"] > 0
+    assert 0 < found["seconds_of_added"] + found["seconds_of_gathered"] < found["seconds"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +23,33 @@ from pg_agents.training.ranks import GroupRanks, ranks_of_group
 
 
 class Counting:
-    """Counts the bytes that a rank gives to be added up, and the numbers of each step that it tells the others."""
+    """Counts the messages of a rank, and their bytes and seconds, in which it also waits for the others.
+
+    Attributes:
+        found: what it has given to be added up (gradients above all), and what it has told the others, by name.
+    """
 
     def __init__(self) -> None:
-        self.added = self.gathered = 0
+        self.found: dict[str, float] = {}
         add, gather = GroupRanks.add, GroupRanks.gather
 
         def counted_add(ranks: GroupRanks, tensors: Any) -> None:  # noqa: ANN401
-            self.added += sum(tensor.nbytes for tensor in tensors)
-            add(ranks, tensors)
+            with self._counted("added", sum(tensor.nbytes for tensor in tensors)):
+                add(ranks, tensors)
 
         def counted_gather(ranks: GroupRanks, tensor: torch.Tensor) -> list[torch.Tensor]:
-            self.gathered += tensor.nbytes
-            return gather(ranks, tensor)
+            with self._counted("gathered", tensor.nbytes):
+                return gather(ranks, tensor)
 
         GroupRanks.add, GroupRanks.gather = counted_add, counted_gather  # type: ignore[method-assign]
+
+    @contextmanager
+    def _counted(self, name: str, size: int) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        spent = {"bytes": size, "messages": 1, "seconds_of": time.perf_counter() - started}
+        for what, value in spent.items():
+            self.found[f"{what}_{name}"] = self.found.get(f"{what}_{name}", 0) + value
 
 
 Made = tuple[pg.Agent, gym.Env | VectorEnv]
@@ -88,7 +102,7 @@ def _learn(rank: int, settings: dict[str, Any], folder: str, make: Callable[[dic
     clock = Clock()
     summary = pg.train(agent, env, **how, progress=False)
     found = {"steps": summary.total_steps, "mean_return": summary.mean_return_last_100, **clock.read()}
-    found |= {"bytes_added": counting.added, "bytes_gathered": counting.gathered, "peak_megabytes": peak_megabytes()}
+    found |= {"peak_megabytes": peak_megabytes()} | counting.found
     Path(folder, f"rank-{rank}").write_text(json.dumps(found))
     assert ranks_of_group().count == count
     dist.destroy_process_group()

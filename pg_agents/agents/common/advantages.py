@@ -11,7 +11,7 @@ from torch import Tensor
 from pg_agents.data.later import LazyMetrics, postponed
 from pg_agents.data.learners import of_each
 from pg_agents.data.rollout import Batch, Rollout
-from pg_agents.data.shares import Ranks
+from pg_agents.data.shares import Ranks, gathered
 from pg_agents.functional.returns import (
     bootstrapped_returns,
     centre,
@@ -112,9 +112,8 @@ def standardized(batch: Batch) -> Batch:
 
 def _standardized_over_ranks(batch: Batch, ranks: Ranks) -> Batch:
     """Return one's own part of a minibatch, standardised over the parts of all ranks."""
-    parts = ranks.gather(batch.advantages.flatten())
-    valid = torch.cat(ranks.gather((batch.weights != 0).flatten()))
-    whole = standardize(torch.cat(parts)[None], valid[None], correction=1)[0]
+    parts, valid = gathered(ranks, [batch.advantages.flatten(), (batch.weights != 0).flatten()])
+    whole = standardize(torch.cat(parts)[None], torch.cat(valid)[None], correction=1)[0]
     return replace(batch, advantages=whole.split([*map(len, parts)])[ranks.number].view(batch.weights.shape))
 
 
