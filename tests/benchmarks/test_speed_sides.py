@@ -166,6 +166,13 @@ def test_numbers_and_the_picture_are_of_what_was_measured():
     assert showing.plot({"some": work(by_time=True)}, slow, "Title") is None  # 0 has no place on its axis
 
 
+def test_a_round_in_which_ours_failed_has_no_place_in_the_picture_and_leaves_it_whole():
+    found = records(workload := work(), runs([ran(100, 6.0)] * 3, [None, ran(100, 2.0), ran(100, 3.0)]))
+    figure = showing.plot({"some": workload}, found, "Title")
+    assert figure is not None and figure.axes[0].get_xlim()[0] > 0.5
+    assert "0.00 … 3.00" in showing.ratio_table({"some": workload}, found)
+
+
 def test_steps_of_trl_and_ours_are_in_one_table():
     taken = {"steps": 12, "seconds": 24.0, "cpu_seconds": 24.0, "rewards": [0.0] * 7 + [0.5] * 5}
     found = [Record("with_trl", {"name": "language/ours"}, seed, taken | {"peak_megabytes": 3600.0}) for seed in (0, 1)]

@@ -200,7 +200,7 @@ def plot(workloads: Workloads, records: Sequence[Record], title: str) -> Figure 
     if not bars:
         return None
     (axes,) = panels(1, title, size=(9.5, 1.2 + 0.42 * len(bars)))
-    ends = [end for _, ratio in bars for end in (*ratio.each, ratio.at_least or ratio.each[0])]
+    ends = [end for _, ratio in bars for end in (*_shown(ratio), ratio.at_least) if end]
     scale_by_logarithms(axes, min(ends), max(ends))
     for place, (_, ratio) in enumerate(bars):
         _draw_bar(axes, place, ratio)
@@ -219,9 +219,15 @@ def _draw_bar(axes: Axes, place: int, ratio: Ratio) -> None:
     middle_one = ratio.median or 0.0
     what = "only compared" if not ratio.at_least else "as fast as asked" if ratio.met else "slower than asked"
     axes.barh(place, middle_one, color=COLOURS[what], height=0.6, label=what)
-    axes.plot([min(ratio.each), max(ratio.each)], [place, place], color="black", linewidth=1.2, label="_range")
+    shown = _shown(ratio)
+    axes.plot([min(shown), max(shown)], [place, place], color="black", linewidth=1.2, label="_range")
     if ratio.at_least:
         asked = [ratio.at_least] * 2, [place - 0.4, place + 0.4]
         axes.plot(*asked, color="#edae49", linewidth=2.5, label="asked")
     at = max(*ratio.each, ratio.at_least)
     axes.text(at, place, f"  {middle_one:.2f}", va="center", fontsize=8)
+
+
+def _shown(ratio: Ratio) -> list[float]:
+    """Return the rounds' ratios that have a place on an axis of logarithms: not 0, where a run of ours failed."""
+    return [value for value in ratio.each if value]
