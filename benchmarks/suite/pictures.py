@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -30,6 +31,7 @@ COLOURS = {
 }
 MORE_COLOURS = ("#1b9aaa", "#ef476f", "#7a9e7e", "#5f0f40", "#b08968", "#4361ee")
 POINTS = 100  # of a curve
+LETTERS = 11  # of a title, an inch
 BANDS = f"lines: interquartile means; bands: their 95 % intervals, of fewer than {FEW} runs the range"
 
 
@@ -44,14 +46,14 @@ def panels(count: int, title: str, *, columns: int = 4, size: tuple[float, float
 
     Args:
         count: of panels.
-        title: one line above them all, which pages give as the picture's text.
+        title: stands above them all, and pages give it as the picture's text.
         columns: panels beside each other at most.
         size: of a panel, inches.
     """
     wide = min(count, columns)
     high = -(-count // wide)
     figure = Figure(figsize=(size[0] * wide, size[1] * high + 0.4), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(textwrap.fill(title, round(LETTERS * size[0] * wide)))
     grid = figure.subplots(high, wide, squeeze=False)
     for axes in grid.flat[count:]:
         axes.remove()

@@ -35,6 +35,7 @@ NAMES = {
     "bare": "bare `env.step`",
     "ours, in turn": "ours, one after the other",
     "sb3, two processes": "Stable-Baselines3, two processes",
+    "sb3, workers": "Stable-Baselines3, workers",
     "rejax": "rejax, with compiling",
     "rejax, compiled": "rejax, compiled before",
     "trl": "TRL",
