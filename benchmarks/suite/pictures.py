@@ -53,7 +53,7 @@ def panels(count: int, title: str, *, columns: int = 4, size: tuple[float, float
     wide = min(count, columns)
     high = -(-count // wide)
     figure = Figure(figsize=(size[0] * wide, size[1] * high + 0.4), layout="constrained")
-    figure.suptitle(textwrap.fill(title, round(LETTERS * size[0] * wide)))
+    figure.suptitle("\n".join(textwrap.fill(line, round(LETTERS * size[0] * wide)) for line in title.splitlines()))
     grid = figure.subplots(high, wide, squeeze=False)
     for axes in grid.flat[count:]:
         axes.remove()

@@ -77,7 +77,7 @@ def draw(account: Account, folder: Path) -> list[str]:
     for key, figure in figures.items():
         path = folder / (f"{account.experiment.name}-{key}.png" if key else f"{account.experiment.name}.png")
         problems += [f"{path.name}: {problem}" for problem in unclear(figure)]
-        stamp = Stamp(account.experiment.name, key, " ".join(figure.get_suptitle().split()), account.fingerprint)
+        stamp = Stamp(account.experiment.name, key, figure.get_suptitle(), account.fingerprint)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=DPI, metadata=stamp.metadata())
         kept.add(path)

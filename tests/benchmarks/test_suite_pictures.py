@@ -114,3 +114,12 @@ def test_a_picture_holds_its_stamp(axes, tmp_path):
     assert read_stamp(path) is None
     path.write_text("no picture")
     assert read_stamp(path) is None
+
+
+def test_a_long_title_is_broken_to_fit_and_keeps_its_lines():
+    (axes,) = panels(1, "Do runs of two processes learn as runs of one?\nlines: means")
+    assert axes.figure.get_suptitle().splitlines() == [
+        "Do runs of two processes learn as runs of",
+        "one?",
+        "lines: means",
+    ]
