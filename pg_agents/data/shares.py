@@ -117,7 +117,7 @@ def whole_of(rollout: Any, ranks: Ranks) -> Any:  # noqa: ANN401
     widths = [part.shape[1] for part in of_each["mask"]]
     first = sum(widths[: ranks.number])
     share = Share(ranks, torch.arange(first, first + widths[ranks.number], device=rollout.mask.device))
-    how: dict[str, Callable[[Sequence[Tensor]], Any]] = {"stop_reasons": _texts, "group_ids": _apart}
+    how: dict[str, Callable[..., Any]] = {"stop_reasons": _texts, "group_ids": _apart}
     how |= dict.fromkeys(EPISODES, torch.cat)
     values = {name: how.get(name, _side_by_side)(parts) for name, parts in of_each.items()}
     return replace(rollout, **values, share=share)
