@@ -1,10 +1,9 @@
 """How fast do two processes train a language model together, whole and shared out (FSDP2), and in how much memory?
 
-SmolLM2-135M-Instruct learns sums of two digits by GRPO in float32, 8 prompts × 8 completions. One process
-has two threads and all groups; two processes have one thread and four groups each, and all parameters, or with
-`shard=True` their rows of them (docs/processes.md). Steps are tokens. Memory is that of both processes together, the
-most that each has held; once as the C library manages it, and once so that it gives back at once what is freed, which
-takes time: of that workload only memory is compared.
+SmolLM2-135M-Instruct learns sums of two digits by GRPO in float32, 8 prompts × 8 completions. One process has two
+threads and all groups; two processes have one thread and four groups each, and all parameters, or with `shard=True`
+their rows of them (docs/processes.md). Steps are tokens. Memory is that of both processes together, the most that each
+has held; once as the C library manages it, and once so that it gives back at once what is freed, which takes time.
 """
 
 from __future__ import annotations
@@ -36,8 +35,10 @@ SIDES = {
 NOTHING_ASKED = {"ours, one process": 0.0, "ours, shared out": 0.0}
 WHAT = f"GRPO on SmolLM2-135M, sums of two digits, 8 prompts × 8 completions of at most {NEW_TOKENS} tokens"
 WORKLOADS = {
-    "two-language": Workload(WHAT, SETTINGS, SIDES, NOTHING_ASKED),
-    "memory-given-back": Workload(f"{WHAT}, freed memory given back", SETTINGS | GIVES_BACK, SIDES, {}),
+    "two-language": Workload(WHAT, SETTINGS, SIDES, NOTHING_ASKED, quiet=0.0),
+    "memory-given-back": Workload(
+        f"{WHAT}, freed memory given back", SETTINGS | GIVES_BACK, SIDES, NOTHING_ASKED, quiet=0.0
+    ),
 }
 
 SEEDS = range(3)  # rounds

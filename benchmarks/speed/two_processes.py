@@ -35,7 +35,7 @@ def workload(title: str, settings: dict, ours: dict, theirs: dict) -> Workload:
         "sb3, workers": Side("sb3", theirs),
         "ours": Side("ours-together", ours | {"ranks": 2}),
     }
-    return Workload(title, settings, sides, at_least={"ours, one process": 0.0, "sb3, workers": 0.0})
+    return Workload(title, settings, sides, at_least={"ours, one process": 0.0, "sb3, workers": 0.0}, quiet=0.0)
 
 
 WORKLOADS = {

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.correctness import ranks_alike as alike
-from benchmarks.speed import two_processes
+from benchmarks.language import _pretrained
+from benchmarks.speed import sharding, two_processes
+from benchmarks.speed._sides.ranks import make_writer
 
 
 def test_samples_have_seeds_of_their_own(monkeypatch):
@@ -37,7 +39,20 @@ def test_two_processes_are_timed_as_one_run_and_their_messages_are_counted():
     found = two_processes.run(replace(cell, settings=cell.settings | {"total_steps": 4096}), 0)
     assert found["processes"] == 2 and found["steps"] >= 4096
     parameters, updates, minibatches = 9_155, 2, 16
-    assert found["bytes_added"] == pytest.approx(4 * parameters * updates * minibatches, rel=0.6)
+    begins = 4 * parameters  # all begin with those of the first
+    assert found["bytes_added"] == pytest.approx(begins + 4 * parameters * updates * minibatches, rel=0.01)
     assert 0 < found["bytes_gathered"] < found["bytes_added"]
-    assert found["messages_added"] > updates * minibatches > found["messages_gathered"] > 0
+    before, of_each_update = 2, 4  # the rollout, its values and those of next states, and who has been ended
+    assert found["messages_gathered"] == before + of_each_update * updates
+    assert updates * minibatches < found["messages_added"] <= (minibatches + 5) * updates + 1  # and means of metrics
     assert 0 < found["seconds_of_added"] + found["seconds_of_gathered"] < found["seconds"]
+
+
+def test_processes_share_the_groups_of_texts_out(monkeypatch):
+    monkeypatch.setattr(_pretrained, "packaged_model", lambda package: (package, "tokenizer"))
+    monkeypatch.setattr(_pretrained, "addition_env", lambda model, tokenizer, rows, size, **more: (rows, size, more))
+    monkeypatch.setattr(_pretrained, "make_agent", lambda *given: given)
+    for cell in sharding.CELLS:
+        (_, size, rate), (rows, same, more) = make_writer(cell.settings)
+        assert rows * cell.settings["ranks"] == sharding.TEXTS and rows % size == 0 and size == same == 8
+        assert rate == 1e-5 and more == {"digits": 1, "new_tokens": sharding.NEW_TOKENS}

@@ -128,6 +128,14 @@ def test_the_processors_clock_stands_beside_the_walls():
     assert found.median == pytest.approx(4.0) and found.by_processor == pytest.approx(2.0)
 
 
+def test_a_run_has_a_core_for_each_thread_of_each_process():
+    run = ran(100, 2.0, processes=2) | {"cpu_seconds": 6.0}
+    cell = {"name": "some/ours", "settings": {"threads": 2}}
+    found = comparing.runs_of("some", work(), [Record("x", cell, 0, run)])["ours"].values()
+    assert comparing.share([*found]) == pytest.approx(6 / 8)
+    assert comparing.speed([*found], a_core=True) == pytest.approx(100 / 8) and comparing.speed([*found]) == 50
+
+
 def test_peak_memory_is_compared_where_it_is_asked():
     def held(*megabytes):
         return [ran(100, 1.0, peak_megabytes=each) for each in megabytes]
@@ -149,6 +157,8 @@ def test_tables_say_ratios_their_ranges_failures_and_what_is_missing():
     assert "**failed** (1 of 3): RuntimeError: it \\| failed" in said["some"]
     assert "Asked: 50 steps/s, met." in said["some"]
     assert "| 50% (busy) |" in showing.tables({"some": workload}, records(workload, runs([busy], [busy])))["some"]
+    waiting = showing.tables({"some": work(quiet=0.0)}, records(workload, runs([busy], [busy])))  # not a busy machine
+    assert "| 50% |" in waiting["some"] and "busy" not in waiting["some"]
     nothing = showing.tables({"some": workload}, [])
     assert "| missing | missing | – |" in nothing["ratios"] and "| **ours** |  | missing |" in nothing["some"]
 
@@ -213,8 +223,7 @@ def test_every_side_is_of_a_known_program(experiment):
     assert all(path.exists() for path in running.WORKERS.values())
     for workload in experiment.WORKLOADS.values():
         assert {side.program for side in workload.sides.values()} <= known
-        compared = {*workload.at_least, workload.subject}
-        assert compared == set(workload.sides) or not workload.at_least  # where only memory is compared
+        assert {*workload.at_least, workload.subject} == set(workload.sides)
     assert cells_of(experiment.WORKLOADS) == experiment.CELLS and experiment.EXCLUSIVE
 
 

@@ -47,7 +47,8 @@ def runs_of(name: str, workload: Workload, records: Sequence[Record]) -> Runs:
     for record in sorted(latest(records), key=lambda record: record.seed):
         if side := sides.get(record.cell["name"]):
             where = {"commit": record.commit, "machine": record.machine}
-            found[side][record.seed] = record.result and record.result | {"made": where}
+            threads = record.cell.get("settings", {}).get("threads", 1)
+            found[side][record.seed] = record.result and record.result | {"made": where, "threads": threads}
     return found
 
 
@@ -70,8 +71,8 @@ def cost(run: Run | None, *, by_time: bool, peer: bool, clock: str = "seconds") 
 
 
 def core_seconds(run: Run) -> float:
-    """Return the seconds of all cores that a run had for itself: one for each of its processes."""
-    return run["seconds"] * run.get("processes", 1)
+    """Return the seconds of all cores that a run had for itself: one for each thread of each of its processes."""
+    return run["seconds"] * run.get("processes", 1) * run.get("threads", 1)
 
 
 def peak(runs: Sequence[Run]) -> float | None:

@@ -104,5 +104,5 @@ def _learn(rank: int, settings: dict[str, Any], folder: str, make: Callable[[dic
     found = {"steps": summary.total_steps, "mean_return": summary.mean_return_last_100, **clock.read()}
     found |= {"peak_megabytes": peak_megabytes()} | counting.found
     Path(folder, f"rank-{rank}").write_text(json.dumps(found))
-    assert ranks_of_group().count == count
+    assert ranks_of_group().count == count and agent.flat_optimizer.shares_out == settings.get("shard", False)
     dist.destroy_process_group()

@@ -45,7 +45,6 @@ NAMES = {
 }
 A_THOUSAND = 1000
 COLOURS = {"as fast as asked": "#00798c", "slower than asked": "#d1495b", "only compared": "#9a9a9a"}
-QUIET = 0.95  # share of the time that a run on a quiet machine spends on a processor
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _table(name: str, workload: Workload, records: Sequence[Record]) -> str:
         "seconds": [number(middle(made(runs[side]), "seconds"), 3) for side in runs],
         "steps/s": [number(speed(made(runs[side])), 3) for side in runs],
         "steps/s and core": [_a_core(runs, side) for side in runs],
-        "on a processor": [_share(made(runs[side])) for side in runs],
+        "on a processor": [_share(made(runs[side]), workload.quiet) for side in runs],
         "peak memory, MB": [number(peak(made(runs[side])), 3) for side in runs],
         "we are as fast": [_ratio_texts(ratios[side])[0] if side in ratios else "" for side in runs],
         "range": [_ratio_texts(ratios[side])[1] if side in ratios else "" for side in runs],
@@ -147,13 +146,13 @@ def _table(name: str, workload: Workload, records: Sequence[Record]) -> str:
 
 def _a_core(runs: Runs, side: str) -> str:
     """Return the steps per second and core, where a side of the workload has several processes."""
-    several = any("processes" in run for each in runs.values() for run in made(each))
+    several = any(run.get("processes", 1) > 1 for each in runs.values() for run in made(each))
     return number(speed(made(runs[side]), a_core=True), 3) if several else NONE
 
 
-def _share(runs: list[dict]) -> str:
+def _share(runs: list[dict], quiet: float) -> str:
     found = share(runs)
-    return NONE if found is None else f"{found:.0%}" + (" (busy)" if found < QUIET else "")
+    return NONE if found is None else f"{found:.0%}" + (" (busy)" if found < quiet else "")
 
 
 def _asked_besides(workload: Workload, runs: Runs) -> Iterator[str]:

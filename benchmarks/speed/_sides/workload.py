@@ -34,6 +34,7 @@ class Workload:
         steps_per_second: that `subject` is to reach, or None.
         subject: the side that is compared with the others.
         memory_at_most: how many times the peak memory of each of these sides that of `subject` may be.
+        quiet: share of its time that a run spends on a processor on a quiet machine; 0 where processes wait for others.
     """
 
     title: str
@@ -44,6 +45,7 @@ class Workload:
     steps_per_second: float | None = None
     subject: str = "ours"
     memory_at_most: dict[str, float] = field(default_factory=dict)
+    quiet: float = 0.95
 
 
 @dataclass(frozen=True)
