@@ -17,7 +17,7 @@ def config_of(run: Run, saving: Saving) -> dict[str, Any]:
         "agent": agent.name,
         "env": adapter.name,
         "num_envs": run.num_envs,
-        **({"ranks": run.ranks.count} if run.ranks.count > 1 else {}),
+        "ranks": run.ranks.count,
         "shard": agent.flat_optimizer.shares_out,
         "total_steps": run.total_steps,
         **{name: getattr(run.plan, name) for name in ("seed", "log_every", "stop_return", "step_timeout")},

@@ -179,12 +179,14 @@ def _line(run: Run, way: str, before: State, learner: int | None, *, other_bits:
     why = "its bits are those of a run that was not stopped" if learner is None else "as with the others"
     if other_bits:
         why = "with all that it had learned; what is another now may change its bits"
-    if way == ANEW and learner is None and before["collector"] is not None:
+    then = 1 + len(before.get("others", []))
+    if way == ANEW and learner is None and then != run.ranks.count:
+        now = f"{run.ranks.count} now"
+        why = f"the running episodes are given up, as {then} process{'es' * (then > 1)} learned together, and {now}"
+    elif way == ANEW and learner is None and before["collector"] is not None:
         why = "a learner that had taken its part of fewer steps goes on, too"
     elif way == ANEW and learner is not None and learner not in before["going_on"]:
         why = "it had taken its part of the steps before others"
-    elif way == ANEW and (then := 1 + len(before.get("others", []))) != run.ranks.count:
-        why = f"the running ones are given up, as there were {then} ranks, and are {run.ranks.count} now"
     elif way == ANEW:
         why = f"the running ones are given up, as {why_not(run.collector)}"
     return f"resumed  from step {run.steps:,} {way}: {why}"

@@ -1,5 +1,6 @@
 """A run of several processes: one writes, all learn from the environments of all."""
 
+import io
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import torch
 from support.names import ROOT
 from support.ranks import on_ranks
 
+import pg_agents as pg
 from pg_agents.training.ranks import check_same, first_opens, give_from_first, largest, seed_of_rank, states_of_ranks
 
 SCRIPT = """
@@ -61,6 +63,12 @@ def test_all_learn_the_same_and_a_resumed_run_has_the_bits_of_one_that_was_not_s
     assert ways == ["exactly"] and [steps, episodes, digest] == [*expected[:2], expected[3]]
     more = launched(tmp_path, 3, 2200, run_dir="parts", resume=True)
     assert more[0] == more[1] == more[2] and more[0][2] == ["exactly", "with new episodes"]
+    agent, said = pg.PPO.for_env("pg/CartPole-v1", num_envs=4, num_steps=32, minibatch_size=64, epochs=2), io.StringIO()
+    how = {"run_dir": tmp_path / "parts", "resume": True, "progress": said, "eval_env": "pg/CartPole-v1"}
+    pg.train(agent, "pg/CartPole-v1", num_envs=4, total_steps=2500, **how)
+    assert "with new episodes: the running episodes are given up, as 3 processes learned together" in said.getvalue()
+    config = json.loads((tmp_path / "parts/config.json").read_text())
+    assert config["ranks"] == 1 and [one.get("ranks") for one in config["earlier"]][-2:] == [2, 3]
 
 
 @pytest.mark.slow
