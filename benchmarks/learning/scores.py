@@ -73,10 +73,11 @@ def errors(cells: Iterable[Named], found: Mapping[str, Runs]) -> list[str]:
 
 
 def pairs(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
-    """Return (ours, theirs) of each cell of another library."""
-    ours = {(cell.env, cell.agent): cell for cell in cells if cell.library == "pg_agents"}
+    """Return (ours, theirs) of each cell of another library, with every cell of ours that it stands beside."""
+    ours = [cell for cell in cells if cell.library == "pg_agents"]
     others = [cell for cell in cells if cell.library != "pg_agents"]
-    return [(ours[cell.env, cell.agent.lower()], cell) for cell in others]
+    same = [(cell, other) for other in others for cell in ours if cell.env == other.env]
+    return [(cell, other) for cell, other in same if cell.agent == other.agent.lower()]
 
 
 def agent_of(cell: Cell) -> str:
@@ -108,7 +109,7 @@ def _versus(ours: Cell, theirs: Cell, found: Mapping[str, Runs], worst: float | 
     both = [completed(runs, worst) for runs in made]
     lacking = ["failed" if runs else MISSING for runs in made]
     means = [number(interquartile_mean(some)) if some else no for some, no in zip(both, lacking, strict=True)]
-    head = [short(ours.env), f"`{ours.agent}`", *means]
+    head = [short(ours.env), code(agent_of(ours)), *means]
     counts = " and ".join(str(len(some)) for some in both)
     if min(map(len, both)) < 2:
         return [*head, NONE, NONE, counts, ""]

@@ -22,8 +22,8 @@ from pg_agents.tuning.task import Task
 
 __all__ = ["CELLS", "SEEDS", "run", "run_seeds", "table"]
 
-ENVS = "CartPole-v1", "Pendulum-v1"
-STEPS, TRIALS, NUM_ENVS = 100_000, 20, 8
+TRIALS = {"CartPole-v1": (20,), "Pendulum-v1": (20, 60)}  # of an environment: each number is a cell
+STEPS, NUM_ENVS = 100_000, 8
 TUNING_SEEDS = tuple(range(100, 104))
 
 
@@ -41,10 +41,11 @@ class TunedCell(Cell):
 def cells(env: str) -> list[Cell]:
     """Return the cells of an environment: our defaults, our settings from trials, the zoo's."""
     ours = TunedCell(f"{env}/ppo-defaults", "ppo", env, NUM_ENVS, STEPS)
-    return [ours, replace(ours, name=f"{env}/ppo-from {TRIALS} trials", trials=TRIALS), zoo.peer_of(ours)]
+    tuned = [replace(ours, name=f"{env}/ppo-from {count} trials", trials=count) for count in TRIALS[env]]
+    return [ours, *tuned, zoo.peer_of(ours)]
 
 
-CELLS = [cell for env in ENVS for cell in cells(env)]
+CELLS = [cell for env in TRIALS for cell in cells(env)]
 
 
 def run(cell: Cell, seed: int) -> Result:
