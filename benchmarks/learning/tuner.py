@@ -1,6 +1,7 @@
 """Does the tuner find settings that return as much as those of Stable-Baselines3's zoo, after as many steps?
 
-A trial learns with four seeds, none of which is reported; the first has our defaults.
+A trial learns with four seeds, none of which is reported; the first has our defaults. On Pendulum, the cell of 60
+trials was added when it was known what 20 had found.
 """
 
 from __future__ import annotations
