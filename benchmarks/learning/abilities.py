@@ -40,19 +40,20 @@ ABILITIES: dict[str, list[Task]] = {
         for scale in (0.001, 0.03, 1.0, 30.0, 1000.0)
     ],
     "credit over delay": [
-        ("pg/Catch-v0", {"rows": rows, "columns": 5, "pixels": 4}, {}, 20_000) for rows in (5, 10, 20)
+        ("pg/Catch-v0", {"rows": rows, "columns": 5, "pixels": 1}, {}, 20_000) for rows in (5, 10, 20)
     ],
     "exploration": [("pg/Chain-v0", {"num_states": states, "slip": 0.05}, {}, 50_000) for states in (3, 5, 8)],
     "memory": [("pg/Recall-v0", {"delay": delay}, {}, 60_000) for delay in (2, 4, 8)],
 }
 NETWORKS = {"memory": {"recurrent": 16}}
+WRAPPERS = {"credit over delay": ["FlattenObservation"]}  # so that seeing is no part of it
 
 
 def cells_of(agent: str, ability: str) -> list[Cell]:
     """Return the tasks of an ability for an agent."""
     arguments = AGENTS[agent] | NETWORKS.get(ability, {})
     return [
-        Cell(f"{ability} {i + 1}/{agent}", agent, env, 16, steps, arguments, 200, given, asked)
+        Cell(f"{ability} {i + 1}/{agent}", agent, env, 16, steps, arguments, 200, given, asked, WRAPPERS.get(ability, []))
         for i, (env, given, asked, steps) in enumerate(ABILITIES[ability])
     ]
 
