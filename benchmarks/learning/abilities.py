@@ -17,7 +17,7 @@ from benchmarks.learning.protocol import SEEDS, Cell, Result, run, run_seeds, to
 from benchmarks.suite.pictures import draw_bars, panels
 from benchmarks.suite.samples import interval_text
 from benchmarks.suite.tables import MISSING, NONE, Measured, by_cell, markdown
-from pg_agents.statistics import interquartile_mean
+from pg_agents.statistics import interquartile_mean, interval
 
 __all__ = ["CELLS", "SEEDS", "plot", "run", "run_seeds", "table", "together"]
 
@@ -89,14 +89,15 @@ def table(records: Sequence[Measured]) -> str:
 
 
 def plot(records: Sequence[Measured]) -> Figure | None:
-    """Draw a bar an agent, a panel an ability."""
+    """Draw a bar with its 95 % interval an agent, a panel an ability."""
     if not records:
         return None
     figure, title = None, "Scores of abilities, from 0 (chance) to 1 (the best policy)"
     for axes, ability in zip(panels(len(ABILITIES), title, columns=3), ABILITIES, strict=True):
         figure = axes.figure
         found = [score_of(agent, ability, records) for agent in AGENTS]
-        draw_bars(axes, list(AGENTS), [interquartile_mean(values) if values else None for values in found])
+        middles = [interquartile_mean(values) if values else None for values in found]
+        draw_bars(axes, list(AGENTS), middles, ends=[interval(values) if len(values) > 1 else None for values in found])
         axes.set(title=ability, xlabel="score", xlim=(0, 1.25))
     assert figure is None or isinstance(figure, Figure)
     return figure
