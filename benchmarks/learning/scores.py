@@ -73,11 +73,19 @@ def errors(cells: Iterable[Named], found: Mapping[str, Runs]) -> list[str]:
 
 
 def pairs(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
-    """Return (ours, theirs) of each cell of another library, with every cell of ours that it stands beside."""
-    ours = [cell for cell in cells if cell.library == "pg_agents"]
-    others = [cell for cell in cells if cell.library != "pg_agents"]
-    same = [(cell, other) for other in others for cell in ours if cell.env == other.env]
-    return [(cell, other) for cell, other in same if cell.agent == other.agent.lower()]
+    """Return (ours, theirs) of each cell of another library, with every cell of ours that it stands beside.
+
+    Raises:
+        ValueError: a cell of another library stands alone.
+    """
+    found = []
+    for other in (cell for cell in cells if cell.library != "pg_agents"):
+        same = [cell for cell in cells if cell.library == "pg_agents" and cell.env == other.env]
+        beside = [(cell, other) for cell in same if cell.agent == other.agent.lower()]
+        if not beside:
+            raise ValueError(f"cells: none of ours stands beside {other.name}; add one")
+        found += beside
+    return found
 
 
 def agent_of(cell: Cell) -> str:

@@ -144,6 +144,15 @@ def test_where_another_library_is_ahead_we_are_behind():
     assert "| failed | missing |" in said  # and nothing says what the worst score is
 
 
+def test_every_cell_of_ours_stands_beside_the_peers_of_its_environment():
+    longer = dataclasses.replace(OURS, name="CartPole-v1/ppo-longer")
+    elsewhere = dataclasses.replace(OURS, name="Pendulum-v1/ppo", env="Pendulum-v1")
+    other = dataclasses.replace(OURS, name="CartPole-v1/a2c", agent="a2c")
+    assert scores.pairs([OURS, elsewhere, THEIRS, other, longer]) == [(OURS, THEIRS), (longer, THEIRS)]
+    with pytest.raises(ValueError, match="none of ours stands beside CartPole-v1/sb3-ppo"):
+        scores.pairs([THEIRS, elsewhere, other])
+
+
 def test_pictures_say_what_their_lines_are():
     assert curves.plot([OURS, THEIRS], [], "Nothing") is None
     figure = curves.plot(
