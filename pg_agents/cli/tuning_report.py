@@ -20,6 +20,7 @@ from pg_agents.folders import write_files
 from pg_agents.shown import printable
 from pg_agents.training.run_files import writable
 from pg_agents.tuning.results import Fresh, Row, best_of, file_text, lines_text, number, rows_of
+from pg_agents.tuning.space import SEARCH
 from pg_agents.tuning.task import Task
 
 TRIALS, BEST, SUMMARY, PICTURE = "trials.jsonl", "best.toml", "summary.json", "tuning.png"
@@ -102,6 +103,8 @@ def lines(out: Path, task: Task, rows: Sequence[Row], found: Sequence[Fresh], se
     states = Counter(row["state"] for row in rows)
     parts = ", ".join(f"{count} {'given up' if state == 'pruned' else state}" for state, count in states.items())
     text = [f"trials   {len(rows)} ({parts}) in {seconds:,.0f} s"]
+    if all(row["origin"] != SEARCH for row in rows):
+        text.append("         only known settings were tried: others need a longer --budget or more --trials")
     row = chosen(rows, found)
     if row is None:
         return "\n".join([*text, f"         none has ended well; see {out / TRIALS}"])
