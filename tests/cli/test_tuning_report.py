@@ -12,7 +12,8 @@ TASK = SimpleNamespace(agent="ppo", seeds=(100, 101, 102))
 
 def row(trial, origin, state="complete"):
     returns = [1.0, 2.0, 3.0] if state == "complete" else None
-    return {"trial": trial, "origin": origin, "state": state, "score": 1.0 if returns else None, "returns": returns}
+    scores = {"score": 1.0 if returns else None, "lower_ends": [0.5] if returns else [], "returns": returns}
+    return {"trial": trial, "origin": origin, "state": state} | scores
 
 
 @pytest.mark.parametrize(
