@@ -51,9 +51,9 @@ WRAPPERS = {"credit over delay": ["FlattenObservation"]}  # so that seeing is no
 
 def cells_of(agent: str, ability: str) -> list[Cell]:
     """Return the tasks of an ability for an agent."""
-    arguments = AGENTS[agent] | NETWORKS.get(ability, {})
+    arguments, wrappers = AGENTS[agent] | NETWORKS.get(ability, {}), WRAPPERS.get(ability, [])
     return [
-        Cell(f"{ability} {i + 1}/{agent}", agent, env, 16, steps, arguments, 200, given, asked, WRAPPERS.get(ability, []))
+        Cell(f"{ability} {i + 1}/{agent}", agent, env, 16, steps, arguments, 200, given, asked, wrappers)
         for i, (env, given, asked, steps) in enumerate(ABILITIES[ability])
     ]
 

@@ -21,7 +21,8 @@ def row(trial, origin, state="complete"):
 )
 def test_a_budget_for_nothing_but_known_settings_is_said(origins):
     said = lines(Path("o"), TASK, [row(trial, origin) for trial, origin in enumerate(origins)], [], 62.0)
-    assert said.startswith(f"trials   {len(origins)} ({len(origins)} complete) in 62 s\n") and "chosen   trial 0" in said
+    assert said.startswith(f"trials   {len(origins)} ({len(origins)} complete) in 62 s\n")
+    assert "chosen   trial 0" in said
     assert ("others need a longer --budget or more --trials" in said) is ("search" not in origins)
 
 
