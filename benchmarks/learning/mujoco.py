@@ -1,4 +1,7 @@
-"""Do agents learn to run, hop, walk and swim, and as well as Stable-Baselines3 with its zoo's settings?"""
+"""Do agents learn to run, hop, walk and swim, and as well as Stable-Baselines3 with its zoo's settings?
+
+The zoo's settings are those of version 3 of the environments.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.learning import curves, scores
 from benchmarks.learning.protocol import SEEDS, Cell, run, tuned_cell
-from benchmarks.learning.zoo import peer_of
+from benchmarks.learning.zoo import peers_of
 from benchmarks.suite.tables import Measured
 
 __all__ = ["CELLS", "EXTRAS", "SEEDS", "plot", "run", "table"]
@@ -25,9 +28,9 @@ def like_walker(env: str, **arguments: float) -> Cell:
 
 CELLS = [
     HALF_CHEETAH,
-    peer_of(HALF_CHEETAH),
+    *peers_of(HALF_CHEETAH),
     HOPPER,
-    peer_of(HOPPER),
+    *peers_of(HOPPER),
     tuned_cell("trpo", "Hopper-v5"),
     WALKER,
     like_walker("Ant-v5"),

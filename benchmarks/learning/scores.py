@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean
 
 from benchmarks.learning.protocol import Cell
 from benchmarks.suite.samples import Row, Sample, statistics_table
 from benchmarks.suite.tables import MISSING, NONE, Measured, Named, by_cell, failures, markdown, number, results
-from pg_agents.statistics import interquartile_mean
+from pg_agents.statistics import caution, improvement_interval, interquartile_mean, probability_of_improvement
 
 LIBRARIES = {"stable-baselines3": "Stable-Baselines3, "}
+AHEAD, UNDECIDED, BEHIND = "ahead", "undecided", "behind"
+MANY = 10  # runs; with fewer an interval is marked
 Runs = Mapping[int, Measured]  # by seed
 
 
@@ -22,24 +25,86 @@ def table(cells: Sequence[Cell], seeds: Sequence[int], records: Iterable[Measure
     for cell in cells:
         runs = found.get(cell.name, {})
         sample = Sample.of(scores(runs), asked=len(seeds), worst=lowest(cells, found, cell.env))
-        labels = short(cell.env), code(agent_of(cell)), f"{cell.total_steps / 1000:,.0f} k", mean(runs, "untrained")
+        labels = short(cell.env), code(agent_of(cell)), steps(cell), mean(runs, "untrained")
         rows.append(Row(labels, sample, known(runs, "random"), known(runs, "optimal")))
     said = statistics_table(("environment", "agent", "steps", "untrained"), rows)
     return "\n\n".join([said, *errors(cells, found)])
 
 
+@dataclass(frozen=True)
+class Versus:
+    """A cell of ours beside one of another library: what their runs scored, a failed one the worst score there is.
+
+    Attributes:
+        ours: the cell.
+        theirs: the other library's.
+        scored: what the runs of each have scored; (): none ran, or all failed and the worst score is not known.
+        lacking: the text for each where it has no scores.
+    """
+
+    ours: Cell
+    theirs: Cell
+    scored: tuple[list[float], list[float]]
+    lacking: tuple[str, str]
+
+    @property
+    def fewest(self) -> int:
+        """The number of runs of the side that has fewer."""
+        return min(map(len, self.scored))
+
+    @property
+    def name(self) -> str:
+        """The environment, our agent and their steps."""
+        return f"{short(self.ours.env)} ({code(agent_of(self.ours))}, their {steps(self.theirs)})"
+
+    def row(self) -> list[str]:
+        """Return the row of a table."""
+        means = [
+            number(interquartile_mean(some)) if some else lack
+            for some, lack in zip(self.scored, self.lacking, strict=True)
+        ]
+        head = [short(self.ours.env), code(agent_of(self.ours)), *means, steps(self.theirs)]
+        counts = " and ".join(str(len(some)) for some in self.scored)
+        if self.fewest < 2:
+            return [*head, NONE, NONE, counts, ""]
+        low, high = improvement_interval(*self.scored)
+        interval = f"{low:.2f} … {high:.2f}" + "\\*" * (self.fewest < MANY)
+        return [*head, f"{probability_of_improvement(*self.scored):.2f}", interval, counts, self.verdict()]
+
+    def verdict(self) -> str:
+        """Return who is ahead: behind is whose probability is below ½; its interval decides unless it holds ½."""
+        low, high = improvement_interval(*self.scored)
+        if low > 0.5:
+            return AHEAD
+        if probability_of_improvement(*self.scored) >= 0.5:
+            return UNDECIDED
+        return BEHIND if high < 0.5 else f"{BEHIND}, {UNDECIDED}"
+
+
 def comparison(cells: Sequence[Cell], records: Iterable[Measured]) -> str:
     """Return, for each cell of another library, with which probability a run of ours returns more than one of theirs.
 
-    Ours are those with its environment and its algorithm. Where the probability is below ½ we are behind.
+    Ours are those with its environment and its algorithm.
     """
     found = by_cell(records)
-    rows = [_versus(ours, theirs, found, lowest(cells, found, ours.env)) for ours, theirs in pairs(cells)]
-    behind = [f"{row[0]} ({row[1]})" for row in rows if row[-1] == "behind"]
-    measured = sum(row[4] != NONE for row in rows)
-    said = f"Behind in {', '.join(behind)}." if behind else f"Behind in none of {measured} that have been measured."
-    heads = ("environment", "agent", "ours, IQM", "theirs, IQM", "P(ours > theirs)", "95 % interval", "runs", "")
-    return f"{markdown(heads, rows, 2)}\n\n{said}"
+    every = [_versus(ours, theirs, found, lowest(cells, found, ours.env)) for ours, theirs in pairs(cells)]
+    heads = ("environment", "agent", "ours, IQM", "theirs, IQM", "their steps")
+    heads += ("P(ours > theirs)", "95 % interval", "runs", "we are")
+    few = [one.fewest for one in every if 2 <= one.fewest < MANY]
+    note = [f"\\* {caution(min(few))}."] if few else []
+    return "\n\n".join([markdown(heads, [one.row() for one in every], 2), *note, _summary(every)])
+
+
+def _summary(every: Sequence[Versus]) -> str:
+    """Return a sentence: where we are ahead, where nothing is decided, where we are behind."""
+    measured = [one for one in every if one.fewest >= 2]
+    names: dict[str, list[str]] = {}
+    for one in measured:
+        names.setdefault(one.verdict(), []).append(one.name)
+    parts = [f"{verdict} in {', '.join(names[verdict])}" for verdict in sorted(names)]
+    if not parts:
+        return "Nothing has been measured on both sides."
+    return f"Of {len(measured)} that have been measured, with 95 % confidence: {'; '.join(parts)}."
 
 
 def scores(runs: Runs, key: str = "score") -> list[float | None]:
@@ -95,6 +160,11 @@ def agent_of(cell: Cell) -> str:
     return f"{LIBRARIES.get(cell.library, '')}{cell.agent}{shown}"
 
 
+def steps(cell: Cell) -> str:
+    """Return how many steps a cell has, in thousands."""
+    return f"{cell.total_steps / 1000:,.0f} k"
+
+
 def code(name: str) -> str:
     """Return the name of an agent of ours as code."""
     first, comma, rest = name.partition(",")
@@ -112,16 +182,7 @@ def completed(runs: Runs, worst: float | None) -> list[float]:
     return [value for value in values if value is not None] if None not in values else []
 
 
-def _versus(ours: Cell, theirs: Cell, found: Mapping[str, Runs], worst: float | None) -> list[str]:
-    made = [found.get(one.name, {}) for one in (ours, theirs)]
-    both = [completed(runs, worst) for runs in made]
-    lacking = ["failed" if runs else MISSING for runs in made]
-    means = [number(interquartile_mean(some)) if some else no for some, no in zip(both, lacking, strict=True)]
-    head = [short(ours.env), code(agent_of(ours)), *means]
-    counts = " and ".join(str(len(some)) for some in both)
-    if min(map(len, both)) < 2:
-        return [*head, NONE, NONE, counts, ""]
-    from pg_agents.statistics import improvement_interval, probability_of_improvement
-
-    probability, (low, high) = probability_of_improvement(*both), improvement_interval(*both)
-    return [*head, f"{probability:.2f}", f"{low:.2f} … {high:.2f}", counts, "behind" if probability < 0.5 else ""]
+def _versus(ours: Cell, theirs: Cell, found: Mapping[str, Runs], worst: float | None) -> Versus:
+    first, second = (found.get(one.name, {}) for one in (ours, theirs))
+    lacking = ("failed" if first else MISSING, "failed" if second else MISSING)
+    return Versus(ours, theirs, (completed(first, worst), completed(second, worst)), lacking)

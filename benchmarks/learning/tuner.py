@@ -43,7 +43,7 @@ def cells(env: str) -> list[Cell]:
     """Return the cells of an environment: our defaults, our settings from trials, the zoo's."""
     ours = TunedCell(f"{env}/ppo-defaults", "ppo", env, NUM_ENVS, STEPS)
     tuned = [replace(ours, name=f"{env}/ppo-from {count} trials", trials=count) for count in TRIALS[env]]
-    return [ours, *tuned, zoo.peer_of(ours)]
+    return [ours, *tuned, *zoo.peers_of(ours)]
 
 
 CELLS = [cell for env in TRIALS for cell in cells(env)]

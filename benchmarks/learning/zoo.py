@@ -1,11 +1,12 @@
 """Settings that Stable-Baselines3's zoo publishes (rl-baselines3-zoo, hyperparams/ppo.yml, commit 00128b5d46).
 
-They are in the zoo's words, but for n_envs and n_timesteps: both libraries take as many steps. The zoo's environments
-are of earlier versions: LunarLander-v2, HalfCheetah-v3 and Hopper-v3.
+They are in the zoo's words, but for n_envs and n_timesteps. The zoo's environments are of earlier versions:
+LunarLander-v2, HalfCheetah-v3 and Hopper-v3.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.learning.protocol import Cell
@@ -21,10 +22,11 @@ WIDE = {
     "net_arch": {"pi": [256, 256], "vf": [256, 256]},
 }
 
-# Environment → environments side by side, arguments.
-PPO: dict[str, tuple[int, dict[str, Any]]] = {
+# Environment → environments side by side, steps, arguments.
+PPO: dict[str, tuple[int, int, dict[str, Any]]] = {
     "CartPole-v1": (
         8,
+        100_000,
         {
             "n_steps": 32, "batch_size": 256, "gae_lambda": 0.8, "gamma": 0.98, "n_epochs": 20, "ent_coef": 0.0,
             "learning_rate": "lin_0.001", "clip_range": "lin_0.2",
@@ -32,23 +34,27 @@ PPO: dict[str, tuple[int, dict[str, Any]]] = {
     ),
     "Acrobot-v1": (
         16,
+        1_000_000,
         {"normalize": True, "n_steps": 256, "gae_lambda": 0.94, "gamma": 0.99, "n_epochs": 4, "ent_coef": 0.0},
     ),
     "Pendulum-v1": (
         4,
+        100_000,
         {
             "n_steps": 1024, "gae_lambda": 0.95, "gamma": 0.9, "n_epochs": 10, "ent_coef": 0.0, "learning_rate": 1e-3,
             "clip_range": 0.2, "use_sde": True, "sde_sample_freq": 4,
         },
     ),
-    "LunarLander-v3": (16, LUNAR_LANDER),
-    "LunarLanderContinuous-v3": (16, LUNAR_LANDER),
+    "LunarLander-v3": (16, 1_000_000, LUNAR_LANDER),
+    "LunarLanderContinuous-v3": (16, 1_000_000, LUNAR_LANDER),
     "MountainCar-v0": (
         16,
+        1_000_000,
         {"normalize": True, "n_steps": 16, "gae_lambda": 0.98, "gamma": 0.99, "n_epochs": 4, "ent_coef": 0.0},
     ),
     "MountainCarContinuous-v0": (
         1,
+        20_000,
         {
             "normalize": True, "batch_size": 256, "n_steps": 8, "gamma": 0.9999, "learning_rate": 7.77e-05,
             "ent_coef": 0.00429, "clip_range": 0.1, "n_epochs": 10, "gae_lambda": 0.9, "max_grad_norm": 5,
@@ -57,6 +63,7 @@ PPO: dict[str, tuple[int, dict[str, Any]]] = {
     ),
     "BipedalWalker-v3": (
         32,
+        5_000_000,
         {
             "normalize": True, "n_steps": 2048, "batch_size": 64, "gae_lambda": 0.95, "gamma": 0.999, "n_epochs": 10,
             "ent_coef": 0.0, "learning_rate": 3e-4, "clip_range": 0.18,
@@ -64,6 +71,7 @@ PPO: dict[str, tuple[int, dict[str, Any]]] = {
     ),
     "HalfCheetah-v5": (
         1,
+        1_000_000,
         {
             "normalize": True, "batch_size": 64, "n_steps": 512, "gamma": 0.98, "learning_rate": 2.0633e-05,
             "ent_coef": 0.000401762, "clip_range": 0.1, "n_epochs": 20, "gae_lambda": 0.92, "max_grad_norm": 0.8,
@@ -72,6 +80,7 @@ PPO: dict[str, tuple[int, dict[str, Any]]] = {
     ),
     "Hopper-v5": (
         1,
+        1_000_000,
         {
             "normalize": True, "batch_size": 32, "n_steps": 512, "gamma": 0.999, "learning_rate": 9.80828e-05,
             "ent_coef": 0.00229519, "clip_range": 0.2, "n_epochs": 5, "gae_lambda": 0.99, "max_grad_norm": 0.7,
@@ -81,8 +90,14 @@ PPO: dict[str, tuple[int, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def peer_of(ours: Cell) -> Cell:
-    """Return the cell of Stable-Baselines3's PPO beside one of ours: as many steps, the zoo's settings."""
-    num_envs, arguments = PPO[ours.env]
+def peers_of(ours: Cell) -> list[Cell]:
+    """Return the cells of Stable-Baselines3's PPO beside one of ours, with the zoo's settings.
+
+    One has as many steps as ours; where the zoo has fewer, another one has the zoo's.
+    """
+    num_envs, steps, arguments = PPO[ours.env]
     name = f"{ours.env}/sb3-ppo"
-    return Cell(name, "PPO", ours.env, num_envs, ours.total_steps, arguments, ours.episodes, library=LIBRARY)
+    same = Cell(name, "PPO", ours.env, num_envs, ours.total_steps, arguments, ours.episodes, library=LIBRARY)
+    if steps >= ours.total_steps:
+        return [same]
+    return [same, replace(same, name=f"{name}, {steps // 1000} k steps", total_steps=steps)]

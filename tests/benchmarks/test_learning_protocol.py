@@ -11,6 +11,7 @@ from benchmarks.learning import curves, protocol, sb3, scores, zoo
 from benchmarks.learning.protocol import Cell
 from benchmarks.suite.pictures import unclear
 from benchmarks.suite.records import Record
+from pg_agents.statistics import probability_of_improvement
 
 CELL = Cell("CartPole-v1/reinforce", "reinforce", "CartPole-v1", 4, 800, episodes=6)
 TABLE = Cell("GridWorld-v0/a2c", "a2c", "pg/GridWorld-v0", 4, 800, episodes=20)
@@ -115,7 +116,7 @@ def test_known_returns_come_from_the_model():
 
 # -- tables and pictures -----------------------------------------------------------------------------------------------
 OURS = Cell("CartPole-v1/ppo", "ppo", "CartPole-v1", 4, 200_000)
-THEIRS = zoo.peer_of(OURS)
+THEIRS, SHORTER = zoo.peers_of(OURS)
 
 
 def test_a_run_that_failed_has_the_worst_score():
@@ -131,17 +132,50 @@ def test_a_run_that_failed_has_the_worst_score():
     assert "missing" in next(line for line in said.splitlines() if "`reinforce`" in line)
 
 
-def test_where_another_library_is_ahead_we_are_behind():
+def verdict_of(ours, theirs):
+    """Return the columns "we are" and "95 % interval" of a comparison, and the sentence below it."""
+    made = [
+        [record(cell, seed, score) for seed, score in enumerate(given)]
+        for cell, given in ((OURS, ours), (THEIRS, theirs))
+    ]
+    said = scores.comparison([OURS, THEIRS], [*made[0], *made[1]])
+    cells = [one.strip() for one in said.splitlines()[2].split("|")]
+    return cells[9], cells[7], said.splitlines()[-1]
+
+
+def test_an_interval_decides_who_is_ahead_and_a_probability_below_half_is_behind():
+    low, high = [100.0 + seed for seed in range(10)], [200.0 + seed for seed in range(10)]
+    verdict, _, said = verdict_of(low, high)
+    assert verdict == "behind"
+    assert said == "Of 1 that have been measured, with 95 % confidence: behind in CartPole-v1 (`ppo`, their 200 k)."
+    assert verdict_of(high, low)[0] == "ahead" and verdict_of(low, low)[:2] == ("undecided", "0.27 … 0.73")
+    nearly = [score + 0.5 * (-1) ** int(score) for score in low]
+    assert verdict_of([score - 1 for score in low], nearly)[0] == "behind, undecided"
+
+
+def test_few_runs_on_a_side_are_marked():
+    few, many = [200.0, 201.0], [100.0 + seed for seed in range(10)]
+    verdict, interval, _ = verdict_of(few, many)
+    assert interval.endswith("\\*") and verdict == "ahead"
+    made = [record(OURS, seed, 3.0) for seed in range(2)] + [record(THEIRS, seed, 2.0) for seed in range(10)]
+    assert "\\* 95 % intervals of 2 runs hold what they should" in scores.comparison([OURS, THEIRS], made)
+
+
+def test_runs_that_failed_or_are_missing_stand_in_the_comparison():
     ours = [record(OURS, seed, 100.0 + seed) for seed in range(10)]
-    theirs = [record(THEIRS, seed, 200.0 + seed) for seed in range(10)]
-    said = scores.comparison([OURS, THEIRS], [*ours, *theirs])
-    assert "| 0.00 |" in said and "| behind |" in said and "Behind in CartPole-v1 (`ppo`)." in said
-    worse = [record(THEIRS, seed, None) for seed in range(10)]
-    said = scores.comparison([OURS, THEIRS], [*ours, *worse])
-    assert "| 1.00 |" in said and "Behind in none of 1" in said
+    said = scores.comparison([OURS, THEIRS], [*ours, *[record(THEIRS, seed, None) for seed in range(10)]])
+    assert "| 1.00 |" in said and "ahead in CartPole-v1" in said
     assert "| missing |" in scores.comparison([OURS, THEIRS], ours)
     said = scores.comparison([OURS, THEIRS], [record(OURS, seed, None) for seed in range(10)])
     assert "| failed | missing |" in said  # and nothing says what the worst score is
+    assert "Nothing has been measured on both sides." in said
+
+
+def test_a_peer_whose_zoo_has_fewer_steps_learns_from_those_too():
+    assert (THEIRS.total_steps, SHORTER.total_steps) == (200_000, 100_000) and SHORTER.arguments == THEIRS.arguments
+    assert [one.total_steps for one in zoo.peers_of(dataclasses.replace(OURS, total_steps=100_000))] == [100_000]
+    rows = scores.comparison([OURS, THEIRS, SHORTER], []).splitlines()[2:4]
+    assert ["| 200 k |" in rows[0], "| 100 k |" in rows[1]] == [True, True]
 
 
 def test_every_cell_of_ours_stands_beside_the_peers_of_its_environment():
@@ -187,7 +221,7 @@ def test_peers_learn_the_same_task_and_are_asked_in_the_same_episodes(monkeypatc
     assert protocol.run_seeds(THEIRS, [6, 7]) == {6: {"score": 1.0}, 7: {"score": 1.0}}
     assert given["total_steps"] == OURS.total_steps and given["env"] == OURS.env and given["seed"] == 7
     assert len(set(given["eval_seeds"])) == OURS.episodes and not set(given["eval_seeds"]) & set(range(7, 15))
-    assert zoo.peer_of(dataclasses.replace(OURS, episodes=7)).episodes == 7
+    assert [one.episodes for one in zoo.peers_of(dataclasses.replace(OURS, episodes=7))] == [7, 7]
     assert json.loads(json.dumps(given)) == given and given["arguments"]["learning_rate"] == "lin_0.001"
 
 
@@ -221,10 +255,18 @@ def numbers_of_the_last(runs, key="score"):
     return [float(run.result[key]) for run in runs.values() if run.result is not None]
 
 
+def by_the_probability_alone(self):
+    """Return a verdict that asks for no interval."""
+    return "ahead" if probability_of_improvement(*self.scored) >= 0.5 else "behind"
+
+
 test_seeded_bugs = seeded(
     Bug("evaluated in the episodes of training", protocol.evaluate, on_training_seeds,
         [test_evaluations_have_seeds_that_no_training_has_had]),
     Bug("failed runs are dropped", scores.scores, numbers_of_the_last, [test_a_run_that_failed_has_the_worst_score]),
     Bug("theirs are held against ours", scores.pairs, lambda cells: [(cells[1], cells[0])],
-        [test_where_another_library_is_ahead_we_are_behind]),
+        [test_an_interval_decides_who_is_ahead_and_a_probability_below_half_is_behind]),
+    Bug("an interval decides nothing", scores.Versus.verdict, by_the_probability_alone,
+        [test_an_interval_decides_who_is_ahead_and_a_probability_below_half_is_behind]),
+    Bug("few runs are not marked", scores.caution, lambda runs: "", [test_few_runs_on_a_side_are_marked]),
 )  # fmt: skip
