@@ -4,6 +4,10 @@ Samples are drawn from five distributions of returns, of which the true values a
 interquartile mean (beside other ways to make them), of the median, of the probability of improvement (of a distribution
 beside itself, or moved by so many standard deviations) and of the interquartile mean of several tasks; and AdaStop with
 groups of five runs.
+
+"94.3%, 2.23" are the share of intervals that held the true value, and their median width, in units of the scores; where
+a difference is looked for, the share of tests that found one, and how many runs they took. There are 2,000 samples a
+cell, 1,000 of AdaStop and 500 of several tasks; n is the number of runs in a sample.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ is another on one side, which the table has to notice.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -79,10 +80,16 @@ def numbers(records: Sequence[Record]) -> dict[str, str]:
         peer = same[name].peer
         apart[peer] = max(apart.get(peer, 0.0), one["differences"]["weights"])
     versions = {name: version for mine in found.values() for one in results(mine) for name, version in _peers(one)}
-    said = {f"apart-{peer}": f"{value:.0e}".replace("e-0", "e-") for peer, value in apart.items()}
+    said = {f"apart-{peer}": at_most(value) for peer, value in apart.items()}
     said |= {"moved-least": f"{min(moved):.1g}", "moved-most": f"{max(moved):.2g}"} if moved else {}
     said["limit"] = f"{LIMIT:g}"
     return said | {"versions": ", ".join(f"{name} {version}" for name, version in versions.items())}
+
+
+def at_most(value: float) -> str:
+    """Return a positive number with one digit, rounded up."""
+    digits, power = f"{value:e}".split("e")
+    return f"{float(f'{math.ceil(float(digits))}e{power}'):.0e}".replace("e-0", "e-")
 
 
 def _peers(result: dict[str, Any]) -> list[tuple[str, str]]:

@@ -4,7 +4,8 @@ A prompt names one of eight symbols, and a text of up to eight tokens answers it
 times the symbol stands in it, up to three, less twice the number beyond that: 0 2 4 6 4 2 0 −2 −4. Somebody prefers y
 to y′ with probability σ(u(y) − u(y′)). A reward model learns from pairs that an untrained policy has written, in
 which the symbol seldom stands more than three times, so that it believes that more is better. GRPO then maximises the
-reward model less β KL(π‖π_untrained): with β = 0 the reward model is satisfied and the utility lost.
+reward model less β KL(π‖π_untrained): with β = 0 the reward model is satisfied and the utility falls below that of the
+untrained policy. Numbers are means over seeds with the least and the most; the utility is 6 at best.
 """
 
 from __future__ import annotations
@@ -106,15 +107,21 @@ def mean_utility(rollout: pg.Rollout) -> float:
 def table(records: Sequence[Record]) -> str:
     """Return a row for each weight: reward model, utility and KL in the end, means with the least and the most."""
     heads = ("penalty", "seeds", "reward model in the end", "true utility", "KL in the end, nats")
-    return markdown(heads, cell_rows(CELLS, records, _row), 1)
+    rows = cell_rows(CELLS, records, _row)
+    every = [one for mine in by_cell(records).values() for one in results(mine)]
+    before = [["untrained", str(len(every)), *_texts(every, slice(1))]] if every else []
+    return markdown(heads, before + rows, 1)
 
 
 def _row(each: list[dict[str, Any]]) -> Iterator[list[str]]:
-    columns = []
+    yield [str(len(each)), *_texts(each, slice(-LAST, None))]
+
+
+def _texts(each: list[dict[str, Any]], updates: slice) -> Iterator[str]:
+    """Yield reward, utility and KL over some updates: the mean over seeds, the least and the most."""
     for what in ("reward_model", "utility", "kl"):
-        ends = [float(np.mean([point[what] for point in one["curve"][-LAST:]])) for one in each]
-        columns.append(f"{number(np.mean(ends), 3)} ({number(min(ends), 3)} … {number(max(ends), 3)})")
-    yield [str(len(each)), *columns]
+        means = [float(np.mean([point[what] for point in one["curve"][updates]])) for one in each]
+        yield f"{number(np.mean(means), 3)} ({number(min(means), 3)} … {number(max(means), 3)})"
 
 
 def plot(records: Sequence[Record]) -> Figure | None:

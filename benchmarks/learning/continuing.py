@@ -69,10 +69,24 @@ def table(records: Sequence[Measured]) -> str:
         shares = [run["score"] / run["known"]["optimal"] for run in runs]
         error = max(abs(run["estimate"] / run["score"] - 1) for run in runs)
         best, middle = runs[0]["known"]["optimal"], interquartile_mean(shares)
-        texts = [number(best), f"**{middle:.2%}**", interval_text(shares), f"{min(shares):.2%}", f"{error:.2%}"]
+        texts = [
+            number(best),
+            f"**{100 * middle:.2f}**",
+            interval_text([100 * share for share in shares]),
+            f"{100 * min(shares):.2f}",
+            f"{error:.2%}",
+        ]
         return [[*texts, str(len(runs))]]
 
-    heads = ("environment", "best gain", "IQM of gain / best", "95 % interval", "worst", "error of λ, worst", "seeds")
+    heads = (
+        "environment",
+        "best gain",
+        "IQM of gain / best, %",
+        "95 % interval, %",
+        "worst, %",
+        "error of λ, worst",
+        "seeds",
+    )
     found = by_cell(records)
     return "\n\n".join([markdown(heads, cell_rows(CELLS, records, rows), 1), *scores.errors(CELLS, found)])
 

@@ -13,8 +13,8 @@ from benchmarks.suite.tables import Measured
 
 SOURCES = ("mdps", "memory", "classic", "mujoco", "tokens")
 SHOWN = (
-    "GridWorld-v0/ppo", "FrozenLake-v1/ppo", "Recall-v0/ppo-with a GRU", "CartPole-v1/ppo", "Pendulum-v1/ppo",
-    "LunarLander-v3/ppo", "HalfCheetah-v5/ppo", "Sort-v0/ppo",
+    "GridWorld-v0/ppo", "Cliff-v0/ppo", "FrozenLake-v1/ppo", "Recall-v0/ppo-with a GRU", "CartPole-v1/ppo",
+    "Pendulum-v1/ppo", "LunarLander-v3/ppo", "HalfCheetah-v5/ppo", "Sort-v0/ppo",
 )  # fmt: skip
 FOUND = {cell.name: cell for source in (mdps, memory, classic, mujoco, tokens) for cell in source.CELLS}
 CELLS_SHOWN = [FOUND[name] for name in SHOWN]

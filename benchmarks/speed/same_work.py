@@ -2,7 +2,9 @@
 
 Every run is a process of its own, of the peers in theirs (`python -m benchmarks peers install`; PG_AGENTS_PEERS names
 another folder). Sides take turns, a round for each seed, every second round backwards; a ratio is the median over
-rounds of two runs of one round. How it is measured stands in benchmarks/speed/README.md.
+rounds of two runs of one round. How it is measured stands in benchmarks/speed/README.md. Two rows are not the same
+work: in `cartpole-475` ours has 32 environments in vector form and the settings that ship for it, theirs 8 and its
+zoo's; in `a2c` each has its defaults.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ ZOO = {
 CARTPOLE = {"env": "CartPole-v1", "num_envs": 8, "kind": "sync", "threads": 1}
 
 CARTPOLE_475 = Workload(
-    "CartPole-v1, seconds until 100 training episodes return 475 on average",
+    "CartPole-v1, seconds until 100 training episodes return 475 on average, each with settings of its own",
     {"env": "CartPole-v1", "stop_return": 475.0, "threads": 1},
     {
         "sb3": Side("sb3", {"algorithm": "PPO", "num_envs": 8, "total_steps": 100_000, "arguments": ZOO}),
@@ -76,13 +78,13 @@ SAME_WORK = Workload(
 )
 
 A2C = Workload(
-    "A2C with its defaults on 8 synchronous CartPoles",
+    "A2C on 8 synchronous CartPoles, each with its defaults (16 steps an update, theirs 5)",
     CARTPOLE | {"total_steps": 80_000},
     {
         "sb3": Side("sb3", {"algorithm": "A2C", "arguments": {}}),
         "ours": Side("ours", {"agent": "a2c", "arguments": {}}),
     },
-    at_least={"sb3": 2.0},
+    at_least={"sb3": 0.0},
 )
 
 A2C_SAME_WORK = Workload(
@@ -92,7 +94,7 @@ A2C_SAME_WORK = Workload(
         "sb3": Side("sb3", {"algorithm": "A2C", "arguments": {}}),
         "ours": Side("ours", {"agent": "a2c", "arguments": {"num_steps": 5, "learning_rate": 7e-4, "gae_lambda": 1.0}}),
     },
-    at_least={"sb3": 0.0},
+    at_least={"sb3": 2.0},
 )
 
 HALFCHEETAH = Workload(

@@ -144,9 +144,10 @@ class Book:
                 experiment = self._named(name)
             except (UserError, ImportError) as error:
                 raise SourceError(f"{name} cannot be imported: {error}") from error
-            sources = [self[source] for source in experiment.sources]
+            theirs = [one for source in experiment.sources for one in self[source].records]
+            theirs = [one for one in theirs if not experiment.shown or one.cell["name"] in experiment.shown]
             own = experiment.current(read(self.results / f"{name}.jsonl"))
-            self._accounts[name] = Account(experiment, [*own, *(one for source in sources for one in source.records)])
+            self._accounts[name] = Account(experiment, [*own, *theirs])
         return self._accounts[name]
 
     def content(self, place: Place, page: Path) -> str:

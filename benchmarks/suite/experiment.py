@@ -31,6 +31,7 @@ class Experiment:
         extras: modules that must be importable.
         module: where its `table`, `plot` and `numbers` are; None: it has none.
         sources: experiments whose records it shows; it has no cells of its own then.
+        shown: the names of those cells of its sources that it shows; (): all.
         check: raises an error about a cell that cannot be measured, before anything is; None: nothing is looked at.
     """
 
@@ -46,6 +47,7 @@ class Experiment:
     extras: tuple[str, ...] = ()
     module: ModuleType | SimpleNamespace | None = None
     sources: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
     check: Callable[[Any], None] | None = None
 
     @property

@@ -93,7 +93,8 @@ def _checked(module: ModuleType, source: str) -> Experiment:
     name = Path(source).stem if source.endswith(".py") else source.rpartition(".")[2]
     lines = (module.__doc__ or "").strip().splitlines() or ["(no question: the file has no docstring)"]
     if sources := tuple(getattr(module, "SOURCES", ())):
-        return Experiment(name, source, lines[0], (), (), _measure_nothing, module=module, sources=sources)
+        what = {"sources": sources, "shown": tuple(getattr(module, "SHOWN", ()))}
+        return Experiment(name, source, lines[0], (), (), _measure_nothing, module=module, **what)
     if absent := [name for name in NEEDED if not hasattr(module, name)]:
         raise UserError(f"{where}: there is no {absent[0]}; an experiment defines {', '.join(NEEDED)}")
     cells, seeds = tuple(module.CELLS), tuple(module.SEEDS)

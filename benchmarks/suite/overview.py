@@ -20,8 +20,15 @@ HEAD = """\
 # Benchmarks
 
 All experiments, with what they measured. `python -m benchmarks report` writes this page; below each table stand the
-command that measured it, the commit, the machine, how many seeds there are, and what is missing or failed. A run that
-failed has the worst score there is. [How they are made and run](../benchmarks/README.md).
+command that measured it, the commit, the machine, how many seeds there are, and what is missing or failed.
+[How they are made and run](../benchmarks/README.md).
+
+Scores of agents, unless a section says otherwise: the mean return of the greedy policy after its last update, over
+100 episodes or more in fresh environments; higher is better. "Untrained" is that of samples of the policy before it
+has learned anything. The IQM is the interquartile mean over runs, one run a seed. Means over episodes have luck in
+them: a score may be above the best policy's expected return, and agents that find the same policy have the same
+score, since all are evaluated in the same episodes. A run that failed has the worst score in its environment, or,
+where that is not known, stands below its cell with its error.
 """
 
 

@@ -41,6 +41,7 @@ def test_preferences_are_told_by_their_last_updates():
     records.append(Record("rlhf", asdict(rlhf.CELLS[1]), 0, None, "ValueError: no"))
     text = rlhf.table(records)
     assert "| β = 0 | 2 | 2 (2 … 2) | 2 (1 … 3) | 0.5 (0.5 … 0.5) |" in text
+    assert "| untrained | 2 | 2 (2 … 2) | 9 (9 … 9) | 1 (1 … 1) |" in text and "untrained" not in rlhf.table([])
     assert "| β = 0.1 | **failed** (1 of 1): ValueError: no |" in text and "| β = 1 | missing |" in text
     figure = rlhf.plot(records)
     assert not unclear(figure) and rlhf.plot([]) is None

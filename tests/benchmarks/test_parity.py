@@ -100,6 +100,7 @@ def test_numbers_are_those_of_cells_that_should_agree():
     records.append(Record("parity", asdict(of("control")), 0, result(weight=1.0)))
     said = parity.numbers(records)
     assert said["apart-Stable-Baselines3"] == "4e-7" and said["moved-least"] == said["moved-most"] == "0.5"
+    assert [parity.at_most(value) for value in (7.4e-6, 2e-7, 9.1e-6)] == ["8e-6", "2e-7", "1e-5"]  # rounded up
     assert said["versions"] == "trl 1" and "apart-TRL" not in said and parity.numbers([])["limit"] == "0.0005"
 
 

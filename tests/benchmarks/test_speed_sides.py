@@ -152,11 +152,15 @@ def test_tables_say_ratios_their_ranges_failures_and_what_is_missing():
     busy = ran(100, 2.0) | {"cpu_seconds": 1.0}
     found = runs([ran(100, 6.0), ran(100, 8.0), None], [ran(100, 2.0), busy, ran(100, 2.5)])
     said = showing.tables({"some": workload}, records(workload, found))
-    row = "| `some`: title | Stable-Baselines3 | 50/s | 15/s | **3.50 ×** | 3.00 … 4.00 | 5.50 × | 2 ×, met |"
+    row = (
+        "| `some`: title | Stable-Baselines3 | 50/s | 15/s | **3.50 ×** | 3.00 … 4.00 | 5.50 × | 2 ×, met in 2 rounds |"
+    )
     assert row in said["ratios"]
     assert "**failed** (1 of 3): RuntimeError: it \\| failed" in said["some"]
     assert "Asked: 50 steps/s, met." in said["some"]
     assert "| 50% (busy) |" in showing.tables({"some": workload}, records(workload, runs([busy], [busy])))["some"]
+    once = showing.tables({"some": workload}, records(workload, runs([ran(100, 6.0)], [ran(100, 2.0)])))["ratios"]
+    assert "| **3.00 ×** | one round |" in once and "met in 1 round |" in once
     waiting = showing.tables({"some": work(quiet=0.0)}, records(workload, runs([busy], [busy])))  # not a busy machine
     assert "| 50% |" in waiting["some"] and "busy" not in waiting["some"]
     nothing = showing.tables({"some": workload}, [])

@@ -237,6 +237,9 @@ def test_what_others_have_measured_can_be_shown(root):
     made = {"arms": experiment(), "both": experiment("both", sources=("arms",))}
     book = Book(root, dict.fromkeys(made, "learning"), made.__getitem__)
     assert book["both"].records == book["arms"].records
+    made["some"] = replace(made["both"], name="some", shown=("few",))
+    some = Book(root, dict.fromkeys(made, "learning"), made.__getitem__)["some"].records
+    assert [record.cell["name"] for record in some] == ["few"] * 3
     twice = [*records_of(), *(replace(record, experiment="legs") for record in records_of())]
     assert " · 3 seeds a cell" in origin(made["both"], twice)  # though cells have the same names
     assert fingerprint(twice) == fingerprint(twice[::-1]) != fingerprint(records_of())

@@ -67,9 +67,9 @@ def in_this_process(tasks, jobs, each, show=None):
 
 
 def test_what_shows_what_others_measured_measures_nothing(tmp_path, capsys):
-    (tmp_path / "shows.py").write_text('"""What did they measure?"""\nSOURCES = ("one", "two")\n')
+    (tmp_path / "shows.py").write_text('"""What did they measure?"""\nSOURCES = ("one", "two")\nSHOWN = ("few",)\n')
     found = load(str(tmp_path / "shows.py"))
-    assert found.sources == ("one", "two") and found.cells == ()
+    assert (found.sources, found.shown, found.cells) == (("one", "two"), ("few",), ())
     (chosen,) = choose(["shows.py"])
     assert chosen.experiment == found and main(["run", "shows.py"]) == 0
     assert main(["list", "shows.py"]) == 0

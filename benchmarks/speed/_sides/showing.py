@@ -44,6 +44,7 @@ NAMES = {
     "sb3, 2 threads": "Stable-Baselines3, 2 threads",
 }
 A_THOUSAND = 1000
+ROUNDS = 3  # with fewer it is said how many there are
 COLOURS = {"as fast as asked": "#00798c", "slower than asked": "#d1495b", "only compared": "#9a9a9a"}
 
 
@@ -89,7 +90,7 @@ def ratio_table(workloads: Workloads, records: Sequence[Record]) -> str:
         for side, ratio in compared(workload, runs).items():
             work = f"`{name}`: {workload.title}"
             rows.append([work, NAMES.get(side, side), own, _pace(workload, runs[side]), *_ratio_texts(ratio)])
-    heads = ("work", "against", "we", "they", "as fast", "range", "by processor time", "asked")
+    heads = ("work", "against", "we", "they", "as fast, median of rounds", "range", "by processor time", "asked")
     return markdown(heads, rows, 2)
 
 
@@ -109,14 +110,15 @@ def _pace(workload: Workload, runs: Mapping[int, dict | None]) -> str:
 def _ratio_texts(ratio: Ratio) -> list[str]:
     if ratio.median is None or ratio.by_processor is None:
         return [NONE, NONE, NONE, _asked(ratio)]
-    ends = f"{min(ratio.each):.2f} … {max(ratio.each):.2f}"
+    ends = f"{min(ratio.each):.2f} … {max(ratio.each):.2f}" if len(ratio.each) > 1 else "one round"
     return [f"**{ratio.median:.2f} ×**", ends, f"{ratio.by_processor:.2f} ×", _asked(ratio)]
 
 
 def _asked(ratio: Ratio) -> str:
     if not ratio.at_least:
         return NONE
-    met = "" if ratio.median is None else ", met" if ratio.met else ", **not met**"
+    few = f" in {len(ratio.each)} round{'s' * (len(ratio.each) > 1)}" if len(ratio.each) < ROUNDS else ""
+    met = "" if ratio.median is None else f", met{few}" if ratio.met else f", **not met**{few}"
     return f"{ratio.at_least:g} ×{met}"
 
 
