@@ -17,7 +17,7 @@ from benchmarks.learning import scores
 from benchmarks.learning.protocol import POINTS, SEEDS, Cell, Result, make_agent, training_env
 from benchmarks.suite.pictures import count_in_thousands, draw_curves, draw_level, panels
 from benchmarks.suite.samples import interval_text
-from benchmarks.suite.tables import Measured, by_cell, cell_rows, markdown, number, results
+from benchmarks.suite.tables import Measured, by_cell, number, results
 from pg_agents.statistics import interquartile_mean
 
 __all__ = ["CELLS", "SEEDS", "plot", "run", "table"]
@@ -87,8 +87,7 @@ def table(records: Sequence[Measured]) -> str:
         "error of λ, worst",
         "seeds",
     )
-    found = by_cell(records)
-    return "\n\n".join([markdown(heads, cell_rows(CELLS, records, rows), 1), *scores.errors(CELLS, found)])
+    return scores.cell_table(heads, CELLS, records, rows)
 
 
 def plot(records: Sequence[Measured]) -> Figure | None:

@@ -17,7 +17,7 @@ from benchmarks.learning import curves, scores
 from benchmarks.learning.doorkey import BestReturns
 from benchmarks.learning.protocol import Cell, Result, make_agent, train, training_env, tuned_cell
 from benchmarks.suite.samples import interval_text
-from benchmarks.suite.tables import Measured, by_cell, cell_rows, markdown, number, results
+from benchmarks.suite.tables import Measured, by_cell, number, results
 from pg_agents.spaces.packages import import_module
 from pg_agents.spaces.wrappers import wrappers_of
 from pg_agents.statistics import interquartile_mean
@@ -107,7 +107,7 @@ def table(records: Sequence[Measured]) -> str:
         "random",
         "seeds",
     )
-    return "\n\n".join([markdown(heads, cell_rows(CELLS, records, rows), 1), *scores.errors(CELLS, found)])
+    return scores.cell_table(heads, CELLS, records, rows)
 
 
 def plot(records: Sequence[Measured]) -> Figure | None:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean
+from typing import Any
 
 from benchmarks.learning.protocol import Cell
-from benchmarks.suite.samples import Row, Sample, statistics_table
-from benchmarks.suite.tables import MISSING, NONE, Measured, Named, by_cell, failures, markdown, number, results
+from benchmarks.suite.samples import Row, Sample, few_runs, statistics_table
+from benchmarks.suite.tables import (
+    MISSING,
+    NONE,
+    Measured,
+    Named,
+    by_cell,
+    cell_rows,
+    failures,
+    markdown,
+    number,
+    results,
+)
 from pg_agents.statistics import caution, improvement_interval, interquartile_mean, probability_of_improvement
 
 LIBRARIES = {"stable-baselines3": "Stable-Baselines3, "}
@@ -29,6 +41,25 @@ def table(cells: Sequence[Cell], seeds: Sequence[int], records: Iterable[Measure
         rows.append(Row(labels, sample, known(runs, "random"), known(runs, "optimal")))
     said = statistics_table(("environment", "agent", "steps", "untrained"), rows)
     return "\n\n".join([said, *errors(cells, found)])
+
+
+def cell_table(
+    heads: Sequence[str],
+    cells: Sequence[Named],
+    records: Sequence[Measured],
+    measured: Callable[[list[dict[str, Any]]], Iterable[Sequence[str]]],
+) -> str:
+    """Return a table of an experiment's own columns, what marks at its intervals mean, and the errors of runs.
+
+    Args:
+        heads: of the columns, that of the cell's name first.
+        cells: all that there are to be.
+        records: what there is.
+        measured: makes the rows of a cell, without its name, from the results of its seeds.
+    """
+    found = by_cell(records)
+    rows = markdown(heads, cell_rows(cells, records, measured), 1)
+    return "\n\n".join([rows, *few_runs(len(results(mine)) for mine in found.values()), *errors(cells, found)])
 
 
 @dataclass(frozen=True)

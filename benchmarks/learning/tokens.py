@@ -28,7 +28,7 @@ from benchmarks.learning.protocol import (
     tuned_cell,
 )
 from benchmarks.suite.samples import interval_text
-from benchmarks.suite.tables import Measured, by_cell, cell_rows, markdown
+from benchmarks.suite.tables import Measured
 from pg_agents.statistics import interquartile_mean
 
 __all__ = ["CELLS", "SEEDS", "plot", "run", "table"]
@@ -94,8 +94,7 @@ def table(records: Sequence[Measured]) -> str:
 
     heads = ("task/agent", "tokens", "untrained", "greedy, IQM", "95 % interval", "worst", "all right", "sampled")
     heads += ("processor, s", "tokens/s", "seeds")
-    found = by_cell(records)
-    return "\n\n".join([markdown(heads, cell_rows(CELLS, records, rows), 1), *scores.errors(CELLS, found)])
+    return scores.cell_table(heads, CELLS, records, rows)
 
 
 def plot(records: Sequence[Measured]) -> Figure | None:

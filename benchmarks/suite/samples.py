@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.suite.tables import MISSING, NONE, markdown, number
@@ -67,8 +67,7 @@ def statistics_table(heads: Sequence[str], rows: Sequence[Row]) -> str:
     }
     kept = {head: cells for head, cells in columns.items() if head in ("IQM", "runs") or set(cells) != {NONE}}
     body = [[*row.labels, *(cells[i] for cells in kept.values())] for i, row in enumerate(rows)]
-    marked = [count for row in rows if 2 <= (count := len(row.sample.usable)) < FEW]
-    return markdown([*heads, *kept], body, len(heads)) + (f"\n\n\\* {caution(min(marked))}." if marked else "")
+    return "\n\n".join([markdown([*heads, *kept], body, len(heads)), *few_runs(len(row.sample.usable) for row in rows)])
 
 
 def interval_text(scores: Sequence[float]) -> str:
@@ -77,6 +76,12 @@ def interval_text(scores: Sequence[float]) -> str:
         return NONE
     low, high = interval(scores)
     return f"{number(low)} … {number(high)}" + ("\\*" if len(scores) < FEW else "")
+
+
+def few_runs(counts: Iterable[int]) -> list[str]:
+    """Return the sentence below a table that has marked intervals, of so many runs each; [] where it has none."""
+    marked = [count for count in counts if 2 <= count < FEW]
+    return [f"\\* {caution(min(marked))}."] if marked else []
 
 
 def runs_text(sample: Sample) -> str:

@@ -70,7 +70,18 @@ def test_cells_whose_runs_all_failed_leave_the_others_their_steps():
     said = pictures.table(records)
     for cell in pictures.CELLS[1:]:
         assert f"| {cell.name} | {cell.total_steps / 1000:,.0f} k |" in said
-    assert f"| {pictures.CELLS[0].name} | **failed**" in said
+    assert f"| {pictures.CELLS[0].name} | **failed**" in said and "\\*" not in said
+
+
+def test_intervals_of_few_runs_are_marked_and_the_mark_is_explained():
+    known = {"random": 0.0, "optimal": 1.0, "memoryless": None}
+    said = pictures.table(
+        [
+            Record("pictures", {"name": pictures.CELLS[0].name}, seed, {"score": 0.5, "known": known})
+            for seed in (1, 2, 3)
+        ]
+    )
+    assert "\\* | " in said and "\n\n\\* 95 % intervals of 3 runs hold what they should" in said
 
 
 @pytest.mark.parametrize(("limit", "value"), [("steps", 128), ("mean_return", 5.0)])

@@ -1,10 +1,11 @@
 """The tuner's experiment: settings are looked for once, on other seeds, and learned with on the reported ones."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
 from benchmarks.learning import protocol, tuner
+from benchmarks.suite.records import Record
 from pg_agents.training.tuned import Tuned
 
 
@@ -48,6 +49,18 @@ def test_tables_live_with_missing_cells():
     beside = [line for line in tables["comparison"].splitlines() if line.startswith("| Pendulum")]
     assert ["20 trials" in beside[0], "60 trials" in beside[1]] == [True, True] and len(beside) == 2
     assert {cell.total_steps for cell in tuner.CELLS} == {tuner.STEPS}
+
+
+def test_what_trials_have_chosen_is_told():
+    def chosen(settings):
+        trial = {"trial": 7, "settings": {"num_envs": tuner.NUM_ENVS, "arguments": settings}}
+        result = {"score": 1.0, "untrained": 0.0, "known": {"random": None, "optimal": None}, "trial": trial}
+        return tuner.table([Record("tuner", asdict(tuner.CELLS[1]), seed, result) for seed in (0, 1)])["chosen"]
+
+    defaults = {"learning_rate": 3e-4, "clip": 0.2}
+    assert f"| {tuner.CELLS[1].name} | 7 | none: it kept the defaults |" in chosen(defaults)
+    assert chosen(defaults | {"clip": 0.3, "hidden": [8]}).endswith("| 7 | `clip=0.3`, `hidden=[8]` |")
+    assert "chosen" not in tuner.table([])
 
 
 @pytest.mark.slow
