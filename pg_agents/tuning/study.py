@@ -20,7 +20,6 @@ from pg_agents.tuning.space import DEFAULTS, SEARCH, Space
 from pg_agents.tuning.task import lower, returns_of
 
 HEARTBEAT = 20  # seconds between signs of life of a trial in a database, without three of which it counts as failed
-FIRST = 10  # trials whose settings are drawn at random
 BEFORE_PRUNING = 5  # whole trials
 COUNTED = "COMPLETE", "PRUNED", "RUNNING"
 JOURNAL = "journal:"  # begins the name of a file that the processes of one machine share
@@ -89,15 +88,16 @@ def open_study(storage: str | None, name: str, seed: int | None = None) -> Any: 
         UserError: the storage cannot be opened.
     """
     optuna = import_optuna()
+    from pg_agents.tuning.sampler import CoordinateSampler
+
     try:
         with quietly():
             opened = _storage(optuna, storage)
             pruner = optuna.pruners.MedianPruner(n_startup_trials=BEFORE_PRUNING, n_min_trials=BEFORE_PRUNING)
             how: dict[str, Any] = {"study_name": name, "storage": opened, "load_if_exists": True, "pruner": pruner}
             study = optuna.create_study(direction="maximize", **how)
-            options: dict[str, Any] = {"n_startup_trials": FIRST, "multivariate": True, "constant_liar": True}
             number = int(np.random.SeedSequence(seed if storage is None else None).generate_state(1)[0])
-            study.sampler = optuna.samplers.TPESampler(seed=number, **options)
+            study.sampler = CoordinateSampler(number)
     except ImportError as error:
         raise UserError(f"storage: {shown(storage)} needs a package that is not installed ({error})") from error
     except Exception as error:
