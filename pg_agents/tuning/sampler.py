@@ -95,9 +95,9 @@ def helped(name: str, best: Mapping[str, Any], known: list[dict[str, Any]]) -> i
 
 
 def beyond(value: Any, distribution: Any, way: int) -> Any:  # noqa: ANN401
-    """Return a value above or below another: of choices the middle one there, of numbers a third of the way to the end.
+    """Return a value above or below another; None: there is none.
 
-    Ways are measured by logarithms. None: there is no such value.
+    Of choices it is the middle one there, the nearer of two; of numbers, a third of the way to the end by logarithms.
     """
     if not isinstance(value, int | float):
         return None
@@ -105,5 +105,5 @@ def beyond(value: Any, distribution: Any, way: int) -> Any:  # noqa: ANN401
         end = distribution.high if way == UP else distribution.low
         return None if math.isclose(value, end) else value * (end / value) ** (1 / 3)
     numbers = [choice for choice in distribution.choices if isinstance(choice, int | float)]
-    there = [number for number in numbers if way * (number - value) > 0]
-    return there[len(there) // 2] if there else None
+    there = sorted((number for number in numbers if way * (number - value) > 0), reverse=way == DOWN)
+    return there[(len(there) - 1) // 2] if there else None

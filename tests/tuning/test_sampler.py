@@ -87,7 +87,8 @@ def test_steps_start_from_one_of_the_best():
 def test_there_is_nothing_beyond_the_ends_or_for_what_has_no_order():
     discounts = optuna.distributions.CategoricalDistribution(CHOICES["discount"])
     rates = optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True)
-    assert (beyond(0.9, discounts, DOWN), beyond(0.9, discounts, UP)) == (None, 0.99)
+    assert [beyond(0.9, discounts, DOWN), beyond(0.9, discounts, UP)] == [None, 0.98]
+    assert [beyond(0.98, discounts, DOWN), beyond(0.98, discounts, UP)] == [0.95, 0.99]  # the nearer of two
     assert beyond(1e-1, rates, UP) is None and beyond(1e-3, rates, DOWN) == pytest.approx(10 ** (-3 - 2 / 3))
     assert beyond(None, optuna.distributions.CategoricalDistribution((None, 0.5)), UP) is None
 
