@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.learning.protocol import Cell, Result
 from benchmarks.learning.scores import agent_of, known, short
-from benchmarks.suite.pictures import BANDS, colour_of, count_in_thousands, draw_curves, draw_level, panels
+from benchmarks.suite.pictures import BANDS, colours_of, count_in_thousands, draw_curves, draw_level, panels
 from benchmarks.suite.tables import Measured, by_cell, results
 
 MANY = 5  # lines beside which a legend has room within the panel
@@ -40,8 +40,9 @@ def plot(
     drawn = panels(len(environments), heading, size=(3.9, high)) if environments else ()
     for axes, some in zip(drawn, environments.values(), strict=True):
         figure = axes.figure
+        colours = colours_of([agent_of(cell) for cell in some])
         for cell in some:
-            draw_agent(axes, agent_of(cell), results(found[cell.name]))
+            draw_agent(axes, agent_of(cell), results(found[cell.name]), colours[agent_of(cell)])
         for name, (label, style) in LEVELS.items():
             draw_level(
                 axes,
@@ -62,13 +63,13 @@ def by_environment(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     return found
 
 
-def draw_agent(axes: Axes, label: str, runs: Sequence[Result]) -> None:
+def draw_agent(axes: Axes, label: str, runs: Sequence[Result], colour: str) -> None:
     """Draw the curves of an agent's runs and, as dots, their evaluations."""
     curves = [[(float(step), float(value)) for step, value in run["curve"]] for run in runs if len(run["curve"]) > 1]
     if curves:
-        draw_curves(axes, curves, label)
+        draw_curves(axes, curves, label, colour=colour)
     ends = [(run["steps"], run["score"]) for run in runs]
-    axes.plot(*zip(*ends, strict=True), ".", color=colour_of(label), markersize=6, label=f"_{label}")
+    axes.plot(*zip(*ends, strict=True), ".", color=colour, markersize=6, label=f"_{label}")
 
 
 def finish(axes: Axes, title: str, steps: str) -> None:

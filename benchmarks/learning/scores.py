@@ -187,7 +187,9 @@ def pairs(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
 def agent_of(cell: Cell) -> str:
     """Return an agent's name, its library before it and behind it what tells it from the same agent beside it."""
     special = cell.name.rpartition("/")[2].removeprefix(cell.agent).lstrip("-")
-    shown = f", {special}" if cell.library == "pg_agents" and special else ""
+    if cell.library != "pg_agents":
+        special = cell.name.partition(", ")[2]
+    shown = f", {special}" if special else ""
     return f"{LIBRARIES.get(cell.library, '')}{cell.agent}{shown}"
 
 

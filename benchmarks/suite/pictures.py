@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
@@ -39,6 +41,15 @@ def colour_of(label: str) -> str:
     """Return the colour of a label: that of its first word among `COLOURS`, else one of its own."""
     first = label.split(",")[0].split(" ")[0]
     return COLOURS.get(first) or MORE_COLOURS[sum(map(ord, label)) % len(MORE_COLOURS)]
+
+
+def colours_of(labels: Sequence[str]) -> dict[str, str]:
+    """Return the colours of a panel's labels, no two of which are the same while there are enough."""
+    found: dict[str, str] = {}
+    for label in labels:
+        free = [colour for colour in (colour_of(label), *MORE_COLOURS) if colour not in found.values()]
+        found[label] = free[0] if free else colour_of(label)
+    return found
 
 
 def panels(count: int, title: str, *, columns: int = 4, size: tuple[float, float] = (3.7, 3.3)) -> Iterator[Axes]:
@@ -163,4 +174,11 @@ def unclear(figure: Figure) -> list[str]:
         found += [f"{name} has {len(nameless)} lines without a label"] * bool(nameless)
         found += [f"{name} has labels and no legend"] * bool(shown and not (axes.get_legend() or figure.legends))
         found += [f"{name} has an axis without a name"] * (not axes.get_xlabel())
+        looks = {str(line.get_label()): _look(line) for line in shown}
+        found += [f"{name} has lines that look the same"] * (len(set(looks.values())) < len(looks))
     return found
+
+
+def _look(line: Line2D) -> tuple[str, ...]:
+    """Return what tells a line from others."""
+    return to_hex(line.get_color()), str(line.get_linestyle()), str(line.get_marker())

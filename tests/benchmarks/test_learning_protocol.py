@@ -195,6 +195,11 @@ def test_pictures_say_what_their_lines_are():
     assert not unclear(figure)
     labels = figure.axes[0].get_legend_handles_labels()[1]
     assert labels == ["ppo (2)", "Stable-Baselines3, PPO (2)"]
+    both = curves.plot(
+        [THEIRS, SHORTER], [record(cell, s, 9.0) for cell in (THEIRS, SHORTER) for s in (0, 1)], "A title"
+    )
+    assert not unclear(both)
+    assert both.axes[0].get_legend_handles_labels()[1][1] == "Stable-Baselines3, PPO, 100 k steps (2)"
 
 
 def test_the_names_of_many_lines_hide_no_curve():

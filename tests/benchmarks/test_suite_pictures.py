@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.suite.pictures import (
     colour_of,
+    colours_of,
     count_in_thousands,
     draw_bars,
     draw_curves,
@@ -104,6 +105,21 @@ def test_pictures_that_do_not_say_what_they_show(axes):
         "the panel '' has an axis without a name",
     ]
     assert unclear(Figure()) == ["the picture has no title"]
+
+
+def test_lines_that_look_the_same_are_told(axes):
+    for label, style in (("one", "-"), ("other", "--"), ("one", "-")):
+        axes.plot([1, 2], style, color="blue", label=label)
+    axes.legend()
+    assert unclear(axes.figure) == []  # those of one label may
+    axes.plot([2, 1], color="blue", label="a third")
+    assert unclear(axes.figure) == ["the panel '' has lines that look the same"]
+
+
+def test_two_settings_of_an_agent_have_colours_of_their_own():
+    found = colours_of(["ppo", "ppo, with a GRU", "a2c"])
+    assert found["ppo"] == colour_of("ppo") and found["a2c"] == colour_of("a2c") and len(set(found.values())) == 3
+    assert len(colours_of([f"ppo, {i}" for i in range(20)])) == 20
 
 
 def test_a_picture_holds_its_stamp(axes, tmp_path):
