@@ -45,9 +45,9 @@ def test_trials_learn_the_same_task_on_their_own_seeds(monkeypatch):
 
 def test_tables_live_with_missing_cells():
     tables = tuner.table([])
-    assert "from 60 trials" in tables["scores"] and "Stable-Baselines3" in tables["scores"]
+    assert "from 20 trials" in tables["scores"] and "Stable-Baselines3" in tables["scores"]
     beside = [line for line in tables["comparison"].splitlines() if line.startswith("| Pendulum")]
-    assert ["20 trials" in beside[0], "60 trials" in beside[1]] == [True, True] and len(beside) == 2
+    assert ["20 trials" in line for line in beside] == [True]
     assert {cell.total_steps for cell in tuner.CELLS} == {tuner.STEPS}
 
 
