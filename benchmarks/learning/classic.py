@@ -1,7 +1,7 @@
 """Do agents learn classic control, and as well as Stable-Baselines3 with its zoo's settings?
 
-Stable-Baselines3 learns from as many steps as ours, and where its zoo has fewer (CartPole, Pendulum) from those, too;
-for Acrobot the zoo has 1,000 k, for BipedalWalker 5,000 k. The zoo's settings for LunarLander are those of version 2.
+Stable-Baselines3 learns from as many steps as ours, and where its zoo has fewer (CartPole) from those, too; for
+Acrobot the zoo has 1,000 k, for BipedalWalker 5,000 k. The zoo's settings for LunarLander are those of version 2.
 On CartPole `reinforce`, `reinforce-baseline` and `actor-critic` have their defaults; other agents have tuned settings.
 """
 

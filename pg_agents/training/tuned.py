@@ -81,7 +81,11 @@ TUNED: dict[tuple[str, str], Tuned] = {
         total_steps=500_000,
         arguments=NORMALIZED | {"num_steps": 256, "epochs": 4, "gae_lambda": 0.94, "learning_rate": "1e-3:0"},
     ),
-    ("ppo", "Pendulum-v1"): Tuned(4, 200_000, {"num_steps": 512, "learning_rate": "1e-3:0", "discount": 0.9}),
+    ("ppo", "Pendulum-v1"): Tuned(  # by `pg-agents tune`, in 20 trials of four seeds
+        num_envs=8,
+        total_steps=100_000,
+        arguments={"learning_rate": 9.32e-4, "clip": 0.1, "max_grad_norm": None, "normalize_rewards": True},
+    ),
     ("ppo", "LunarLander-v3"): LUNAR_LANDER,
     ("ppo", "LunarLanderContinuous-v3"): LUNAR_LANDER,
     ("ppo", "HalfCheetah-v5"): MUJOCO,
