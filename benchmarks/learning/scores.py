@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from statistics import fmean
 from typing import Any
@@ -83,6 +84,11 @@ class Versus:
         """The number of runs of the side that has fewer."""
         return min(map(len, self.scored))
 
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the probability that a run of ours returns more."""
+        return improvement_interval(*self.scored)
+
     @property
     def name(self) -> str:
         """The environment, our agent and their steps."""
@@ -98,13 +104,13 @@ class Versus:
         counts = " and ".join(str(len(some)) for some in self.scored)
         if self.fewest < 2:
             return [*head, NONE, NONE, counts, ""]
-        low, high = improvement_interval(*self.scored)
+        low, high = self.interval
         interval = f"{low:.2f} … {high:.2f}" + "\\*" * (self.fewest < MANY)
         return [*head, f"{probability_of_improvement(*self.scored):.2f}", interval, counts, self.verdict()]
 
     def verdict(self) -> str:
         """Return who is ahead: behind is whose probability is below ½; its interval decides unless it holds ½."""
-        low, high = improvement_interval(*self.scored)
+        low, high = self.interval
         if low > 0.5:
             return AHEAD
         if probability_of_improvement(*self.scored) >= 0.5:

@@ -81,7 +81,7 @@ TUNED: dict[tuple[str, str], Tuned] = {
         total_steps=500_000,
         arguments=NORMALIZED | {"num_steps": 256, "epochs": 4, "gae_lambda": 0.94, "learning_rate": "1e-3:0"},
     ),
-    ("ppo", "Pendulum-v1"): Tuned(  # by `pg-agents tune`, in 20 trials of four seeds
+    ("ppo", "Pendulum-v1"): Tuned(  # found by tuning, in 20 trials on seeds 300 to 303
         num_envs=8,
         total_steps=100_000,
         arguments={"learning_rate": 9.32e-4, "clip": 0.1, "max_grad_norm": None, "normalize_rewards": True},

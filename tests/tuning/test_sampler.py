@@ -71,6 +71,9 @@ def test_steps_change_one_to_three_options_and_never_none():
     space["learning_rate"] = optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True)
     steps = [changed(DEFAULTS, found.step(DEFAULTS, space)) for _ in range(200)]
     assert {len(step) for step in steps} == {1, 2, 3} and set().union(*steps) == set(DEFAULTS)
+    rates = [found.step({"learning_rate": 1e-3}, {"learning_rate": space["learning_rate"]}) for _ in range(400)]
+    logs = [math.log10(rate["learning_rate"]) for rate in rates]
+    assert all(-5 <= log <= -1 for log in logs) and sum(logs) / 400 == pytest.approx(-3, abs=0.25)
     only = {"clip": optuna.distributions.CategoricalDistribution((0.2,))}
     assert found.step({"clip": 0.2}, only) == {"clip": 0.2}
 
