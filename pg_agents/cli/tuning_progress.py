@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any, Self
 
 from rich import get_console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from pg_agents.shown import printable, shortened
 from pg_agents.tuning.results import Row, best_of, rows_of
 from pg_agents.tuning.space import SEARCH
 from pg_agents.tuning.study import Budget
 
 SECONDS = 2.0  # between two looks at the trials
+CHANGED = 3  # options that a line names, at most
 
 
 class Progress:
@@ -56,7 +59,8 @@ class Progress:
         for row in rows:
             if row["state"] != "running" and row["trial"] not in self.ended:
                 self.ended.add(row["trial"])
-                self.bar.console.print(line_of(row, best, self.expected_end(now)), highlight=False, markup=False)
+                line = line_of(row, rows, self.expected_end(now))
+                self.bar.console.print(line, highlight=False, markup=False)
         described = _described(len(self.ended), best, self.expected_end(now))
         self.bar.update(self.task, completed=self.share(now), description=described)
 
@@ -79,13 +83,32 @@ class Progress:
         return expected if until is None else min(until, expected)
 
 
-def line_of(row: Row, best: Row | None, end: float | None) -> str:
-    """Return a line about a trial that has ended."""
-    origin = "" if row["origin"] == SEARCH else f" ({row['origin']})"
+def line_of(row: Row, rows: Sequence[Row], end: float | None) -> str:
+    """Return a line about a trial that has ended: its settings, its score, and the best of all rows."""
+    origin = _changed(row, rows) if row["origin"] == SEARCH else f" ({row['origin']})"
     lowers = row["lower_ends"]
     what = {"complete": "", "pruned": " given up", "failed": " failed"}[row["state"]]
     value = f"{lowers[-1]:.4g}" if lowers and math.isfinite(lowers[-1]) else "–"
-    return f"trial {row['trial']}{origin}: {value}{what}; {_described(None, best, end)}"
+    return f"trial {row['trial']}{origin}: {value}{what}; {_described(None, best_of(rows), end)}"
+
+
+def _changed(row: Row, rows: Sequence[Row]) -> str:
+    """Return the earlier whole trial whose parameters are nearest, and what is other; "" where they are far."""
+    earlier = [one for one in rows if one["score"] is not None and one["trial"] < row["trial"]]
+    other = {one["trial"]: _other(row["parameters"], one["parameters"]) for one in earlier}
+    nearest = min(earlier, key=lambda one: (len(other[one["trial"]]), -one["score"]), default=None)
+    if nearest is None or len(other[nearest["trial"]]) > CHANGED:
+        return ""
+    changes = ", ".join(f"{name}={_value(value)}" for name, value in other[nearest["trial"]].items())
+    return f" (as {nearest['trial']} but {changes})" if changes else f" (as {nearest['trial']})"
+
+
+def _other(parameters: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if name not in base or base[name] != value}
+
+
+def _value(value: Any) -> str:  # noqa: ANN401
+    return f"{value:.3g}" if isinstance(value, float) else shortened(printable(str(value)), 40)
 
 
 def _described(count: int | None, best: Row | None, end: float | None) -> str:
