@@ -43,6 +43,7 @@ NAMES = {
     "sb3, 1 thread": "Stable-Baselines3, 1 thread",
     "sb3, 2 threads": "Stable-Baselines3, 2 threads",
 }
+OURS = "ours"
 A_THOUSAND = 1000
 ROUNDS = 3  # with fewer it is said how many there are
 COLOURS = {"as fast as asked": "#00798c", "slower than asked": "#d1495b", "only compared": "#9a9a9a"}
@@ -89,9 +90,15 @@ def ratio_table(workloads: Workloads, records: Sequence[Record]) -> str:
         own = _pace(workload, runs[workload.subject])
         for side, ratio in compared(workload, runs).items():
             work = f"`{name}`: {workload.title}"
-            rows.append([work, NAMES.get(side, side), own, _pace(workload, runs[side]), *_ratio_texts(ratio)])
+            rows.append([work, _against(workload, side), own, _pace(workload, runs[side]), *_ratio_texts(ratio)])
     heads = ("work", "against", "we", "they", "as fast, median of rounds", "range", "by processor time", "asked")
     return markdown(heads, rows, 2)
+
+
+def _against(workload: Workload, side: str) -> str:
+    """Return the name of a side, and where "we" are not this library, who is meant."""
+    we = "" if workload.subject == OURS else f" (we: {NAMES.get(workload.subject, workload.subject)})"
+    return NAMES.get(side, side) + we
 
 
 def _pace(workload: Workload, runs: Mapping[int, dict | None]) -> str:
@@ -127,13 +134,14 @@ def _table(name: str, workload: Workload, records: Sequence[Record]) -> str:
     runs = runs_of(name, workload, records)
     ratios = compared(workload, runs)
     failed = {side: failures(by_cell(records).get(name_of(name, side), {})) for side in workload.sides}
+    who = "we are" if workload.subject == OURS else "the bold one is"
     columns = {
         "seconds": [number(middle(made(runs[side]), "seconds"), 3) for side in runs],
         "steps/s": [number(speed(made(runs[side])), 3) for side in runs],
         "steps/s and core": [_a_core(runs, side) for side in runs],
         "on a processor": [_share(made(runs[side]), workload.quiet) for side in runs],
         "peak memory, MB": [number(peak(made(runs[side])), 3) for side in runs],
-        "we are as fast": [_ratio_texts(ratios[side])[0] if side in ratios else "" for side in runs],
+        f"{who} as fast": [_ratio_texts(ratios[side])[0] if side in ratios else "" for side in runs],
         "range": [_ratio_texts(ratios[side])[1] if side in ratios else "" for side in runs],
         "by processor time": [_ratio_texts(ratios[side])[2] if side in ratios else "" for side in runs],
         "asked": [_ratio_texts(ratios[side])[3] if side in ratios else "" for side in runs],
