@@ -7,13 +7,15 @@ groups of five runs.
 
 "94.3%, 2.23" are the share of intervals that held the true value, and their median width, in units of the scores; where
 a difference is looked for, the share of tests that found one, and how many runs they took. There are 2,000 samples a
-cell, 1,000 of AdaStop and 500 of several tasks; n is the number of runs in a sample.
+cell, 1,000 of AdaStop and 500 of several tasks; n is the number of runs in a sample, of each task (where it is said,
+the last one has ten times as many).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,8 @@ Array = NDArray[np.floating]
 SIZES = (3, 5, 10, 20)
 SHIFTS = (0.0, 0.5, 1.0, 1.5)  # standard deviations
 TASKS = (5, 20)
+UNEQUAL = (2, 5)  # tasks, of which the last one has many more runs
+MANY = 10  # times as many
 ALL = "all five"
 
 
@@ -65,8 +69,16 @@ def _cells() -> Iterator[Cell]:
     for tasks in TASKS:
         for size in SIZES[:3]:
             yield Cell(f"{tasks} tasks/{ALL}/{size}", f"{tasks} tasks", ALL, size, 500, tasks)
+    for tasks in UNEQUAL:
+        for size in SIZES[:3]:
+            yield Cell(f"{_unequal(tasks)}/{ALL}/{size}", _unequal(tasks), ALL, size, 500, tasks)
 
 
+def _unequal(tasks: int) -> str:
+    return f"{tasks} tasks, the last with {MANY} n"
+
+
+OF_TASKS = (*(f"{tasks} tasks" for tasks in TASKS), *map(_unequal, UNEQUAL))
 CELLS = tuple(_cells())
 SEEDS = (0,)
 
@@ -125,15 +137,17 @@ def _of_adastop(cell: Cell, generator: np.random.Generator) -> dict[str, Any]:
     return found
 
 
-def _of_tasks(cell: Cell, generator: np.random.Generator) -> dict[str, Any]:
+def _of_tasks(cell: Cell, generator: np.random.Generator, last: int = 1) -> dict[str, Any]:
+    """Return it of tasks with as many runs each, but for the last one, which has `last` times as many."""
     scales, places = generator.uniform(0.3, 1, cell.tasks), generator.uniform(0, 2, cell.tasks)
     draws = [list(DISTRIBUTIONS.values())[task % len(DISTRIBUTIONS)] for task in range(cell.tasks)]
 
-    def sample(size: int) -> list[Array]:
-        return [scale * draw(generator, size) + at for scale, draw, at in zip(scales, draws, places, strict=True)]
+    def sample(sizes: Sequence[int]) -> list[Array]:
+        each = zip(scales, draws, places, sizes, strict=True)
+        return [scale * draw(generator, size) + at for scale, draw, at, size in each]
 
-    true = aggregate(sample(20_000))
-    return {ALL: _held((stratified_interval(sample(cell.size), level=LEVEL) for _ in range(cell.samples)), true)}
+    true, sizes = aggregate(sample([20_000] * cell.tasks)), [cell.size] * (cell.tasks - 1) + [last * cell.size]
+    return {ALL: _held((stratified_interval(sample(sizes), level=LEVEL) for _ in range(cell.samples)), true)}
 
 
 def _apart(deviations: float) -> str:
@@ -146,6 +160,7 @@ MEASURED: dict[str, Callable[[Cell, np.random.Generator], dict[str, Any]]] = {
     "improvement": _of_improvement,
     "AdaStop": _of_adastop,
     **{f"{tasks} tasks": _of_tasks for tasks in TASKS},
+    **{_unequal(tasks): partial(_of_tasks, last=MANY) for tasks in UNEQUAL},
 }
 
 
@@ -158,7 +173,9 @@ def table(records: Sequence[Record]) -> dict[str, str]:
         "improvement": _grid(records, ("improvement",), "the two are", _coverage),
         "improvement-found": _grid(records, ("improvement",), "the two are", _found),
         "adastop": _grid(records, ("AdaStop",), "the two are", _found),
-        "tasks": _grid(records, [f"{tasks} tasks" for tasks in TASKS], "distributions", _coverage),
+        "tasks": _grid(
+            records, [*(f"{tasks} tasks" for tasks in TASKS), *map(_unequal, UNEQUAL)], "distributions", _coverage
+        ),
     }
 
 

@@ -23,7 +23,7 @@ from benchmarks.suite.tables import (
     number,
     results,
 )
-from pg_agents.statistics import caution, improvement_interval, interquartile_mean, probability_of_improvement
+from pg_agents.statistics import improvement_interval, interquartile_mean, probability_of_improvement
 
 LIBRARIES = {"stable-baselines3": "Stable-Baselines3, "}
 AHEAD, UNDECIDED, BEHIND = "ahead", "undecided", "behind"
@@ -128,7 +128,7 @@ def comparison(cells: Sequence[Cell], records: Iterable[Measured]) -> str:
     heads = ("environment", "agent", "ours, IQM", "theirs, IQM", "their steps")
     heads += ("P(ours > theirs)", "95 % interval", "runs", "we are")
     few = [one.fewest for one in every if 2 <= one.fewest < MANY]
-    note = [f"\\* {caution(min(few))}."] if few else []
+    note = [f"\\* An interval of as few as {min(few)} runs is wide: it wants at least {MANY} seeds."] if few else []
     return "\n\n".join([markdown(heads, [one.row() for one in every], 2), *note, _summary(every)])
 
 

@@ -11,7 +11,8 @@ from itertools import accumulate, combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from pg_agents.statistics.values import Values, checked, checked_level
+from pg_agents.checks import whole_number
+from pg_agents.statistics.values import Values, checked, checked_level, numbers
 
 Array = NDArray[np.floating]
 Pair = tuple[str, str]
@@ -25,7 +26,7 @@ class Comparison:
 
     Attributes:
         verdict: "larger" or "smaller" (the first agent's mean return is), "no difference" (none was found in all
-            groups), "undecided" (both need more runs).
+            groups), "undecided" (more runs are needed, `wanted` says whose).
         difference: of the mean returns, the first's minus the second's, of the runs that were looked at; NaN: of none.
         runs: how many of each were looked at.
     """
@@ -74,8 +75,7 @@ class AdaStop:
     def __post_init__(self) -> None:
         checked_level(self.level)
         for name, least in (("size", 2), ("groups", 1), ("permutations", 100)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+            whole_number(name, getattr(self, name), least)
         if math.comb(2 * self.size, self.size) ** self.groups < 2 / self.level:
             raise ValueError(f"size: {self.size * self.groups} runs are too few to find anything at level {self.level}")
         if self.permutations < 1 / self.level:
@@ -86,7 +86,8 @@ class AdaStop:
         """Return what is known of each pair of agents.
 
         The same runs have the same answer, so that one asks again with more of them. An agent all of whose pairs are
-        decided needs no more (`wanted` names the others). Runs beyond whole groups are not looked at.
+        decided needs no more (`wanted` names the others). All undecided pairs are looked at together: those of an agent
+        with fewer groups of runs hold up all the others, and runs beyond whole groups are not looked at.
 
         Args:
             runs: of each agent, by its name, the returns of its seeds, in the order of the seeds.
@@ -153,10 +154,17 @@ class AdaStop:
         return float(boundary)
 
 
-def wanted(found: Mapping[Pair, Comparison]) -> list[str]:
-    """Return the agents that need another group of runs, those of undecided pairs, in the order of the pairs."""
-    names = [name for pair, one in found.items() if one.verdict == UNDECIDED for name in pair]
-    return list(dict.fromkeys(names))
+def wanted(found: Mapping[Pair, Comparison], runs: Mapping[str, Values] | None = None) -> list[str]:
+    """Return the agents that need another group of runs, those of undecided pairs, in the order of the pairs.
+
+    Args:
+        found: what `decide` returned.
+        runs: what it was given: of the agents only those with the fewest runs are named, as they hold up the others;
+            None: all, as they have equally many.
+    """
+    names = list(dict.fromkeys(name for pair, one in found.items() if one.verdict == UNDECIDED for name in pair))
+    fewest = min((len(runs[name]) for name in names), default=0) if runs is not None else 0
+    return [name for name in names if runs is None or len(runs[name]) == fewest]
 
 
 def compare_until(
@@ -197,7 +205,8 @@ def _digits(values: Array) -> int:
 
 
 def _checked(name: str, returns: Values) -> Array:
-    return checked(returns, f"runs[{name!r}]") if len(returns) else np.empty(0)
+    array = numbers(returns, f"runs[{name!r}]")
+    return array if array.shape == (0,) else checked(array, f"runs[{name!r}]")
 
 
 @lru_cache(maxsize=8)

@@ -51,13 +51,14 @@ def between_tails(samples: NDArray[np.floating], level: float, runs: int, tasks:
     """Return the α-quantile and the (1 − α)-quantile of bootstrap samples, [2, …].
 
     α = Φ(t √((N − 1) / (N − G))), where t is the (1 − level) / 2 quantile of Student's t with N − G degrees of freedom,
-    of N runs of G tasks: samples drawn within tasks of n runs vary (n − 1) / n times as much as they should, and the
-    deviation is estimated from few runs (Hesterberg, 2015, doi:10.1080/00031305.2015.1089789). Of one task α is Φ(t).
+    and N = G n, of G tasks the fewest of which has n runs. Samples drawn within tasks of n runs have (n − 1) / n of
+    the variance that they should, which is much less than 1 where N runs are of many tasks, and the deviation is
+    estimated from few runs (Hesterberg, 2015, doi:10.1080/00031305.2015.1089789). Of one task α is Φ(t).
 
     Args:
         samples: [RESAMPLES, …].
         level: between 0 and 1.
-        runs: N.
+        runs: n.
         tasks: G.
 
     Raises:
@@ -65,8 +66,8 @@ def between_tails(samples: NDArray[np.floating], level: float, runs: int, tasks:
     """
     from scipy.special import ndtr, stdtrit  # here: the command line need not wait for its import
 
-    wider = math.sqrt((runs - 1) / (runs - tasks))
-    tail = ndtr(wider * stdtrit(runs - tasks, (1 - checked_level(level)) / 2))
+    every, freedom = tasks * runs, tasks * (runs - 1)
+    tail = ndtr(math.sqrt((every - 1) / freedom) * stdtrit(freedom, (1 - checked_level(level)) / 2))
     return np.quantile(samples, [tail, 1 - tail], axis=0)
 
 

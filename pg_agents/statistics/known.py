@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pg_agents.statistics.values import Values, checked
+from pg_agents.statistics.values import Values, checked, numbers
 
 Array = NDArray[np.floating]
 
@@ -62,7 +62,7 @@ def regret(rewards: ArrayLike, best: ArrayLike) -> Array:
     Raises:
         ValueError: no steps, shapes that do not fit, a number that is not finite.
     """
-    received, most = np.asarray(rewards, dtype=np.float64), np.asarray(best, dtype=np.float64)
+    received, most = numbers(rewards, "rewards"), numbers(best, "best")
     if not received.size or received.ndim not in (1, 2):
         raise ValueError(f"rewards must be [T] or [n, T] with at least one step, got the shape {received.shape}")
     if most.shape not in ((), received.shape[-1:], received.shape):

@@ -54,7 +54,7 @@ def profile_band(groups: Sequence[Values], thresholds: Values, level: float = 0.
         runs = len(array)
         times = generator.multinomial(runs, np.full(runs, 1 / runs), size=RESAMPLES)  # each run is drawn
         samples += times @ _above(array, limits) / (runs * len(arrays))
-    low, high = between_tails(samples, level, int(counts.sum()), len(counts))
+    low, high = between_tails(samples, level, int(counts.min()), len(counts))
     return low, high
 
 

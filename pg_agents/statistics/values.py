@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from pg_agents.shown import shown
 
 Values = Sequence[float] | NDArray[np.floating]
 
@@ -19,16 +21,32 @@ def checked(values: Values, name: str = "values", least: int = 1) -> NDArray[np.
         least: how many there must be; two are what an interval needs.
 
     Raises:
-        ValueError: there are fewer, or one is not finite.
+        ValueError: there are fewer, one is not finite, or they are no list of numbers.
     """
-    array = np.asarray(values, dtype=np.float64)
+    array = numbers(values, name)
     if array.ndim != 1 or not array.size:
-        raise ValueError(f"{name} must be a list of at least one number, got the shape {array.shape}")
+        got = f"the shape {array.shape}" if array.ndim else shown(values, 80)
+        raise ValueError(f"{name} must be a list of at least one number, got {got}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got {array[~np.isfinite(array)][0]}")
     if len(array) < least:
         raise ValueError(f"{name}: an interval needs at least {least}, got {len(array)}")
     return array
+
+
+def numbers(values: ArrayLike, name: str) -> NDArray[np.floating]:
+    """Return the values as an array of any shape.
+
+    Raises:
+        ValueError: they are something else than numbers in lists of equal lengths; the message has the argument's name.
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{name} must be numbers in a list or an array, got {shown(values, 80)}; of a set, a "
+            "generator or a dictionary's values give list(…)"
+        ) from error
 
 
 def checked_level(level: float) -> float:
@@ -43,7 +61,7 @@ def checked_level(level: float) -> float:
 
 
 def caution(runs: int) -> str | None:
-    """Return a sentence that belongs beside nominal 95 % intervals of so few runs, or None from ten runs on.
+    """Return a sentence that belongs beside nominal 95 % intervals of returns of so few runs; None: there are ten.
 
     Of 2, 3 and 4 runs no interval between the lowest and the highest holds the median in more than 1 − 2^(1 − n) of
     the cases; the interquartile mean's was measured to be the same (`interval`, `median_interval`).
@@ -57,5 +75,5 @@ def caution(runs: int) -> str | None:
         return f"an interval needs at least 2 runs, got {runs}: use at least 10 seeds"
     if runs < 5:
         held = f"{100 * (1 - 2 ** (1 - runs)):g} %"
-        return f"95 % intervals of {runs} runs hold what they should in no more than {held}: use at least 10 seeds"
+        return f"95 % intervals of the IQM of {runs} runs hold it in no more than {held}: use at least 10 seeds"
     return f"95 % intervals of {runs} runs are wide: use at least 10 seeds"

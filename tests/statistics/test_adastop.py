@@ -150,6 +150,18 @@ def test_agents_are_run_until_they_are_told_apart():
     assert wanted(found) == []
 
 
+def test_the_agents_with_the_fewest_runs_hold_up_all_pairs_and_are_those_that_are_wanted():
+    test, runs = AdaStop(size=5), {"a": range(20), "b": range(100, 120), "c": [0.0] * 3}
+    found = test.decide(runs)
+    assert {one.verdict for one in found.values()} == {"undecided"} and wanted(found) == ["a", "b", "c"]
+    assert wanted(found, runs) == ["c"]
+    runs["c"] = range(300, 305)
+    assert {pair: one.verdict for pair, one in test.decide(runs).items()} == {
+        ("a", "b"): "smaller", ("a", "c"): "smaller", ("b", "c"): "smaller",
+    }  # fmt: skip
+    assert wanted(test.decide(runs), runs) == []
+
+
 def test_there_may_be_any_number_of_groups():
     assert decided(AdaStop(size=10, groups=60), [1.0] * 10, range(2, 12)).verdict == "smaller"
 
@@ -167,9 +179,14 @@ def test_only_the_pairs_that_are_asked_for_are_run():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: AdaStop(size=1), "size must be at least 2, got 1"),
-        (lambda: AdaStop(groups=0), "groups must be at least 1, got 0"),
-        (lambda: AdaStop(permutations=9), "permutations must be at least 100, got 9"),
+        (lambda: AdaStop(size=1), "size must be a whole number, 2 or above, got 1"),
+        (lambda: AdaStop(groups=0), "groups must be a whole number, 1 or above, got 0"),
+        (lambda: AdaStop(permutations=9), "permutations must be a whole number, 100 or above, got 9"),
+        (lambda: AdaStop(size=2.5), "size must be a whole number, 2 or above, got 2.5"),
+        (
+            lambda: AdaStop().decide({"a": {1.0: 2}.values(), "b": [2]}),
+            r"runs\['a'\] must be numbers in a list .*give list",
+        ),
         (lambda: AdaStop(level=5), "level must be between 0 and 1, got 5"),
         (lambda: AdaStop(size=3, groups=1), "size: 3 runs are too few to find anything at level 0.05"),
         (lambda: AdaStop(level=5e-5), "permutations: 10000 are too few to find anything at level 5e-05; draw at least"),

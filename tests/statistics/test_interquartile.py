@@ -97,6 +97,11 @@ def test_ten_normal_runs_are_held_as_often_as_they_say():
         ([], r"values must be a list of at least one number, got the shape \(0,\)"),
         ([[1, 2]], r"values must be a list of at least one number, got the shape \(1, 2\)"),
         ([1, np.nan], "values must be finite, got nan"),
+        (3, "values must be a list of at least one number, got 3"),
+        ({0: 1.5}.values(), r"values must be numbers in a list or an array, got dict_values\(\[1.5\]\); .* give list"),
+        ([[1], [1, 2]], r"values must be numbers in a list or an array, got \[\[1\], \[1, 2\]\]"),
+        (["a", 1], "values must be numbers in a list or an array, got"),
+        ([10**400], "values must be numbers in a list or an array, got"),
     ],
 )
 def test_what_has_no_interquartile_mean(values, message):

@@ -76,6 +76,18 @@ def test_the_interval_of_the_mean_of_normal_values_is_nearly_students():
     assert (high - low) / 2 == pytest.approx(1.990 * error, rel=0.04)  # t of 80 degrees of freedom
 
 
+def test_the_task_with_the_fewest_runs_decides_how_wide_an_interval_is():
+    """Half of what is unknown of the mean of two tasks is in the one with few runs, whose deviation six runs say."""
+    generator, ratios = np.random.default_rng(0), []
+    for _ in range(20):
+        few, many = generator.standard_normal(6), generator.standard_normal(200)
+        low, high = stratified_interval([few, many], "mean")
+        error = np.sqrt(few.var(ddof=1) / 6 + many.var(ddof=1) / 200) / 2
+        ratios.append((high - low) / 2 / error)
+    # t of 10 degrees of freedom, which is 2.23; it was 1.97 √(5/6) = 1.80, of 204
+    assert np.mean(ratios) == pytest.approx(2.13, rel=0.05)
+
+
 def test_what_has_no_statistic():
     for function in (aggregate, stratified_interval):
         with pytest.raises(ValueError, match="groups must hold the values of at least one task, got none"):
@@ -108,5 +120,14 @@ test_seeded_bugs = seeded(
         between_tails,
         lambda samples, level, runs, tasks=1: np.quantile(samples, [0.025, 0.975]),
         [test_the_interval_of_the_mean_of_normal_values_is_nearly_students],
+    ),
+    Bug(
+        "the interval is as if all tasks had many runs",
+        between_tails,
+        lambda samples, level, runs, tasks=1, right=between_tails: right(samples, level, 100, tasks),
+        [
+            test_the_task_with_the_fewest_runs_decides_how_wide_an_interval_is,
+            test_the_interval_of_the_mean_of_normal_values_is_nearly_students,
+        ],
     ),
 )
