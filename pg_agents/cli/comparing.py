@@ -22,13 +22,13 @@ import pg_agents
 from pg_agents.cli.comparing_options import CompareOptions, PlotOptions, RunsOptions
 from pg_agents.cli.terminal import say
 from pg_agents.comparison.caveats import caveats_of
-from pg_agents.comparison.finding import named, runs_in
+from pg_agents.comparison.finding import named, search
 from pg_agents.comparison.groups import Panel, panels_of
 from pg_agents.comparison.measures import Measured, Scores, measure
 from pg_agents.comparison.page import Source, page
-from pg_agents.comparison.pictures import Looks, draw, looks_of, picture
+from pg_agents.comparison.pictures import LOOKS, Looks, draw, looks_of, picture
 from pg_agents.comparison.runs import Run, read_runs
-from pg_agents.comparison.words import between, in_words, number, one_line, probability
+from pg_agents.comparison.words import between, in_words, number, one_line, probability, some
 from pg_agents.errors import UserError
 from pg_agents.folders import write_file, write_files
 from pg_agents.shown import SCREEN, nearest, shown
@@ -91,12 +91,16 @@ def _say(caveats: Sequence[str]) -> None:
 
 def _measured(options: RunsOptions, against: str | None = None) -> tuple[list[Measured], list[str]]:
     """Return the panels, and what is to be known before they are believed."""
-    runs, left_out = read_runs(runs_in(options.runs), options.metric)
+    found, empty = search(options.runs)
+    runs, left_out = read_runs(found, options.metric)
+    left_out += [f"left out, as there is no run in it: {some(map(named, empty))}"] if empty else []
     panels = panels_of(runs, options.by)
     labels = list(dict.fromkeys(group.label for panel in panels for group in panel.groups))
     if against is not None and against not in labels:
         near = ", ".join(nearest(against, labels) or labels[:8])
         raise UserError(f"against: there is no group {shown(against)}; there are {near}")
+    if len(labels) > LOOKS:
+        left_out.append(f"{len(labels)} groups, of which only {LOOKS} lines can be told apart: name fewer with --by")
     measured = [measure(panel, _known(panel, options.metric), against) for panel in panels]
     return measured, [*left_out, *(caveat for panel in panels for caveat in caveats_of(panel))]
 
@@ -108,8 +112,9 @@ def _known(panel: Panel, metric: str) -> Mapping[str, float]:
     """
     run: Run = next((run for run in panel.runs if run.known), panel.runs[0])
     said = {"optimum": run.known.get("optimal"), "random": run.known.get("random")}
-    if not run.known and run.env.startswith("pg/") and not run.wrapped:
-        with suppress(UserError, ValueError, TypeError), closing(make_single_env(run.env, run.env_args)) as env:
+    if not run.known and run.env.startswith("pg/") and not any(one.wrapped for one in panel.runs):
+        args = {**run.env_args, **run.eval_args}
+        with suppress(UserError, ValueError, TypeError), closing(make_single_env(run.env, args)) as env:
             known = pg_envs.known_returns(env)
             said = {"optimum": known.optimal, "random": known.random} if known.per == "episode" else {}
     return {name: value for name, value in said.items() if value is not None and metric in RETURNS}

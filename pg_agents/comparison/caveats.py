@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pg_agents.comparison.groups import Group, Panel, twins
 from pg_agents.comparison.measures import span
-from pg_agents.comparison.runs import UNFINISHED
+from pg_agents.comparison.runs import STOPPED, UNFINISHED
 from pg_agents.comparison.words import some
 from pg_agents.statistics import caution
 
@@ -29,7 +29,10 @@ def _few(panel: Panel) -> Iterator[str]:
 def _of_runs(panel: Panel) -> Iterator[str]:
     if cut := [run.name for run in panel.runs if run.state.startswith(UNFINISHED)]:
         yield f"not finished, and what they have reached counts: {some(cut)}"
-    if any(run.stopped for run in panel.runs):
+    ended = [run for run in panel.runs if run.state.startswith(STOPPED) and not run.reached]
+    if others := [f"{run.name} ({run.state})" for run in ended]:
+        yield f"stopped before all their steps, and what they have reached counts: {some(others)}"
+    if any(run.reached for run in panel.runs):
         yield (
             "some runs ended once they had reached what they were to, and stay there in curves and means over steps; "
             "last values say little of them"
@@ -42,17 +45,22 @@ def _of_runs(panel: Panel) -> Iterator[str]:
 
 def _lengths(panel: Panel) -> Iterator[str]:
     steps = {group.label: _steps(group) for group in panel.groups}
-    least, most = min(steps, key=steps.__getitem__), max(steps, key=steps.__getitem__)
-    if steps[most] > ALIKE * steps[least]:
+    uneven = [
+        f"runs of {label} have {min(ends):,.0f} to {max(ends):,.0f} steps"
+        for label, ends in steps.items()
+        if max(ends) > ALIKE * min(ends)
+    ]
+    least, most = (choose(steps, key=lambda label: max(steps[label])) for choose in (min, max))
+    if max(steps[most]) > ALIKE * max(steps[least]):
+        uneven.append(f"{most} has up to {max(steps[most]):,.0f} steps and {least} {max(steps[least]):,.0f}")
+    if uneven:
         begin, end = span(panel.runs)
-        means = "means over steps are over those that all have" if begin < end else "there are no steps that all have"
-        yield (
-            f"{most} has up to {steps[most]:,.0f} steps and {least} {steps[least]:,.0f}: last values are not after as "
-            f"many; {means}"
-        )
+        over = f"means over steps are over {begin:,.0f} to {end:,.0f}, which all have"
+        over = over if begin < end else "there are no steps that all have"
+        yield f"{some(uneven)}: last values are not after as many; {over}"
 
 
-def _steps(group: Group) -> float:
-    """Return the most steps of a run, of those that were not ended by what they reached if there are any."""
-    going = [run for run in group.runs if not run.stopped]
-    return max(float(run.curve.steps[-1]) for run in going or group.runs)
+def _steps(group: Group) -> list[float]:
+    """Return the steps of runs, of those that were not ended by what they reached if there are any."""
+    going = [run for run in group.runs if not run.reached]
+    return [float(run.curve.steps[-1]) for run in going or group.runs]

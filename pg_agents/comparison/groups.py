@@ -17,8 +17,11 @@ NO_DIFFERENCE = (
     "earlier", "track", "shard", "batches", "networks.num_learners", "networks.seeds", "env_args.vectorization_mode",
 )  # fmt: skip
 TABLES = ("env_args.", "eval_env_args.", "env_object.", f"{KNOWN}.")  # these neither
-AGENT, FOLDER, SEED, ABSENT = "agent", "folder", "seed", "–"
-SHORT = 3  # settings in a label that can still be read
+NETWORKS, OURS = (
+    "networks.",
+    "parameters",
+)  # of networks a run of ours says only what is no default; what it always says
+AGENT, FOLDER, SEED, ABSENT, DEFAULT = "agent", "folder", "seed", "–", "default"
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ def panels_of(runs: Sequence[Run], by: Sequence[str] = ()) -> list[Panel]:
 def title_of(run: Run) -> str:
     """Return a run's environment with its arguments, as text; "" if nothing says it."""
     given = [f"{key}={text_of(value)}" for key, value in sorted(run.env_args.items()) if key != "vectorization_mode"]
-    return ", ".join([run.env, *given])
+    evaluated = [f"{key}={text_of(value)}" for key, value in sorted(run.eval_args.items())]
+    return ", ".join([run.env, *given, *([f"evaluated with {' '.join(evaluated)}"] if evaluated else [])])
 
 
 def _parts(runs: Iterable[Run], name: Callable[[Run], str]) -> dict[str, list[Run]]:
@@ -104,7 +108,7 @@ def _agent(run: Run) -> str:
 def _differing(runs: Sequence[Run]) -> list[str]:
     """Return the settings of which two of the runs have different values; those that a run does not say are equal."""
     names = dict.fromkeys(key for run in runs for key in run.settings)
-    values = {key: {text_of(run.settings[key]) for run in runs if key in run.settings} for key in names}
+    values = {key: {value for run in runs if (value := _value(run, key)) != ABSENT} for key in names}
     return [key for key in names if len(values[key]) > 1 and key not in NO_DIFFERENCE and not key.startswith(TABLES)]
 
 
@@ -128,7 +132,9 @@ def _named(run: Run, key: str, *, bare: bool = False) -> str:
 def _value(run: Run, key: str) -> str:
     if key == FOLDER:
         return run.folder
-    return text_of(run.settings[key]) if key in run.settings else ABSENT
+    if key in run.settings:
+        return text_of(run.settings[key])
+    return DEFAULT if key.startswith(NETWORKS) and OURS in run.settings else ABSENT
 
 
 def text_of(value: object) -> str:

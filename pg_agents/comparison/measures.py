@@ -102,8 +102,8 @@ def measure(panel: Panel, known: Mapping[str, float], against: str | None = None
 
 
 def span(runs: Sequence[Run]) -> tuple[float, float]:
-    """Return the first and the last of the steps that all runs have; those that were stopped have all behind them."""
-    going = [run for run in runs if not run.stopped]
+    """Return the first and the last of the steps that all runs have; those that are good early have all behind them."""
+    going = [run for run in runs if not run.reached]
     end = min(run.curve.steps[-1] for run in going) if going else max(run.curve.steps[-1] for run in runs)
     return float(max(run.curve.steps[0] for run in runs)), float(end)
 

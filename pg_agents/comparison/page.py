@@ -17,6 +17,8 @@ from pg_agents.comparison.runs import Run
 from pg_agents.comparison.words import ABSENT, between, in_words, number, one_line, probability, without_places
 from pg_agents.statistics import METHOD
 
+THICK = 3  # pixels of the line beside a group's name
+
 
 @dataclass(frozen=True)
 class Source:
@@ -103,9 +105,11 @@ def _table(one: Measured, looks: Looks) -> str:
     return _sortable(head, rows, known)
 
 
-def _cells(row: Scores, look: Mapping[str, str]) -> Iterator[tuple[str, object]]:
+def _cells(row: Scores, look: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """Yield the HTML of a row's cells, and the values by which they are sorted."""
-    line = f"<span class='line' style='border-color: {look['color']}; border-top-style: {look['linestyle']}'></span>"
+    dashes = " ".join(f"{THICK * length:g}" for length in look["dashes"])
+    how = f"stroke='{look['color']}' stroke-width='{THICK}' stroke-dasharray='{dashes or 'none'}'"
+    line = f"<svg class='line' width='30' height='{THICK}'><path d='M0 {THICK / 2}H30' {how}/></svg>"
     yield line + text(row.label), row.label
     yield str(len(row.each)), len(row.each)
     yield number(row.middle), row.middle

@@ -30,7 +30,7 @@ th button:focus-visible { outline: 2px solid currentColor; outline-offset: 2px; 
 th[aria-sort=ascending] button::after { content: " ↑"; }
 th[aria-sort=descending] button::after { content: " ↓"; }
 tfoot td { color: var(--quiet); }
-.line { display: inline-block; width: 22px; vertical-align: middle; margin-right: 8px; border-top: 3px solid; }
+.line { vertical-align: middle; margin-right: 8px; }
 .notes { background: var(--sheet); border-left: 3px solid var(--mark); padding: 10px 14px; margin: 16px 0 0; }
 .notes ul { margin: 4px 0 0; padding-left: 20px; overflow-wrap: anywhere; }
 details { border-top: 1px solid var(--line); padding: 12px 0; }

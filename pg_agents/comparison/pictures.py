@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import repeat
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,13 @@ from pg_agents.comparison.measures import Measured
 from pg_agents.comparison.words import in_words, number, one_line, without_places
 
 COLOURS = ("#2a78d6", "#e2672a", "#12966a", "#c98500", "#8455c9", "#d1457e", "#5f7d1e", "#0f8fa8")
-DASHES = ("solid", "dashed", "dotted")  # of the groups beyond as many
+DASHES = ((), (4, 1.6), (1, 1.6), (7, 1.6, 1, 1.6), (8, 2, 1, 2, 1, 2), (1, 4))  # of groups beyond as many; (): none
+LOOKS = len(COLOURS) * len(DASHES)  # groups that can be told apart
 SIDES = {"optimum": 2, "random": -3}  # points from a line to its name: above it, below it
 MARKS = {"optimum": (0, (6, 3)), "random": (0, (1, 2))}
 POINTS, LINES = 300, 40  # of a line; runs of a panel that have lines of their own
 WIDTH, HEIGHT, LINE = 4.8, 3.2, 0.22  # of a panel, and of a line of the legend, in inches
+LONG, LONGEST = 46, 400  # characters of a line of the legend, and of a name in it
 
 
 Looks = Mapping[str, Mapping[str, Any]]  # a line's colour and dashes, by the group's label
@@ -41,7 +45,7 @@ def looks_of(panels: Sequence[Measured]) -> Looks:
     """Return the colour and the dashes of each group, which are the same in all panels."""
     labels = dict.fromkeys(row.label for panel in panels for row in panel.scores)
     return {
-        label: {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i // len(COLOURS) % len(DASHES)]}
+        label: {"color": COLOURS[i % len(COLOURS)], "dashes": DASHES[i // len(COLOURS) % len(DASHES)]}
         for i, label in enumerate(labels)
     }
 
@@ -61,9 +65,11 @@ def draw(
     columns = min(3, len(panels), math.ceil(math.sqrt(len(panels))))
     rows = math.ceil(len(panels) / columns)
     labels = list(dict.fromkeys(row.label for panel in panels for row in panel.scores))
-    names = [_text(label) for label in labels]
-    beside = min(len(names), max(1, int(columns * 56 / (8 + max(map(len, names))))))  # in a row of the legend
-    height = rows * HEIGHT + LINE * math.ceil(len(names) / beside)
+    names = [fill(_text(label, LONGEST), LONG) for label in labels]
+    longest = max(len(line) for name in names for line in name.splitlines())
+    beside = min(len(names), max(1, int(columns * 56 / (8 + longest))))  # in a row of the legend
+    lines = max(map(str.count, names, repeat("\n"))) + 1
+    height = rows * HEIGHT + LINE * lines * math.ceil(len(names) / beside)
     with rc_context(_style(theme)):
         figure = Figure(figsize=(columns * WIDTH, height), layout="constrained")
         axes = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -72,8 +78,8 @@ def draw(
             one.set(xlabel="environment steps", ylabel=_text(in_words(metric)))
         for one in axes[len(panels) :]:
             one.remove()
-        lines = [Line2D([], [], linewidth=2, **looks[label]) for label in labels]
-        figure.legend(lines, names, loc="outside lower center", ncols=beside, frameon=False)
+        drawn = [Line2D([], [], linewidth=2, **looks[label]) for label in labels]
+        figure.legend(drawn, names, loc="outside lower center", ncols=beside, handlelength=3, frameon=False)
         if title:
             figure.suptitle(_text(title, 120))
     return figure

@@ -22,6 +22,8 @@ from pg_agents.training.run_files import CONFIG, SUMMARY
 SEED = re.compile(r"(?:.*[-_.])?(?:seed|run)[-_]?(\d+)|(\d+)", re.IGNORECASE)  # folders: seed-3, ppo_run3, 3
 KNOWN, KINDS = "known_returns", ("random", "optimal")
 UNFINISHED = ("unfinished", "cut off")  # how the states of runs begin that may have learned less than they were to
+STOPPED = "stopped"  # and of those that a probe or what they had reached has ended
+EVALUATED, REACHED = "eval/", "stop_return="  # how metrics of evaluations begin, and why a run was stopped that is good
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,11 @@ class Run:
         folder: the name of the folder of all seeds, or its own.
         env: the environment's id; "": nothing says it.
         env_args: for the environment's constructor.
+        eval_args: of the evaluations' environment, beside them or instead; {}: the metric is none of evaluations.
         settings: what its config.json says, tables flattened: arguments.learning_rate; always with an agent.
         curve: the metric.
         state: finished, unfinished (it goes on, or was killed), or why it ended; "": nothing says it.
-        stopped: whether it ended since it had reached what it was to.
+        reached: whether it ended since it had reached the return that it was to.
         known: returns of the random and of the best policy that the config.json says.
         wrapped: whether wrappers are around the environment, which may change its rewards.
     """
@@ -45,10 +48,11 @@ class Run:
     folder: str
     env: str
     env_args: Mapping[str, Any]
+    eval_args: Mapping[str, Any]
     settings: Mapping[str, Any]
     curve: Curve
     state: str
-    stopped: bool
+    reached: bool
     known: Mapping[str, float]
     wrapped: bool
 
@@ -83,22 +87,23 @@ def _read(found: Found, metric: str) -> Run:
     config, summary = _table(found.folder / CONFIG), _table(found.folder / SUMMARY)
     folder, seed = _series(found)
     steps = float(curve.steps[-1]) if curve.steps.size else 0.0
-    env_args, wrappers = config.get("env_args"), config.get("wrappers")
-    env_args = env_args if isinstance(env_args, dict) else {}
+    wrappers = config.get("wrappers")
+    env_args, eval_args = _inner(config, "env_args"), _inner(config, "eval_env_args")
     env = config.get("env", curve.env)
     env = _task(env, env_args, wrappers) if isinstance(env, str) else ""
     settings = {"agent": folder, **({} if seed is None else {"seed": seed}), **dict(_flat(config))}
     settings["agent"] = str(settings["agent"])
-    known = config[KNOWN] if isinstance(config.get(KNOWN), dict) else {}
+    known = _inner(config, KNOWN)
     return Run(
         found.name,
         folder,
         env,
         env_args,
+        eval_args if metric.startswith(EVALUATED) else {},
         settings,
         curve,
         _state(config, summary, steps),
-        summary.get("stopped") is not None,
+        str(summary.get("stopped")).startswith(REACHED),
         {key: value for key in KINDS if (value := _finite(known.get(key))) is not None},
         bool(wrappers),
     )
@@ -124,7 +129,7 @@ def _task(env: str, env_args: Mapping[str, Any], wrappers: object) -> str:
 def _state(config: Mapping[str, Any], summary: Mapping[str, Any], steps: float) -> str:
     """Return how a run ended, of what its files say."""
     if why := summary.get("stopped"):
-        return f"stopped: {why}"
+        return f"{STOPPED}: {why}"
     if why := summary.get("cut_off"):
         return f"cut off: {why}"
     total = _finite(config.get("total_steps"))
@@ -138,6 +143,12 @@ def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
             yield from _flat(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", json.dumps(value) if isinstance(value, list) else value
+
+
+def _inner(table: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a table in a table; {}: there is something else, or nothing."""
+    found = table.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _finite(value: object) -> float | None:

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +53,13 @@ def from_monitors(paths: Sequence[Path], metric: str) -> Curve:
     env: str | None = None
     for path in paths:
         head, *rows = _cells(path) or [[]]
-        env = env or env_of(path)
+        header = _header(path)
+        env = env or header.env
         if not {"r", "l", "t"} <= set(head):
             raise UserError(f"runs: {path} has no columns r, l and t; give a Monitor's file, or leave it out")
         places = [head.index(name) for name in ("t", "l", column or "r")]
         numbers = [[_number(path, row[place]) for place in places] for row in rows if len(row) == len(head)]
-        episodes += [(when, length, value) for when, length, value in numbers]
+        episodes += [(header.begin + when, length, value) for when, length, value in numbers]
     if column is None or not episodes:
         return curve_of((), (RETURN, LENGTH), env)
     table = np.array(sorted(episodes))
@@ -81,16 +83,30 @@ def _lines(path: Path) -> Iterator[str]:
         yield from (line for line in file if line.endswith("\n") and not line.startswith("#") and line.strip())
 
 
+@dataclass(frozen=True)
+class _Header:
+    """What a monitor writes into its first line: the environment's id, and when it began, from which times count."""
+
+    env: str | None
+    begin: float
+
+
 def env_of(path: Path) -> str | None:
     """Return the environment's id, which a monitor writes into its first line."""
+    return _header(path).env
+
+
+def _header(path: Path) -> _Header:
     with path.open(encoding="utf-8", errors="replace") as file:
         line = file.readline()
     try:
-        header = json.loads(line.removeprefix("#"))
+        found = json.loads(line.removeprefix("#"))
     except (ValueError, RecursionError):
-        return None
-    found = header.get("env_id") if isinstance(header, dict) else None
-    return found if isinstance(found, str) and found != "None" else None
+        found = None
+    found = found if isinstance(found, dict) else {}
+    env, begin = found.get("env_id"), found.get("t_start")
+    begin = float(begin) if isinstance(begin, int | float) and math.isfinite(begin) else 0.0
+    return _Header(env if isinstance(env, str) and env != "None" else None, begin)
 
 
 def _number(path: Path, text: str) -> float:

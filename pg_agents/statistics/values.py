@@ -75,5 +75,5 @@ def caution(runs: int) -> str | None:
         return f"an interval needs at least 2 runs, got {runs}: use at least 10 seeds"
     if runs < 5:
         held = f"{100 * (1 - 2 ** (1 - runs)):g} %"
-        return f"95 % intervals of the IQM of {runs} runs hold it in no more than {held}: use at least 10 seeds"
+        return f"95 % intervals of {runs} runs hold the IQM or the median in no more than {held}: use at least 10 seeds"
     return f"95 % intervals of {runs} runs are wide: use at least 10 seeds"

@@ -42,6 +42,18 @@ def test_compare_writes_under_runs_unless_told(runs, capsys):
     assert made.name.startswith("compare-") and f"written  runs/{made.name}/" in capsys.readouterr().out
 
 
+def test_what_compare_has_written_does_not_stop_it_from_comparing_again(runs, capsys):
+    (runs / "ppo").rename(runs / "kept")
+    (runs / "runs").mkdir()
+    (runs / "kept").rename(runs / "runs" / "ppo")
+    for _ in range(2):
+        assert main(["compare", *sorted(f"runs/{path.name}" for path in (runs / "runs").iterdir())]) == 0
+    assert "left out" not in capsys.readouterr().out
+    (runs / "runs" / "empty").mkdir()
+    assert main(["compare", "runs/ppo", "runs/empty"]) == 0
+    assert "note     left out, as there is no run in it: runs/empty" in capsys.readouterr().out
+
+
 def test_json_has_all_numbers_and_writes_nothing(runs, capsys):
     assert main(["compare", "ppo", "a2c", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -61,7 +73,7 @@ def test_what_is_known_is_of_returns_of_the_environment_itself(runs, capsys):
     (runs / "long").mkdir()
     (runs / "long" / "metrics.jsonl").write_text('{"step": 1, "rollout/ep_len_mean": 2}\n')
     (runs / "long" / "config.json").write_text('{"env": "pg/CartPole-v1"}')
-    for typed in (["wrapped"], ["long", "--metric", "rollout/ep_len_mean"]):
+    for typed in (["wrapped"], ["ppo", "wrapped"], ["wrapped", "ppo"], ["long", "--metric", "rollout/ep_len_mean"]):
         assert main(["compare", *typed, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["panels"][0]["known"] == {}
     assert main(["compare", *typed, "--out", "c"]) == 0

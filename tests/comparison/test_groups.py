@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.run_folders import RETURN, make
 
-from pg_agents.comparison.finding import runs_in
+from pg_agents.comparison.finding import runs_in, search
 from pg_agents.comparison.groups import panels_of
 from pg_agents.comparison.runs import read_runs
 from pg_agents.errors import UserError
@@ -49,10 +49,50 @@ def test_names_say_no_more_of_a_path_than_was_typed(tmp_path, monkeypatch):
     assert names(Path("ppo")) == names(Path("ppo"), tmp_path / "runs" / "ppo") == ["ppo"]
 
 
-def test_links_lead_to_no_runs(tmp_path):
+def test_links_lead_to_runs_and_folders_of_runs_but_not_in_a_circle(tmp_path):
     make(tmp_path / "a" / "run")
     (tmp_path / "a" / "again").symlink_to(tmp_path / "a")
+    (tmp_path / "a" / "nowhere").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "a" / "itself").symlink_to(tmp_path / "a" / "itself")
     assert names(tmp_path / "a") == ["a/run"]
+    make(tmp_path / "b" / "seed-0")
+    make(tmp_path / "disk" / "1")
+    make(tmp_path / "disk" / "deep" / "er" / "run")
+    (tmp_path / "b" / "seed-1").symlink_to(tmp_path / "disk" / "1")
+    assert names(tmp_path / "b") == ["b/seed-0", "b/seed-1"]
+    (tmp_path / "c").mkdir()
+    for linked in ("a", "b", "disk"):
+        (tmp_path / "c" / linked).symlink_to(tmp_path / linked)
+    assert names(tmp_path / "c") == ["c/a/run", "c/b/seed-0", "c/b/seed-1"]  # disk/1 is there already
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path, monkeypatch):
+    for where in ("old", "new"):
+        make(tmp_path / where / "x" / "mine")
+    assert names(tmp_path / "old" / "x" / "mine", tmp_path / "new" / "x" / "mine") == ["old/x/mine", "new/x/mine"]
+    assert list(groups(tmp_path / "old" / "x" / "mine", tmp_path / "new" / "x" / "mine")[""]) == [
+        "old/x/mine",
+        "new/x/mine",
+    ]
+    monkeypatch.chdir(tmp_path / "old")
+    assert names(Path("x"), Path("../new/x")) == ["x/mine", "new/x/mine"]
+    make(tmp_path / "old" / "y")
+    make(tmp_path / "y")
+    assert names(Path("y"), Path("../y")) == ["old/y", f"{tmp_path.name}/y"]
+
+
+def test_of_several_paths_those_without_runs_are_left_out(tmp_path):
+    make(tmp_path / "a")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "x.png").touch()
+    (tmp_path / "compared").mkdir()
+    (tmp_path / "compared" / "comparison.html").touch()
+    found, left_out = search(sorted(tmp_path.iterdir()))
+    assert [one.name for one in found] == ["a"] and [path.name for path in left_out] == ["empty", "x.png"]
+    with pytest.raises(UserError, match="compared holds no run"):
+        search([tmp_path / "compared", tmp_path / "x.png"])
+    with pytest.raises(UserError, match="nothing does not exist"):
+        search([tmp_path / "a", tmp_path / "nothing"])
 
 
 @pytest.mark.parametrize(
@@ -91,6 +131,30 @@ def test_a_setting_that_old_runs_do_not_say_makes_no_group(tmp_path):
     make(tmp_path / "old", agent="ppo", seed=0, arguments={"clip": 0.2})
     make(tmp_path / "new", agent="ppo", seed=1, arguments={"clip": 0.2, "target_kl": None})
     assert list(groups(tmp_path)[""]) == ["ppo"]
+
+
+def test_networks_that_are_the_default_differ_from_others(tmp_path):
+    ours = {"agent": "ppo", "parameters": 10}  # config.json has the options of networks that are no defaults
+    make(tmp_path / "plain", seed=0, networks={}, **ours)
+    make(tmp_path / "wide", seed=0, networks={"hidden": [256]}, **ours)
+    make(tmp_path / "normal", seed=0, networks={"normalize_observations": True}, **ours)
+    assert sorted(groups(tmp_path)[""]) == [
+        "ppo normalize_observations=default hidden=[256]",
+        "ppo normalize_observations=default hidden=default",
+        "ppo normalize_observations=true hidden=default",
+    ]
+    make(tmp_path / "others", agent="ppo", seed=1, networks={"hidden": [256]})  # of another program: what it leaves out
+    assert list(groups(tmp_path / "wide", tmp_path / "others")[""]) == ["ppo"]  # may be anything
+
+
+def test_evaluations_in_other_environments_are_other_panels(tmp_path):
+    for name, steps in (("a", 200), ("b", 500)):
+        make(tmp_path / name, agent="a", env="X-v0", eval_env_args={"max_episode_steps": steps})
+    assert list(groups(tmp_path)) == ["X-v0"]  # they have learned in the same one
+    for name in ("a", "b"):
+        (tmp_path / name / "metrics.jsonl").write_text('{"step": 1, "eval/ep_rew_mean": 2}\n')
+    panels = panels_of(read_runs(runs_in([tmp_path]), "eval/ep_rew_mean")[0])
+    assert [one.title for one in panels] == [f"X-v0, evaluated with max_episode_steps={n}" for n in (200, 500)]
 
 
 def test_equal_runs_in_two_folders_are_told_apart(tmp_path):

@@ -43,7 +43,12 @@ def test_the_band_of_one_run_is_the_run(tmp_path):
 
 def test_a_band_ends_with_its_shortest_run_but_stopped_runs_stay_where_they_are(tmp_path):
     make(tmp_path / "g" / "seed-0", (0, 4), steps=[0, 400])
-    make(tmp_path / "g" / "seed-1", (0, 2), steps=[0, 200], summary={"stopped": "return reached"})
+    make(
+        tmp_path / "g" / "seed-1",
+        (0, 2),
+        steps=[0, 200],
+        summary={"stopped": "stop_return=2: …"},
+    )
     made = runs(tmp_path / "g")
     assert span(made) == (0, 400)
     assert band_of(made).values[-1] == 3  # of 4 and 2
@@ -77,6 +82,15 @@ def test_scores_are_of_last_values_and_areas_of_common_steps(tmp_path):
     assert measure(panel(tmp_path / "a", tmp_path / "b"), {}, "b").scores[0].better == pytest.approx(1 - b.better)
 
 
+def test_scores_of_skewed_values_are_the_statistics_they_are_called(tmp_path):
+    make_seeds(tmp_path / "a", lambda seed: [0, [0, 1, 2, 3, 100][seed]], seeds=5, agent="a")
+    make_seeds(tmp_path / "b", lambda seed: [0, [0, 3, 9][seed]], seeds=3, agent="b")
+    a, b = measure(panel(tmp_path / "a", tmp_path / "b"), {}).scores
+    # of 5 runs the middle half is ¾ of the 1, the 2 and ¾ of the 3; of 3 a quarter of the 0, the 3 and of the 9
+    assert (a.middle, a.median, a.area) == pytest.approx(((0.75 * 1 + 2 + 0.75 * 3) / 2.5, 2, 1))
+    assert (b.middle, b.median, b.area) == pytest.approx(((0.25 * 0 + 3 + 0.25 * 9) / 1.5, 3, 1.75))
+
+
 def test_one_run_has_no_intervals(tmp_path):
     make(tmp_path / "a", agent="a")
     make_seeds(tmp_path / "b", lambda seed: [seed, seed], agent="b")
@@ -96,9 +110,8 @@ def test_nothing_is_said_of_runs_that_are_enough_whole_and_equally_long(tmp_path
 
 def test_what_is_doubtful_is_said_with_names(tmp_path):
     make_seeds(tmp_path / "few", lambda seed: [seed, 1], seeds=3, agent="few", total_steps=200)
-    assert "95 % intervals of 3 runs hold what they should in no more than 75 %: use at least 10 seeds (few)" in said(
-        tmp_path / "few"
-    )
+    few = "95 % intervals of 3 runs hold the IQM or the median in no more than 75 %: use at least 10 seeds (few)"
+    assert few in said(tmp_path / "few")
     make(tmp_path / "one", (1, None, float("nan")), agent="one", total_steps=300)
     text = said(tmp_path / "one", tmp_path / "few")
     assert "an interval needs at least 2 runs, got 1: use at least 10 seeds (one)" in text
@@ -108,14 +121,33 @@ def test_what_is_doubtful_is_said_with_names(tmp_path):
     make(tmp_path / "long", agent="long", steps=[100, 900], summary={"cut_off": "error: x"})
     text = said(tmp_path / "long", tmp_path / "few")
     assert "long has up to 900 steps and few 200: last values are not" in text and "not finished" in text
-    make(tmp_path / "early", agent="early", summary={"stopped": "it has reached 500"})
+    make(tmp_path / "early", agent="early", summary={"stopped": "stop_return=500: …"})
     assert "some runs ended once they had reached what they were to" in said(tmp_path / "early")
+
+
+def test_a_run_that_something_else_has_stopped_is_not_held_to_be_good(tmp_path):
+    make(tmp_path / "g" / "seed-0", (0, 4), steps=[0, 400])
+    make(tmp_path / "g" / "seed-1", (0, 2), steps=[0, 200], summary={"stopped": "the policy collapsed"})
+    assert span(runs(tmp_path / "g")) == (0, 200)
+    text = said(tmp_path / "g")
+    assert "ended once they had reached" not in text
+    assert "stopped before all their steps, and what they have reached counts: g/seed-1 (stopped: the pol" in text
+
+
+def test_runs_of_a_group_that_are_not_equally_long_are_told(tmp_path):
+    make_seeds(tmp_path / "g", lambda seed: [seed, 1], seeds=9, agent="g")
+    make(tmp_path / "g" / "seed-9", steps=[100, 900], agent="g", seed=9)
+    text = said(tmp_path / "g")
+    assert "runs of g have 200 to 900 steps: last values are not after as many; means over steps are over 100" in text
+    make(tmp_path / "h", agent="h", steps=[100, 900])
+    text = said(tmp_path / "g", tmp_path / "h")
+    assert "runs of g have 200 to 900 steps: last" in text  # and its longest is as long as h
 
 
 def test_nothing_is_said_of_runs_that_are_about_as_long_or_were_stopped(tmp_path):
     make(tmp_path / "a", agent="a", steps=[100, 200])
     make(tmp_path / "b", agent="b", steps=[100, 210])
-    make(tmp_path / "c", agent="b", steps=[100, 400], summary={"stopped": "it has reached 500"})
+    make(tmp_path / "c", agent="b", steps=[100, 400], summary={"stopped": "stop_return=500: …"})
     assert "steps and" not in said(tmp_path / "a", tmp_path / "b", tmp_path / "c")
     make(tmp_path / "d", agent="b", steps=[100, 211])
     assert "b has up to 211 steps and a 200" in said(tmp_path / "a", tmp_path / "b", tmp_path / "c", tmp_path / "d")
@@ -131,6 +163,18 @@ def test_a_run_that_counts_twice_is_named(tmp_path):
 
 
 test_seeded_bugs = seeded(
+    Bug(
+        "the table has means",
+        measures.interquartile_mean,
+        lambda values: float(np.mean(values)),
+        [test_scores_of_skewed_values_are_the_statistics_they_are_called],
+    ),
+    Bug(
+        "the table has no medians",
+        measures.median,
+        interquartile_mean,
+        [test_scores_of_skewed_values_are_the_statistics_they_are_called],
+    ),
     Bug(
         "curves go on with the runs that are left",
         measures.span,

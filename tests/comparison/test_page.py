@@ -6,14 +6,14 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from support.run_folders import RETURN, make_seeds
+from support.run_folders import RETURN, make, make_seeds
 
 from pg_agents.comparison.finding import runs_in
 from pg_agents.comparison.groups import panels_of
 from pg_agents.comparison.measures import measure
 from pg_agents.comparison.page import Source, page
 from pg_agents.comparison.page_parts import SCRIPT
-from pg_agents.comparison.pictures import COLOURS, DASHES, draw, looks_of, picture
+from pg_agents.comparison.pictures import COLOURS, LOOKS, draw, looks_of, picture
 from pg_agents.comparison.runs import read_runs
 from pg_agents.comparison.words import PLACE, in_words, number, without_places
 
@@ -100,11 +100,35 @@ def test_pictures_of_light_and_dark_pages_differ(made):
 
 def test_a_group_looks_alike_in_all_panels_and_unlike_the_others(measured):
     looks = looks_of(measured)
-    assert list(looks) == [HOSTILE, "b"] and looks["b"] == {"color": COLOURS[1], "linestyle": "solid"}
+    assert list(looks) == [HOSTILE, "b"] and looks["b"] == {"color": COLOURS[1], "dashes": ()}
     figure = draw(measured, RETURN, looks)
     lines = [[line for line in axes.lines if line.get_linewidth() == 2] for axes in figure.axes]
     assert [line.get_color() for line in lines[0]] == list(COLOURS[:2]) and lines[1][0].get_color() == COLOURS[1]
-    assert len(COLOURS) * len(DASHES) >= 24
+
+
+def test_as_many_groups_as_there_are_looks_look_different_in_pictures_and_on_the_page(tmp_path):
+    for i in range(LOOKS):
+        make(tmp_path / "x" / f"{i}", agent=f"agent {i}")
+    measured = [measure(panel, {}) for panel in panels_of(read_runs(runs_in([tmp_path / "x"]), RETURN)[0])]
+    figure = draw(measured, RETURN, looks_of(measured))
+    lines = [(line.get_color(), *line._unscaled_dash_pattern[1:]) for line in figure.legends[0].get_lines()]
+    assert len({*map(str, lines)}) == LOOKS == 48
+    tags = Tags(page(measured, RETURN, looks_of(measured), [], SOURCE)).tags
+    assert len({(a["stroke"], a["stroke-dasharray"]) for tag, a in tags if tag == "path"}) == LOOKS
+
+
+def test_a_long_name_is_in_the_legend_in_full_and_the_legend_in_the_picture(tmp_path):
+    for run, value in enumerate((0.12345678, 0.98765432)):
+        make(tmp_path / "x" / f"{run}", agent="ppo", arguments={f"option_{i}": value for i in range(6)})
+    measured = [measure(panel, {}) for panel in panels_of(read_runs(runs_in([tmp_path / "x"]), RETURN)[0])]
+    figure = draw(measured, RETURN, looks_of(measured))
+    picture(figure, "png")  # which places the legend
+    (legend,) = figure.legends
+    inside, whole = legend.get_window_extent(), figure.bbox
+    assert whole.x0 <= inside.x0 < inside.x1 <= whole.x1 and whole.y0 <= inside.y0
+    words = [text.get_text().split() for text in legend.get_texts()]
+    assert [len(one) for one in words] == [7, 7] and words[0][-1] == "option_5=0.12345678"
+    assert figure.axes[0].get_window_extent().height > 0.6 * 3.2 * figure.dpi
 
 
 def test_a_picture_says_what_its_lines_are(measured):

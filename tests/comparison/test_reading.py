@@ -131,6 +131,9 @@ def test_monitors_of_several_environments_are_one_run(tmp_path):
     write(tmp_path, [header, "r,l,t", "20.0,20,1.0", "4"], name="1.monitor.csv")
     curve = read_curve(tmp_path, RETURN)
     assert curve.env == "CartPole-v1" and points(curve) == [(10, 10), (30, 15), (60, 20)]
+    later = header.replace("1.5", "0.75")  # times count from the beginning that each file says
+    write(tmp_path, [later, "r,l,t", "20.0,20,1.0", "4"], name="1.monitor.csv")
+    assert points(read_curve(tmp_path, RETURN)) == [(20, 20), (30, 15), (60, 20)]
 
 
 def test_a_monitors_mean_is_of_the_last_100_episodes(tmp_path):
