@@ -127,9 +127,13 @@ def comparison(cells: Sequence[Cell], records: Iterable[Measured]) -> str:
     every = [_versus(ours, theirs, found, lowest(cells, found, ours.env)) for ours, theirs in pairs(cells)]
     heads = ("environment", "agent", "ours, IQM", "theirs, IQM", "their steps")
     heads += ("P(ours > theirs)", "95 % interval", "runs", "we are")
+    return "\n\n".join([markdown(heads, [one.row() for one in every], 2), *_wide(every), _summary(every)])
+
+
+def _wide(every: Sequence[Versus]) -> list[str]:
+    """Return what the mark at an interval means, if there is one."""
     few = [one.fewest for one in every if 2 <= one.fewest < MANY]
-    note = [f"\\* An interval of as few as {min(few)} runs is wide: it wants at least {MANY} seeds."] if few else []
-    return "\n\n".join([markdown(heads, [one.row() for one in every], 2), *note, _summary(every)])
+    return [f"\\* An interval of as few as {min(few)} runs is wide: it wants at least {MANY} seeds."] if few else []
 
 
 def _summary(every: Sequence[Versus]) -> str:

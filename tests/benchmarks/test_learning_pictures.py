@@ -81,7 +81,7 @@ def test_intervals_of_few_runs_are_marked_and_the_mark_is_explained():
             for seed in (1, 2, 3)
         ]
     )
-    assert "\\* | " in said and "\n\n\\* 95 % intervals of 3 runs hold what they should" in said
+    assert "\\* | " in said and "\n\n\\* 95 % intervals of 3 runs hold the IQM" in said
 
 
 @pytest.mark.parametrize(("limit", "value"), [("steps", 128), ("mean_return", 5.0)])

@@ -158,7 +158,9 @@ def test_few_runs_on_a_side_are_marked():
     verdict, interval, _ = verdict_of(few, many)
     assert interval.endswith("\\*") and verdict == "ahead"
     made = [record(OURS, seed, 3.0) for seed in range(2)] + [record(THEIRS, seed, 2.0) for seed in range(10)]
-    assert "\\* 95 % intervals of 2 runs hold what they should" in scores.comparison([OURS, THEIRS], made)
+    assert "\\* An interval of as few as 2 runs is wide: it wants at least 10 seeds." in scores.comparison(
+        [OURS, THEIRS], made
+    )
 
 
 def test_runs_that_failed_or_are_missing_stand_in_the_comparison():
@@ -273,5 +275,5 @@ test_seeded_bugs = seeded(
         [test_an_interval_decides_who_is_ahead_and_a_probability_below_half_is_behind]),
     Bug("an interval decides nothing", scores.Versus.verdict, by_the_probability_alone,
         [test_an_interval_decides_who_is_ahead_and_a_probability_below_half_is_behind]),
-    Bug("few runs are not marked", scores.caution, lambda runs: "", [test_few_runs_on_a_side_are_marked]),
+    Bug("few runs are not marked", scores._wide, lambda every: [], [test_few_runs_on_a_side_are_marked]),
 )  # fmt: skip
