@@ -106,7 +106,10 @@ def _agent(run: Run) -> str:
 
 
 def _differing(runs: Sequence[Run]) -> list[str]:
-    """Return the settings of which two of the runs have different values; those that a run does not say are equal."""
+    """Return the settings of which two of the runs have different values.
+
+    What a run does not say is equal, but for options of networks, which our runs do not say where they are the default.
+    """
     names = dict.fromkeys(key for run in runs for key in run.settings)
     values = {key: {value for run in runs if (value := _value(run, key)) != ABSENT} for key in names}
     return [key for key in names if len(values[key]) > 1 and key not in NO_DIFFERENCE and not key.startswith(TABLES)]
