@@ -24,6 +24,7 @@ from pg_agents.cli.tuning_options import TuneCommand, TuneOptions
 from pg_agents.cli.tuning_progress import Progress
 from pg_agents.cli.tuning_report import TRIALS, lines, write_results
 from pg_agents.errors import Terminated, UnsupportedSpaceError, UserError
+from pg_agents.shown import shortened
 from pg_agents.spaces.environments import NUM_ENVS
 from pg_agents.spaces.wrappers import wrappers_of
 from pg_agents.training.run_files import writable
@@ -32,7 +33,7 @@ from pg_agents.training.tuned import Tuned
 from pg_agents.training.writers import fresh_run_dir
 from pg_agents.tuning.results import FIRST_SEED, FRESH, Fresh, Row, best_of, fresh_seeds, rows_of
 from pg_agents.tuning.space import DEFAULTS, TUNED, Space, make_space
-from pg_agents.tuning.study import JOURNAL, Budget, begin, import_optuna, open_study, run_trials, settings_of
+from pg_agents.tuning.study import FAILURES, JOURNAL, Budget, begin, import_optuna, open_study, run_trials, settings_of
 from pg_agents.tuning.task import Task, refused_batch, returns_of
 
 STEPS = 100_000  # that a learner learns from, unless tuned settings or somebody says how many
@@ -62,6 +63,7 @@ def run_tuning(command: TuneCommand) -> None:
             say(_heading(task, space, alone, until))
         try:
             _try(study, space, budget, run.jobs, storage, quiet=run.quiet)
+            write_results(out, study, task, [])
             found = _fresh(task, rows_of(study), run.jobs)
         except (KeyboardInterrupt, Terminated) as error:
             again = f"{PROGRAM} {shlex.join(sys.argv[1:])}"
@@ -71,6 +73,8 @@ def run_tuning(command: TuneCommand) -> None:
         write_results(out, study, task, found)
         if not run.quiet:
             say(lines(out, task, rows_of(study), found, time.time() - start))
+        if best_of(rows_of(study)) is None:
+            raise UserError(f"none of the trials has ended well; {out / TRIALS} says why, or give a longer --budget")
 
 
 def _check(command: TuneCommand) -> None:
@@ -202,13 +206,13 @@ class LastRuns:
 
 
 def run_again(job: LastRuns) -> Fresh:
-    """Return what a trial's settings return with fresh seeds; nothing if they diverge."""
+    """Return what a trial's settings return with fresh seeds; nothing if they fail."""
     torch.set_num_threads(1)
     seeds = fresh_seeds(job.task.seeds)
     try:
         returns = returns_of(job.task, job.settings, seeds, lambda point, returns: None)
-    except FloatingPointError:
-        returns = []
+    except FAILURES as error:
+        return Fresh(job.row, seeds, [], shortened(f"{type(error).__name__}: {error}", 300))
     return Fresh(job.row, seeds, returns)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pg_agents
+from pg_agents.cli.importing import as_typed
 from pg_agents.cli.options import PROGRAM
 from pg_agents.folders import write_files
 from pg_agents.shown import printable
@@ -58,7 +59,8 @@ def summary(task: Task, rows: Sequence[Row], found: Sequence[Fresh]) -> dict[str
     """Return what was tried and what was found, as JSON."""
     row, states = chosen(rows, found), Counter(row["state"] for row in rows)
     fresh = [{"trial": one.row["trial"], "origin": one.row["origin"], "seeds": [*one.seeds], "returns": one.returns}
-             | {"drop": list(one.drop()) if one.returns else None} for one in found]  # fmt: skip
+             | {"drop": list(one.drop()) if one.returns else None, "error": one.error or None}
+             for one in found]  # fmt: skip
     return {
         "task": json.loads(json.dumps(asdict(task), default=str)),
         "trials": dict(states),
@@ -93,7 +95,7 @@ def provenance(row: Row, found: Sequence[Fresh]) -> list[str]:
     scores = [f"trial {row['trial']} ({row['origin']}), on its own seeds: {number(row['returns'])}"]
     for one in found:
         if one.row is row and one.returns:
-            scores.append(f"on fresh seeds {span(one.seeds)}: {number(one.returns)}")
+            scores.append(f"on fresh seeds {span(one.seeds)}: {number(one.returns)}{_the_better(found)}")
     date = time.strftime("%Y-%m-%d", time.gmtime())
     return [f"Made by: {printable(command())}", f"on {date} with {made}", *scores]
 
@@ -107,14 +109,20 @@ def lines(out: Path, task: Task, rows: Sequence[Row], found: Sequence[Fresh], se
         text.append("         only known settings were tried: others need a longer --budget or more --trials")
     row = chosen(rows, found)
     if row is None:
-        return "\n".join([*text, f"         none has ended well; see {out / TRIALS}"])
+        return "\n".join(text)
     for one in found:
         name = f"trial {one.row['trial']} ({one.row['origin']})"
-        again = number(one.returns) if one.returns else "the runs have failed"
+        again = number(one.returns) if one.returns else f"the runs have failed ({printable(one.error)})"
         text.append(f"{name}: {number(one.row['returns'])} on seeds {span(task.seeds)}, {again} on {span(one.seeds)}")
         if one.returns:
             drop, low, high = one.drop()
             text.append(f"         drop {drop:.4g} (95 %: {low:.4g} … {high:.4g})")
     best = shlex.quote(str(out / BEST))
-    text += [f"chosen   trial {row['trial']}", f"results  {out}"]
-    return "\n".join([*text, f"next     {PROGRAM} train {task.agent} --config {best} --seeds 10"])
+    text += [f"chosen   trial {row['trial']}{_the_better(found)}", f"results  {out}"]
+    return "\n".join([*text, f"next     {PROGRAM} train {task.agent} --config {best} --seeds 10{as_typed()}"])
+
+
+def _the_better(found: Sequence[Fresh]) -> str:
+    """Return what the result's score on fresh seeds is besides, where these have chosen it."""
+    several = sum(bool(one.returns) for one in found) > 1
+    return ", the better of two on these seeds, which flatters it a little" if several else ""

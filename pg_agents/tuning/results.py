@@ -62,11 +62,13 @@ class Fresh:
         row: the trial.
         seeds: the fresh seeds.
         returns: of each; []: the runs have failed.
+        error: why; "": they have not.
     """
 
     row: Row
     seeds: Sequence[int]
     returns: list[float]
+    error: str = ""
 
     @property
     def mean(self) -> float:

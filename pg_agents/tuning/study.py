@@ -21,7 +21,9 @@ from pg_agents.tuning.task import lower, returns_of
 
 HEARTBEAT = 20  # seconds between signs of life of a trial in a database, without three of which it counts as failed
 BEFORE_PRUNING = 5  # whole trials
-COUNTED = "COMPLETE", "PRUNED", "RUNNING"
+WHOLE, RUNNING = ("COMPLETE", "PRUNED"), "RUNNING"
+FAILURES = FloatingPointError, FaultyEnvironmentError, ValueError, MemoryError, RuntimeError  # of settings' runs
+LOOK = 2.0  # seconds between two looks at trials of other processes
 JOURNAL = "journal:"  # begins the name of a file that the processes of one machine share
 
 
@@ -43,13 +45,23 @@ class Budget:
         """Return whether another trial may begin."""
         trials = study.get_trials(deepcopy=False)
         states = [trial.state.name for trial in trials]
-        if self.trials is not None and sum(state in COUNTED for state in states) >= self.trials:
+        if self.trials is not None and sum(state in (*WHOLE, RUNNING) for state in states) >= self.trials:
             return False
         if "WAITING" in states:  # known settings are always tried
             return True
         took = [trial.user_attrs["seconds"] for trial in trials if "seconds" in trial.user_attrs]
         needed = max(took) * (1 + self.last_runs) if took else 0.0
         return self.until is None or time.time() + needed <= self.until
+
+    def awaits(self, study: Any) -> bool:  # noqa: ANN401
+        """Return whether trials run elsewhere that may have to be made up for, if they turn out to be killed."""
+        from optuna.storages._heartbeat import is_heartbeat_enabled
+
+        states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
+        if self.trials is None or not is_heartbeat_enabled(study._storage) or RUNNING not in states:
+            return False
+        short = sum(state in WHOLE for state in states) < self.trials
+        return short and (self.until is None or time.time() < self.until)
 
 
 def import_optuna() -> Any:  # noqa: ANN401
@@ -148,10 +160,18 @@ def _enqueue_known(study: Any, space: Space) -> None:  # noqa: ANN401
 
 def run_trials(study: Any, space: Space, budget: Budget) -> None:  # noqa: ANN401
     """Try settings until the budget allows no other trial."""
+    from optuna.storages import fail_stale_trials
+
     with quietly():
-        while budget.allows(study):
-            study.optimize(lambda trial: _score(trial, space), n_trials=1)
+        while True:
+            fail_stale_trials(study)  # those whose process was killed
             _enqueue_known(study, space)
+            if budget.allows(study):
+                study.optimize(lambda trial: _score(trial, space), n_trials=1)
+            elif budget.awaits(study):
+                time.sleep(LOOK)
+            else:
+                return
 
 
 def _score(trial: Any, space: Space) -> float:  # noqa: ANN401
@@ -170,7 +190,7 @@ def _score(trial: Any, space: Space) -> float:  # noqa: ANN401
 
     try:
         score = lower(returns_of(space.task, settings, space.task.seeds, report))
-    except (FloatingPointError, FaultyEnvironmentError, ValueError, MemoryError, RuntimeError) as error:
+    except FAILURES as error:
         if origin == DEFAULTS and not isinstance(error, FloatingPointError):
             raise
         trial.set_user_attr("error", shortened(f"{type(error).__name__}: {error}", 300))

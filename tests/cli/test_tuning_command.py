@@ -14,6 +14,7 @@ from pg_agents.cli import main, tuning
 from pg_agents.cli.environments import parse_arguments
 from pg_agents.cli.parsing import parse
 from pg_agents.cli.tuning import seconds_of
+from pg_agents.errors import FaultyEnvironmentError
 from pg_agents.training.tuned import Tuned
 from pg_agents.tuning import results, study
 from pg_agents.tuning.results import best_of, difference, fresh_seeds
@@ -126,6 +127,50 @@ def test_known_settings_that_do_better_on_fresh_seeds_are_the_result(returns):
     found = json.loads(Path("o/summary.json").read_text())
     assert best_of(rows())["origin"] == "search" and rows()[found["chosen"]]["origin"] == "defaults"
     assert tomllib.loads(Path("o/best.toml").read_text())["num_envs"] == 3
+
+
+def test_last_runs_that_fail_lose_no_trials(returns, capsys):
+    def faulty(settings, seed):
+        if seed > 103:
+            raise FaultyEnvironmentError("the environment has failed\x1b")
+        return float(seed)
+
+    returns(faulty)
+    assert main(TUNE) == 0
+    assert "the runs have failed (FaultyEnvironmentError: the environment has failed\\x1b)" in capsys.readouterr().out
+    assert len(rows()) == 6 and Path("o/best.toml").is_file()
+    assert json.loads(Path("o/summary.json").read_text())["fresh"][0]["error"].startswith("FaultyEnvironmentError")
+
+
+def test_trials_are_kept_whatever_ends_the_last_runs(returns):
+    def broken(settings, seed):
+        if seed > 103:
+            raise KeyError("something else")
+        return float(seed)
+
+    returns(broken)
+    with pytest.raises(KeyError):
+        main(TUNE)
+    assert len(rows()) == 6 and Path("o/best.toml").is_file()
+
+
+def test_where_fresh_seeds_choose_it_is_said(returns, capsys):
+    returns(lambda settings, seed: 10 * is_drawn(settings) + seed)
+    assert main([*TUNE, "--import", "json"]) == 0
+    out = capsys.readouterr().out
+    assert ", the better of two on these seeds, which flatters it a little\n" in out
+    assert out.rstrip().endswith("train ppo --config o/best.toml --seeds 10 --import json")
+    assert "104 to 113: " in (text := Path("o/best.toml").read_text()) and "which flatters it a little" in text
+
+
+def test_that_no_trial_has_ended_well_is_an_error(returns, capsys):
+    def diverges(settings, seed):
+        raise FloatingPointError("the gradient is not finite")
+
+    returns(diverges)
+    assert main(TUNE) == 2
+    assert "none of the trials has ended well; o/trials.jsonl says why" in capsys.readouterr().err
+    assert len(rows()) == 6
 
 
 def test_ctrl_c_keeps_the_trials_and_the_same_command_goes_on(returns, capsys, monkeypatch):

@@ -149,6 +149,21 @@ def test_defaults_that_were_interrupted_are_tried_again(space, returns, folder):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
+def test_a_killed_trial_is_made_up_for(space, returns, folder, monkeypatch):
+    monkeypatch.setattr(study, "HEARTBEAT", 1)
+    returns(lambda rate, point: rate)
+    opened = open_study("sqlite:///k.db", "a study")
+    begin(opened, space)
+    killed = opened.ask()  # and its process is gone
+    opened._storage.record_heartbeat(killed._trial_id)
+    begun = time.time()
+    rows = tried(space, 2, "sqlite:///k.db")
+    assert 1 < time.time() - begun < 30
+    assert [(row["origin"], row["state"]) for row in rows if row["state"] != "complete"] == [("defaults", "failed")]
+    assert sorted(row["origin"] for row in rows if row["state"] == "complete") == ["defaults", "tuned"]
+
+
 def test_another_task_does_not_go_into_the_same_study(space, returns, folder):
     returns(lambda rate, point: rate)
     tried(space, 2, "journal:trials.log")
