@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import Any
@@ -15,6 +15,7 @@ from gymnasium.vector import VectorEnv
 
 import pg_agents as pg
 from benchmarks.learning import sb3
+from pg_agents.shown import nearest
 from pg_agents.spaces.environments import id_for, make_env
 from pg_agents.training.loop import make_collector
 from pg_agents.training.tuned import TUNED
@@ -111,10 +112,21 @@ def agent_class(name: str) -> type[pg.Agent]:
     if name in pg.AGENTS:
         return pg.AGENTS[name]
     module, _, attribute = name.partition(":")
-    found = getattr(import_module(module), attribute, None) if attribute else None
-    if not (isinstance(found, type) and issubclass(found, pg.Agent)):
+    if not attribute:
         raise ValueError(f'agent: there is no {name!r}; give one of {", ".join(pg.AGENTS)}, or "module:Class"')
+    there = vars(import_module(module))
+    if attribute not in there:
+        raise ValueError(f"agent: {module} has no {attribute}{meant(attribute, there)}")
+    found = there[attribute]
+    if not (isinstance(found, type) and issubclass(found, pg.Agent)):
+        raise ValueError(f"agent: {name} is no class of agents; derive it from pg_agents.Agent or one of its agents")
     return found
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return a question after the names that are like one; "" if there are none."""
+    near = nearest(name, known)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def training_env(cell: Cell, learners: int = 1) -> VectorEnv:

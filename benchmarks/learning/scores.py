@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,17 +29,21 @@ from pg_agents.statistics import improvement_interval, interquartile_mean, proba
 LIBRARIES = {"stable-baselines3": "Stable-Baselines3, "}
 AHEAD, UNDECIDED, BEHIND = "ahead", "undecided", "behind"
 MANY = 10  # runs; with fewer an interval is marked
+MISSING_PARTS = ("FileNotFoundError", "ModuleNotFoundError", "ImportError")
+OF_MACHINES = (*MISSING_PARTS, "TimeoutExpired", "ProcessDied", "MemoryError")
+"""Errors of runs that say nothing of how well an agent learns: these runs are missing."""
 Runs = Mapping[int, Measured]  # by seed
 
 
 def table(cells: Sequence[Cell], seeds: Sequence[int], records: Iterable[Measured]) -> str:
     """Return the table of the cells' scores: interquartile means over seeds with intervals, and the errors of runs."""
-    found = by_cell(records)
-    rows = []
+    found, rows = by_cell(records), []
+    names = Counter((cell.env, agent_of(cell)) for cell in cells)
     for cell in cells:
-        runs = found.get(cell.name, {})
-        sample = Sample.of(scores(runs), asked=len(seeds), worst=lowest(cells, found, cell.env))
-        labels = short(cell.env), code(agent_of(cell)), steps(cell), mean(runs, "untrained")
+        runs = of_learning(found.get(cell.name, {}))
+        sample = Sample.of(scores(runs), asked=len(seeds), worst=lowest(cells, found, cell))
+        agent = code(agent_of(cell)) if names[cell.env, agent_of(cell)] == 1 else f"`{cell.name}`"
+        labels = short(cell.env), agent, steps(cell), mean(runs, "untrained")
         rows.append(Row(labels, sample, known(runs, "random"), known(runs, "optimal")))
     said = statistics_table(("environment", "agent", "steps", "untrained"), rows)
     return "\n\n".join([said, *errors(cells, found)])
@@ -124,7 +129,7 @@ def comparison(cells: Sequence[Cell], records: Iterable[Measured]) -> str:
     Ours are those with its environment and its algorithm.
     """
     found = by_cell(records)
-    every = [_versus(ours, theirs, found, lowest(cells, found, ours.env)) for ours, theirs in pairs(cells)]
+    every = [_versus(ours, theirs, found, lowest(cells, found, ours)) for ours, theirs in pairs(cells)]
     heads = ("environment", "agent", "ours, IQM", "theirs, IQM", "their steps")
     heads += ("P(ours > theirs)", "95 % interval", "runs", "we are")
     return "\n\n".join([markdown(heads, [one.row() for one in every], 2), *_wide(every), _summary(every)])
@@ -154,11 +159,24 @@ def scores(runs: Runs, key: str = "score") -> list[float | None]:
     return [None if result is None else float(result[key]) for result in each]
 
 
-def lowest(cells: Iterable[Cell], found: Mapping[str, Runs], env: str) -> float | None:
-    """Return the worst score in an environment: the lowest that any run, untrained or trained, or chance has had."""
-    runs = chain.from_iterable(results(found.get(cell.name, {})) for cell in cells if cell.env == env)
+def of_learning(runs: Runs) -> Runs:
+    """Return the runs without those that failed for a reason of the machine or of what is installed on it."""
+    return {seed: run for seed, run in runs.items() if (run.error or "").partition(":")[0] not in OF_MACHINES}
+
+
+def lowest(cells: Iterable[Cell], found: Mapping[str, Runs], like: Cell) -> float | None:
+    """Return the worst score in a cell's environment: the lowest that any run, untrained or trained, or chance has had.
+
+    Cells of the same id with other arguments or wrappers, which may change rewards, are of other environments.
+    """
+    same = [cell for cell in cells if _environment(cell) == _environment(like)]
+    runs = chain.from_iterable(results(found.get(cell.name, {})) for cell in same)
     values = [value for run in runs for value in (run["score"], run.get("untrained"), run["known"]["random"])]
     return min((float(value) for value in values if value is not None), default=None)
+
+
+def _environment(cell: Cell) -> tuple[object, ...]:
+    return cell.env, cell.env_args, cell.eval_args, cell.wrappers if cell.library == "pg_agents" else []
 
 
 def known(runs: Runs, name: str) -> float | None:
@@ -174,7 +192,7 @@ def mean(runs: Runs, key: str) -> str:
 
 
 def errors(cells: Iterable[Named], found: Mapping[str, Runs]) -> list[str]:
-    """Return a line about each cell in which runs failed; they count as the worst score there is."""
+    """Return a line about each cell in which runs failed; they count as the worst score there is, or are missing."""
     return [f"{cell.name}: {failed}" for cell in cells if (failed := failures(found.get(cell.name, {})))]
 
 
@@ -226,6 +244,6 @@ def completed(runs: Runs, worst: float | None) -> list[float]:
 
 
 def _versus(ours: Cell, theirs: Cell, found: Mapping[str, Runs], worst: float | None) -> Versus:
-    first, second = (found.get(one.name, {}) for one in (ours, theirs))
+    first, second = (of_learning(found.get(one.name, {})) for one in (ours, theirs))
     lacking = ("failed" if first else MISSING, "failed" if second else MISSING)
     return Versus(ours, theirs, (completed(first, worst), completed(second, worst)), lacking)

@@ -146,7 +146,7 @@ class Book:
                 raise SourceError(f"{name} cannot be imported: {error}") from error
             theirs = [one for source in experiment.sources for one in self[source].records]
             theirs = [one for one in theirs if not experiment.shown or one.cell["name"] in experiment.shown]
-            own = experiment.current(read(self.results / f"{name}.jsonl"))
+            own = experiment.reported(read(self.results / f"{name}.jsonl"))
             self._accounts[name] = Account(experiment, [*own, *theirs])
         return self._accounts[name]
 

@@ -32,6 +32,7 @@ class Experiment:
         module: where its `table`, `plot` and `numbers` are; None: it has none.
         sources: experiments whose records it shows; it has no cells of its own then.
         shown: the names of those cells of its sources that it shows; (): all.
+        code: of one in a user's files, a hash of these and of the modules that they name; None: a commit has it.
         check: raises an error about a cell that cannot be measured, before anything is; None: nothing is looked at.
     """
 
@@ -49,6 +50,7 @@ class Experiment:
     sources: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     check: Callable[[Any], None] | None = None
+    code: str | None = None
 
     @property
     def missing(self) -> str | None:
@@ -63,11 +65,15 @@ class Experiment:
         return [(seed,) for seed in seeds]
 
     def current(self, records: Sequence[Record]) -> list[Record]:
-        """Return the latest record of each seed of the cells as they are now, in the order of the cells."""
+        """Return the latest record of each seed of cells and code as they are now, in the order of the cells."""
         contents = {cell.name: content(cell) for cell in self.cells}
-        found = [record for record in records if contents.get(record.cell.get("name")) == record.cell]
+        found = [r for r in records if contents.get(r.cell.get("name")) == r.cell and r.code == self.code]
         order = {name: place for place, name in enumerate(contents)}
         return sorted(latest(found), key=lambda record: (order[record.cell["name"]], record.seed))
+
+    def reported(self, records: Sequence[Record]) -> list[Record]:
+        """Return the current records of `seeds`, since with others settings may have been chosen; of all rounds."""
+        return [record for record in self.current(records) if self.exclusive or record.seed in self.seeds]
 
 
 def content(cell: Any) -> dict[str, Any]:  # noqa: ANN401

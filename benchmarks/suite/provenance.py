@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pg_agents
 
 PLACES = ("--peers", "--out", "--ray-address")  # options whose values are of one machine
 PACKAGES = ("torch", "numpy", "gymnasium")
+SIMULATORS = {"mujoco": "mujoco", "Box2D": "box2d", "ale_py": "ale-py", "minigrid": "minigrid"}  # module → package
 
 
 def commit(tree: Path = Path(__file__).parent) -> str:
@@ -45,8 +46,8 @@ def typed(name: str, arguments: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "benchmarks", *name.split(), *kept])
 
 
-@cache
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide results."""
-    packages = {name: version(name) for name in PACKAGES}
+    """Return the versions of Python and of the packages that decide results, of simulators those that were imported."""
+    used = [package for module, package in SIMULATORS.items() if module in sys.modules]
+    packages = {name: version(name) for name in (*PACKAGES, *used)}
     return {"python": platform.python_version(), **packages, "pg_agents": pg_agents.__version__}

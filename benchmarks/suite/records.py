@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_agents.errors import UserError
+from pg_agents.locks import held
 from pg_agents.shown import shown
 
 
@@ -30,6 +31,7 @@ class Record:
         seconds: what it took; of several seeds in one batch, each has its share.
         peak_memory_mib: the most memory that the measuring process held, in MiB.
         started: when it began, UTC, ISO 8601.
+        code: of an experiment in a user's files, a hash of these and of the modules that they name.
     """
 
     experiment: str
@@ -44,6 +46,11 @@ class Record:
     seconds: float | None = None
     peak_memory_mib: float | None = None
     started: str | None = None
+    code: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what its line holds: `code` only where there is one."""
+        return {name: value for name, value in asdict(self).items() if name != "code" or value is not None}
 
     @property
     def is_good(self) -> bool:
@@ -67,16 +74,22 @@ def read(path: Path) -> list[Record]:
 
 def _parsed(path: Path, number: int, line: bytes) -> Record:
     try:
-        return Record(**json.loads(line))
+        record = Record(**json.loads(line))
+        if not isinstance(record.cell, dict) or not isinstance(record.cell.get("name"), str):
+            raise ValueError("its cell has no name")
+        return record
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}, line {number}: not a record ({shown(str(error))}); delete the line") from error
 
 
 def append(path: Path, record: Record) -> None:
-    """Write a record as the file's last line, and wait until the disk has it; a torn line before it is removed."""
+    """Write a record as the file's last line, and wait until the disk has it; a torn line before it is removed.
+
+    Several processes may append to files of one folder: each holds it meanwhile.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(asdict(record), ensure_ascii=False).encode() + b"\n"
-    with path.open("a+b") as file:
+    line = json.dumps(record.as_json(), ensure_ascii=False).encode() + b"\n"
+    with held(path.parent), path.open("a+b") as file:
         _remove_torn_line(file.fileno())
         file.write(line)
         file.flush()

@@ -87,5 +87,5 @@ def _take_over(experiments: Sequence[Experiment], out: Path) -> None:
     for experiment in experiments:
         published = _good(experiment, RESULTS)
         for place, record in _good(experiment, out).items():
-            if place not in published:
+            if place not in published and experiment.reported([record]):
                 append(file_of(experiment.name, RESULTS), record)

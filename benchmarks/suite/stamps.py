@@ -8,7 +8,8 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from benchmarks.suite.records import Record
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PREFIX = "benchmarks-"  # of the keywords in the file
@@ -30,9 +31,9 @@ class Stamp:
         return {PREFIX + key: value for key, value in asdict(self).items()}
 
 
-def fingerprint(records: Iterable[Any]) -> str:
+def fingerprint(records: Iterable[Record]) -> str:
     """Return a hash of what records say, whatever their order."""
-    lines = sorted(json.dumps(asdict(record), sort_keys=True) for record in records)
+    lines = sorted(json.dumps(record.as_json(), sort_keys=True) for record in records)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 

@@ -60,7 +60,12 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int |
         if len(row) > len(heads):
             raise ValueError(f"rows must have at most {len(heads)} cells, as the head has, got {list(row)}")
         lines.append([*row, *[""] * (len(heads) - len(row))])
-    return "\n".join(f"| {' | '.join(cell.replace(chr(10), ' ') for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_in_a_row, line))} |" for line in lines)
+
+
+def _in_a_row(text: str) -> str:
+    """Return a text that ends neither its cell nor its row."""
+    return re.sub(r"(?<!\\)\|", r"\\|", text.replace("\n", " "))
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -119,6 +119,7 @@ def measure(task: Task) -> Done:
             seconds=seconds,
             peak_memory_mib=peak,
             started=started,
+            code=load(task.source).code,
         )
         for seed in task.seeds
     ]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 from benchmarks.learning import curves, protocol, scores
 from benchmarks.learning.protocol import Cell
+from benchmarks.peers import PEERS
+from benchmarks.processes import python_of
 from benchmarks.suite.experiment import Experiment
 from pg_agents.errors import UserError
 from pg_agents.shown import nearest, shown
@@ -24,9 +28,9 @@ KINDS = {str: "a text", int: "a whole number above 0", dict: "a table", list: "a
 def from_toml(path: Path) -> Experiment:
     """Return the experiment of a TOML file.
 
-    `[cells.NAME]` has the fields of `benchmarks.learning.protocol.Cell`, as far as `[defaults]` does not have them;
-    `seeds` is their number or a list, `question` what the experiment asks. Modules that agents and environments name,
-    "module:Class", are looked for beside the file, too.
+    `[cells.NAME]` has the fields of `benchmarks.learning.protocol.Cell`, as far as `[defaults]` does not have them
+    (tables, such as `arguments`, have the entries of both); `seeds` is their number or a list, `question` what the
+    experiment asks. Modules that agents and environments name, "module:Class", are looked for beside the file, too.
 
     Raises:
         UserError: the file does not exist, or says what it cannot; the message names file, key, value and fix.
@@ -50,7 +54,25 @@ def from_toml(path: Path) -> Experiment:
         plot=lambda records: curves.plot(cells, records, path.stem),
     )
     how = protocol.run, protocol.run_seeds, protocol.together
-    return Experiment(path.stem, str(path), question, cells, seeds, *how, module=made, check=partial(check, path))
+    also = {"check": partial(check, path), "code": code_of(cells)}
+    return Experiment(path.stem, str(path), question, cells, seeds, *how, module=made, **also)
+
+
+def code_of(cells: Sequence[Cell]) -> str | None:
+    """Return a hash of the sources of the modules that cells name, "module:Class"; None: they name none.
+
+    What these modules import is not looked at.
+    """
+    names = [name for cell in cells for name in (cell.agent, cell.env, *cell.wrappers) if ":" in name]
+    sources = []
+    for module in sorted({name.partition(":")[0] for name in names}):
+        try:
+            found = find_spec(module)
+        except (ImportError, ValueError):  # `check` says what is wrong with it
+            continue
+        if found is not None and found.origin is not None and Path(found.origin).is_file():
+            sources.append(Path(found.origin).read_bytes())
+    return hashlib.sha256(b"\0".join(sources)).hexdigest()[:16] if sources else None
 
 
 def check(path: Path, cell: Cell) -> None:
@@ -62,7 +84,10 @@ def check(path: Path, cell: Cell) -> None:
     try:
         protocol.check_library(cell)
         if cell.library != "pg_agents":
+            python_of(PEERS)
             return
+        if own := [name for name in ("seed", "seeds", "env", "num_learners") if name in cell.arguments]:
+            raise ValueError(f"arguments: {own[0]} is not theirs; leave it out, the suite gives it")
         protocol.evaluation_env(replace(cell, episodes=1)).close()
         env = protocol.training_env(cell)
         try:
@@ -122,7 +147,8 @@ def _cell(path: Path, name: str, defaults: Mapping[str, Any], given: Mapping[str
             _check_type(path, f"{table}.{field.name}", values[field.name], hints[field.name])
         elif field.default is MISSING and field.default_factory is MISSING:
             raise UserError(f"{path}: cells.{name}.{field.name} is missing; write it there or in [defaults]")
-    return Cell(name, **{**defaults, **given})
+    both = {key: defaults[key] | given[key] for key in defaults.keys() & given if isinstance(given[key], dict)}
+    return Cell(name, **{**defaults, **given, **both})
 
 
 def _check_type(path: Path, key: str, value: Any, hint: Any) -> None:  # noqa: ANN401

@@ -102,8 +102,35 @@ def test_an_agent_of_ones_own_takes_part():
     assert result["score"] == protocol.run(CELL, 0)["score"]
     with pytest.raises(ValueError, match="there is no 'nobody'"):
         protocol.agent_class("nobody")
-    with pytest.raises(ValueError, match="there is no 'json:loads'"):
-        protocol.agent_class("json:loads")
+    for name, said in (
+        ("json:loads", "json:loads is no class of agents; derive it"),
+        ("json:load_", "json has no load_"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            protocol.agent_class(name)
+
+
+def test_runs_that_the_machine_failed_are_missing_and_not_beaten():
+    ours = [record(OURS, seed, 400.0 + seed) for seed in range(10)]
+    theirs = [
+        dataclasses.replace(record(THEIRS, seed, None), error="FileNotFoundError: no Python") for seed in range(10)
+    ]
+    said = scores.comparison([OURS, THEIRS], [*ours, *theirs])
+    assert "| ahead" not in said and "| missing |" in said and "Nothing has been measured on both sides" in said
+    table = scores.table([OURS, THEIRS], range(10), [*ours, *theirs])
+    assert "10 missing" in table and "**failed** (10 of 10): FileNotFoundError: no Python" in table
+    theirs[0] = record(THEIRS, 0, None)  # this one failed to learn
+    assert "10 and 1" in scores.comparison([OURS, THEIRS], [*ours, *theirs])
+
+
+def test_the_worst_score_is_of_the_same_environment_and_rows_can_be_told_apart():
+    fast, slow = (dataclasses.replace(OURS, name=f"{name}/ppo") for name in ("fast", "slow|er"))
+    other = dataclasses.replace(OURS, name="scaled/ppo", wrappers=["my_module:Scaled"])
+    made = [record(fast, 0, -150.0), record(fast, 1, None), record(slow, 0, -160.0), record(other, 0, -16_000.0)]
+    said = scores.table([fast, slow, other], range(2), made)
+    (row,) = [line for line in said.splitlines() if "`fast/ppo`" in line]
+    assert "−155 … −150" not in row and "−160 … −150" in row and "16,000" not in row
+    assert "`slow\\|er/ppo`" in said
 
 
 def test_known_returns_come_from_the_model():

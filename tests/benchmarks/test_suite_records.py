@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.suite.records import Record, append, latest, read
+from pg_agents import locks
 from pg_agents.errors import UserError
 
 
@@ -40,7 +41,10 @@ def test_a_torn_first_line_is_removed(tmp_path):
     assert read(path) == [record(0, {"score": 1})]
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", '{"experiment": "mine"}', '{"foreign": 1}'])
+NAMELESS = '{"experiment": "mine", "cell": null, "seed": 0, "result": null}'
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '{"experiment": "mine"}', '{"foreign": 1}', NAMELESS])
 def test_a_line_that_is_no_record_is_named(tmp_path, line):
     path = tmp_path / "mine.jsonl"
     append(path, record(0, {"score": 1}))
@@ -48,6 +52,16 @@ def test_a_line_that_is_no_record_is_named(tmp_path, line):
         file.write(line + "\n")
     with pytest.raises(UserError, match=r"mine\.jsonl, line 2: not a record"):
         read(path)
+
+
+def test_who_appends_holds_the_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    other = locks.lock(tmp_path)
+    with pytest.raises(OSError, match="another process has held"):
+        append(tmp_path / "mine.jsonl", record(0, {"score": 1}))
+    locks.release(other)
+    append(tmp_path / "mine.jsonl", record(1, {"score": 1}))
+    assert [one.seed for one in read(tmp_path / "mine.jsonl")] == [1]
 
 
 def test_the_latest_record_of_a_cell_and_seed_counts():

@@ -136,10 +136,19 @@ def test_the_page_of_all_experiments(root):
 
 def test_new_records_change_pages_and_pictures(root):
     before = (root / "benchmarks/results/arms.png").read_bytes()
-    write(book_in(root), records_of(seeds=(0, 1, 2, 3)))
+    write(book_in(root), records_of(seeds=(0, 1)))
     assert report(book_in(root)) == [] and found_in(root) == []
-    assert "4 seeds a cell" in (root / "README.md").read_text()
+    assert "2 seeds a cell" in (root / "README.md").read_text()
     assert (root / "benchmarks/results/arms.png").read_bytes() != before
+
+
+def test_seeds_that_may_have_chosen_settings_are_not_reported(root):
+    before = (root / "README.md").read_text()
+    write(book_in(root), [*records_of(), *records_of(seeds=(100, 101))])
+    assert report(book_in(root)) == [] and (root / "README.md").read_text() == before
+    assert "3 seeds a cell" in before
+    rounds = replace(experiment(), exclusive=True)  # of which there may be more than were planned
+    assert len(rounds.reported([*records_of(), *records_of(seeds=(100, 101))])) == 10
 
 
 def test_pictures_that_are_not_older_than_their_records_are_drawn_when_named(root):

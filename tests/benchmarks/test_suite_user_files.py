@@ -6,9 +6,11 @@ import gymnasium as gym
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.suite import user_files
 from benchmarks.suite.finding import load
 from benchmarks.suite.records import read
 from benchmarks.suite.tasks import measure
+from pg_agents.errors import UserError
 
 OWN = """import gymnasium as gym
 
@@ -90,13 +92,38 @@ def test_own_agents_and_environments_are_measured_and_reported(folder, capsys):
     assert (folder / "out" / "mine.png").exists()
 
 
-def test_cells_of_another_library_are_learned_there(folder):
+def test_cells_of_another_library_are_learned_there(folder, monkeypatch):
     theirs = MINE.replace('agent = "ppo"', 'agent = "PPO"\nlibrary = "stable-baselines3"')
     (folder / "mine.toml").write_text(theirs)
     experiment = load(str(folder / "mine.toml"))
+    monkeypatch.setattr(user_files, "PEERS", folder / "peers")
+    with pytest.raises(UserError, match=r"no Python in .*peers: make it with `python -m benchmarks peers install`"):
+        experiment.check(experiment.cells[1])
+    (folder / "peers" / "bin").mkdir(parents=True)
+    (folder / "peers" / "bin" / "python").touch()
     for cell in experiment.cells:
         experiment.check(cell)
     assert not experiment.together(experiment.cells[1])
+
+
+def test_tables_have_the_entries_of_the_defaults_too(folder):
+    shared = MINE.replace("episodes = 20", "episodes = 20\narguments = { discount = 0.9, learning_rate = 0.1 }")
+    (folder / "mine.toml").write_text(shared)
+    mine, ppo = load(str(folder / "mine.toml")).cells
+    assert mine.arguments == {"discount": 0.9, "learning_rate": 0.05}
+    assert ppo.arguments == {"discount": 0.9, "learning_rate": 0.1, "num_steps": 16}
+
+
+def test_changed_code_of_ones_own_is_measured_again(folder, capsys):
+    assert main(["run", "mine.toml", "--only", "mine", "--out", "out"]) == 0
+    (first, _) = read(folder / "out" / "mine.jsonl")
+    assert main(["run", "mine.toml", "--only", "mine", "--out", "out"]) == 0
+    assert len(read(folder / "out" / "mine.jsonl")) == 2
+    (folder / "own_coin.py").write_text(OWN + "\n# another coin\n")
+    load.cache_clear()
+    assert main(["run", "mine.toml", "--only", "mine", "--out", "out"]) == 0
+    found = read(folder / "out" / "mine.jsonl")
+    assert len(found) == 4 and first.code and found[-1].code != first.code
 
 
 def test_seeds_may_be_a_list(folder):
@@ -119,11 +146,12 @@ def test_seeds_may_be_a_list(folder):
         ("num_envs = 4", 'num_envs = "4"', "defaults.num_envs must be a whole number above 0, got '4'"),
         ('agent = "ppo"', "agent = 3", "cells.ppo.agent must be a text, got 3"),
         ('agent = "ppo"', 'agent = "pppo"', "cells.ppo: agent: there is no 'pppo'; give one of "),
-        ('"own_coin:Mine"', '"own_coin:Yours"', "cells.mine: agent: there is no 'own_coin:Yours'; give one of "),
+        ('"own_coin:Mine"', '"own_coin:Yours"', "cells.mine: agent: own_coin has no Yours"),
         ('"own_coin:Mine"', '"no_coin:Mine"', "cells.mine: ModuleNotFoundError: No module named 'no_coin'"),
         ("TwoArmedBandit", "TwoArmedBandid", "cells.ppo: env"),
         ("num_steps", "nums_steps", "cells.ppo: "),
         ("learning_rate = 0.05", "learning_rate = -1.0", "cells.mine: learning_rate must be "),
+        ("num_steps = 16", "seed = 16", "cells.ppo: arguments: seed is not theirs; leave it out"),
         ("seeds = 2", "seeds = [1, -1]", "seeds must be a number above 0 or a list of different ones, got [1, -1]"),
         ("num_steps = 16 }", "num_steps = 16 }\neval_args = { no = 1 }", "cells.ppo: env_args: pg/TwoArmedBandit-v0"),
         (

@@ -95,6 +95,8 @@ def main(settings: dict[str, Any]) -> dict[str, Any]:
     model.learn(settings["total_steps"], callback=curve)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
     score = returns_of(model, env, settings, greedy=True)
+    simulators = [sys.modules[name] for name in ("mujoco", "Box2D") if name in sys.modules]
+    modules = (stable_baselines3, torch, gymnasium, np, *simulators)
     return {
         "score": float(np.mean(score)),
         "untrained": float(np.mean(untrained)),
@@ -105,7 +107,7 @@ def main(settings: dict[str, Any]) -> dict[str, Any]:
         "cpu_seconds": cpu_seconds,
         "learners": 1,
         "curve": curve.curve,
-        "peer_versions": {module.__name__: module.__version__ for module in (stable_baselines3, torch, gymnasium, np)},
+        "peer_versions": {module.__name__: module.__version__ for module in modules},
     }
 
 
