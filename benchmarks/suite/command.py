@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.suite import on_this_machine
 from benchmarks.suite.listing import listed
-from benchmarks.suite.provenance import typed
+from benchmarks.suite.provenance import CHANGES, commit, typed
 from benchmarks.suite.runner import Backend, run
 from benchmarks.suite.selection import choose
 from pg_agents.cli.seed_list import seeds_typed
@@ -54,6 +54,9 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     Raises:
         UserError: what is typed cannot be carried out; nothing has been measured.
     """
+    if options.publish and (now := commit()).endswith(CHANGES):
+        before = now.removesuffix(CHANGES)
+        raise UserError(f"publish: files differ from {before}, the commit of the records; commit them")
     chosen = choose(options.names, options.only, seeds_typed(options.seeds, None))
     for one in chosen:
         for cell in one.cells if one.experiment.check else ():

@@ -13,8 +13,9 @@ from pathlib import Path
 import pg_agents
 
 PLACES = ("--peers", "--out", "--ray-address")  # options whose values are of one machine
+CHANGES = "+changes"  # behind a commit from which files differ
 PACKAGES = ("torch", "numpy", "gymnasium")
-SIMULATORS = {"mujoco": "mujoco", "Box2D": "box2d", "ale_py": "ale-py", "minigrid": "minigrid"}  # module → package
+SIMULATORS = {"mujoco": "mujoco", "Box2D": "box2d"}  # module, which is imported where it plays → package
 
 
 def commit(tree: Path = Path(__file__).parent) -> str:
@@ -32,7 +33,7 @@ def commit(tree: Path = Path(__file__).parent) -> str:
         return done.stdout.strip()
 
     changed = git("status", "--porcelain", "--", ":(top)*.py")
-    return git("rev-parse", "--short=10", "HEAD") + ("+changes" if changed else "")
+    return git("rev-parse", "--short=10", "HEAD") + (CHANGES if changed else "")
 
 
 def typed(name: str, arguments: Sequence[str]) -> str:

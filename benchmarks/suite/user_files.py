@@ -88,15 +88,22 @@ def check(path: Path, cell: Cell) -> None:
             return
         if own := [name for name in ("seed", "seeds", "env", "num_learners") if name in cell.arguments]:
             raise ValueError(f"arguments: {own[0]} is not theirs; leave it out, the suite gives it")
-        protocol.evaluation_env(replace(cell, episodes=1)).close()
         env = protocol.training_env(cell)
         try:
             protocol.make_agent(cell, env, [0])
         finally:
             env.close()
+        _check_evaluation(replace(cell, episodes=1))
     except Exception as error:  # the user's own classes may raise anything
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise UserError(f"{path}: cells.{cell.name}: {kind}{error}") from error
+
+
+def _check_evaluation(cell: Cell) -> None:
+    try:
+        protocol.evaluation_env(cell).close()
+    except ValueError as error:  # the same environment was made without its eval_args
+        raise ValueError(str(error).replace("env_args:", "eval_args:", 1)) from error
 
 
 def _read(path: Path) -> dict[str, Any]:

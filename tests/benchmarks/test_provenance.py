@@ -29,3 +29,13 @@ def test_every_published_record_says_its_command_and_its_commit():
             assert record.experiment == path.stem
             assert record.command.startswith("python -m benchmarks"), path
             assert len(record.commit.removesuffix("+changes")) >= 7, path
+
+
+def test_every_published_run_has_learned_from_all_its_steps():
+    short = []
+    for path in sorted(RESULTS.glob("*.jsonl")):
+        for one in read(path):
+            asked, took = one.cell.get("total_steps"), (one.result or {}).get("steps")
+            if asked and "library" in one.cell and took is not None and took < asked:
+                short.append((path.stem, one.cell["name"], one.seed, took))
+    assert short == []

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.suite import runner
+from benchmarks.suite import command, runner
 from benchmarks.suite.finding import load
 from benchmarks.suite.records import Record, append, read
 from benchmarks.suite.selection import choose
@@ -196,7 +196,16 @@ def test_a_result_that_is_no_json_is_a_failure(tmp_path, returned):
     assert read(tmp_path / "benchmark-results" / "mine.jsonl")[0].error.startswith("TypeError: ")
 
 
-def test_published_results_take_over_what_is_done(tmp_path):
+def test_what_is_published_is_of_a_commit(tmp_path, monkeypatch, capsys):
+    mine()
+    monkeypatch.setattr(command, "commit", lambda: "0123456789+changes")
+    assert main(["run", "mine.py", "--publish"]) == 2
+    assert "publish: files differ from 0123456789, the commit of the records; commit them" in capsys.readouterr().err
+    assert not (tmp_path / "published").exists() and main(["run", "mine.py", "--only", "one"]) == 0
+
+
+def test_published_results_take_over_what_is_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "commit", lambda: "0123456789")
     mine()
     main(["run", "mine.py", "--only", "one"])
     assert not (tmp_path / "published").exists()

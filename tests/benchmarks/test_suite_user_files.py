@@ -153,7 +153,7 @@ def test_seeds_may_be_a_list(folder):
         ("learning_rate = 0.05", "learning_rate = -1.0", "cells.mine: learning_rate must be "),
         ("num_steps = 16", "seed = 16", "cells.ppo: arguments: seed is not theirs; leave it out"),
         ("seeds = 2", "seeds = [1, -1]", "seeds must be a number above 0 or a list of different ones, got [1, -1]"),
-        ("num_steps = 16 }", "num_steps = 16 }\neval_args = { no = 1 }", "cells.ppo: env_args: pg/TwoArmedBandit-v0"),
+        ("num_steps = 16 }", "num_steps = 16 }\neval_args = { no = 1 }", "cells.ppo: eval_args: pg/TwoArmedBandit-v0"),
         (
             'agent = "ppo"',
             'agent = "ppo"\nlibrary = "sb3"',
