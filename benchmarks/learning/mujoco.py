@@ -1,7 +1,7 @@
 """Do agents learn to run, hop, walk and swim, and as well as Stable-Baselines3 with its zoo's settings?
 
-The zoo's settings are those of version 3 of the environments, on which its page reports one trained agent each: 2,410 on
-Hopper, 5,819 on HalfCheetah. Others measured less on Hopper: the README of rlox has 1,173 (719 … 1,579) for
+The zoo's settings are those of version 3 of the environments, on which its page reports one trained agent each: 2,410
+on Hopper, 5,819 on HalfCheetah. Others measured less on Hopper: the README of rlox has 1,173 (719 … 1,579) for
 Stable-Baselines3's PPO on version 4, of five seeds.
 """
 
