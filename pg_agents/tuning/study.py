@@ -43,25 +43,32 @@ class Budget:
 
     def allows(self, study: Any) -> bool:  # noqa: ANN401
         """Return whether another trial may begin."""
-        trials = study.get_trials(deepcopy=False)
-        states = [trial.state.name for trial in trials]
-        if self.trials is not None and sum(state in (*WHOLE, RUNNING) for state in states) >= self.trials:
+        states = _states(study)
+        if self._has_all(states, (*WHOLE, RUNNING)):
             return False
-        if "WAITING" in states:  # known settings are always tried
-            return True
-        took = [trial.user_attrs["seconds"] for trial in trials if "seconds" in trial.user_attrs]
-        needed = max(took) * (1 + self.last_runs) if took else 0.0
-        return self.until is None or time.time() + needed <= self.until
+        return "WAITING" in states or self._fits(study)  # known settings are always tried
 
     def awaits(self, study: Any) -> bool:  # noqa: ANN401
         """Return whether trials run elsewhere that may have to be made up for, if they turn out to be killed."""
         from optuna.storages._heartbeat import is_heartbeat_enabled
 
-        states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
-        if self.trials is None or not is_heartbeat_enabled(study._storage) or RUNNING not in states:
-            return False
-        short = sum(state in WHOLE for state in states) < self.trials
-        return short and (self.until is None or time.time() < self.until)
+        states = _states(study)
+        only_if_all_end_well = self._has_all(states, (*WHOLE, RUNNING)) and not self._has_all(states, WHOLE)
+        return only_if_all_end_well and is_heartbeat_enabled(study._storage) and self._fits(study)
+
+    def _has_all(self, states: list[str], counted: tuple[str, ...]) -> bool:
+        return self.trials is not None and sum(state in counted for state in states) >= self.trials
+
+    def _fits(self, study: Any) -> bool:  # noqa: ANN401
+        """Return whether there is time for another trial and the last runs."""
+        trials = study.get_trials(deepcopy=False)
+        took = [trial.user_attrs["seconds"] for trial in trials if "seconds" in trial.user_attrs]
+        needed = max(took) * (1 + self.last_runs) if took else 0.0
+        return self.until is None or time.time() + needed <= self.until
+
+
+def _states(study: Any) -> list[str]:  # noqa: ANN401
+    return [trial.state.name for trial in study.get_trials(deepcopy=False)]
 
 
 def import_optuna() -> Any:  # noqa: ANN401

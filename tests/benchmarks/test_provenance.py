@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.suite import provenance
 from benchmarks.suite.provenance import typed
 from benchmarks.suite.records import read
 from benchmarks.suite.runner import RESULTS
@@ -29,6 +30,11 @@ def test_every_published_record_says_its_command_and_its_commit():
             assert record.experiment == path.stem
             assert record.command.startswith("python -m benchmarks"), path
             assert len(record.commit.removesuffix("+changes")) >= 7, path
+
+
+def test_a_simulator_that_was_imported_is_named_with_its_version(monkeypatch):
+    monkeypatch.setattr(provenance, "SIMULATORS", {"json": "pytest", "no_simulator": "hypothesis"})
+    assert provenance.versions()["pytest"] == pytest.__version__ and "hypothesis" not in provenance.versions()
 
 
 def test_every_published_run_has_learned_from_all_its_steps():

@@ -216,6 +216,14 @@ def test_published_results_take_over_what_is_done(tmp_path, monkeypatch):
     assert len(lines("calls")) == 4 and len(lines("published/mine.jsonl")) == 4
 
 
+def test_seeds_that_are_not_reported_are_not_taken_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "commit", lambda: "0123456789")
+    mine()
+    main(["run", "mine.py", "--seeds", "100"])
+    main(["run", "mine.py", "--publish"])
+    assert results(tmp_path / "published" / "mine.jsonl") == ALL
+
+
 def test_what_two_parts_of_a_suite_have_in_common_is_measured_once(tmp_path, monkeypatch):
     mine()
     parts = Part("mine", ("two",), (7,)), Part("mine", ("t*", "*"), (3, 7)), Part("mine")

@@ -80,6 +80,14 @@ def test_what_is_known_is_of_returns_of_the_environment_itself(runs, capsys):
     assert "compare long --metric rollout/ep_len_mean<" in (runs / "c" / "comparison.html").read_text()
 
 
+def test_the_optimum_is_that_of_the_environment_in_which_it_was_evaluated(runs, capsys):
+    make(runs / "short", 1.0, agent="a", env="pg/CartPole-v1", eval_env_args={"max_episode_steps": 200})
+    for path in (runs / "short").glob("*/metrics.jsonl"):
+        path.write_text(path.read_text().replace("rollout/", "eval/"))
+    assert main(["compare", "short", "--metric", "eval/ep_rew_mean", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["panels"][0]["known"] == {"optimum": 200.0}
+
+
 def test_another_group_is_held_against(runs, capsys):
     assert main(["compare", "ppo", "a2c", "--against", "a2c", "--json"]) == 0
     (panel,) = json.loads(capsys.readouterr().out)["panels"]

@@ -42,6 +42,14 @@ def test_the_band_of_ten_tasks_of_two_runs_is_as_wide_as_ten_degrees_of_freedom_
     assert (low[0], high[0]) == pytest.approx(binom.ppf([tail, 1 - tail], 20, 0.5) / 20, abs=0.051)
 
 
+def test_the_task_with_the_fewest_runs_decides_how_wide_a_band_is():
+    low, high = profile_band([[0, 1] * 3, [0, 1] * 100], [0.5])
+    # α = Φ(t √(11 / 10)), t = −2.228 of 10 degrees of freedom; of 206 runs it would be 3 of the 6 less often
+    ends = binom.ppf([0.00972, 1 - 0.00972], 6, 0.5) / 12 + 0.25
+    assert (low[0], high[0]) == pytest.approx(ends, abs=0.05)
+    assert high[0] - low[0] > 0.42
+
+
 def test_a_higher_level_is_a_wider_band_and_more_runs_a_narrower_one():
     generator = np.random.default_rng(0)
     few, many = generator.standard_normal((3, 5)), generator.standard_normal((3, 50))

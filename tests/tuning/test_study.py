@@ -164,6 +164,18 @@ def test_a_killed_trial_is_made_up_for(space, returns, folder, monkeypatch):
     assert sorted(row["origin"] for row in rows if row["state"] == "complete") == ["defaults", "tuned"]
 
 
+def test_trials_elsewhere_are_waited_for_only_where_time_is_left_and_they_may_be_missing(space, returns, folder):
+    returns(lambda rate, point: rate)
+    opened = open_study("sqlite:///k.db", "a study")
+    begin(opened, space)
+    opened.tell(opened.ask(), 1.0)
+    assert not Budget(None, 2, 0.0).awaits(opened)  # another may begin here
+    opened.ask()  # by another process
+    assert Budget(None, 2, 0.0).awaits(opened) and not Budget(None, 2, 0.0).allows(opened)
+    assert not Budget(time.time() - 1, 2, 0.0).awaits(opened) and not Budget(None, 1, 0.0).awaits(opened)
+    assert not Budget(None, None, 0.0).awaits(opened) and not Budget(None, 3, 0.0).awaits(opened)
+
+
 def test_another_task_does_not_go_into_the_same_study(space, returns, folder):
     returns(lambda rate, point: rate)
     tried(space, 2, "journal:trials.log")
