@@ -163,6 +163,12 @@ def test_where_fresh_seeds_choose_it_is_said(returns, capsys):
     assert "104 to 113: " in (text := Path("o/best.toml").read_text()) and "which flatters it a little" in text
 
 
+def test_where_fresh_seeds_had_nothing_to_choose_it_is_not_said(returns, capsys):
+    returns(lambda settings, seed: float(seed) - is_drawn(settings))
+    assert main(TUNE) == 0
+    assert "chosen   trial" in (out := capsys.readouterr().out) and "the better of two" not in out
+
+
 def test_that_no_trial_has_ended_well_is_an_error(returns, capsys):
     def diverges(settings, seed):
         raise FloatingPointError("the gradient is not finite")

@@ -122,6 +122,7 @@ def test_what_is_doubtful_is_said_with_names(tmp_path):
     text = said(tmp_path / "long", tmp_path / "few")
     assert "long has up to 900 steps and few 200: last values are not" in text and "not finished" in text
     make(tmp_path / "early", agent="early", summary={"stopped": "stop_return=500: …"})
+    assert "stopped before" not in said(tmp_path / "early")
     assert "some runs ended once they had reached what they were to" in said(tmp_path / "early")
 
 
